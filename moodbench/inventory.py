@@ -22,7 +22,7 @@ def list_models(space: Workspace) -> list[Record]:
                 "pretext": spec.pretext,
                 "method": spec.method,
                 "timm": spec.timm,
-                "head": spec.head,
+                "head": spec.head.kind,
                 "transform": spec.transform,
                 "weights": weights,
                 "data": spec.data,
@@ -66,7 +66,7 @@ def list_datasets(space: Workspace) -> list[Record]:
                 "licence": spec.licence,
                 "homepage": spec.homepage,
                 "paper": spec.paper,
-                "obtain": spec.obtain,
+                "steps": list(spec.steps),
                 "cached_by": [model for model, datasets in cached.items() if name in datasets],
             }
         )

@@ -17,8 +17,6 @@ listing = typer.Typer(
 )
 app.add_typer(listing, name="list")
 
-_HEADS = {True: "own", False: "none", None: ""}
-
 Record = dict[str, Any]
 
 
@@ -47,7 +45,7 @@ def models(*, json_: Json = False, run: Run) -> None:
             "pretext task": r["pretext"],
             "timm": r.get("timm"),
             "weights": r["weights"],
-            "head": _HEADS[r.get("head")],
+            "head": r.get("head"),
             "top-1": r.get("top1"),
             "cached datasets": len(r["cached"]) or None,
         },

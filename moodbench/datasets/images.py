@@ -279,11 +279,13 @@ def open_images(spec: DatasetSpec, data_dir: Path) -> ImageSource:
             file=folder,
             fix=_how_to_obtain(spec),
         )
-    return folder_images(folder, image_list=spec.image_list, labels=spec.labels)
+    return folder_images(
+        folder, image_list=None if spec.image_list is None else spec.image_list.path, labels=spec.labels
+    )
 
 
 def _how_to_obtain(spec: DatasetSpec) -> str:
-    lines = [] if spec.obtain is None else [" ".join(spec.obtain.split())]
+    lines = [" ".join(step.split()) for step in spec.steps]
     if spec.homepage is not None:
         lines.append(f"homepage: {spec.homepage}")
     if spec.path is None:

@@ -75,7 +75,7 @@ def load_model(
     if format is not None:
         FORMATS.get(format)
     _check_name(spec.timm)
-    headed = spec.head and with_head
+    headed = spec.head.kind != "none" and with_head
     with hub.quiet():
         loaded = _load(spec, checkpoint, format, headed)
     network = loaded.network.eval().requires_grad_(False)

@@ -15,12 +15,12 @@ ROOT = Path(moodbench.__file__).parent
 
 LAYERS = [
     {"errors", "registry", "types"},
-    {"catalog", "metrics", "devices"},
+    {"catalog", "metrics", "devices", "pickles", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
-    {"plots", "features", "pretraining", "measure"},
-    {"evaluate", "inventory"},
-    {"extraction", "scoring", "reporting"},
+    {"plots", "features", "pretraining", "measure", "obtain"},
+    {"evaluate", "inventory", "probing"},
+    {"extraction", "scoring", "reporting", "downloading", "verification"},
     {"demo"},
     {"cli"},
     {"__main__", "__init__"},

@@ -21,7 +21,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from moodbench.catalog import ModelSpec, load_catalog
+from moodbench.catalog import HeadSpec, ModelSpec, load_catalog
 from moodbench.errors import ModelError, UnknownNameError, UsageError
 from moodbench.models import hub
 from moodbench.models.backbone import Backbone
@@ -174,7 +174,7 @@ def test_the_head_of_a_file_can_be_left_out(checkpoint, images):
     whole, headless = (load_model(SPEC, checkpoint=checkpoint, with_head=with_head) for with_head in (True, False))
     assert headless.head is None
     assert torch.equal(headless.forward(images)[0], whole.forward(images)[0])
-    assert load_model(dataclasses.replace(SPEC, head=False), checkpoint=checkpoint).head is None
+    assert load_model(dataclasses.replace(SPEC, head=HeadSpec("none")), checkpoint=checkpoint).head is None
 
 
 def test_a_file_with_other_classes_brings_its_own_head(images, tmp_path):
@@ -392,7 +392,7 @@ def test_a_made_up_head_is_refused(monkeypatch, no_network):
     with pytest.raises(ModelError, match="have no classifier, but 'mine' asks for one"):
         load_model(dino)
     assert load_model(dataclasses.replace(dino, name="timm:vit_small_patch14_dinov2.lvd142m")).head is None
-    backbone = load_model(dataclasses.replace(dino, head=False))
+    backbone = load_model(dataclasses.replace(dino, head=HeadSpec("none")))
     assert backbone.head is None
     assert backbone.image_size == 28
     assert backbone.record["timm"] == "vit_small_patch14_dinov2.lvd142m"
@@ -563,7 +563,7 @@ def test_hub_weights_are_loaded_strictly_with_and_without_head(hub_cache, images
 
 def test_publishers_names_go_through_timms_conversion(tmp_path):
     spec = dataclasses.replace(
-        SPEC, timm="vit_small_patch14_dinov2.lvd142m", args={"img_size": 28, "depth": 1}, head=False
+        SPEC, timm="vit_small_patch14_dinov2.lvd142m", args={"img_size": 28, "depth": 1}, head=HeadSpec("none")
     )
     made = timm.create_model(spec.timm, **spec.args)
     torch.save({**made.state_dict(), "mask_token": torch.zeros(1, 384)}, tmp_path / "x.pth")

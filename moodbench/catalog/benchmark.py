@@ -1,0 +1,99 @@
+"""What the catalogue says about a benchmark: which datasets play which role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from moodbench.catalog.entry import REQUIRED, Entry
+from moodbench.types import ALL_GROUPS, MEAN
+
+
+@dataclass(frozen=True)
+class BenchmarkSpec:
+    """One ID dataset (train rows to fit on, test rows to score) and groups of OOD datasets.
+
+    Attributes
+    ----------
+    name, title : str
+    id_train : str
+    id_test : tuple of str
+        Several all count as ID (full-spectrum protocols).
+    ood : mapping of group to datasets
+    id_val : str or None
+        For scores that tune on ID rows they were not fitted on; without it they hold out every tenth row of ID train.
+    classes : tuple of int
+        The labels that count as ID, in training and test; empty: all. In a dataset that is ID test too, the rows with
+        other labels are OOD.
+    each : mapping of class name to label
+        One-class protocol: every one of them in turn is the only ID class. Empty: not one.
+    """
+
+    name: str
+    title: str
+    id_train: str
+    id_test: tuple[str, ...]
+    ood: Mapping[str, tuple[str, ...]]
+    id_val: str | None = None
+    classes: tuple[int, ...] = ()
+    each: Mapping[str, int] = field(default_factory=dict)
+    paper: str | None = None
+
+    @property
+    def ood_datasets(self) -> tuple[str, ...]:
+        """All OOD datasets, group after group."""
+        return tuple(name for names in self.ood.values() for name in names)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Every dataset the benchmark names, once: ID train, ID validation, ID test, OOD."""
+        validation = () if self.id_val is None else (self.id_val,)
+        return tuple(dict.fromkeys((self.id_train, *validation, *self.id_test, *self.ood_datasets)))
+
+    def group_of(self, dataset: str) -> str:
+        """Return the OOD group a dataset belongs to."""
+        return next(group for group, names in self.ood.items() if dataset in names)
+
+
+def build_benchmark(name: str, entry: Entry) -> BenchmarkSpec:
+    """Check the keys of a benchmark's entry."""
+    groups = entry.take("ood", dict)
+    classes = entry.take("classes", (list, dict), [])
+    spec = BenchmarkSpec(
+        name=name,
+        title=entry.take("title", str, name),
+        id_train=entry.take("id_train", str),
+        id_test=entry.strings("id_test", REQUIRED),
+        ood={str(group): entry.as_strings(f"ood.{group}", names) for group, names in groups.items()},
+        id_val=entry.text("id_val"),
+        classes=() if isinstance(classes, dict) else tuple(classes),
+        each=classes if isinstance(classes, dict) else {},
+        paper=entry.text("paper"),
+    )
+    _check(spec, entry)
+    return spec
+
+
+def _check(spec: BenchmarkSpec, entry: Entry) -> None:
+    if "" in spec.ood or MEAN in spec.ood:
+        bad = "" if "" in spec.ood else MEAN
+        raise entry.error(f"has an OOD group that is called '{bad}'", fix="name it near, far, …")
+    if ALL_GROUPS in spec.ood:
+        raise entry.error(f"has an OOD group '{ALL_GROUPS}', which is the name of the mean over every group")
+    if not spec.ood_datasets:
+        raise entry.error("has no OOD dataset", fix="name at least one under 'ood:', as in  ood: {far: [my_ood]}")
+    if not spec.id_test:
+        raise entry.error("has no ID test dataset")
+    labels = (*spec.classes, *spec.each.values())
+    if not all(isinstance(label, int) and not isinstance(label, bool) and label >= 0 for label in labels):
+        raise entry.error(
+            "has classes that are not labels", fix="write  classes: [0, 3]  or  classes: {cat: 3, dog: 5}"
+        )
+    if len(set(labels)) < len(labels) or any(not isinstance(name, str) or name == MEAN for name in spec.each):
+        raise entry.error("has classes with the same label, or a class without a usable name")
+    roles = (spec.id_train, *([spec.id_val] if spec.id_val else []), *spec.id_test, *spec.ood_datasets)
+    # with `classes`, the other rows of ID test are OOD
+    fine = set(spec.id_test) if labels else set()
+    repeated = sorted({d for d in roles if roles.count(d) > 1} - {d for d in fine if roles.count(d) == 2})
+    if repeated:
+        raise entry.error(f"uses {', '.join(map(repr, repeated))} more than once")

@@ -1,0 +1,125 @@
+"""One entry of a catalogue, whose keys are taken one by one so that what is left over is unknown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from moodbench.errors import CatalogError
+
+REQUIRED: Any = object()
+"""Default of a key that must be there."""
+
+UNKNOWN = "unknown"
+"""What an entry says where nobody has published a size or digest: said, never guessed."""
+
+_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_DIGITS = {"md5": 32, "sha256": 64, "git_blob": 40}
+
+
+class Entry:
+    """A mapping of keys to values with the name it stands under. Taking a key checks its value."""
+
+    def __init__(self, kind: str, name: str, values: object, file: Path) -> None:
+        self.kind, self.name, self.file = kind, name, file
+        if not isinstance(values, dict):
+            raise self.error(f"must be a mapping of keys to values, not {type(values).__name__}")
+        self._left = dict(values)
+        self._known: list[str] = []
+
+    def take(self, key: str, kind: type | tuple[type, ...], default: Any = REQUIRED) -> Any:
+        """Return the value of `key`, which must be of a type `kind`."""
+        self._known.append(key)
+        if key not in self._left:
+            if default is REQUIRED:
+                raise self.error(f"lacks the key '{key}'")
+            return default
+        value = self._left.pop(key)
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            wanted = " or ".join(k.__name__ for k in kinds)
+            raise self.error(f"has {key}: {value!r}, which should be of type {wanted}")
+        return value
+
+    def text(self, key: str) -> str | None:
+        """Return an optional text."""
+        value: str | None = self.take(key, str, None)
+        return value
+
+    def path(self, key: str) -> Path | None:
+        """Return an optional path, relative to the catalogue's file."""
+        value = self.text(key)
+        return None if value is None else self.beside(value)
+
+    def beside(self, value: str) -> Path:
+        """Return `value` as a path relative to the catalogue's file."""
+        return (self.file.parent / Path(value).expanduser()).absolute()
+
+    def choice(self, key: str, allowed: tuple[str, ...], default: Any = REQUIRED) -> str:
+        """Return a text that is one of `allowed`."""
+        value: str = self.take(key, str, default)
+        if value not in allowed:
+            raise self.error(f"has {key}: '{value}'", fix=f"use one of: {', '.join(allowed)}")
+        return value
+
+    def strings(self, key: str, default: Any = ()) -> tuple[str, ...]:
+        """Return a list of texts; a single text is a list of one."""
+        return self.as_strings(key, self.take(key, (str, list, type(None)), default))
+
+    def as_strings(self, key: str, value: object) -> tuple[str, ...]:
+        """Return `value` as texts, or complain about `key`."""
+        values = [value] if isinstance(value, str) else [] if value is None else value
+        if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) for v in values):
+            raise self.error(f"has {key}: {value!r}, which should be a list of texts")
+        return tuple(values)
+
+    def number(self, key: str, default: Any = REQUIRED) -> int:
+        """Return a whole number above zero."""
+        value: int = self.take(key, int, default)
+        if value is not None and value < 1:
+            raise self.error(f"has {key}: {value}, which should be a number above zero")
+        return value
+
+    def size(self, key: str, default: Any = REQUIRED) -> int | None:
+        """Return a number of bytes, which may be written ``5 GB``; None if it says ``unknown``."""
+        value = self.take(key, (int, str), default)
+        if value is None or value == UNKNOWN:
+            return None
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?B)", value) if isinstance(value, str) else None
+        number = value if isinstance(value, int) else None if match is None else float(match[1]) * _UNITS[match[2]]
+        if number is None or number < 1:
+            raise self.error(f"has {key}: {value!r}, which should be a number of bytes, as 5000000 or '5 MB'")
+        return int(number)
+
+    def digest(self, key: str, default: Any = REQUIRED) -> str | None:
+        """Return a digest in hex (`key` names its kind); None if it says ``unknown``."""
+        value: str | None = self.take(key, str, default)
+        if value is None or value == UNKNOWN:
+            return None
+        if re.fullmatch(f"[0-9a-f]{{{_DIGITS[key]}}}", value) is None:
+            raise self.error(f"has {key}: '{value}', which should be {_DIGITS[key]} hexadecimal digits, or '{UNKNOWN}'")
+        return value
+
+    def mapping(self, key: str) -> Entry | None:
+        """Return the mapping below `key` as an entry of its own."""
+        values = self.take(key, dict, None)
+        return None if values is None else Entry(self.kind, f"{self.name}: {key}", values, self.file)
+
+    def has(self, key: str) -> bool:
+        """Whether `key` is there, and was not taken yet."""
+        return key in self._left
+
+    def rest(self) -> dict[str, Any]:
+        """Return the keys that were not taken yet."""
+        return dict(self._left)
+
+    def finish(self) -> None:
+        """Complain about keys that nobody took."""
+        if self._left:
+            unknown = ", ".join(f"'{key}'" for key in self._left)
+            raise self.error(f"has the unknown key {unknown}", fix=f"known keys: {', '.join(sorted(self._known))}")
+
+    def error(self, what: str, fix: str | None = None) -> CatalogError:
+        """Return the error that this entry is `what`."""
+        return CatalogError(f"the {self.kind} '{self.name}' {what}", file=self.file, fix=fix)

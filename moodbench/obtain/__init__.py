@@ -1,0 +1,1 @@
+"""From what publishers offer to a folder of images that a benchmark can use."""

@@ -1,0 +1,1 @@
+"""Layouts: one small module each, which turns what publishers pack into image files."""

@@ -1,0 +1,1 @@
+"""Files from the network: resumed, checked, and complete or not there."""
