@@ -7,6 +7,7 @@
     │   └── UnknownNameError  a name that no registry or catalogue has  exit 2
     ├── CatalogError          datasets.yaml, models.yaml or --catalog
     ├── DataError             images and datasets on disk
+    │   └── DownloadError     a file that cannot be fetched, or is not what was expected
     ├── ModelError            weights, heads, architectures
     ├── CacheError            a feature cache that cannot be used
     │   └── CacheMismatchError   made from other weights, transform or images
@@ -84,6 +85,10 @@ class CatalogError(MoodbenchError):
 
 class DataError(MoodbenchError):
     """Images are missing, unreadable, or not what the catalogue says."""
+
+
+class DownloadError(DataError):
+    """A file cannot be fetched, or what came is not what was expected."""
 
 
 class ModelError(MoodbenchError):
