@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moodbench.catalog import BenchmarkSpec
-from moodbench.metrics import METRICS, Ranked, mean_auroc
+from moodbench.metrics import METRICS, Comparison, Ranked, mean_auroc
 from moodbench.types import ALL_GROUPS, MEAN, Result
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ class ResultRows:
     Attributes
     ----------
     benchmark : BenchmarkSpec
-    n_id : int
-        Number of ID test rows.
+    n_id : mapping of OOD dataset to the number of ID test rows it is compared with
     n_ood : mapping of OOD dataset to its number of rows
         Those that were scored. The others get no row, and their groups no mean.
     correct : (n_id,) bool, optional
@@ -36,26 +35,35 @@ class ResultRows:
     model, pretext : str
     remarks : sequence of str
         What to say in every row.
+    same_id : bool
+        Every OOD dataset is compared with the same ID rows. Where they differ (one-class protocols, in which a row is
+        ID once and OOD otherwise) no interval of a mean is known, and none is given.
     """
 
     benchmark: BenchmarkSpec
-    n_id: int
+    n_id: Mapping[str, int]
     n_ood: Mapping[str, int]
     correct: NDArray[np.bool_] | None = None
     model: str = ""
     pretext: str = "unspecified"
     remarks: Sequence[str] = field(default_factory=tuple)
+    same_id: bool = True
 
     def measured(self, name: str, score: Score, id_scores: Array, ood_scores: Mapping[str, Array]) -> list[Result]:
-        """Return the rows of a score with its metrics; a mean is the plain mean over the OOD datasets of its group."""
+        """Return the rows of a score with its metrics, all OOD datasets compared with the same ID rows."""
         ranked = Ranked(id_scores, self.correct)
-        against = {ood: ranked.against(ood_scores[ood]) for ood in self.n_ood}
+        return self.compared(name, score, {ood: ranked.against(ood_scores[ood]) for ood in self.n_ood})
+
+    def compared(self, name: str, score: Score, against: Mapping[str, Comparison]) -> list[Result]:
+        """Return the rows of a score with its metrics; a mean is the plain mean over the OOD datasets of its group."""
         values = {ood: {metric: how.of(c) for metric, how in METRICS.items()} for ood, c in against.items()}
         note = getattr(score, "note_", None) or score.note
         rows = []
         for ood, group, members in self._places():
-            interval = mean_auroc([against[member] for member in members])
-            limits: Metrics = {"auroc_low": interval.low, "auroc_high": interval.high}
+            limits: Metrics = {}
+            if self.same_id or ood != MEAN:
+                interval = mean_auroc([against[member] for member in members])
+                limits = {"auroc_low": interval.low, "auroc_high": interval.high}
             metrics = _means([values[member] for member in members]) | limits
             rows.append(self._row(name, score, ood, group, members, note, metrics))
         return rows
@@ -83,7 +91,7 @@ class ResultRows:
             family=score.family,
             ood=ood,
             group=group,
-            n_id=self.n_id,
+            n_id=self.n_id[members[0]] if self.same_id else sum(self.n_id[member] for member in members),
             n_ood=sum(self.n_ood[member] for member in members),
             id_accuracy=None if self.correct is None else float(self.correct.mean()),
             note="; ".join(filter(None, [note, *self.remarks])),

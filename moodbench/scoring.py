@@ -17,7 +17,8 @@ from moodbench.types import Result
 from moodbench.workspace import ModelName, Workspace
 
 if TYPE_CHECKING:
-    from moodbench.evaluate import Caches, Scored
+    from moodbench.engine import Caches
+    from moodbench.evaluate import Scored
     from moodbench.scores.base import Score
 
 Report = Callable[[str], None]
@@ -149,7 +150,7 @@ def _open(space: Workspace, name: ModelName, spec: BenchmarkSpec, *, asked: bool
         if asked:
             report(f"skip {name} on {spec.name}: nothing of it is cached")
         return None
-    from moodbench.evaluate import open_caches
+    from moodbench.engine import open_caches
     from moodbench.features.cache import FeatureCache
 
     files: dict[str, Path] = {}
@@ -220,13 +221,15 @@ def _provenance(spec: BenchmarkSpec, name: ModelName, caches: Caches) -> dict[st
         }
         for reader in caches.readers.values()
     }
-    roles = {
+    roles: dict[str, Any] = {
         "id_train": spec.id_train,
         "id_val": spec.id_val,
         "id_test": list(spec.id_test),
         "ood": {g: list(d) for g, d in spec.ood.items()},
     }
-    inputs = {"benchmark": roles, "contents": {name: entry["contents"] for name, entry in datasets.items()}}
+    if spec.classes or spec.each:
+        roles["classes"] = list(spec.classes) or dict(spec.each)
+    inputs: dict[str, Any] = {"benchmark": roles, "contents": {name: entry["contents"] for name, entry in datasets.items()}}
     if caches.head is not None:
         inputs["head"] = _digest(caches)
     return {

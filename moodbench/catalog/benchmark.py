@@ -89,6 +89,11 @@ def _check(spec: BenchmarkSpec, entry: Entry) -> None:
         raise entry.error(
             "has classes that are not labels", fix="write  classes: [0, 3]  or  classes: {cat: 3, dog: 5}"
         )
+    if spec.each and (spec.ood_datasets != spec.id_test or len(spec.id_test) > 1):
+        raise entry.error(
+            "takes each class in turn, so the only OOD dataset must be the ID test set",
+            fix="write  id_test: my_test  and  ood: {others: [my_test]}",
+        )
     if len(set(labels)) < len(labels) or any(not isinstance(name, str) or name == MEAN for name in spec.each):
         raise entry.error("has classes with the same label, or a class without a usable name")
     roles = (spec.id_train, *([spec.id_val] if spec.id_val else []), *spec.id_test, *spec.ood_datasets)

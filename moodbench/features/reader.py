@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,26 @@ class RowReader:
         """The `--limit` of a trial extraction."""
         limit: int | None = self.provenance.get("limit")
         return limit
+
+    def of_labels(self, labels: Iterable[int]) -> RowReader:
+        """Return a reader of the rows with these labels alone.
+
+        Raises
+        ------
+        CacheError
+            There are none.
+        """
+        wanted = np.isin(self.labels, list(labels))
+        if not wanted.any():
+            raise CacheError(
+                f"no row has a label of {', '.join(map(str, labels))}", file=self.file, fix="the images need labels"
+            )
+        part = copy.copy(self)
+        part._done = self._done.copy()
+        part._done[self._done] = wanted
+        part.labels = self.labels[wanted]
+        part.rows = int(wanted.sum())
+        return part
 
     def spread(self, count: int, size: int, *, logits: bool = True) -> Iterator[RowBlock]:
         """Yield `count` of the rows, spread evenly over the dataset, out of blocks of `size` rows."""

@@ -19,6 +19,7 @@ LAYERS = [
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
     {"plots", "features", "pretraining", "measure", "obtain"},
+    {"engine"},
     {"evaluate", "inventory", "probing"},
     {"extraction", "scoring", "reporting", "downloading", "verification"},
     {"demo"},

@@ -1,0 +1,242 @@
+"""Fits scores on the caches of a model and runs them over its test sets: every row is read once for all scores.
+
+Every score is fitted on the ID train rows in as few passes as the slowest needs, all together; then each test dataset
+is read once for all scores. Memory holds one block of rows, the statistics, and one number per test row and score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from moodbench.catalog import BenchmarkSpec
+from moodbench.devices import keep_freed_memory
+from moodbench.errors import CacheError, ModelError
+from moodbench.features.heads import read_head
+from moodbench.features.reader import RowReader
+from moodbench.scores.base import Score, Train
+from moodbench.scores.block import Block
+from moodbench.scores.fitting import failure, fit_scores
+from moodbench.types import Head
+
+BLOCK = 2048
+"""Rows that are worked on at once: few enough for the caches of a processor, enough for its matrix products."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Caches:
+    """The caches of one model for one benchmark.
+
+    Attributes
+    ----------
+    train : RowReader
+    test, ood : mapping of dataset name to RowReader
+    head : Head or None
+    held_out : RowReader, optional
+        ID validation rows, where the benchmark has a dataset of them.
+    recompute : bool
+        Compute logits from the head even where they are cached (for a head that is not the model's own).
+    """
+
+    train: RowReader
+    test: Mapping[str, RowReader]
+    ood: Mapping[str, RowReader]
+    head: Head | None
+    held_out: RowReader | None = None
+    recompute: bool = False
+
+    def __post_init__(self) -> None:
+        for reader in self.readers.values():
+            if reader.dim != self.train.dim:
+                raise CacheError(
+                    f"the features are {reader.dim} wide, those of ID train {self.train.dim}", file=reader.file
+                )
+            if not self.recompute and reader.classes not in (None, self.classes):
+                raise CacheError(f"the logits have {reader.classes} classes, expected {self.classes}", file=reader.file)
+        if sum(reader.rows for reader in self.test.values()) < 2:
+            raise CacheError("an ID test set needs two rows at least", file=next(iter(self.test.values())).file)
+        if self.head is not None and self.head.dim != self.train.dim:
+            raise ModelError(
+                f"the head expects features {self.head.dim} wide, the cached ones are {self.train.dim}",
+                file=self.train.file,
+                fix="the head belongs to another model",
+            )
+
+    def fit_on(self, labels: Sequence[int]) -> Caches:
+        """Return the same with the ID train and validation rows of these labels alone; of none at all, unchanged."""
+        if not labels:
+            return self
+        held_out = None if self.held_out is None else self.held_out.of_labels(labels)
+        return replace(self, train=self.train.of_labels(labels), held_out=held_out)
+
+    @property
+    def readers(self) -> dict[str, RowReader]:
+        """Every reader by what it is read for."""
+        held_out = {} if self.held_out is None else {"held out": self.held_out}
+        return {"train": self.train, **held_out, **self.test, **self.ood}
+
+    @property
+    def classes(self) -> int | None:
+        """C; None unless every dataset has logits, or a head to compute them with."""
+        if self.head is not None:
+            return self.head.classes
+        widths = [reader.classes for reader in self.readers.values()]
+        return None if None in widths else self.train.classes
+
+
+def open_caches(files: Mapping[str, Path], benchmark: BenchmarkSpec, head_file: Path, *, own_head: bool) -> Caches:
+    """Open the caches of one model for a benchmark; `files` maps the datasets that are cached to their files."""
+    head = read_head(head_file) if head_file.exists() or not own_head else None
+    return Caches(
+        train=RowReader(files[benchmark.id_train]),
+        held_out=None if benchmark.id_val is None else RowReader(files[benchmark.id_val]),
+        test={name: RowReader(files[name]) for name in benchmark.id_test},
+        ood={name: RowReader(files[name]) for name in benchmark.ood_datasets if name in files},
+        head=head,
+        recompute=not own_head,
+    )
+
+
+@contextmanager
+def arithmetic(threads: int | None) -> Iterator[None]:
+    """Flush denormals, whose products are more than ten times slower, keep float32 exact on GPUs, limit threads."""
+    keep_freed_memory()
+    before = torch.get_num_threads()
+    torch.backends.cuda.matmul.allow_tf32 = False
+    if threads is not None:
+        torch.set_num_threads(threads)
+    # set before the first product: worker threads inherit the mode when they start
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(before)
+
+
+class Engine:
+    """Turns cached rows into blocks on the device, and blocks into scores."""
+
+    def __init__(self, caches: Caches, device: torch.device, block: int, bank_rows: int | None = None) -> None:
+        self.caches, self.device, self.size, self.bank_rows = caches, device, block, bank_rows
+        head = caches.head
+        self.weight = None if head is None else torch.from_numpy(head.weight).to(device)
+        self.bias = None if head is None else torch.from_numpy(head.bias).to(device)
+        self.logits = caches.classes is not None
+        self._correct: dict[Path, NDArray[np.bool_]] = {}
+        self.failures: dict[str, str] = {}
+        labels = caches.train.labels
+        self.train = Train(
+            rows=caches.train.rows,
+            dim=caches.train.dim,
+            classes=caches.classes,
+            label_classes=int(labels.max()) + 1 if labels.min() >= 0 else 0,
+            unlabelled=int((labels < 0).sum()),
+            weight=self.weight,
+            bias=self.bias,
+            device=device,
+            bank=partial(self.blocks, caches.train, thinned_to=bank_rows),
+        )
+
+    def blocks(self, reader: RowReader, *, thinned_to: int | None = None) -> Iterator[Block]:
+        cached = self.logits and not self.caches.recompute
+        start = 0
+        if thinned_to is not None and thinned_to < reader.rows:
+            read = reader.spread(thinned_to, self.size, logits=cached)
+        else:
+            read = reader.blocks(self.size, logits=cached)
+        for rows in read:
+            features = torch.from_numpy(rows.features).to(self.device)
+            logits = None
+            if rows.logits is not None:
+                logits = torch.from_numpy(rows.logits).to(self.device)
+            elif self.weight is not None and self.bias is not None:
+                logits = torch.addmm(self.bias, features, self.weight.T)
+            yield Block(features, logits, torch.from_numpy(rows.labels).to(self.device), start)
+            start += len(rows.labels)
+
+    def run(self, scores: Mapping[str, Score]) -> tuple[dict[tuple[str, str], Array], dict[str, str]]:
+        """Fit on ID train and score every test dataset.
+
+        Returns
+        -------
+        values : mapping of (dataset, score) to (N,) float64
+        missing : mapping of score to the reason why it has no values
+        """
+        held_out = None if self.caches.held_out is None else partial(self.blocks, self.caches.held_out)
+        fitted, missing = fit_scores(
+            scores, self.train, partial(self.blocks, self.caches.train), held_out, tolerant=True
+        )
+        for score in fitted.values():
+            if self.bank_rows is not None and self.bank_rows < self.caches.train.rows and score.cost == "memory bank":
+                _add_note(score, f"memory bank of {self.bank_rows} of {self.caches.train.rows} rows")
+        values: dict[tuple[str, str], Array] = {}
+        for name, reader in {**self.caches.test, **self.caches.ood}.items():
+            values |= {(name, score): array for score, array in self.score(fitted, reader).items()}
+        missing |= self.failures | _not_numbers(values)
+        _note_degenerate(scores, missing, values)
+        return values, missing
+
+    def score(self, fitted: Mapping[str, Score], reader: RowReader) -> dict[str, Array]:
+        values = {name: np.empty(reader.rows) for name in fitted if name not in self.failures}
+        correct = np.zeros(reader.rows, dtype=np.bool_)
+        start = 0
+        for block in self.blocks(reader):
+            stop = start + len(block)
+            for name in list(values):
+                try:
+                    values[name][start:stop] = fitted[name].score(block).double().cpu().numpy()
+                except Exception as error:  # a fault of one score must not cost the others
+                    self.failures[name] = failure(error)
+                    del values[name]
+            if self.logits:
+                correct[start:stop] = (block.predicted == block.labels).cpu().numpy()
+            start = stop
+        self._correct[reader.file] = correct
+        return values
+
+    def correct(self, is_id: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_] | None:
+        """Whether each ID test row's predicted class is its label; None unless all have one and C allows it."""
+        readers = self.caches.test
+        labels = np.concatenate([reader.labels[is_id[name]] for name, reader in readers.items()])
+        train = self.caches.train.labels
+        # an ImageNet head on CIFAR labels: equal numbers would mean other classes
+        if not self.logits or labels.min() < 0 or max(labels.max(), train.max()) + 1 != self.caches.classes:
+            return None
+        return np.concatenate([self._correct[reader.file][is_id[name]] for name, reader in readers.items()])
+
+
+def _add_note(score: Score, note: str) -> None:
+    score.note_ = "; ".join(filter(None, [getattr(score, "note_", None) or score.note, note]))
+
+
+def _not_numbers(values: Mapping[tuple[str, str], Array]) -> dict[str, str]:
+    """Return the scores that are NaN somewhere, with a note: a fault of one must not cost the others."""
+    bad: dict[str, int] = {}
+    for (_, score), array in values.items():
+        bad[score] = bad.get(score, 0) + int(np.isnan(array).sum())
+    return {score: f"not a number for {count} rows" for score, count in bad.items() if count}
+
+
+def _note_degenerate(
+    scores: Mapping[str, Score], missing: Mapping[str, str], values: Mapping[tuple[str, str], Array]
+) -> None:
+    """Note scores that tell no rows apart or are infinite: their 50.00 means something else than chance."""
+    for name, score in scores.items():
+        arrays = [array for (_, one), array in values.items() if one == name]
+        if name in missing or score.control or not arrays:
+            continue
+        infinite = sum(int(np.isinf(array).sum()) for array in arrays)
+        if min(array.min() for array in arrays) == max(array.max() for array in arrays):
+            _add_note(score, "all rows score the same")
+        elif infinite:
+            _add_note(score, f"{infinite} of {sum(map(len, arrays))} rows score infinity")
