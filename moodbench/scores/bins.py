@@ -46,5 +46,6 @@ class Bins:
         """Return the bin of every value, int64, of the same shape."""
         if self._below is None:
             return torch.bucketize(values, self.edges, right=True)
-        below = self._below[self._cell(values)]
-        return below.add_(values >= self._ends[below])
+        flat = values.reshape(-1)
+        below = self._below.index_select(0, self._cell(flat))
+        return below.add_(flat >= self._ends.index_select(0, below)).view_as(values)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
 from moodbench.scores.quantile import entry_quantile
+from moodbench.scores.shaping import head_energy
 from moodbench.scores.sparse import sparse_product
 
 FEW = 0.95
@@ -57,6 +57,6 @@ class EnergyReAct(Score):
     def score(self, block: Block) -> Tensor:
         above = (block.features - self.threshold_).clamp_min_(0)
         if self.quantile < FEW:
-            return log_sum_exp(torch.addmm(self.bias_, block.features - above, self.weight_.T))
+            return head_energy(block.features - above, self.weight_, self.bias_)
         # what is clipped is sparse, and a product with it several times cheaper than one with all that is left
         return log_sum_exp(block.logits - sparse_product(above, self.weight_.T))

@@ -36,5 +36,14 @@ class Entropy(Score):
     paper = "Lakshminarayanan et al., NeurIPS 2017, arXiv 1612.01474"
 
     def score(self, block: Block) -> Tensor:
+        return negative_entropy(block)
+
+
+def negative_entropy(block: Block) -> Tensor:
+    """Return sum_k p_k log p_k, (B,) float32, computed once a block."""
+
+    def compute() -> Tensor:
         below = block.logits - block.max_logit[:, None]
         return below.mul_(block.probabilities).sum(dim=1) - torch.log1p(block.rest)
+
+    return block.shared("negative_entropy", compute)

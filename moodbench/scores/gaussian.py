@@ -17,6 +17,7 @@ from moodbench.scores.base import Train
 from moodbench.scores.block import Block
 from moodbench.scores.statistics import FeatureSumsByLabel, GroupSums, Moment, SecondMoment, Statistic
 from moodbench.scores.unit import unit_features
+from moodbench.scores.vectorised import row_argmax
 
 RCOND = 1e-10
 """Directions whose variance is below this part of the largest are left out of the inverse. Features after a LayerNorm
@@ -27,37 +28,85 @@ FLOAT32_CONDITION = 1e6
 
 
 @dataclass(frozen=True, eq=False)
-class Whitener:
-    """Takes rows to coordinates in which ID train is white.
+class PrincipalAxes:
+    """The eigenvectors of a covariance of ID train, and the coordinates of rows along them.
+
+    One product serves every score that weighs or selects directions of the same covariance: whitened rows and PCA
+    reconstruction errors are the same coordinates with other lengths.
 
     Attributes
     ----------
-    key : hashable
-        Names the whitener, so that blocks are whitened once for all scores that use it.
+    key : tuple
+        Names the covariance, so that blocks are projected once for all scores that use it.
     unit : bool
         Rows are divided by their length first.
     centre : (D,) float32 or float64
-    basis : (D, r) float32 or float64
-        B, in float64 where it is ill-conditioned.
+        What rows are taken relative to. In float64 where the covariance is ill-conditioned, because the small
+        directions drown in float32 rounding.
+    values : (D,) float64
+        Eigenvalues, rising.
+    vectors : (D, D) float64
+        In columns.
+    basis : (D, D) float32 or float64
+        The same, as rows are multiplied with it.
     """
 
     key: tuple[object, ...]
     unit: bool
     centre: Tensor
+    values: Tensor
+    vectors: Tensor
     basis: Tensor
+
+    def rows(self, block: Block) -> Tensor:
+        """Return V^T (x - m), (B, D) float32, directions of small variance first."""
+        return block.shared(("principal", *self.key), lambda: self._project(block))
+
+    def _project(self, block: Block) -> Tensor:
+        features = unit_features(block) if self.unit else block.features
+        return ((features.to(self.centre.dtype) - self.centre) @ self.basis).float()
+
+
+@dataclass(frozen=True, eq=False)
+class Whitener:
+    """Takes rows to coordinates in which ID train is white.
+
+    Attributes
+    ----------
+    axes : PrincipalAxes
+    kept : (D,) bool
+        The directions in which ID train varies.
+    lengths : (r,) float32
+        One over the standard deviation along each of them.
+    """
+
+    axes: PrincipalAxes
+    kept: Tensor
+    lengths: Tensor
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Names the whitener."""
+        return self.axes.key
 
     @property
     def rank(self) -> int:
         """r, the number of directions in which ID train varies."""
-        return self.basis.shape[1]
+        return len(self.lengths)
+
+    @property
+    def basis(self) -> Tensor:
+        """B, (D, r) float64: rows are whitened by B^T (x - m)."""
+        return self.axes.vectors[:, self.kept] / self.axes.values[self.kept].sqrt()
 
     def rows(self, block: Block) -> Tensor:
         """Return B^T (x - m), (B, r) float32."""
         return block.shared(("whitened", *self.key), lambda: self._whiten(block))
 
     def _whiten(self, block: Block) -> Tensor:
-        features = unit_features(block) if self.unit else block.features
-        return ((features.to(self.centre.dtype) - self.centre) @ self.basis).float()
+        rows = self.axes.rows(block)
+        # eigenvalues rise, so what is kept is the end
+        return rows[:, rows.shape[1] - self.rank :] * self.lengths
 
 
 def whitener(
@@ -83,24 +132,26 @@ def whitener(
     """
 
     def build() -> Whitener:
-        values, vectors = spectrum(train, name, covariance, unit=unit)
-        kept = in_range(values)
-        basis = vectors[:, kept] / values[kept].sqrt()
-        condition = float(values[-1] / values[kept][0]) if bool(kept.any()) else 1.0
-        dtype = torch.float64 if condition > FLOAT32_CONDITION else torch.float32
-        return Whitener((name, unit), unit, centre.to(dtype), basis.to(dtype).contiguous())
+        axes = principal_axes(train, name, centre, covariance, unit=unit)
+        kept = in_range(axes.values)
+        return Whitener(axes, kept, axes.values[kept].rsqrt().float())
 
     return train.shared(("whitener", name, unit), build)
 
 
-def spectrum(train: Train, name: str, covariance: Callable[[], Tensor], *, unit: bool = False) -> tuple[Tensor, Tensor]:
-    """Return eigenvalues (D,) and eigenvectors (D, D) of a named covariance, ascending, computed once for all."""
+def principal_axes(
+    train: Train, name: str, centre: Tensor, covariance: Callable[[], Tensor], *, unit: bool = False
+) -> PrincipalAxes:
+    """Return the principal axes of a named covariance, computed once for all scores; parameters as in `whitener`."""
 
-    def decompose() -> tuple[Tensor, Tensor]:
+    def build() -> PrincipalAxes:
         values, vectors = torch.linalg.eigh(covariance())
-        return values, vectors
+        kept = in_range(values)
+        condition = float(values[-1] / values[kept][0]) if bool(kept.any()) else 1.0
+        dtype = torch.float64 if condition > FLOAT32_CONDITION else torch.float32
+        return PrincipalAxes((name, unit), unit, centre.to(dtype), values, vectors, vectors.to(dtype))
 
-    return train.shared(("spectrum", name, unit), decompose)
+    return train.shared(("principal_axes", name, unit), build)
 
 
 def in_range(values: Tensor) -> Tensor:
@@ -150,9 +201,9 @@ def half_squares(rows: Tensor, means: Tensor) -> Tensor:
     return torch.addmm(means.square().sum(dim=1) / -2, rows, means.T)
 
 
-def squared_distance(rows: Tensor, means: Tensor) -> Tensor:
-    """Return ||z - m||^2 for rows and means of equal number, (B,) float64."""
-    return (rows - means).square_().sum(dim=1, dtype=torch.float64)
+def squared_distance(rows: Tensor, means: Tensor, which: Tensor) -> Tensor:
+    """Return ||z - m_k||^2, (B,) float64, with k the class that `which` (B,) names for each row."""
+    return means.index_select(0, which).sub_(rows).square_().sum(dim=1, dtype=torch.float64)
 
 
 def nearest_squared(rows: Tensor, means: Tensor, halves: Tensor) -> Tensor:
@@ -161,12 +212,15 @@ def nearest_squared(rows: Tensor, means: Tensor, halves: Tensor) -> Tensor:
     The two nearest by the expanded square (`half_squares`) are measured directly, because the expansion cancels in
     float32. A second pass for the maximum is several times faster than the two largest by `topk`.
     """
-    first = halves.argmax(dim=1)
-    best = squared_distance(rows, means[first])
+    first = row_argmax(halves)[:, None]
+    best = squared_distance(rows, means, first[:, 0])
     if len(means) == 1:
         return best
-    second = halves.scatter(1, first[:, None], -torch.inf).argmax(dim=1)
-    return torch.minimum(best, squared_distance(rows, means[second]))
+    largest = halves.gather(1, first)
+    halves.scatter_(1, first, -torch.inf)
+    second = row_argmax(halves)
+    halves.scatter_(1, first, largest)  # others read them too
+    return torch.minimum(best, squared_distance(rows, means, second))
 
 
 def empty_classes(classes: GroupSums) -> str | None:
@@ -201,7 +255,7 @@ def class_gaussians(train: Train, moment: Moment, classes: GroupSums, *, unit: b
             return moment.covariance_about(moment.mean) - (centred.T * counts) @ centred / moment.count
 
         white = whitener(train, "within", moment.mean, within, unit=unit)
-        whitened = (centred @ white.basis.double()).float()
+        whitened = (centred @ white.basis).float()
         return ClassGaussians(white, whitened, counts, empty_classes(classes))
 
     return train.shared(("class_gaussians", unit), build)

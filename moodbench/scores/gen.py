@@ -11,6 +11,7 @@ from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Score
 from moodbench.scores.block import Block
 from moodbench.scores.tempered import log_rest
+from moodbench.scores.vectorised import sorted_rows
 
 
 @SCORES.register("gen")
@@ -52,7 +53,7 @@ class GEN(Score):
     def score(self, block: Block) -> Tensor:
         logits = block.logits
         if self.top < logits.shape[1]:
-            logits = logits.topk(self.top, dim=1).values
+            logits = block.shared("sorted_logits", lambda: sorted_rows(block.logits))[:, -self.top :]
         rest = log_rest(block)
         total = torch.logaddexp(rest, torch.zeros_like(rest))  # -log p of the predicted class
         log_p = logits.double() - block.max_logit.double()[:, None] - total[:, None]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
-from moodbench.scores.block import Block
+from moodbench.scores.block import Block, log_sum_exp
 from moodbench.scores.gaussian import fit_class_gaussians, squared_distance
+from moodbench.scores.vectorised import row_argmax
 
 
 @SCORES.register("gmm_tied")
@@ -39,6 +40,7 @@ class TiedMixture(Score):
     def score(self, block: Block) -> Tensor:
         terms = self.classes_.halves(block) + self.log_shares_
         # the largest term directly, because the expanded square cancels in float32; the others relative to it
-        top, nearest = terms.max(dim=1)
-        distance = squared_distance(self.classes_.whitener.rows(block), self.classes_.means[nearest])
-        return self.log_shares_[nearest] - distance / 2 + (terms - top[:, None]).logsumexp(dim=1)
+        nearest = row_argmax(terms)
+        terms.sub_(terms.gather(1, nearest[:, None]))
+        distance = squared_distance(self.classes_.whitener.rows(block), self.classes_.means, nearest)
+        return self.log_shares_[nearest] - distance / 2 + log_sum_exp(terms)

@@ -11,6 +11,7 @@ from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.statistics import GroupedSums, GroupSums
+from moodbench.scores.vectorised import arccos_
 
 
 class LogitSumsByLabel(GroupedSums):
@@ -66,6 +67,7 @@ class IgeoodLogit(Score):
     def fit(self, train: Train) -> Fit:
         sums: GroupSums = yield LogitSumsByLabel(train.label_classes)
         self.roots_ = self._roots(sums.means[sums.counts > 0])
+        self.single_ = self.roots_.float()
 
     def _roots(self, logits: Tensor) -> Tensor:
         """Return the square roots of the softmax at the temperature, float64."""
@@ -77,5 +79,5 @@ class IgeoodLogit(Score):
             return -2 * torch.acos(cosines.amax(dim=1).clamp_max_(1.0))
         # float32 will do for a sum over classes: only the nearest one's angle, the smallest, feels the rounding
         p = block.probabilities if self.temperature == 1 else torch.softmax(block.logits / self.temperature, dim=1)
-        angles = (p.sqrt() @ self.roots_.float().T).clamp_max_(1.0).acos_()
+        angles = arccos_((p.sqrt() @ self.single_.T).clamp_max_(1.0))
         return 2 * angles.sum(dim=1, dtype=torch.float64)

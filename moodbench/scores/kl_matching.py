@@ -9,6 +9,7 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import TINY, Block
+from moodbench.scores.entropy import negative_entropy
 from moodbench.scores.statistics import GroupSums, ProbabilitySumsByPrediction
 
 INFINITE = 3e38
@@ -49,4 +50,4 @@ class KLMatching(Score):
         p = block.probabilities
         cross = (p @ self.log_templates_.T).amax(dim=1)
         cross.masked_fill_(cross < -FARTHEST, -torch.inf)
-        return cross - torch.xlogy(p, p).sum(dim=1)
+        return cross - negative_entropy(block)

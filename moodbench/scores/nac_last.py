@@ -146,4 +146,5 @@ class NACLast(Score):
         self.coverage_ = (counts.double() / (self.share * max(counted, 1))).clamp_max(1).float()
 
     def score(self, block: Block) -> Tensor:
-        return self.coverage_[self.states_.of(block)].mean(dim=1)
+        states = self.states_.of(block)
+        return self.coverage_.index_select(0, states.view(-1)).view_as(states).mean(dim=1)

@@ -12,8 +12,8 @@ from torch import Tensor
 from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.bins import Bins
-from moodbench.scores.block import Block, log_sum_exp
-from moodbench.scores.shaping import entry_quantiles
+from moodbench.scores.block import Block
+from moodbench.scores.shaping import entry_quantiles, head_energy
 from moodbench.scores.statistics import Statistic
 
 LENGTH = 1000.0
@@ -82,10 +82,11 @@ class OptFS(Score):
         self.factors_[1:-1] = LENGTH * inside / length
 
     def score(self, block: Block) -> Tensor:
-        shaped = self.factors_[self.bins_.of(block.features)] * block.features
+        bins = self.bins_.of(block.features)
+        shaped = self.factors_.index_select(0, bins.view(-1)).view_as(bins) * block.features
         if self.energy:
-            return log_sum_exp(torch.addmm(self.bias_, shaped, self.weight_.T))
-        return (self.weight_[block.predicted] * shaped).sum(dim=1)
+            return head_energy(shaped, self.weight_, self.bias_)
+        return torch.linalg.vecdot(self.weight_.index_select(0, block.predicted), shaped)
 
 
 class BinnedContributions(Statistic[Tensor]):
@@ -101,7 +102,7 @@ class BinnedContributions(Statistic[Tensor]):
         return ("binned_contributions", tuple(self.bins.edges.tolist()))
 
     def update(self, block: Block) -> None:
-        parts = (self.weight[block.predicted] * block.features).double()
+        parts = (self.weight.index_select(0, block.predicted) * block.features).double()
         bins = self.bins.of(block.features)
         self._add(torch.bincount(bins.flatten(), weights=parts.flatten(), minlength=len(self.bins)))
 

@@ -14,6 +14,7 @@ from moodbench.scores.block import TINY, Block
 from moodbench.scores.gaussian import FLOAT32_CONDITION, in_range
 from moodbench.scores.statistics import Moment, SecondMoment
 from moodbench.scores.unit import unit_features
+from moodbench.scores.vectorised import expm1_
 
 
 @SCORES.register("pnml")
@@ -66,8 +67,7 @@ class PNML(Score):
         lengths = torch.linalg.vector_norm(block.features, dim=1).clamp_min_(TINY)
         logits = (block.logits - self.bias_).div_(lengths[:, None]).add_(self.bias_)  # W z + b
         log_p = torch.log_softmax(logits, dim=1)
-        p = log_p.exp()
-        gain = torch.expm1(log_p.mul_((-a / (1 + a)).float()[:, None])).mul_(p)  # u - p, with u = p^(1 - g)
-        other = 1 - p
-        terms = gain * other / (gain + p + other)
+        p = torch.softmax(logits, dim=1)
+        gain = expm1_(log_p.mul_((-a / (1 + a)).float()[:, None])).mul_(p)  # u - p, with u = p^(1 - g)
+        terms = (1 - p).mul_(gain).div_(gain.add_(1))  # gain + p + (1 - p)
         return -torch.log1p(terms.sum(dim=1, dtype=torch.float64)) / math.log(len(self.bias_))

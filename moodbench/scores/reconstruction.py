@@ -11,6 +11,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import Train
 from moodbench.scores.block import Block
+from moodbench.scores.gaussian import principal_axes
 from moodbench.scores.statistics import Moment, SecondMoment
 from moodbench.scores.unit import unit_features
 
@@ -25,56 +26,34 @@ class ResidualSpace:
     ----------
     key : hashable
         Names the space, so that blocks compute their errors once.
-    map : callable
-        Block → the rows that the PCA is of, (B, M) float32.
-    basis : (M, M - q) float32
-    offset : (M - q,) float32
-        basis^T mean.
+    coordinates : callable
+        Block → the coordinates of rows less the mean along the M - q directions, (B, M - q) float32.
     """
 
     key: Hashable
-    map: Callable[[Block], Tensor]
-    basis: Tensor
-    offset: Tensor
+    coordinates: Callable[[Block], Tensor]
 
     def error(self, block: Block) -> Tensor:
         """Return the length of what the q principal directions do not reconstruct of a row less the mean, (B,)."""
         return block.shared(
             ("reconstruction_error", self.key),
-            lambda: torch.linalg.vector_norm(torch.addmm(-self.offset, self.map(block), self.basis), dim=1),
+            lambda: torch.linalg.vector_norm(self.coordinates(block), dim=1),
         )
-
-
-def features(block: Block) -> Tensor:
-    """Return the features as they are, (B, D)."""
-    return block.features
 
 
 def residual_space(train: Train, moment: Moment, explained: float, *, unit: bool) -> ResidualSpace:
     """Return what a PCA of the features (of unit length if `unit`) about their mean leaves out."""
-    values, vectors = train.shared(
-        ("spectrum", "total", unit), lambda: torch.linalg.eigh(moment.covariance_about(moment.mean))
-    )
-    rows = unit_features if unit else features
-    return _space(("unit" if unit else "raw", explained), rows, moment, values, vectors, explained)
+    axes = principal_axes(train, "total", moment.mean, lambda: moment.covariance_about(moment.mean), unit=unit)
+    left = train.dim - principal_count(axes.values, explained)
+    return ResidualSpace(("unit" if unit else "raw", explained), lambda block: axes.rows(block)[:, :left])
 
 
 def fourier_space(fourier: Fourier, moment: Moment, explained: float) -> ResidualSpace:
     """Return what a PCA of random Fourier features about their mean leaves out."""
     values, vectors = torch.linalg.eigh(moment.covariance_about(moment.mean))
-    return _space((*fourier.key, explained), fourier.rows, moment, values, vectors, explained)
-
-
-def _space(
-    key: Hashable,
-    rows: Callable[[Block], Tensor],
-    moment: Moment,
-    values: Tensor,
-    vectors: Tensor,
-    explained: float,
-) -> ResidualSpace:
     left = vectors[:, : len(values) - principal_count(values, explained)]
-    return ResidualSpace(key, rows, left.float().contiguous(), (moment.mean @ left).float())
+    basis, offset = left.float().contiguous(), (moment.mean @ left).float()
+    return ResidualSpace((*fourier.key, explained), lambda block: torch.addmm(-offset, fourier.rows(block), basis))
 
 
 def principal_count(values: Tensor, explained: float) -> int:

@@ -132,7 +132,7 @@ class RandomProjectionDepth(Score):
         Eigenvectors have any sign, and any order where eigenvalues are equal. So directions are drawn in the
         coordinates of the features, in which the symmetric root of the covariance whitens: the same on every machine.
         """
-        basis = white.basis.double()
+        basis = white.basis
         axes = basis / torch.linalg.vector_norm(basis, dim=0)
         generator = torch.Generator().manual_seed(self.seed)
         normal = torch.randn(self.directions, len(basis), generator=generator, dtype=torch.float64).to(basis.device)

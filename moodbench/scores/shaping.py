@@ -19,9 +19,14 @@ from moodbench.scores.base import Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
 from moodbench.scores.quantile import entry_quantile
 from moodbench.scores.statistics import NegativeShare, Part, Statistic
+from moodbench.scores.vectorised import sorted_rows
 
 LARGEST_EXPONENT = 80.0
 """exp of it times any logit still fits into float32; the ratios of published features lie between 1 and 10."""
+
+
+CHUNK = 512
+"""Rows whose logits fit into a processor's cache."""
 
 
 class ShapedEnergy(Score):
@@ -50,7 +55,19 @@ class ShapedEnergy(Score):
         """Return x', (B, D) float32, for a block's features, which stay as they are."""
 
     def score(self, block: Block) -> Tensor:
-        return log_sum_exp(torch.addmm(self.bias_, self.shape(block), self.weight_.T))
+        return head_energy(self.shape(block), self.weight_, self.bias_)
+
+
+def head_energy(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return log sum_k exp((W x + b)_k), (B,), for features (B, D).
+
+    On a CPU a few rows at a time, into the same memory: their logits stay in its caches until they are summed.
+    """
+    if features.device.type != "cpu":
+        return log_sum_exp(torch.addmm(bias, features, weight.T))
+    logits = features.new_empty(min(CHUNK, len(features)), len(weight))
+    parts = (torch.addmm(bias, rows, weight.T, out=logits[: len(rows)]) for rows in torch.split(features, CHUNK))
+    return torch.cat([log_sum_exp(part) for part in parts])
 
 
 def signed_note(share: float) -> str | None:
@@ -78,15 +95,9 @@ def kept_count(dim: int, percentile: float) -> int:
 
 
 def top_entries(block: Block, k: int) -> Tensor:
-    """Return the k largest entries of every row, falling, (B, k).
-
-    Computed once a block for all scores that want no more than half of the entries.
-    """
-    dim = block.features.shape[1]
-    half = dim // 2
-    if k > half:
-        return block.shared("sorted_entries", lambda: block.features.sort(dim=1, descending=True).values)[:, :k]
-    return block.shared("top_half_entries", lambda: block.features.topk(half, dim=1).values)[:, :k]
+    """Return the k largest entries of every row, rising, (B, k); rows are sorted once a block for all scores."""
+    entries = block.shared("sorted_entries", lambda: sorted_rows(block.features))
+    return entries[:, entries.shape[1] - k :]
 
 
 def largest(block: Block, k: int) -> Tensor:
@@ -94,7 +105,7 @@ def largest(block: Block, k: int) -> Tensor:
 
     `torch.topk` takes any of equal entries, so what remains of a row would depend on the device.
     """
-    features, threshold = block.features, top_entries(block, k)[:, -1:]
+    features, threshold = block.features, top_entries(block, k)[:, :1]
     kept = features >= threshold
     tied = (kept.sum(dim=1) > k).nonzero()[:, 0]
     if len(tied):

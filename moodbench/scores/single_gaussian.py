@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.gaussian import Whitener, in_range, spectrum, whitener
+from moodbench.scores.gaussian import FLOAT32_CONDITION, in_range, principal_axes, whitener
 from moodbench.scores.statistics import Mean, Moment, SecondMoment
 from moodbench.scores.unit import unit_features
 
@@ -43,13 +43,19 @@ class SSD(Score):
         moment: Moment = yield SecondMoment(unit=True)
         mean = moment.mean
         covariance = moment.covariance_about(mean)
+        # of full rank, the covariance and the correlation give the same distance, and others share the covariance's
+        total = principal_axes(train, "total", mean, lambda: covariance, unit=True)
+        if float(total.values[0]) * FLOAT32_CONDITION > float(total.values[-1]):
+            self.whitener_ = whitener(train, "total", mean, lambda: covariance, unit=True)
+            return
         variances = covariance.diagonal()
         # what float32 features cannot tell from a constant is rounding
         varies = variances > torch.finfo(torch.float32).eps ** 2 * variances.amax()
         scale = torch.where(varies, variances, torch.inf).rsqrt()
         correlation = whitener(train, "correlation", mean, lambda: covariance * scale * scale[:, None], unit=True)
-        basis = correlation.basis * scale[:, None].to(correlation.basis.dtype)
-        self.whitener_ = Whitener(("standardised", True), True, correlation.centre, basis)
+        axes = correlation.axes
+        scaled = replace(axes, key=("standardised", True), basis=axes.basis * scale[:, None].to(axes.basis.dtype))
+        self.whitener_ = replace(correlation, axes=scaled)
 
     def score(self, block: Block) -> Tensor:
         return -self.whitener_.rows(block).square().sum(dim=1)
@@ -95,21 +101,15 @@ class GaussLedoitWolf(Score):
         distance = square - train.dim * level**2
         error = (quartic - square) / moment.count
         self.shrinkage_ = min(max(error, 0.0) / distance, 1.0) if distance > 0 else 1.0
-        # shrinking keeps the eigenvectors: rows whitened by C only need other lengths
-        self.whitener_ = whitener(train, "total", mean, lambda: covariance, unit=True)
-        values, vectors = spectrum(train, "total", lambda: covariance, unit=True)
-        shrunk = (1 - self.shrinkage_) * values.clamp_min(0) + self.shrinkage_ * level
-        kept, usable = in_range(values), in_range(shrunk)
-        self.lengths_ = (values[kept] / shrunk[kept]).float()
-        # directions in which ID train does not vary have a variance now, if a small one
-        self.mean_ = mean.float()
-        self.others_ = (vectors[:, usable & ~kept] / shrunk[usable & ~kept].sqrt()).float()
+        # shrinking keeps the eigenvectors
+        self.axes_ = principal_axes(train, "total", mean, lambda: covariance, unit=True)
+        shrunk = (1 - self.shrinkage_) * self.axes_.values.clamp_min(0) + self.shrinkage_ * level
+        usable = in_range(shrunk)
+        self.precisions_ = torch.where(usable, 1 / shrunk, 0.0).float()
         self.constant_ = -(float(shrunk[usable].log().sum()) + train.dim * math.log(2 * math.pi)) / 2
 
     def score(self, block: Block) -> Tensor:
-        squares = self.whitener_.rows(block).square().mul_(self.lengths_).sum(dim=1, dtype=torch.float64)
-        if self.others_.shape[1]:
-            squares += ((unit_features(block) - self.mean_) @ self.others_).square_().sum(dim=1, dtype=torch.float64)
+        squares = self.axes_.rows(block).square().mul_(self.precisions_).sum(dim=1, dtype=torch.float64)
         return self.constant_ - squares / 2
 
 
@@ -141,8 +141,7 @@ class VarianceNorm(Score):
             return moment.covariance_about(mean)
 
         self.whitener_ = whitener(train, "total", mean, covariance)
-        values, vectors = spectrum(train, "total", covariance)
-        self.mean_, self.outside_ = mean, vectors[:, ~in_range(values)]
+        self.mean_, self.outside_ = mean, self.whitener_.axes.vectors[:, ~self.whitener_.kept]
         rank = self.whitener_.rank
         if rank < train.dim:
             self.note_ = f"ID train varies in {rank} of {train.dim} dimensions; the rest is left out"

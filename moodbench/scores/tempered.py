@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from moodbench.scores.block import Block
+from moodbench.scores.block import Block, log_sum_exp
 
 _LEAST = -1e30
 """Logarithm of the rest where there is no other class: finite, so that differences of scores stay numbers."""
@@ -20,8 +20,8 @@ def log_rest(block: Block, temperature: float = 1.0) -> Tensor:
     """
 
     def compute() -> Tensor:
-        scaled = (block.logits.double() - block.max_logit.double()[:, None]) / temperature
+        scaled = block.logits.double().sub_(block.max_logit.double()[:, None]).div_(temperature)
         scaled.scatter_(1, block.predicted[:, None], -torch.inf)
-        return torch.logsumexp(scaled, dim=1).clamp_min_(_LEAST)
+        return log_sum_exp(scaled).clamp_min_(_LEAST)
 
     return block.shared(("log_rest", temperature), compute)

@@ -78,7 +78,7 @@ class VRA(ShapedEnergy):
 
     def shape(self, block: Block) -> Tensor:
         features = block.features
-        return features.minimum(self.high_).masked_fill_(features < self.low_, 0.0)
+        return features.minimum(self.high_).mul_(features >= self.low_)
 
 
 def _column_quantile(columns: Tensor, level: float) -> Tensor:
