@@ -11,6 +11,7 @@ from moodbench.scores.base import SCORES, Fit, Train
 from moodbench.scores.block import Block
 from moodbench.scores.quantile import entry_quantile
 from moodbench.scores.shaping import FeatureSpread, ShapedEnergy, Spread, check_percentile, check_quantile
+from moodbench.scores.vectorised import sorted_rows
 
 
 @SCORES.register("dice")
@@ -103,5 +104,5 @@ def masked(weight: Tensor, mean: Tensor, percentile: float) -> Tensor:
     contribution = weight.double() * mean
     # Interpolating a percentile moves it towards the next larger value, which stays in either way.
     rank = int(percentile / 100 * (contribution.numel() - 1))
-    threshold: Tensor = contribution.flatten().sort().values[rank]
+    threshold = sorted_rows(contribution.reshape(1, -1))[0, rank]
     return torch.where(contribution > threshold, weight, 0.0)

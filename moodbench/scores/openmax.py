@@ -71,6 +71,8 @@ class Tails(Statistic[Tensor]):
 
     def _add(self, group: Tensor, values: Tensor) -> None:
         """Merge values (n,) of classes (n,) into the tails of those classes, all at once."""
+        longer = values > self._tails[group, -1]  # after a few blocks hardly any
+        group, values = group[longer], values[longer]
         classes, place = torch.unique(group, return_inverse=True)
         old = torch.arange(len(classes), device=place.device).repeat_interleave(self.size)
         values = torch.cat([values, self._tails[classes].reshape(-1)])

@@ -86,7 +86,8 @@ class OptFS(Score):
         shaped = self.factors_.index_select(0, bins.view(-1)).view_as(bins) * block.features
         if self.energy:
             return head_energy(shaped, self.weight_, self.bias_)
-        return torch.linalg.vecdot(self.weight_.index_select(0, block.predicted), shaped)
+        logit: Tensor = torch.linalg.vecdot(self.weight_.index_select(0, block.predicted), shaped)
+        return logit
 
 
 class BinnedContributions(Statistic[Tensor]):

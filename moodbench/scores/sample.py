@@ -55,7 +55,7 @@ class Sample(Statistic[Rows]):
             parts = [None if old is None or new is None else torch.cat([old, new]) for old, new in pairs]
         self._order, kept = order.sort(stable=True)
         self._order, kept = self._order[: self.size], kept[: self.size]
-        self._parts = [None if part is None else part[kept] for part in parts]
+        self._parts = [None if part is None else part.index_select(0, kept) for part in parts]
 
     def merge(self, other: Self) -> None:
         if other._order is not None:

@@ -13,6 +13,7 @@ from moodbench.scores.block import Block
 from moodbench.scores.sample import Rows, Sample
 from moodbench.scores.shaping import ShapedEnergy, signed_note
 from moodbench.scores.statistics import NegativeShare
+from moodbench.scores.vectorised import sorted_rows
 
 
 @SCORES.register("vra")
@@ -72,7 +73,7 @@ class VRA(ShapedEnergy):
         else:
             sample: Rows
             share, sample = yield NegativeShare(), Sample(self.rows)
-            columns = sample.features.sort(dim=0).values
+            columns = sorted_rows(sample.features.T.contiguous())
             self.low_, self.high_ = (_column_quantile(columns, level) for level in (self.low, self.high))
         self.note_ = signed_note(share)
 
@@ -82,11 +83,11 @@ class VRA(ShapedEnergy):
 
 
 def _column_quantile(columns: Tensor, level: float) -> Tensor:
-    """Return the quantile of every column, (D,) float32, of sorted `columns` (n, D), interpolated linearly.
+    """Return the quantile of every feature, (D,) float32, of its sorted values (D, n), interpolated linearly.
 
     `torch.quantile` refuses more than 16 million entries.
     """
-    position = level * (len(columns) - 1)
+    position = level * (columns.shape[1] - 1)
     below = int(position)
-    above = min(below + 1, len(columns) - 1)
-    return columns[below].double().lerp(columns[above].double(), position - below).float()
+    above = min(below + 1, columns.shape[1] - 1)
+    return columns[:, below].double().lerp(columns[:, above].double(), position - below).float()
