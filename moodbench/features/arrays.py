@@ -2,54 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from moodbench.errors import DataError
-
-_ALLOWED = {
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("_codecs", "encode"),
-    ("collections", "OrderedDict"),
-}
-"""Everything that pickles of NumPy arrays and plain containers refer to, in old and new versions of NumPy."""
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Rebuilds NumPy arrays and refuses every other object: a pickle can run any program."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only NumPy arrays are accepted")
-        # the private module moved in NumPy 2; the old path only warns
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
-def load_pickle(file: Path) -> Any:
-    """Read a pickle of NumPy arrays (alone, or in lists, tuples and dicts).
-
-    Raises
-    ------
-    ValueError
-        It is no pickle, or holds anything else.
-    """
-    try:
-        return _ArrayUnpickler(io.BytesIO(file.read_bytes())).load()
-    except OSError:
-        raise
-    except Exception as error:  # a damaged pickle may raise anything
-        raise ValueError(f"the pickle was refused: {error}") from None
+from moodbench.pickles import load_pickle
 
 
 def load_arrays(file: Path) -> dict[str, np.ndarray[Any, Any]]:

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from moodbench.errors import CacheMismatchError, ModelError
-from moodbench.features.arrays import load_pickle
+from moodbench.pickles import load_pickle
 from moodbench.types import Head
 
 
