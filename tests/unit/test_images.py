@@ -1,33 +1,25 @@
-"""Listing order, list files, decoding of odd pictures, and the errors of `moodbench.datasets.images`."""
+"""Which images a folder has, in which order and with which labels; the datasets of the catalogue."""
 
 from __future__ import annotations
 
 import os
 import pickle
-import struct
-import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from moodbench.catalog import DatasetSpec, load_catalog
-from moodbench.datasets.images import bundled_images, folder_images, is_on_disk, open_images
+from moodbench.catalog import ArchiveSpec, DatasetSpec, ListSpec, load_catalog
+from moodbench.datasets.images import bundled_images, folder_images, imagenet_wnids, is_on_disk, open_images
 from moodbench.errors import DataError, UnknownNameError
 
 
-def save(path: Path, colour: int | tuple[int, ...] = (10, 20, 30), mode: str = "RGB", size: tuple[int, int] = (4, 3)):
+def save(path: Path, colour: tuple[int, ...] = (10, 20, 30), size: tuple[int, int] = (4, 3)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, colour).save(path)
+    Image.new("RGB", size, colour).save(path)
     return path
-
-
-def load_one(path: Path) -> np.ndarray:
-    source = folder_images(path.parent)
-    image = source.load(source.ids.index(path.name))
-    assert image.mode == "RGB"
-    return np.asarray(image)
 
 
 # -- listing ------------------------------------------------------------------------------------------------------
@@ -129,175 +121,60 @@ def test_folders_that_are_none(tmp_path, case):
     assert caught.value.fix
 
 
-# -- list files ---------------------------------------------------------------------------------------------------
+# -- labels and included folders ----------------------------------------------------------------------------------
 
 
-def write_list(folder: Path, text: str) -> Path:
-    file = folder.parent / "list.txt"
-    file.write_bytes(text.encode())
-    return file
+def test_include_restricts_and_numbers_the_classes(tmp_path):
+    for name in ("a/1.png", "b/1.png", "b/x/2.png", "c/1.png", "0.png"):
+        save(tmp_path / name)
+    source = folder_images(tmp_path, include=("c", "b"))
+    assert source.ids == ("b/1.png", "b/x/2.png", "c/1.png")
+    assert source.labels.tolist() == [0, 0, 1]
+    assert source.classes == ("b", "c")
 
 
-def test_a_list_selects_orders_and_labels(tmp_path):
-    root = tmp_path / "images"
-    for name in ("b/x.png", "a/y 7.png", "a/z.png", "a/unused.png"):
-        save(root / name)
-    text = "\ufeffb/x.png 3\r\na/y 7.png\r\n\r\na/z.png\t-2\r\n"
-    source = folder_images(root, image_list=write_list(root, text))
-    assert source.ids == ("b/x.png", "a/y 7.png", "a/z.png")
-    assert source.labels.tolist() == [3, -1, -2]  # the whole second line is a file: its 7 is no label
-    assert folder_images(root, image_list=tmp_path / "list.txt", labels="none").labels.tolist() == [-1, -1, -1]
+def test_missing_included_folders_are_named(tmp_path):
+    save(tmp_path / "a" / "1.png")
+    with pytest.raises(DataError, match="2 folders that the catalogue includes are missing: 'b', 'c'"):
+        folder_images(tmp_path, include=("a", "b", "c"))
+    spec = DatasetSpec("a", "A", folder=tmp_path.name, include=("b",))
+    assert not is_on_disk(spec, tmp_path.parent)
+    assert is_on_disk(replace(spec, include=("a", "b")), tmp_path.parent)  # so that opening it says what is missing
 
 
-def test_a_path_with_blanks_may_have_a_label(tmp_path):
-    root = tmp_path / "images"
-    save(root / "high heels" / "1 2.png")
-    source = folder_images(root, image_list=write_list(root, "high heels/1 2.png 5"))
-    assert (source.ids, source.labels.tolist()) == (("high heels/1 2.png",), [5])
+def test_the_thousand_classes_are_in_sorted_order():
+    wnids = imagenet_wnids()
+    assert len(wnids) == len(set(wnids)) == 1000
+    assert list(wnids) == sorted(wnids)
+    assert wnids[0] == "n01440764"  # tench; the development kit begins with kit fox, n02119789
+    assert wnids[-1] == "n15075141"  # toilet tissue
 
 
-def test_without_numbers_a_list_takes_the_folder_labels_of_the_whole_dataset(tmp_path):
-    root = tmp_path / "images"
-    for name in ("a/1.png", "b/1.png", "c/1.png"):
-        save(root / name)
-    source = folder_images(root, image_list=write_list(root, "c/1.png\nb/1.png\n"))
-    assert source.labels.tolist() == [2, 1]
+def test_imagenet_labels_come_from_the_wnid_wherever_it_stands(tmp_path):
+    wnids = imagenet_wnids()
+    expected = {
+        f"{wnids[3]}/1.png": 3,
+        f"blur/5/{wnids[999]}/1.png": 999,
+        f"{wnids[1]}/{wnids[2]}/1.png": 2,
+        f"7/{wnids[4]}/1.png": 4,
+        f"{wnids[5]}_1.png": -1,  # a file name says nothing
+        f"x/{wnids[5]}.png": -1,
+        "n99999999/1.png": -1,
+    }
+    for name in expected:
+        save(tmp_path / name)
+    source = folder_images(tmp_path, labels="imagenet")
+    assert dict(zip(source.ids, source.labels.tolist(), strict=True)) == expected
+    assert source.classes == wnids
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a.png\nb.png\nc.png 1\n", "2 listed images are missing: 'b.png', 'c.png'"),
-        ("a.png\na.png 4\n", "line 2 repeats 'a.png'"),
-        ("../images/a.png\n", "line 1 leads out"),
-        ("\n\n", "names no images"),
-    ],
-)
-def test_bad_lists(tmp_path, text, message):
-    root = tmp_path / "images"
-    save(root / "a.png")
-    with pytest.raises(DataError, match=message):
-        folder_images(root, image_list=write_list(root, text))
-
-
-def test_many_missing_images_are_counted(tmp_path):
-    root = tmp_path / "images"
-    save(root / "a.png")
-    text = "".join(f"{i:03d}.png\n" for i in range(200))
-    with pytest.raises(DataError, match=r"200 listed images are missing: '000\.png', .*'004\.png' and 195 more"):
-        folder_images(root, image_list=write_list(root, text))
-
-
-# -- decoding -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("mode", "colour", "suffix", "expected"),
-    [
-        ("RGB", (10, 20, 30), "png", (10, 20, 30)),
-        ("L", 77, "png", (77, 77, 77)),
-        ("1", 1, "png", (255, 255, 255)),
-        ("LA", (77, 0), "png", (77, 77, 77)),  # transparent, and still not blended with anything
-        ("RGBA", (10, 20, 30, 0), "png", (10, 20, 30)),
-        ("CMYK", (0, 255, 255, 0), "tif", (255, 0, 0)),
-    ],
-)
-def test_modes(tmp_path, mode, colour, suffix, expected):
-    pixels = load_one(save(tmp_path / f"x.{suffix}", colour, mode))
-    assert pixels.shape == (3, 4, 3)
-    assert pixels[0, 0].tolist() == list(expected)
-
-
-def test_cmyk_jpeg_and_upper_case_suffix(tmp_path):
-    pixels = load_one(save(tmp_path / "x.JPEG", (0, 0, 0, 0), "CMYK", (16, 16)))
-    assert pixels.min() > 250
-
-
-def test_palette_with_transparent_entries(tmp_path):
-    image = Image.new("P", (2, 1))
-    image.putpalette([10, 20, 30, 200, 100, 50])
-    image.putpixel((1, 0), 1)
-    image.save(tmp_path / "x.png", transparency=b"\x00\x80")
-    assert load_one(tmp_path / "x.png")[0].tolist() == [[10, 20, 30], [200, 100, 50]]
-
-
-@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
-def test_16_bit_grey_is_scaled_not_clipped(tmp_path, suffix):
-    values = np.array([[0, 257, 25700, 65535]], dtype=np.uint16)
-    if suffix == "pgm":
-        (tmp_path / "x.pgm").write_bytes(b"P5 4 1 65535\n" + values.astype(">u2").tobytes())
-    else:
-        Image.fromarray(values).save(tmp_path / f"x.{suffix}")
-    assert load_one(tmp_path / f"x.{suffix}")[0, :, 0].tolist() == [0, 1, 100, 255]
-
-
-def test_floating_point_pixels_are_refused(tmp_path):
-    Image.new("F", (2, 2), 0.5).save(tmp_path / "x.tif")
-    with pytest.raises(DataError, match="no defined white") as caught:
-        folder_images(tmp_path).load(0)
-    assert caught.value.file == tmp_path / "x.tif"
-
-
-def test_the_first_frame_of_an_animation_is_taken(tmp_path):
-    frames = [Image.new("RGB", (5, 5), colour) for colour in ((255, 0, 0), (0, 255, 0))]
-    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
-    assert load_one(tmp_path / "x.gif")[0, 0].tolist() == [255, 0, 0]
-
-
-def test_exif_rotation_is_not_applied(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (8, 4)).save(tmp_path / "x.jpg", exif=exif)
-    assert load_one(tmp_path / "x.jpg").shape == (4, 8, 3)
-
-
-def huge_png() -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-
-@pytest.mark.parametrize(
-    ("case", "reason"),
-    [
-        ("truncated", "truncated"),
-        ("zero", "the file is empty"),
-        ("html", "not a known image format"),
-        ("bomb", "decompression bomb"),
-        ("damaged", ""),
-    ],
-)
-def test_undecodable_images_name_the_file(tmp_path, case, reason):
-    path = tmp_path / "x.jpg"
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
-    noise.save(path)
-    whole = path.read_bytes()
-    noise.save(tmp_path / "ok.png")
-    png = bytearray((tmp_path / "ok.png").read_bytes())
-    png[60:80] = b"\0" * 20
-    content = {
-        "truncated": whole[: len(whole) // 2],
-        "zero": b"",
-        "html": b"<html>503 Service Unavailable</html>",
-        "bomb": huge_png(),
-        "damaged": bytes(png),
-    }[case]
-    path.write_bytes(content)
-    source = folder_images(tmp_path)
-    with pytest.raises(DataError) as caught:
-        source.load(source.ids.index("x.jpg"))
-    assert caught.value.file == path
-    assert reason in caught.value.what
-
-
-def test_an_image_removed_after_listing(tmp_path):
-    path = save(tmp_path / "x.png")
-    source = folder_images(tmp_path)
-    path.unlink()
-    with pytest.raises(DataError, match="does not exist"):
-        source.load(0)
+def test_folders_that_are_numbers_are_class_indices_not_strings(tmp_path):
+    expected = {"0/1.png": 0, "10/1.png": 10, "2/1.png": 2, "999/1.png": 999, "1000/1.png": -1, "x/3/1.png": -1}
+    for name in expected:
+        save(tmp_path / name)
+    source = folder_images(tmp_path, labels="imagenet")
+    assert dict(zip(source.ids, source.labels.tolist(), strict=True)) == expected
+    assert source.classes[source.labels[source.ids.index("10/1.png")]] == imagenet_wnids()[10]
 
 
 # -- datasets of the catalogue ------------------------------------------------------------------------------------
@@ -313,8 +190,6 @@ def test_bundled_sets_open_and_have_the_promised_size():
 
 
 def test_bundled_fingerprint_covers_the_pixels():
-    from dataclasses import replace
-
     source = bundled_images("digits_faces")
     other = source.images[0].copy()
     other[0, 0] ^= 1
@@ -334,15 +209,55 @@ def test_folder_is_below_the_data_directory_and_path_is_not(tmp_path):
     assert is_on_disk(absolute, tmp_path)
 
 
-def test_a_dataset_that_is_not_there_says_where_and_how(tmp_path):
-    spec = load_catalog().dataset("texture")
-    with pytest.raises(DataError) as caught:
+ARCHIVE = ArchiveSpec("a.tar", ("https://example.org/a.tar",), None, None, None, 10, 10**6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said", "unsaid"),
+    [
+        (DatasetSpec("a", "A", folder="a", archives=(ARCHIVE,)), ["moodbench download a\n", "--from"], []),
+        (DatasetSpec("a", "A", folder="a", generated="noise"), ["moodbench download a\n"], ["--from"]),
+        (DatasetSpec("a", "A", folder="w/a", part_of="w", within="a"), ["moodbench download a\n", "--from"], []),
+        (DatasetSpec("a", "A", folder="a", per_image="https://example.org/{name}"), ["moodbench download a\n"], []),
+        (
+            DatasetSpec("a", "A", folder="a", steps=("Ask  for\nit.", "Wait."), archives=(replace(ARCHIVE, urls=()),)),
+            ["1. Ask for it.", "2. Wait.", "moodbench download a --from FILE-OR-FOLDER"],
+            ["download a\n"],
+        ),
+        (DatasetSpec("a", "A", folder="a", homepage="https://example.org"), ["https://example.org"], ["download"]),
+    ],
+)
+def test_a_dataset_that_is_not_there_says_where_and_how(tmp_path, spec, said, unsaid):
+    (tmp_path / "a").mkdir()  # an empty folder is no dataset either
+    with pytest.raises(DataError, match="images of 'a' are not on this disk") as caught:
         open_images(spec, tmp_path)
     message = str(caught.value)
-    assert "'texture'" in message
-    assert str(tmp_path / "texture") in message
-    assert "dtd-r1.0.1.tar.gz" in message
-    assert spec.homepage in message
+    assert caught.value.file == tmp_path / spec.folder
+    for text in (*said, "--data-dir"):
+        assert text in message
+    for text in unsaid:
+        assert text not in message
+
+
+def test_a_folder_that_is_being_filled_is_not_on_disk(tmp_path):
+    spec = DatasetSpec("a", "A", folder="a")
+    for name in (".moodbench/1.png", "a.tar.part", "1.jpg.part", "readme.txt"):
+        file = tmp_path / "a" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+        assert not is_on_disk(spec, tmp_path)
+    save(tmp_path / "a" / "1.PNG")
+    assert is_on_disk(spec, tmp_path)
+
+
+def test_a_dataset_whose_list_is_not_there_is_not_on_disk(tmp_path):
+    listed = ListSpec("a.txt", url="https://example.org/a.txt")
+    spec = DatasetSpec("a", "A", folder="a", image_list=listed)
+    save(tmp_path / "a" / "1.png")
+    assert not is_on_disk(spec, tmp_path)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "a.txt").write_text("1.png\n")
+    assert is_on_disk(spec, tmp_path)
 
 
 def test_a_dataset_without_images_says_so(tmp_path):

@@ -1,0 +1,150 @@
+"""Which image files lie below a folder: names and sizes, never content."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from moodbench.datasets.decode import SUFFIXES
+from moodbench.errors import DataError
+
+_SHOWN = 5  # how many names a message lists before it only counts
+
+
+def scan_folder(root: Path, include: Sequence[str] = ()) -> dict[str, int]:
+    """Return path → byte size of every visible image file, in the order of the paths.
+
+    At any depth; paths are relative to `root` with ``/`` and compared as strings of code points, which is also the
+    order of their UTF-8 bytes. Hidden files and folders are left out; folders that are symbolic links are followed
+    unless they lead back to one of their own parents.
+
+    Parameters
+    ----------
+    root : Path
+    include : sequence of str
+        Look into these first-level folders only. Empty: everywhere.
+
+    Raises
+    ------
+    DataError
+        `root` is missing or not a folder, an included folder is missing, a folder cannot be read, a name is not
+        UTF-8, or an image is a link to nowhere.
+    """
+    check_folder(root, include)
+    broken: list[str] = []
+    found = dict(sorted(_walk(root, include, broken)))
+    if broken:
+        raise DataError(
+            counted(sorted(broken), "image is a link", "images are links", "to nowhere"),
+            file=root,
+            fix="restore what the links point to, or remove them",
+        )
+    return found
+
+
+def check_folder(root: Path, include: Sequence[str] = ()) -> None:
+    """Raise `DataError` if `root` is no folder, or lacks one of the folders `include`."""
+    if not root.exists():
+        raise DataError("the image folder does not exist", file=root, fix="check the path, or obtain the dataset first")
+    if not root.is_dir():
+        raise DataError(
+            "a dataset is a folder of images, but this is a file", file=root, fix="name the folder that holds it"
+        )
+    missing = [name for name in include if not (root / name).is_dir()]
+    if missing:
+        raise DataError(
+            counted(
+                missing, "folder that the catalogue includes is", "folders that the catalogue includes are", "missing"
+            ),
+            file=root,
+            fix="complete the dataset, or correct 'include' in the catalogue",
+        )
+
+
+def looks_filled(root: Path, include: Sequence[str] = ()) -> bool:
+    """Say whether there is a folder or an image file in `root` (with `include`: one of those). Opens no image.
+
+    Hidden entries and temporary names (``.part``) do not count: a folder that is being filled is not filled. One that
+    may not be read counts, so that opening it says so.
+    """
+    try:
+        with os.scandir(root) as entries:
+            return any(_counts(entry, include) for entry in entries)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
+def first_level_folders(root: Path) -> tuple[str, ...]:
+    """Return the names of all visible folders directly in `root`, sorted."""
+    return tuple(sorted(_utf8(root, entry.name) for entry in _entries(root, "") if entry.is_dir()))
+
+
+def file_size(path: Path) -> int | None:
+    """Return the size of a file in bytes; None if there is no such file."""
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
+def counted(names: Sequence[str], one: str, many: str, rest: str) -> str:
+    """Return a sentence with the number of `names` and the first few of them."""
+    shown = ", ".join(repr(name) for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)} {one if len(names) == 1 else many} {rest}: {shown}{more}"
+
+
+def _walk(root: Path, include: Sequence[str], broken: list[str]) -> Iterator[tuple[str, int]]:
+    """Yield (path, byte size) in the order of the file system; note dangling links in `broken`."""
+    top = _identity(root.stat())
+    pending = [(f"{name}/", frozenset({top, _identity((root / name).stat())})) for name in include]
+    pending = pending or [("", frozenset({top}))]
+    while pending:
+        prefix, parents = pending.pop()
+        for entry in _entries(root, prefix):
+            name = _utf8(root, prefix + entry.name)
+            if entry.is_dir():
+                identity = _identity(entry.stat())
+                if identity not in parents:  # a link to one's own parent would never end
+                    pending.append((name + "/", parents | {identity}))
+            elif _is_image(entry.name):
+                if entry.is_file():
+                    yield name, entry.stat().st_size
+                elif entry.is_symlink():
+                    broken.append(name)
+
+
+def _entries(root: Path, prefix: str) -> list[os.DirEntry[str]]:
+    folder = root / prefix
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(f"a folder cannot be read: {error.strerror}", file=folder) from None
+
+
+def _counts(entry: os.DirEntry[str], include: Sequence[str]) -> bool:
+    if entry.name.startswith(".") or entry.name.endswith(".part"):
+        return False
+    return entry.name in include if include else entry.is_dir() or _is_image(entry.name)
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (faster for a million names)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _utf8(root: Path, name: str) -> str:
+    """Return `name`; ids are stored as UTF-8, so a name that is not is refused here and not after an hour of work."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = name.encode("utf-8", "surrogateescape")
+        raise DataError(f"the file name {shown!r} is not valid UTF-8", file=root, fix="rename the file") from None
+    return name

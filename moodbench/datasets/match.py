@@ -1,0 +1,88 @@
+"""The lines of a list → image files below a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from moodbench.datasets.listing import counted, file_size, scan_folder
+from moodbench.datasets.lists import ImageList, Listed
+from moodbench.errors import DataError
+
+
+def match_list(root: Path, listed: ImageList, include: Sequence[str] = ()) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the byte size of each listed image, in the list's order, and the label of those that have one.
+
+    Parameters
+    ----------
+    root : Path
+        The dataset's folder.
+    listed : ImageList
+    include : sequence of str
+        Where an image may lie that the list gives by its bare name. Empty: anywhere below `root`.
+
+    Raises
+    ------
+    DataError
+        An image is missing, named twice, or lies in several folders under the name that the list gives.
+    """
+    sizes: dict[str, int] = {}
+    labels: dict[str, int] = {}
+    missing: list[str] = []
+    found = _by_name(root, listed, include) if listed.by_name else _by_path(root, listed)
+    for image, (path, label, size) in zip(listed.images, found, strict=True):
+        if path in sizes:
+            raise DataError(f"line {image.line} repeats '{path}'", file=listed.file, fix="list each image once")
+        if size is None:
+            missing.append(path)
+        sizes[path] = size or 0
+        if label is not None:
+            labels[path] = label
+    if missing:
+        raise DataError(
+            counted(missing, "listed image is", "listed images are", "missing"),
+            file=root,
+            fix=f"complete the dataset (moodbench verify says what is missing), or correct the list {listed.file}",
+        )
+    return sizes, labels
+
+
+def promised(root: Path | None, listed: ImageList, include: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the path of each listed image; its bare name if the list has no more and it is not below `root`."""
+    if listed.by_name and root is not None and root.is_dir():
+        present = [name for name in include if (root / name).is_dir()]
+        if present or not include:
+            return tuple(path for path, _, _ in _by_name(root, listed, present))
+    return tuple(image.path for image in listed.images)
+
+
+_Found = tuple[str, int | None, int | None]
+"""Path, label and byte size of an image; the size is None if there is no such file."""
+
+
+def _by_path(root: Path, listed: ImageList) -> Iterator[_Found]:
+    for image in listed.images:
+        sized = ((path, label, file_size(root / path)) for path, label in image.readings)
+        yield next((found for found in sized if found[2] is not None), (*image.readings[0], None))
+
+
+def _by_name(root: Path, listed: ImageList, include: Sequence[str]) -> Iterator[_Found]:
+    sizes = scan_folder(root, include)
+    places: dict[str, list[str]] = {name: [] for image in listed.images for name, _ in image.readings}
+    for path in sizes:
+        if (paths := places.get(path.rsplit("/", 1)[-1])) is not None:
+            paths.append(path)
+    for image in listed.images:
+        name, label = _reading(image, places)
+        paths = places[name]
+        if len(paths) > 1:
+            raise DataError(
+                counted(paths, "file has", "files have", f"the name that line {image.line} gives"),
+                file=listed.file,
+                fix="the catalogue says 'match: name', which needs names that occur once",
+            )
+        yield (paths[0], label, sizes[paths[0]]) if paths else (name, label, None)
+
+
+def _reading(image: Listed, places: Mapping[str, list[str]]) -> tuple[str, int | None]:
+    return next((reading for reading in image.readings if places[reading[0]]), image.readings[0])

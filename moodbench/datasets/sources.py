@@ -1,0 +1,116 @@
+"""N images in a fixed order, as files below a folder or as arrays in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from moodbench.datasets.decode import decode
+
+
+class ImageSource(Protocol):
+    """N images in a fixed order. Picklable, so that worker processes can decode."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """N unique names: paths relative to the dataset's folder with ``/``, or the names of bundled images."""
+        ...
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,) int64, class index; -1 where unknown."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by index; empty when the labels are unknown or came as bare numbers."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over ids, labels and sizes or bytes: the image-list fingerprint."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> Image.Image:
+        """Return image `index` in mode RGB."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class FolderImages:
+    """Images in files below one folder.
+
+    Attributes
+    ----------
+    root : Path
+    ids : tuple of str
+        N paths relative to `root`, with ``/``.
+    labels : (N,) int64
+    sizes : (N,) int64
+        File sizes in bytes.
+    classes : tuple of str
+    """
+
+    root: Path
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    classes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over ids, labels and byte sizes."""
+        digest = hashlib.sha256(b"moodbench image list 1\0")
+        for name, label, size in zip(self.ids, self.labels.tolist(), self.sizes.tolist(), strict=True):
+            digest.update(f"{name}\0{label}\0{size}\0".encode())
+        return digest.hexdigest()
+
+    def load(self, index: int) -> Image.Image:
+        """Decode image `index` as RGB; see `moodbench.datasets.decode.decode`."""
+        return decode(self.root / self.ids[index])
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayImages:
+    """Images that are in memory: the sets which come with the package.
+
+    Attributes
+    ----------
+    images : tuple of N uint8 arrays, each (H, W) grey or (H, W, 3) RGB
+    ids : tuple of str
+    labels : (N,) int64
+    classes : tuple of str
+    """
+
+    images: tuple[NDArray[np.uint8], ...] = field(repr=False)
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over ids, labels, shapes and pixels."""
+        digest = hashlib.sha256(b"moodbench image arrays 1\0")
+        for name, label, pixels in zip(self.ids, self.labels.tolist(), self.images, strict=True):
+            digest.update(f"{name}\0{label}\0{pixels.shape}\0".encode())
+            digest.update(np.ascontiguousarray(pixels).tobytes())
+        return digest.hexdigest()
+
+    def load(self, index: int) -> Image.Image:
+        """Return image `index` as RGB; grey values are repeated in the three channels."""
+        return Image.fromarray(self.images[index]).convert("RGB")
