@@ -27,6 +27,9 @@ class BenchmarkSpec:
         other labels are OOD.
     each : mapping of class name to label
         One-class protocol: every one of them in turn is the only ID class. Empty: not one.
+    paper : str or None
+    note : str or None
+        In what it differs from the protocol that was published.
     """
 
     name: str
@@ -38,6 +41,7 @@ class BenchmarkSpec:
     classes: tuple[int, ...] = ()
     each: Mapping[str, int] = field(default_factory=dict)
     paper: str | None = None
+    note: str | None = None
 
     @property
     def ood_datasets(self) -> tuple[str, ...]:
@@ -69,6 +73,7 @@ def build_benchmark(name: str, entry: Entry) -> BenchmarkSpec:
         classes=() if isinstance(classes, dict) else tuple(classes),
         each=classes if isinstance(classes, dict) else {},
         paper=entry.text("paper"),
+        note=entry.text("note"),
     )
     _check(spec, entry)
     return spec

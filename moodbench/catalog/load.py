@@ -33,7 +33,8 @@ class Catalog:
 
     def dataset(self, name: str) -> DatasetSpec:
         """Return the dataset `name`, or raise `UnknownNameError`."""
-        return _look_up("dataset", name, self.datasets)
+        fix = f"'{name}' is a benchmark: --benchmark {name} names its datasets" if name in self.benchmarks else None
+        return _look_up("dataset", name, self.datasets, fix=fix)
 
     def benchmark(self, name: str) -> BenchmarkSpec:
         """Return the benchmark `name`, or raise `UnknownNameError`."""
@@ -84,7 +85,7 @@ def load_catalog(extra: Iterable[Path] = ()) -> Catalog:
 
 
 def _with_places(datasets: Mapping[str, DatasetSpec]) -> dict[str, DatasetSpec]:
-    """Give every part of another dataset that dataset's place."""
+    """Give every part of another dataset that one's place, and its homepage, paper and licence where it names none."""
     return {name: _placed(spec, datasets, ()) for name, spec in datasets.items()}
 
 
@@ -95,6 +96,8 @@ def _placed(spec: DatasetSpec, datasets: Mapping[str, DatasetSpec], seen: tuple[
         wrong = "which no catalogue declares" if spec.part_of not in datasets else "which is in the end part of itself"
         raise CatalogError(f"the dataset '{spec.name}' is part_of '{spec.part_of}', {wrong}")
     whole = _placed(datasets[spec.part_of], datasets, (*seen, spec.name))
+    told = {key: getattr(spec, key) or getattr(whole, key) for key in ("homepage", "paper", "licence")}
+    spec = replace(spec, **told)
     if whole.path is not None:
         return replace(spec, path=whole.path / spec.within)
     if whole.folder is None:
