@@ -61,6 +61,10 @@ class UsageError(MoodbenchError):
     exit_code = 2
 
 
+MOST_LISTED = 30
+"""A message that names more would bury what it says."""
+
+
 class UnknownNameError(UsageError):
     """A name that nothing is registered under; the message offers the nearest and lists the known ones.
 
@@ -73,7 +77,10 @@ class UnknownNameError(UsageError):
         known = sorted(known)
         near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.65)
         hint = " Did you mean " + " or ".join(f"'{n}'" for n in near) + "?" if near else ""
-        listing = f"known {plural or kind + 's'}: " + (", ".join(known) if known else "none")
+        many = plural or kind + "s"
+        listing = f"known {many}: " + (", ".join(known) if known else "none")
+        if len(known) > MOST_LISTED:
+            listing = f"{len(known)} {many} are known: moodbench list {many}"
         super().__init__(f"there is no {kind} '{name}'.{hint}", fix=f"{fix}\n{listing}" if fix else listing)
         self.name = name
         self.near = near

@@ -128,7 +128,9 @@ def _one_class(
     n_id = {name: int((reader.labels == label).sum()) for name, label in benchmark.each.items()}
     n_ood = {name: reader.rows - count for name, count in n_id.items()}
     (group,) = benchmark.ood
-    made = rows(replace(benchmark, ood={group: tuple(benchmark.each)}), n_id, n_ood, same_id=False)
+    each = replace(benchmark, ood={group: tuple(benchmark.each)})
+    remarks = [*_remarks(caches), "each class in turn is ID, and the others are OOD"]
+    made = rows(each, n_id, n_ood, same_id=False, remarks=remarks)
     for name, score in fitted.items():
         if name in empty:
             out.rows += made.empty(name, score, empty[name])

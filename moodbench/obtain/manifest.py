@@ -32,7 +32,8 @@ class Origin:
     ----------
     dataset : str
     how : str
-        ``downloaded``, ``copied``, ``hard-linked``, ``linked`` or ``generated``.
+        ``downloaded``, ``unpacked`` (from archives that the user had), ``copied``, ``hard-linked``, ``linked``,
+        ``in place`` (the images were where they belong) or ``generated``.
     source : str
         Address, path or recipe.
     archives : tuple of mapping
@@ -132,7 +133,8 @@ def write_manifest(data_dir: Path, dataset: str, records: Mapping[str, FileRecor
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f"{file.name}.{os.getpid()}.part")
     with temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
+        # strings in quotes: a bare carriage return in a name would end the line
+        writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(("path", "bytes", "sha256"))
         writer.writerows((path, record.bytes, record.sha256) for path, record in records.items())
     temporary.replace(file)

@@ -1,0 +1,99 @@
+"""``moodbench download``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moodbench.cli.app import app
+from moodbench.cli.options import Run, with_run
+
+
+@app.command()
+@with_run
+def download(
+    *,
+    dataset: Annotated[
+        list[str] | None, typer.Argument(metavar="DATASET", help="Datasets of the catalogue.", show_default=False)
+    ] = None,
+    benchmark: Annotated[
+        list[str] | None, typer.Option(metavar="BENCHMARK", help="All datasets of this benchmark. Repeatable.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="The weights of this model. Repeatable.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="All datasets that the catalogue's benchmarks name.")] = False,
+    from_: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="PATH",
+            help="What you have of the one dataset that is named: an archive, a folder with its archives, or a folder "
+            "that holds its images. It is not changed.",
+        ),
+    ] = None,
+    link: Annotated[
+        str | None,
+        typer.Option(metavar="HOW", help="hard or symbolic: link to the images of --from instead of copying them."),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", help="How many images at a time, of datasets that come image by image.")
+    ] = 8,
+    keep_archives: Annotated[
+        bool,
+        typer.Option(
+            "--keep-archives/--no-keep-archives",
+            help="Leave the archives in DATA_DIR/.moodbench/archives when they have been unpacked, or remove them.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, with sizes, and do nothing.")
+    ] = False,
+    run: Run,
+) -> None:
+    """Fetch datasets and weights, check them, and put them in their place.
+
+    Resumes what was interrupted and skips what is there. Says step by step what has to be done by hand. Bundled
+    datasets need nothing.
+
+    Example: moodbench download digits_faces
+    """
+    from moodbench.cli.output import write
+    from moodbench.downloading import download as work
+
+    if dry_run:
+        _show_plan(dataset or [], benchmark or [], all_, from_, model or [], run)
+        return
+    work(
+        dataset or (),
+        benchmark=benchmark or (),
+        model=model or (),
+        everything=all_,
+        source=from_,
+        link=link,
+        jobs=jobs,
+        keep_archives=keep_archives,
+        workspace=run.workspace,
+        report=run.output.say,
+        instruct=write,
+        progress=run.output.progress,
+    )
+
+
+def _show_plan(
+    dataset: list[str], benchmark: list[str], everything: bool, source: Path | None, model: list[str], run: Run
+) -> None:
+    from moodbench.cli.listing import as_text
+    from moodbench.cli.output import write
+    from moodbench.downloading import plan_download
+    from moodbench.errors import UsageError
+    from moodbench.obtain.sizes import free_bytes, in_words
+
+    if source is not None or model or not (dataset or benchmark or everything):
+        raise UsageError("--dry-run shows what would be done for datasets: name some, or --benchmark or --all")
+    plans = plan_download(dataset, benchmark=benchmark, everything=everything, workspace=run.workspace)
+    write(as_text([row for plan in plans for row in plan.records]))
+    free = in_words(free_bytes(run.workspace.data_dir))
+    run.output.say(f"{free} are free on the disk of '{run.workspace.data_dir}'")

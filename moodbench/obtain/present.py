@@ -1,0 +1,126 @@
+"""Which image files are there. Unlike the listing that feeds an extraction, it goes on after a problem."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from stat import S_ISREG
+
+from moodbench.datasets.decode import SUFFIXES
+
+
+@dataclass
+class Present:
+    """What was found below a folder.
+
+    Attributes
+    ----------
+    sizes : dict
+        Path relative to the folder, with ``/`` → bytes.
+    broken : list of str
+        Links to nowhere.
+    unnameable : list of str
+        Names that are not UTF-8, with the bytes that are not replaced by a question mark.
+    unreadable : dict
+        Folder → why it cannot be read.
+    """
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+    unnameable: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there was nothing to find."""
+        return not (self.sizes or self.broken or self.unnameable or self.unreadable)
+
+
+def look_at(folder: Path, names: Iterable[str]) -> Present:
+    """Return those of the files `names` that are there."""
+    found = Present()
+    for name in names:
+        try:
+            status = (folder / name).stat()
+        except (OSError, ValueError):
+            if (folder / name).is_symlink():
+                found.broken.append(name)
+        else:
+            if S_ISREG(status.st_mode):
+                found.sizes[name] = status.st_size
+    return found
+
+
+def scan(folder: Path, include: tuple[str, ...] = ()) -> Present:
+    """Return every visible image file below `folder`, sorted by path.
+
+    Parameters
+    ----------
+    folder : Path
+    include : tuple of str
+        The first-level folders to look into; empty: everything.
+    """
+    found = Present()
+    for top in include or ("",):
+        for name, entry in _walk(folder, f"{top}/" if top else "", found):
+            if _is_utf8(name):
+                _add(found, name, entry)
+            else:
+                found.unnameable.append(os.fsencode(name).decode("utf-8", "replace"))
+    found.sizes = dict(sorted(found.sizes.items()))
+    for problems in (found.broken, found.unnameable):
+        problems.sort()
+    return found
+
+
+def _walk(folder: Path, prefix: str, found: Present) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    above = frozenset({_identity(folder)} if prefix else ())
+    pending: list[tuple[str, frozenset[tuple[int, int]]]] = [(prefix, above)]
+    while pending:
+        prefix, parents = pending.pop()
+        try:
+            identity = _identity(folder / prefix)
+            if identity in parents:  # a link to one's own parent would never end
+                continue
+            with os.scandir(folder / prefix) as opened:
+                entries = [entry for entry in opened if not entry.name.startswith(".")]
+        except OSError as error:
+            found.unreadable[prefix.rstrip("/") or "."] = error.strerror or str(error)
+            continue
+        for entry in entries:
+            if _is_folder(entry):
+                pending.append((f"{prefix}{entry.name}/", parents | {identity}))
+            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122 (faster for a million names)
+                yield prefix + entry.name, entry
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _add(found: Present, name: str, entry: os.DirEntry[str]) -> None:
+    try:
+        status = entry.stat()
+    except OSError:
+        found.broken.append(name)
+    else:
+        if S_ISREG(status.st_mode):
+            found.sizes[name] = status.st_size
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,193 @@
+"""The deep look at images: every byte hashed, every pixel decoded, in several processes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import parent_process
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from moodbench.datasets.decode import to_rgb
+from moodbench.errors import DataError
+
+CHUNK = 32
+"""Images that a process is handed at a time."""
+
+FEW = 256
+"""Fewer images than this are looked at here: processes would take longer to start."""
+
+FLAT = 8
+"""A picture whose thumbnail has fewer grey levels than this has no perceptual hash: it has no structure to hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What is in an image file.
+
+    Attributes
+    ----------
+    sha256 : bytes
+        Of the file; empty if it cannot be read.
+    fault, detail : str or None
+        ``html``, ``truncated`` or ``undecodable``, and why.
+    pixels : bytes
+        Digest of size and RGB pixels; empty if it cannot be decoded.
+    likeness : int or None
+        64-bit perceptual hash, where asked for and where the picture has one.
+    """
+
+    sha256: bytes = b""
+    fault: str | None = None
+    detail: str | None = None
+    pixels: bytes = b""
+    likeness: int | None = None
+
+
+def probe_file(path: str, near: bool = False) -> Probe:
+    """Hash and decode one file, in the way an extraction decodes it.
+
+    Parameters
+    ----------
+    path : str
+    near : bool
+        Compute the perceptual hash, too.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        return Probe(fault="undecodable", detail=error.strerror or str(error))
+    digest = hashlib.sha256(content).digest()
+    if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        return Probe(digest, "html", f"it begins with {_beginning(content)}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd EXIF, palettes and the like: extraction takes such images
+            with Image.open(io.BytesIO(content)) as image:
+                image.load()
+                rgb = to_rgb(image)
+    except Exception as error:  # Pillow's decoders raise anything on damaged bytes
+        return Probe(digest, *_fault(content, error))
+    pixels = hashlib.blake2b(f"{rgb.width} {rgb.height} ".encode(), digest_size=16)
+    pixels.update(rgb.tobytes())
+    return Probe(digest, pixels=pixels.digest(), likeness=likeness(rgb) if near else None)
+
+
+def _beginning(content: bytes) -> str:
+    return repr(content.lstrip(b"\xef\xbb\xbf \t\r\n")[:24].decode("ascii", "replace"))
+
+
+def _fault(content: bytes, error: Exception) -> tuple[str, str]:
+    if isinstance(error, DataError):
+        return "undecodable", error.what
+    if isinstance(error, UnidentifiedImageError):
+        return "undecodable", f"not a known image format: it begins with {_beginning(content)}"
+    reason = str(error).rstrip(".") or type(error).__name__
+    cut = any(words in reason.lower() for words in ("truncated", "unexpected end", "not enough data"))
+    return "truncated" if cut else "undecodable", reason
+
+
+def likeness(image: Image.Image) -> int | None:
+    """Return the 64-bit perceptual hash (DCT of a 32 × 32 thumbnail, `imagehash.phash`) of a picture; None if flat.
+
+    Flat pictures would all be alike. A hash has half of its bits set, unless coefficients tie, as in a picture without
+    structure: that is no hash either.
+    """
+    import imagehash
+
+    thumbnail = image.convert("L").resize((32, 32), Image.Resampling.LANCZOS)
+    low, high = thumbnail.getextrema()
+    if high - low < FLAT:  # type: ignore[operator]
+        return None
+    value = int(str(imagehash.phash(thumbnail)), 16)
+    return value if value.bit_count() == 32 else None
+
+
+def probe_files(
+    paths: Sequence[str], *, near: bool = False, jobs: int = 1, label: str = "", progress: bool = False
+) -> list[Probe]:
+    """Probe many files; the same list for any number of processes.
+
+    Parameters
+    ----------
+    paths : sequence of str
+    near : bool
+    jobs : int
+        Processes.
+    label : str
+        What the progress bar says.
+    progress : bool
+        Show a progress bar on stderr if that is a terminal.
+
+    Raises
+    ------
+    DataError
+        A process died.
+    """
+    with tqdm(total=len(paths), desc=label, unit="img", disable=None if progress else True) as bar:
+        done: list[Probe] = []
+        for probes in _results(paths, near, jobs):
+            done += probes
+            bar.update(len(probes))
+        return done
+
+
+def _results(paths: Sequence[str], near: bool, jobs: int) -> Iterator[list[Probe]]:
+    chunks = [(paths[start : start + CHUNK], near) for start in range(0, len(paths), CHUNK)]
+    if jobs == 1 or len(paths) < FEW:
+        yield from map(_probe_chunk, chunks)
+        return
+    with ProcessPoolExecutor(jobs, initializer=_begin_worker) as pool:
+        try:
+            yield from _in_order(pool, chunks, ahead=4 * jobs)
+        except BrokenProcessPool:
+            raise DataError(
+                "a process that decodes images died, of lack of memory or of an image that its decoder cannot take",
+                fix="try again with  --jobs 1",
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_order(pool: ProcessPoolExecutor, chunks: list[tuple[Sequence[str], bool]], ahead: int) -> Iterator[list[Probe]]:
+    """Yield the results in order, with a bounded number of chunks under way."""
+    waiting = iter(chunks)
+    running = [pool.submit(_probe_chunk, chunk) for chunk in islice(waiting, ahead)]
+    while running:
+        probes = running.pop(0).result()
+        running += [pool.submit(_probe_chunk, chunk) for chunk in islice(waiting, 1)]
+        yield probes
+
+
+def _probe_chunk(chunk: tuple[Sequence[str], bool]) -> list[Probe]:
+    paths, near = chunk
+    return [probe_file(path, near) for path in paths]
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when it does: a killed parent must not leave processes behind."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def cores() -> int:
+    """Return how many processes this one may run side by side."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,150 @@
+"""One folder from wherever its images come from to its place: under a lock, checked, noted, renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from moodbench.datasets.images import dataset_folder
+from moodbench.errors import DataError, MoodbenchError
+from moodbench.obtain.complete import complete, folder_of, incomplete
+from moodbench.obtain.fill import Means, by_drawing, from_archives, from_single_images
+from moodbench.obtain.jobs import Job
+from moodbench.obtain.lists import fetch_list
+from moodbench.obtain.manifest import Origin, read_origin
+from moodbench.obtain.place import Examined, Filled, clear, examine, forget, partial_folder, put, recover
+from moodbench.obtain.plan import Planned, survey
+from moodbench.obtain.take import take
+from moodbench.transfer.lock import exclusive
+
+THERE = "there"
+"""How a folder came here that needed nothing."""
+
+
+class ByHandError(DataError):
+    """A person has to fetch this; `job` says what."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"{job.name} has to be fetched by hand", fix="follow the steps that were shown")
+        self.job = job
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A folder that is there.
+
+    Attributes
+    ----------
+    how : str
+        As in `Origin`, or `THERE`.
+    origin : Origin or None
+        None: somebody else put it there.
+    found : mapping of dataset to Examined
+        What is there of each wanted dataset.
+    errors : mapping of dataset to MoodbenchError
+        Wanted datasets that are not complete, or whose list could not be had.
+    """
+
+    how: str
+    origin: Origin | None
+    found: Mapping[str, Examined]
+    errors: Mapping[str, MoodbenchError]
+
+
+def obtain(job: Job, means: Means, *, source: Path | None = None, link: str | None = None) -> Placed:
+    """Fill the folder of `job`, unless it is there.
+
+    Parameters
+    ----------
+    job : Job
+    means : Means
+    source : Path, optional
+        What the user has: an archive, a folder of archives, or a folder of images.
+    link : {"hard", "symbolic"}, optional
+        Link to the images of that folder instead of copying them.
+
+    Raises
+    ------
+    ByHandError
+        It is not there, there is no `source`, and no program may fetch it.
+    MoodbenchError
+        Nothing of what is wanted could be obtained. What was fetched and checked stays for the next call.
+    """
+
+    def waiting() -> None:
+        means.report(f"another process is obtaining {job.whole.name}: waiting for it")
+
+    with exclusive(partial_folder(means.data_dir, job.whole.name), waiting=waiting, tidy=True):
+        for spec in dict.fromkeys((job.whole, *job.wanted)):
+            folder = dataset_folder(spec, means.data_dir)
+            if folder is not None:
+                recover(means.data_dir, spec.name, folder)
+        if source is None and survey(job, means.data_dir).action == "by hand":
+            raise ByHandError(job)
+        job, errors = _with_lists(job, means)
+        plan = survey(job, means.data_dir)
+        in_place = source is not None and source.resolve() == folder_of(job.wanted[0], means.data_dir).resolve()
+        if plan.action == THERE and not in_place:
+            return Placed(THERE, _noted(job, means.data_dir), plan.found or {}, errors)
+        origin = _fill(plan, means) if source is None else take(plan, means, source, link)
+        return _examined(job, means.data_dir, origin, errors)
+
+
+def _with_lists(job: Job, means: Means) -> tuple[Job, dict[str, MoodbenchError]]:
+    """Fetch the lists; return the job without those datasets whose list could not be had."""
+    errors: dict[str, MoodbenchError] = {}
+    for spec in dict.fromkeys((*job.wanted, *((job.whole,) if job.whole.per_image else ()))):
+        try:
+            fetch_list(spec, means.data_dir, report=means.report)
+        except MoodbenchError as error:
+            errors[spec.name] = error
+    left = tuple(spec for spec in job.wanted if spec.name not in errors)
+    if not left or (job.whole.per_image and job.whole.name in errors):
+        raise next(iter(errors.values()))
+    return replace(job, wanted=left), errors
+
+
+def _fill(plan: Planned, means: Means) -> Origin:
+    whole = plan.job.whole
+    if plan.action == "incomplete":
+        folder = folder_of(whole, means.data_dir)
+        if not whole.per_image or read_origin(means.data_dir, whole.name) is None or folder.is_symlink():
+            raise incomplete(plan, means.data_dir)
+        means.report(f"complete {whole.name}: {plan.lack}")
+        _take_back(whole.name, folder, means.data_dir)
+    return complete(plan.job, _filled(plan, means), means)
+
+
+def _filled(plan: Planned, means: Means) -> Filled:
+    if plan.action == "download":
+        return from_archives(plan.job.whole, {}, means)
+    if plan.action == "draw":
+        return by_drawing(plan.job.whole, means)
+    return from_single_images(plan.job.whole, means)
+
+
+def _take_back(name: str, folder: Path, data_dir: Path) -> None:
+    """Make a partial folder of one that lost images: the missing ones are fetched into it."""
+    forget(data_dir, name)
+    partial = partial_folder(data_dir, name)
+    clear(partial)
+    put(folder, partial)
+
+
+def _examined(job: Job, data_dir: Path, origin: Origin, errors: Mapping[str, MoodbenchError]) -> Placed:
+    """Look at each wanted dataset in its place."""
+    found = {spec.name: examine(spec, folder_of(spec, data_dir), data_dir) for spec in job.wanted}
+    lacking = {
+        spec.name: DataError(
+            f"'{spec.name}' is incomplete: {found[spec.name].lack}", file=dataset_folder(spec, data_dir)
+        )
+        for spec in job.wanted
+        if found[spec.name].lack is not None
+    }
+    return Placed(origin.how, origin, found, {**errors, **lacking})
+
+
+def _noted(job: Job, data_dir: Path) -> Origin | None:
+    notes = (read_origin(data_dir, spec.name) for spec in (*job.wanted, job.whole))
+    return next((each for each in notes if each is not None), None)

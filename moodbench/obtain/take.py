@@ -1,0 +1,49 @@
+"""``--from``: a dataset from what the user has, be it archives or the images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from moodbench.errors import DataError, UsageError
+from moodbench.obtain.complete import complete, folder_of, incomplete
+from moodbench.obtain.fill import Means, from_archives
+from moodbench.obtain.jobs import Job
+from moodbench.obtain.local import find_archives, find_images, take_images
+from moodbench.obtain.manifest import Origin
+from moodbench.obtain.place import Filled, examine, finish, holds_something, note
+from moodbench.obtain.plan import Planned
+from moodbench.obtain.sizes import check_room
+
+
+def take(plan: Planned, means: Means, source: Path, link: str | None) -> Origin:
+    """Fill the folder of the wanted dataset from `source`; see `moodbench.obtain.run.obtain`.
+
+    Archives fill the folder of the whole, images that of the dataset which is asked for. A dataset that lies in
+    `source` already gets its notes.
+    """
+    job, data_dir = plan.job, means.data_dir
+    spec = job.wanted[0]
+    target = folder_of(spec, data_dir)
+    if source.resolve() == target.resolve():
+        return _note_in_place(job, target, means)
+    if holds_something(target):
+        raise incomplete(plan, data_dir)
+    local = find_archives(source, job.whole.archives)
+    if not local:
+        folder, found = find_images(spec, source, data_dir)
+        filled = take_images(spec, folder, found, data_dir, link=link, progress=means.progress)
+        return finish(data_dir, spec.name, target, filled, progress=means.progress)
+    if link is not None:
+        raise UsageError(f"--link is for a folder of images, but this is an archive: '{next(iter(local.values()))}'")
+    unpacked = sum(archive.max_bytes for archive in job.whole.archives)
+    check_room(unpacked, data_dir, f"to unpack the archives of '{job.whole.name}'")
+    return complete(job, from_archives(job.whole, local, means), means)
+
+
+def _note_in_place(job: Job, folder: Path, means: Means) -> Origin:
+    spec = job.wanted[0]
+    found = examine(spec, folder, means.data_dir)
+    if found.lack is not None:
+        raise DataError(f"the folder does not hold the images of '{spec.name}': {found.lack}", file=folder)
+    filled = Filled("in place", str(folder.resolve()))
+    return note(means.data_dir, spec.name, folder, filled, progress=means.progress)

@@ -1,0 +1,394 @@
+"""Every kind of damage is found, named as what it is, and found by the look that can find it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from moodbench.errors import DataError, UsageError
+from moodbench.obtain import overlap, probe
+from moodbench.obtain.manifest import Origin, manifest_file, origin_file, write_origin
+from moodbench.obtain.overlap import count_bits, count_bits_by_table, nearest_hashes
+from moodbench.obtain.probe import likeness
+from moodbench.obtain.verified import verified_file
+from moodbench.verification import verify
+from tests.disks import IMAGES, Disk, cut, flip, picture
+
+
+@pytest.fixture
+def disk(tmp_path):
+    return Disk(tmp_path)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_what_is_intact_is_ok(disk, deep):
+    disk.note("id", "ood")
+    done = verify(("id", "ood", "part"), deep=deep, workspace=disk.space())
+    assert [(v.name, v.state, v.images, v.expected) for v in done] == [
+        ("id", "ok", 6, 6),
+        ("ood", "ok", 6, 6),
+        ("part", "ok", 3, 3),
+    ]
+    assert all(v.ok and not v.findings for v in done)
+    compared = ("count", "names", "sizes", *(("decoded", "content") if deep else ()))
+    assert {v.compared for v in done} == {compared}
+
+
+def test_without_manifest_it_says_what_is_not_compared(disk):
+    lines = []
+    (made,) = verify(("id",), workspace=disk.space(), report=lines.append)
+    assert made.compared == ("count",)
+    assert lines == [
+        "id: sizes and content not compared (no manifest); --deep decodes the images and compares them with one another"
+    ]
+
+
+def test_a_flipped_byte_is_found_by_the_deep_look_alone(disk):
+    disk.file("id", "a/2.png").unlink()
+    disk.save("id", "a/2.jpg", picture(2))  # a JPEG decodes with it
+    disk.note("id", "ood")
+    flip(disk.file("id", "a/2.jpg"))
+    assert disk.look("id", "ood") == {"id": [], "ood": []}
+    assert disk.look("id", "ood", deep=True) == {"id": [("changed", "a/2.jpg")], "ood": []}
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_damaged_files_are_named_as_what_they_are(disk, noted):
+    if noted:
+        disk.note("id")
+    cut(disk.file("id", "a/0.png"), 300)
+    cut(disk.file("id", "b/1.png"), 0)
+    disk.file("id", "a/2.png").write_text("\n<!DOCTYPE html><html><title>403 Forbidden</title></html>")
+    disk.file("id", "b/3.png").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
+    quick = [("empty", "b/1.png"), *([("size", p) for p in ("a/0.png", "a/2.png", "b/3.png")] if noted else [])]
+    assert disk.look("id") == {"id": quick}
+    deep = [("empty", "b/1.png"), ("html", "a/2.png"), ("truncated", "a/0.png"), ("undecodable", "b/3.png")]
+    assert disk.look("id", deep=True) == {"id": deep}
+    (made,) = verify(("id",), deep=True, workspace=disk.space())
+    details = {f.path: f.detail for f in made.findings}
+    assert "<!DOCTYPE html>" in details["a/2.png"]
+    assert "version https://git-lfs" in details["b/3.png"]
+    assert ("bytes" in details["a/0.png"]) or not noted
+
+
+def test_missing_and_extra_images_are_named(disk):
+    disk.note("id")
+    disk.file("id", "a/0.png").unlink()
+    disk.save("id", "a/9.png", picture(9))
+    assert disk.look("id") == {"id": [("missing", "a/0.png"), ("extra", "a/9.png")]}
+    manifest_file(disk.data, "id").unlink()
+    assert disk.look("id") == {"id": []}  # 6 of 6: nobody knows which they should be
+    disk.file("id", "b/1.png").unlink()
+    (made,) = verify(("id",), workspace=disk.space())
+    assert [(f.kind, f.detail) for f in made.findings] == [("count", "5 here, the catalogue says 6")]
+
+
+def test_a_link_to_nowhere_is_a_missing_image(disk):
+    disk.file("id", "a/0.png").unlink()
+    disk.file("id", "a/0.png").symlink_to("gone.png")
+    assert disk.look("id")["id"][-1] == ("missing", "a/0.png")
+
+
+def test_a_part_is_compared_with_its_share_of_the_manifest(disk):
+    disk.note("ood")
+    cut(disk.file("ood", "b/1.png"), 99)
+    cut(disk.file("ood", "a/0.png"), 99)
+    disk.file("ood", "b/3.png").unlink()
+    assert disk.look("part") == {"part": [("missing", "3.png"), ("size", "1.png")]}
+
+
+class TestLists:
+    """A list says which images are meant."""
+
+    @pytest.fixture
+    def disk(self, disk):
+        (disk.root / "ood.txt").write_text("b/1.png\na/4.png\na/0.png\n")
+        disk.entry("ood", list="ood.txt", images=3)
+        return disk
+
+    def test_other_images_are_told_and_not_wrong(self, disk):
+        (made,) = verify(("ood",), workspace=disk.space())
+        assert [(f.kind, f.path) for f in made.findings] == [("unlisted", p) for p in ("a/2.png", "b/3.png", "b/5.png")]
+        assert made.ok
+        assert made.images == 3
+
+    def test_other_images_are_wrong_where_the_manifest_lacks_them(self, disk):
+        disk.note("ood")
+        disk.save("ood", "a/9.png", picture(9))
+        assert disk.look("ood") == {"ood": [("extra", "a/9.png")]}
+
+    def test_in_a_folder_that_others_use_they_are_not_told(self, disk):
+        disk.entry("ood", path=str(disk.data / "ood"))
+        del disk.content["datasets"]["ood"]["folder"]
+        disk.file("ood", "a/4.png").unlink()
+        assert disk.look("ood") == {"ood": [("missing", "a/4.png")]}
+
+    def test_a_list_of_another_length_than_the_catalogue_says(self, disk):
+        disk.entry("ood", images=4)
+        assert ("count", None) in disk.look("ood")["ood"]
+
+    @pytest.mark.parametrize("content", [None, "b/1.png\na/4.png\n"])
+    def test_a_missing_or_wrong_list_is_the_one_finding(self, disk, content):
+        good = hashlib.sha256((disk.root / "ood.txt").read_bytes()).hexdigest()
+        disk.entry("ood", list={"url": "https://x.org/ood.txt", "sha256": good})
+        if content is not None:
+            (disk.data / "lists").mkdir()
+            (disk.data / "lists" / "ood.txt").write_text(content)
+        (made,) = verify(("ood",), deep=True, workspace=disk.space())
+        assert [f.kind for f in made.findings] == ["list"]
+        assert "moodbench download ood" in made.findings[0].detail
+        assert made.images is None
+        assert disk.state("ood")["list"]["state"] == ("missing" if content is None else "there")
+
+
+def test_a_dataset_that_is_not_there(disk):
+    for file in (disk.data / "ood").rglob("*.png"):
+        file.unlink()
+    (made,) = verify(("ood",), workspace=disk.space())
+    assert (made.state, [f.kind for f in made.findings]) == ("missing", ["absent"])
+    assert not verified_file(disk.data, "ood").exists()
+
+
+def test_a_folder_that_is_a_file_and_a_damaged_manifest(disk):
+    disk.note("id")
+    manifest_file(disk.data, "id").write_text("path,bytes,sha256\na,b,c\n")
+    disk.entry("ood", folder="file")
+    (disk.data / "file").write_text("")
+    del disk.content["datasets"]["part"]
+    assert disk.look("id", "ood") == {"id": [("note", None)], "ood": [("folder", None)]}
+
+
+def test_duplicates_are_told_and_not_wrong(disk):
+    disk.entry("id", images=IMAGES + 2)
+    disk.save("id", "c/same.png", picture(1), compress_level=0)  # other bytes, the same pixels
+    disk.file("id", "c/copy.png").write_bytes(disk.file("id", "b/3.png").read_bytes())
+    disk.note("id")
+    assert disk.look("id") == {"id": [("duplicate", "c/copy.png")]}  # from the manifest
+    (made,) = verify(("id",), deep=True, workspace=disk.space())
+    pairs = [(f.kind, f.path, f.other_path) for f in made.findings]
+    assert pairs == [("duplicate", "c/copy.png", "b/3.png"), ("duplicate", "c/same.png", "b/1.png")]
+    assert made.ok
+
+
+def test_an_overlap_of_id_and_ood_is_a_fault_of_the_benchmark(disk):
+    disk.file("ood", "a/0.png").write_bytes(disk.file("id", "a/4.png").read_bytes())
+    assert disk.look("id", "ood")["ood"] == []  # no manifest: nothing is known of the content
+    found = {"id": [], "ood": [("overlap", "a/0.png")]}
+    assert disk.look("id", "ood", deep=True) == found
+    disk.note("id", "ood")
+    assert disk.look("id", "ood") == found
+    (overlapping,) = verify(("id", "ood"), workspace=disk.space())[1].findings
+    assert (overlapping.other_dataset, overlapping.other_path, overlapping.benchmarks) == ("id", "a/4.png", ("b",))
+    assert disk.look("ood") == {"ood": []}
+    assert disk.state("ood")["state"] == "deep verified"  # its images are what they should be
+
+
+def test_a_dataset_that_is_id_and_ood_by_its_classes_does_not_overlap(disk):
+    disk.file("ood", "a/0.png").write_bytes(disk.file("id", "a/4.png").read_bytes())
+    disk.content["benchmarks"]["b"] = {"id_train": "id", "id_test": "ood", "ood": {"o": ["ood"]}, "classes": [0]}
+    assert disk.look("id", "ood", deep=True) == {"id": [], "ood": []}
+
+
+def test_nearly_the_same_pictures_are_told(disk):
+    disk.entry("id", images=IMAGES + 1)
+    disk.save("id", "c/small.jpg", picture(104).resize((18, 18)), quality=85)
+    assert disk.look("id", "ood", deep=True) == {"id": [], "ood": []}
+    made = verify(("id", "ood"), near=True, workspace=disk.space())[1]
+    (found,) = made.findings
+    assert (found.kind, found.path, found.other_path, found.fault) == ("near", "a/4.png", "c/small.jpg", False)
+    assert made.ok
+    assert made.deep
+    disk.save("ood", "a/4.png", picture(104).resize((18, 18)))
+    disk.file("id", "c/small.jpg").unlink()
+    disk.save("id", "c/small.png", picture(104).resize((18, 18)))
+    assert disk.look("id", "ood", near=True)["ood"] == [("overlap", "a/4.png")]  # and not near, too
+
+
+def test_any_number_of_processes_finds_the_same(disk, monkeypatch):
+    monkeypatch.setattr(probe, "FEW", 0)
+    monkeypatch.setattr(probe, "CHUNK", 2)
+    disk.note("id", "ood")
+    cut(disk.file("id", "a/0.png"), 300)
+    flip(disk.file("ood", "b/5.png"))
+    disk.file("ood", "a/0.png").write_bytes(disk.file("id", "a/4.png").read_bytes())
+    one, two = (
+        [v.record() for v in verify(("id", "ood"), near=True, jobs=jobs, workspace=disk.space())] for jobs in (1, 2)
+    )
+    assert one == two
+    assert [f["kind"] for v in one for f in v["findings"]].count("overlap") == 1
+
+
+def test_a_process_that_dies_is_one_message(disk, monkeypatch):
+    monkeypatch.setattr(probe, "FEW", 0)
+    monkeypatch.setattr(probe, "probe_file", lambda path, near: os._exit(3))
+    with pytest.raises(DataError, match="died") as caught:
+        verify(("id",), deep=True, jobs=2, workspace=disk.space())
+    assert "--jobs 1" in str(caught.value)
+
+
+def test_an_image_of_two_datasets_is_decoded_once(disk, monkeypatch):
+    asked = []
+    honest = probe.probe_file
+    monkeypatch.setattr(probe, "probe_file", lambda path, near: asked.append(path) or honest(path, near))
+    assert disk.look("ood", "part", deep=True) == {"ood": [], "part": []}
+    assert len(asked) == len(set(asked)) == IMAGES
+
+
+class TestChoice:
+    def test_without_names_what_is_on_this_disk(self, disk):
+        lines = []
+        done = verify(workspace=disk.space(), report=lines.append)
+        assert [v.name for v in done][-2:] == ["id", "ood"]
+        assert all(v.state == "ok" for v in done if v.name.startswith("digits_"))
+        assert any(line.startswith("leave out") and "texture" in line for line in lines)
+
+    def test_a_benchmark_asks_for_all_its_datasets(self, disk):
+        disk.content["datasets"]["gone"] = {"title": "Gone", "folder": "gone"}
+        disk.content["benchmarks"]["b"]["ood"]["far"].append("gone")
+        lines = []
+        done = verify(benchmark=("b",), workspace=disk.space(), report=lines.append)
+        assert [(v.name, v.state) for v in done] == [("id", "ok"), ("ood", "ok"), ("gone", "missing")]
+        assert "leave out id_test: imported features only" in lines
+
+    def test_nothing_at_all_says_what_to_run(self, disk):
+        space = disk.space()
+        space.__dict__["catalog"] = type(space.catalog)(space.catalog.datasets, {}, {})
+        with pytest.raises(DataError, match="none of the catalogue's datasets") as caught:
+            verify(workspace=space)
+        assert "moodbench download" in str(caught.value)
+
+    @pytest.mark.parametrize("wrong", [{"jobs": 0}, {"bits": -1}, {"bits": 17}, {"dataset": ("odd",)}])
+    def test_wrong_arguments(self, disk, wrong):
+        with pytest.raises(UsageError):
+            verify(workspace=disk.space(), **wrong)
+
+
+class TestState:
+    """What `moodbench list datasets` says."""
+
+    def test_from_missing_to_deep_verified(self, disk):
+        assert disk.state("id")["state"] == "there"
+        disk.look("id")
+        assert disk.state("id")["state"] == "verified"
+        disk.look("id", deep=True)
+        state = disk.state("id")
+        assert (state["state"], state["images_here"]) == ("deep verified", IMAGES)
+        assert state["bytes"] == sum(f.stat().st_size for f in (disk.data / "id").rglob("*.png"))
+        disk.look("id")
+        assert disk.state("id")["state"] == "deep verified"
+
+    def test_what_a_deep_look_found_stays_until_the_next(self, disk):
+        disk.note("id")
+        flip(disk.file("id", "a/0.png"))
+        disk.look("id", deep=True)
+        disk.look("id")
+        state = disk.state("id")
+        assert state["state"] == "faulty"
+        assert sum(state["findings"].values()) == 1
+        disk.save("id", "a/0.png", picture(0))
+        disk.look("id", deep=True)
+        assert disk.state("id")["state"] == "deep verified"
+
+    def test_images_that_came_later_are_not_verified(self, disk):
+        disk.look("id", deep=True)
+        origin = Origin("id", "downloaded", "https://x.org", IMAGES, 1234, "2999-01-01T00:00:00+00:00")
+        write_origin(disk.data, origin)
+        state = disk.state("id")
+        assert (state["state"], state["images_here"], state["bytes"]) == ("there", IMAGES, 1234)
+        assert state["origin"]["source"] == "https://x.org"
+
+    def test_a_part_has_the_origin_of_the_whole(self, disk):
+        write_origin(disk.data, Origin("ood", "copied", "/media", IMAGES, 1234, "2020-01-01T00:00:00+00:00"))
+        state = disk.state("part")
+        assert (state["origin"]["how"], state["images_here"], state["bytes"]) == ("copied", None, None)
+
+    def test_what_is_not_there(self, disk):
+        archive = {"file": "a.tar", "bytes": "unknown", "md5": "unknown", "sha256": "unknown"}
+        archive |= {"max_files": 9, "max_bytes": "1 MB"}
+        made = {"by": {"archives": [archive]}, "net": {"archives": [archive | {"urls": ["https://x.org/a.tar"]}]}}
+        for name, keys in made.items():
+            disk.content["datasets"][name] = {"title": name, "folder": name, **keys}
+        disk.content["datasets"]["of_by"] = {"title": "part", "part_of": "by", "within": "x"}
+        states = {name: disk.state(name)["state"] for name in ("by", "of_by", "net", "id_test", "digits_noise")}
+        assert states == {
+            "by": "by hand",
+            "of_by": "by hand",
+            "net": "missing",
+            "id_test": "no images",
+            "digits_noise": "bundled",
+        }
+        (shown,) = disk.state("net")["archives"]
+        assert (shown["bytes"], shown["md5"], shown["sha256"]) == ("unknown", "unknown", "unknown")
+        (disk.data / ".moodbench" / "archives").mkdir(parents=True)
+        (disk.data / ".moodbench" / "archives" / "a.tar.part").write_bytes(b"0")
+        assert disk.state("net")["state"] == "partly downloaded"
+
+    def test_a_list_that_was_not_fetched(self, disk):
+        disk.entry("ood", list={"url": "https://x.org/ood.txt"})
+        state = disk.state("ood")
+        assert (state["state"], state["list"]["state"], state["list"]["sha256"]) == (
+            "list missing",
+            "missing",
+            "unknown",
+        )
+
+    @pytest.mark.parametrize("file", [origin_file, verified_file])
+    def test_a_damaged_note_is_told_and_not_fatal(self, disk, file):
+        disk.look("id")
+        file(disk.data, "id").write_text("{")
+        state = disk.state("id")
+        assert state["state"] == "there"
+        assert "cannot be read" in state["note_problem"]
+        disk.look("id")  # writes its own anew
+        assert json.loads(verified_file(disk.data, "id").read_text())["quick"]["ok"]
+
+    def test_a_disk_that_cannot_be_written_is_told(self, disk):
+        (disk.data / ".moodbench").write_text("in the way")
+        lines = []
+        assert verify(("id",), workspace=disk.space(), report=lines.append)
+        assert any("cannot be noted" in line for line in lines)
+
+
+class TestHashes:
+    @given(st.lists(st.integers(0, 2**64 - 1), max_size=20), st.lists(st.integers(0, 2**64 - 1), max_size=20))
+    def test_the_nearest_is_the_nearest(self, queries, hashes):
+        nearest, distance = nearest_hashes(np.array(queries, np.uint64), np.array(hashes, np.uint64))
+        for query, index, bits in zip(queries, nearest.tolist(), distance.tolist(), strict=True):
+            every = [(query ^ value).bit_count() for value in hashes]
+            assert bits == min(every, default=255)
+            assert not every or index == every.index(bits)
+
+    def test_blocks_change_nothing(self, monkeypatch):
+        rng = np.random.default_rng(0)
+        queries, hashes = rng.integers(0, 2**63, 50, np.uint64), rng.integers(0, 2**63, 70, np.uint64)
+        whole = nearest_hashes(queries, hashes)
+        for block in (1, 16, 71, 500):
+            monkeypatch.setattr(overlap, "BLOCK", block)
+            for ours, theirs in zip(nearest_hashes(queries, hashes), whole, strict=True):
+                assert (ours == theirs).all()
+
+    @given(st.lists(st.integers(0, 2**64 - 1), max_size=9))
+    def test_both_ways_to_count_bits_agree(self, values):
+        array = np.array(values, np.uint64)
+        expected = [value.bit_count() for value in values]
+        assert count_bits(array).tolist() == count_bits_by_table(array).tolist() == expected
+
+    @pytest.mark.parametrize("grey", [0, 127, 200, 255])
+    def test_flat_pictures_are_like_nothing(self, grey):
+        assert likeness(Image.new("RGB", (50, 40), (grey, grey, grey))) is None
+
+    def test_a_recoded_photograph_stays_within_four_bits(self, tmp_path):
+        from sklearn.datasets import load_sample_image
+
+        for name in ("china", "flower"):
+            photo = Image.fromarray(load_sample_image(f"{name}.jpg"))
+            photo.resize((320, 213)).save(tmp_path / "x.jpg", quality=40)
+            with Image.open(tmp_path / "x.jpg") as recoded:
+                assert (likeness(photo) ^ likeness(recoded.convert("RGB"))).bit_count() <= overlap.NEAR_BITS
