@@ -31,7 +31,7 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
@@ -44,3 +44,4 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
         library.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+        library.mallopt(_M_ARENA_MAX, 1)  # arenas of further threads are small, and give back what they free

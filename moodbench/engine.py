@@ -6,7 +6,8 @@ is read once for all scores. Memory holds one block of rows, the statistics, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,6 +29,9 @@ from moodbench.types import Head
 
 BLOCK = 2048
 """Rows that are worked on at once: few enough for the caches of a processor, enough for its matrix products."""
+
+MOST_BLOCKS = 4
+"""Blocks that are worked on side by side: each takes some hundred megabytes with all scores at ImageNet's size."""
 
 Array = NDArray[np.float64]
 
@@ -132,7 +136,7 @@ class Engine:
         self.weight = None if head is None else torch.from_numpy(head.weight).to(device)
         self.bias = None if head is None else torch.from_numpy(head.bias).to(device)
         self.logits = caches.classes is not None
-        self._correct: dict[Path, NDArray[np.bool_]] = {}
+        self._correct: dict[str, NDArray[np.bool_]] = {}
         self.failures: dict[str, str] = {}
         labels = caches.train.labels
         self.train = Train(
@@ -179,30 +183,61 @@ class Engine:
         for score in fitted.values():
             if self.bank_rows is not None and self.bank_rows < self.caches.train.rows and score.cost == "memory bank":
                 _add_note(score, f"memory bank of {self.bank_rows} of {self.caches.train.rows} rows")
-        values: dict[tuple[str, str], Array] = {}
-        for name, reader in {**self.caches.test, **self.caches.ood}.items():
-            values |= {(name, score): array for score, array in self.score(fitted, reader).items()}
+        tested = {**self.caches.test, **self.caches.ood}
+        values = {(name, score): np.empty(reader.rows) for name, reader in tested.items() for score in fitted}
+        self._correct = {name: np.zeros(reader.rows, dtype=np.bool_) for name, reader in tested.items()}
+        products = {name: score for name, score in fitted.items() if score.cost == "products"}
+        others = {name: score for name, score in fitted.items() if name not in products}
+        blocks = ((name, block) for name, reader in tested.items() for block in self.blocks(reader))
+        self._side_by_side(partial(self._score, products, values), blocks)
+        if others:  # they walk over a bank of rows for every block, or leave the work to libraries with threads
+            for name, reader in tested.items():
+                for block in self.blocks(reader):
+                    self._score(others, values, name, block)
+        values = {key: array for key, array in values.items() if key[1] not in self.failures}
         missing |= self.failures | _not_numbers(values)
         _note_degenerate(scores, missing, values)
         return values, missing
 
-    def score(self, fitted: Mapping[str, Score], reader: RowReader) -> dict[str, Array]:
-        values = {name: np.empty(reader.rows) for name in fitted if name not in self.failures}
-        correct = np.zeros(reader.rows, dtype=np.bool_)
-        start = 0
-        for block in self.blocks(reader):
-            stop = start + len(block)
-            for name in list(values):
-                try:
-                    values[name][start:stop] = fitted[name].score(block).double().cpu().numpy()
-                except Exception as error:  # a fault of one score must not cost the others
-                    self.failures[name] = failure(error)
-                    del values[name]
+    def _score(
+        self, scores: Mapping[str, Score], values: Mapping[tuple[str, str], Array], dataset: str, block: Block
+    ) -> None:
+        rows = slice(block.start, block.start + len(block))
+        with torch.inference_mode():
+            for name, score in scores.items():
+                if name not in self.failures:
+                    try:
+                        values[dataset, name][rows] = score.score(block).double().cpu().numpy()
+                    except Exception as error:  # a fault of one score must not cost the others
+                        self.failures[name] = failure(error)
             if self.logits:
-                correct[start:stop] = (block.predicted == block.labels).cpu().numpy()
-            start = stop
-        self._correct[reader.file] = correct
-        return values
+                self._correct[dataset][rows] = (block.predicted == block.labels).cpu().numpy()
+
+    def _side_by_side(self, work: Callable[[str, Block], None], blocks: Iterator[tuple[str, Block]]) -> None:
+        """Do `work` on every block, on a CPU several blocks at a time while the next is read.
+
+        A block has many small operations, which several threads do not share well: each thread takes blocks of its own.
+        """
+        threads = torch.get_num_threads()
+        workers = min(threads, MOST_BLOCKS) if self.device.type == "cpu" else 1
+        if workers == 1:
+            for name, block in blocks:
+                work(name, block)
+            return
+        torch.set_num_threads(threads // workers)
+        try:
+            with ThreadPoolExecutor(workers, initializer=_start_thread, initargs=(threads // workers,)) as pool:
+                running: set[Future[None]] = set()
+                for name, block in blocks:
+                    running.add(pool.submit(work, name, block))
+                    if len(running) > workers:
+                        done, running = wait(running, return_when=FIRST_COMPLETED)
+                        for future in done:
+                            future.result()
+                for future in running:
+                    future.result()
+        finally:
+            torch.set_num_threads(threads)
 
     def correct(self, is_id: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_] | None:
         """Whether each ID test row's predicted class is its label; None unless all have one and C allows it."""
@@ -212,7 +247,13 @@ class Engine:
         # an ImageNet head on CIFAR labels: equal numbers would mean other classes
         if not self.logits or labels.min() < 0 or max(labels.max(), train.max()) + 1 != self.caches.classes:
             return None
-        return np.concatenate([self._correct[reader.file][is_id[name]] for name, reader in readers.items()])
+        return np.concatenate([self._correct[name][is_id[name]] for name in readers])
+
+
+def _start_thread(threads: int) -> None:
+    """Make a new thread calculate as the main one does: both settings belong to a thread."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
 
 
 def _add_note(score: Score, note: str) -> None:

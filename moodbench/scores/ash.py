@@ -44,7 +44,7 @@ class ASHP(ShapedEnergy):
         check_percentile("ash_p", self.percentile)
 
     def shape(self, block: Block) -> Tensor:
-        return block.features * largest(block, kept_count(block.features.shape[1], self.percentile))
+        return largest(block, kept_count(block.features.shape[1], self.percentile)).mul_(block.features)
 
 
 @SCORES.register("ash_b")
@@ -81,7 +81,7 @@ class ASHB(ShapedEnergy):
 
     def shape(self, block: Block) -> Tensor:
         k = kept_count(block.features.shape[1], self.percentile)
-        return largest(block, k) * (block.features.sum(dim=1, keepdim=True) / k)
+        return largest(block, k).mul_(block.features.sum(dim=1, keepdim=True) / k)
 
 
 @SCORES.register("ash_s")
@@ -122,4 +122,4 @@ class ASHS(ShapedEnergy):
     def shape(self, block: Block) -> Tensor:
         k = kept_count(block.features.shape[1], self.percentile)
         factor = gain(sum_ratio(block, k, relu=self.relu))
-        return (block.features * largest(block, k)).mul_(factor[:, None])
+        return largest(block, k).mul_(block.features).mul_(factor[:, None])

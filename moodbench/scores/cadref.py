@@ -47,7 +47,7 @@ class CARef(Score):
         self.means_, self.note_ = filled_means(sums, sums.sums.sum(dim=0) / train.rows)
 
     def score(self, block: Block) -> Tensor:
-        distance = torch.linalg.vector_norm(block.features - self.means_[block.predicted], ord=1, dim=1)
+        distance = torch.linalg.vector_norm(block.features - self.means_.index_select(0, block.predicted), ord=1, dim=1)
         size = torch.linalg.vector_norm(block.features, ord=1, dim=1).clamp_min_(TINY)
         ratio: Tensor = distance / size
         return -ratio
@@ -100,7 +100,9 @@ class CADRef(Score):
         self.confidence_ = mean
 
     def score(self, block: Block) -> Tensor:
-        parts = (block.features - self.means_[block.predicted]).mul_(self.signs_[block.predicted])
+        parts = (block.features - self.means_.index_select(0, block.predicted)).mul_(
+            self.signs_.index_select(0, block.predicted)
+        )
         raising, lowering = parts.clamp_min(0).sum(dim=1), parts.clamp_max(0).sum(dim=1).neg_()
         size = torch.linalg.vector_norm(block.features, ord=1, dim=1).clamp_min_(TINY)
         confidence = CONFIDENCES[self.confidence](block).clamp_min(LEAST * self.confidence_)

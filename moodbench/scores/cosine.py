@@ -9,7 +9,7 @@ from torch import Tensor
 
 from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
-from moodbench.scores.block import TINY, Block
+from moodbench.scores.block import TINY, Block, log_sum_exp
 from moodbench.scores.gaussian import empty_classes
 from moodbench.scores.statistics import FeatureSumsByLabel, GroupSums
 from moodbench.scores.unit import unit_features, unit_rows
@@ -75,7 +75,7 @@ class RelativeCosine(CosineClass):
 
     def score(self, block: Block) -> Tensor:
         cosines = class_cosines(block, self.directions_).double()
-        return cosines.amax(dim=1) - cosines.logsumexp(dim=1)
+        return cosines.amax(dim=1) - log_sum_exp(cosines)
 
 
 @SCORES.register("cosine_head")

@@ -56,7 +56,7 @@ class FDBD(Score):
 
     def score(self, block: Block) -> Tensor:
         gaps = block.max_logit[:, None] - block.logits
-        total = gaps.mul_(self.inverse_[block.predicted]).sum(dim=1)
+        total = gaps.mul_(self.inverse_.index_select(0, block.predicted)).sum(dim=1)
         size: Tensor = torch.linalg.vector_norm(block.features - self.mean_, dim=1)
         return total / size.clamp_min(torch.finfo(torch.float32).tiny)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import TINY, Block
-from moodbench.scores.gaussian import FLOAT32_CONDITION, in_range
+from moodbench.scores.gaussian import FLOAT32_CONDITION, RCOND, PrincipalAxes, in_range, principal_axes
 from moodbench.scores.statistics import Moment, SecondMoment
 from moodbench.scores.unit import unit_features
 from moodbench.scores.vectorised import expm1_
@@ -51,7 +51,13 @@ class PNML(Score):
         if len(train.weight) < 2:
             raise ScoreError("one class has no regret")
         moment: Moment = yield SecondMoment(unit=True)
-        gram = moment.count * moment.covariance_about(torch.zeros_like(moment.mean))
+        self.bias_ = train.bias
+        mean = moment.mean
+        total = principal_axes(train, "total", mean, lambda: moment.covariance_about(mean), unit=True)
+        self.leverage_ = Leverage.of(total, mean, moment.count)
+        if self.leverage_ is not None:
+            return
+        gram = moment.count * moment.covariance_about(torch.zeros_like(mean))
         values, vectors = torch.linalg.eigh(gram)
         kept = in_range(values)
         if not bool(kept.any()):
@@ -59,11 +65,12 @@ class PNML(Score):
         condition = float(values[-1] / values[kept][0])
         dtype = torch.float32 if condition <= FLOAT32_CONDITION else torch.float64
         self.root_ = (vectors[:, kept] / values[kept].sqrt()).to(dtype).contiguous()
-        self.bias_ = train.bias
 
     def score(self, block: Block) -> Tensor:
-        z = unit_features(block)
-        a = (z.to(self.root_.dtype) @ self.root_).square().sum(dim=1).double()
+        if self.leverage_ is not None:
+            a = self.leverage_.rows(block)
+        else:
+            a = (unit_features(block).to(self.root_.dtype) @ self.root_).square().sum(dim=1).double()
         lengths = torch.linalg.vector_norm(block.features, dim=1).clamp_min_(TINY)
         logits = (block.logits - self.bias_).div_(lengths[:, None]).add_(self.bias_)  # W z + b
         log_p = torch.log_softmax(logits, dim=1)
@@ -71,3 +78,52 @@ class PNML(Score):
         gain = expm1_(log_p.mul_((-a / (1 + a)).float()[:, None])).mul_(p)  # u - p, with u = p^(1 - g)
         terms = (1 - p).mul_(gain).div_(gain.add_(1))  # gain + p + (1 - p)
         return -torch.log1p(terms.sum(dim=1, dtype=torch.float64)) / math.log(len(self.bias_))
+
+
+@dataclass(frozen=True, eq=False)
+class Leverage:
+    """a = z^T (N (S + m m^T))^+ z from coordinates t of z - m along the axes of the covariance S of N rows with mean m.
+
+    That saves a product, because other scores have these coordinates anyway. With q = t^T S^-1 t, s = m^T S^-1 t and
+    r = m^T S^-1 m, N a = q + 1 - (1 - s)^2 / (1 + r) by the Sherman-Morrison formula, where m lies in the range of S.
+
+    Attributes
+    ----------
+    axes : PrincipalAxes
+    count : int
+        N.
+    precisions : (D,) float32
+        One over the eigenvalues; 0 for null directions.
+    pull : (D,) float32
+        S^+ m, in coordinates.
+    size : float
+        r.
+    """
+
+    axes: PrincipalAxes
+    count: int
+    precisions: Tensor
+    pull: Tensor
+    size: float
+
+    @classmethod
+    def of(cls, axes: PrincipalAxes, mean: Tensor, count: int) -> Leverage | None:
+        """Return it; None where S is ill-conditioned or the mean lies outside of its range."""
+        kept = in_range(axes.values)
+        along = mean @ axes.vectors
+        least = axes.values[kept][:1]
+        scale = axes.values[-1] + along.square().sum()
+        if len(least) == 0 or float(least) * FLOAT32_CONDITION < float(scale):
+            return None
+        if float(along[~kept].square().sum()) > RCOND / 100 * float(scale):  # clearly what the pseudo-inverse drops
+            return None
+        precisions = torch.where(kept, 1 / axes.values, 0.0)
+        size = float((along.square() * precisions).sum())
+        return cls(axes, count, precisions.float(), (along * precisions).float(), size)
+
+    def rows(self, block: Block) -> Tensor:
+        """Return a for every row, (B,) float64."""
+        t = self.axes.rows(block)
+        own = t.square().mul_(self.precisions).sum(dim=1, dtype=torch.float64)
+        across = (t @ self.pull).double()
+        return (own + 1 - (1 - across).square() / (1 + self.size)) / self.count

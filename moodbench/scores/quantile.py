@@ -21,11 +21,10 @@ from moodbench.scores.statistics import Statistic
 _HALF = 1 << 16
 
 
-def ordered_bits(values: Tensor) -> Tensor:
-    """Map float32 values to int32 keys that compare as the values do (-0.0 just below 0.0)."""
-    bits = values.contiguous().view(torch.int32)
-    # negative floats have the sign bit set and grow in size downwards: flip their other bits
-    return torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
+def upper_bits(block: Block) -> Tensor:
+    """Return the upper 16 bits of every feature entry, (B·D,) int16, computed once a block."""
+    # the machine is little-endian, as everything that torch runs on
+    return block.shared("upper_bits", lambda: block.features.contiguous().view(torch.int16).view(-1, 2)[:, 1].clone())
 
 
 def value_of_bits(key: int) -> float:
@@ -60,8 +59,9 @@ class UpperBits(_Counts):
     key = "feature_upper_bits"
 
     def update(self, block: Block) -> None:
-        upper = (ordered_bits(block.features) >> 16) + (_HALF >> 1)
-        self._add(torch.bincount(upper.reshape(-1), minlength=_HALF))
+        counts = torch.bincount(upper_bits(block).int() + (_HALF >> 1), minlength=_HALF)
+        # int16 has the negative ones (sign bit set) first, the largest in size last: turned around they rise
+        self._add(torch.cat([counts[: _HALF >> 1].flip(0), counts[_HALF >> 1 :]]))
 
 
 class LowerBits(_Counts):
@@ -76,14 +76,11 @@ class LowerBits(_Counts):
         return ("feature_lower_bits", self.upper)
 
     def update(self, block: Block) -> None:
-        first = (self.upper - (_HALF >> 1)) << 16
-        low = torch.tensor(value_of_bits(first), device=block.features.device)
-        high = torch.tensor(value_of_bits(first + _HALF - 1), device=block.features.device)
-        # the bin is an interval of values: two float comparisons find its few entries
-        inside = block.features[(block.features >= low) & (block.features <= high)]
-        keys = ordered_bits(inside)
-        keys = keys[(keys >> 16) == (first >> 16)]
-        self._add(torch.bincount(keys & (_HALF - 1), minlength=_HALF))
+        negative = self.upper < _HALF >> 1
+        wanted = -1 - self.upper if negative else self.upper - (_HALF >> 1)
+        places = (upper_bits(block) == wanted).nonzero()[:, 0]
+        lower = block.features.contiguous().view(torch.int32).view(-1).index_select(0, places) & (_HALF - 1)
+        self._add(torch.bincount(_HALF - 1 - lower if negative else lower, minlength=_HALF))
 
 
 def entry_quantile(level: float) -> Generator[Statistic[Any] | tuple[Statistic[Any], ...], Any, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -31,8 +31,10 @@ class Sample(Statistic[Rows]):
 
     def __init__(self, size: int, *, logits: bool = False, labels: bool = False) -> None:
         self.size, self.logits, self.labels = size, logits, labels
-        self._order: Tensor | None = None
-        self._parts: list[Tensor | None] = []
+        self._orders: list[Tensor] = []  # of the rows kept so far, in pieces: they are thinned out now and then
+        self._pieces: list[list[Tensor | None]] = []
+        self._kept = 0
+        self._limit = torch.iinfo(torch.int64).max  # rows with larger numbers cannot be in the sample any more
 
     @property
     def key(self) -> Hashable:
@@ -41,39 +43,57 @@ class Sample(Statistic[Rows]):
     def update(self, block: Block) -> None:
         if len(block):
             logits, labels = block.logits if self.logits else None, block.labels if self.labels else None
-            self._add(_priority(block.features), [block.features, logits, labels])
+            self._add(priority(block), [block.features, logits, labels])
 
     def _add(self, order: Tensor, parts: list[Tensor | None]) -> None:
-        if self._order is not None:
-            if len(self._order) == self.size:  # only rows below the largest number kept can come in
-                low = order < self._order[-1]
-                order, parts = order[low], [None if part is None else part[low] for part in parts]
-            if len(order) == 0:
-                return
-            order = torch.cat([self._order, order])
-            pairs = zip(self._parts, parts, strict=True)
-            parts = [None if old is None or new is None else torch.cat([old, new]) for old, new in pairs]
-        self._order, kept = order.sort(stable=True)
-        self._order, kept = self._order[: self.size], kept[: self.size]
-        self._parts = [None if part is None else part.index_select(0, kept) for part in parts]
+        low = (order <= self._limit).nonzero()[:, 0]
+        if len(low):
+            self._orders.append(order.index_select(0, low))
+            self._pieces.append([None if part is None else part.index_select(0, low) for part in parts])
+            self._kept += len(low)
+        if self._kept > 2 * self.size:
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        """Keep the rows with the smallest numbers, sorted by them, in one piece."""
+        order, kept = torch.cat(self._orders).sort(stable=True)
+        self._orders, kept = [order[: self.size]], kept[: self.size]
+        columns = zip(*self._pieces, strict=True)
+        self._pieces = [[_chosen(column, kept) for column in columns]]
+        self._kept = len(kept)
+        if self._kept == self.size:
+            self._limit = int(self._orders[0][-1])
 
     def merge(self, other: Self) -> None:
-        if other._order is not None:
-            self._add(other._order, other._parts)
+        for order, parts in zip(other._orders, other._pieces, strict=True):
+            self._add(order, parts)
 
     def finalize(self) -> Rows:
-        if self._order is None or self._parts[0] is None:
+        if not self._orders:
             raise ValueError("no rows were seen")
-        return Rows(self._parts[0], self._parts[1], self._parts[2])
+        self._thin_out()
+        features, logits, labels = self._pieces[0]
+        if features is None:
+            raise ValueError("the sample has no features")
+        return Rows(features, logits, labels)
+
+
+def _chosen(pieces: Sequence[Tensor | None], rows: Tensor) -> Tensor | None:
+    known = [piece for piece in pieces if piece is not None]
+    return torch.cat(known).index_select(0, rows) if known else None
 
 
 def chosen_rows(block: Block, share: float) -> Tensor:
     """Say which rows belong to a random share of all rows, (B,) bool; like a sample, by the rows' own bits."""
-    return _priority(block.features) < int((2 * share - 1) * (1 << 63))
+    return priority(block) < int((2 * share - 1) * (1 << 63))
+
+
+def priority(block: Block) -> Tensor:
+    """Return a pseudo-random int64 for each row, (B,), that depends on its bits alone; computed once a block."""
+    return block.shared("priority", lambda: _priority(block.features))
 
 
 def _priority(features: Tensor) -> Tensor:
-    """Return a pseudo-random int64 for each row, (B,), that depends on its bits alone."""
     bits = features.contiguous().view(torch.int32)
     generator = torch.Generator().manual_seed(0)
     weights = torch.randint(-(1 << 31), 1 << 31, (features.shape[1],), generator=generator).to(bits) | 1

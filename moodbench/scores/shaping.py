@@ -101,18 +101,21 @@ def top_entries(block: Block, k: int) -> Tensor:
 
 
 def largest(block: Block, k: int) -> Tensor:
-    """Say which entries are among the k largest of their row, (B, D) bool; of equal ones the first are taken.
+    """Mark the k largest entries of every row with 1 and the others with 0, (B, D); of equal ones the first are taken.
 
     `torch.topk` takes any of equal entries, so what remains of a row would depend on the device.
     """
-    features, threshold = block.features, top_entries(block, k)[:, :1]
-    kept = features >= threshold
-    tied = (kept.sum(dim=1) > k).nonzero()[:, 0]
+    features, dim = block.features, block.features.shape[1]
+    entries = top_entries(block, min(k + 1, dim))
+    threshold = entries[:, -k, None]
+    # a comparison into floats, because the product of floats with truth values is five times slower
+    kept = torch.ge(features, threshold, out=torch.empty_like(features))
+    tied = (entries[:, 0] == entries[:, -k]).nonzero()[:, 0] if k < dim else ()
     if len(tied):
         above = features[tied] > threshold[tied]
-        equal = kept[tied] & ~above
+        equal = features[tied] == threshold[tied]
         free = k - above.sum(dim=1, keepdim=True)
-        kept[tied] = above | (equal & (equal.cumsum(dim=1) <= free))
+        kept[tied] = (above | (equal & (equal.cumsum(dim=1) <= free))).float()
     return kept
 
 

@@ -48,7 +48,7 @@ class SHE(Score):
         self.patterns_, self.note_ = filled_means(GroupSums(counts, sums), labelled.sums.sum(dim=0) / train.rows)
 
     def score(self, block: Block) -> Tensor:
-        overlap: Tensor = torch.linalg.vecdot(block.features, self.patterns_[block.predicted])
+        overlap: Tensor = torch.linalg.vecdot(block.features, self.patterns_.index_select(0, block.predicted))
         return overlap
 
 

@@ -11,9 +11,12 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.gaussian import FLOAT32_CONDITION, in_range, principal_axes, whitener
+from moodbench.scores.gaussian import FLOAT32_CONDITION, PrincipalAxes, in_range, principal_axes, whitener
 from moodbench.scores.statistics import Mean, Moment, SecondMoment
 from moodbench.scores.unit import unit_features
+
+MOST_LOST = 8
+"""Null directions of a covariance that are worth correcting for one by one. A LayerNorm leaves one."""
 
 
 @SCORES.register("ssd")
@@ -43,14 +46,13 @@ class SSD(Score):
         moment: Moment = yield SecondMoment(unit=True)
         mean = moment.mean
         covariance = moment.covariance_about(mean)
-        # of full rank, the covariance and the correlation give the same distance, and others share the covariance's
-        total = principal_axes(train, "total", mean, lambda: covariance, unit=True)
-        if float(total.values[0]) * FLOAT32_CONDITION > float(total.values[-1]):
-            self.whitener_ = whitener(train, "total", mean, lambda: covariance, unit=True)
-            return
         variances = covariance.diagonal()
         # what float32 features cannot tell from a constant is rounding
         varies = variances > torch.finfo(torch.float32).eps ** 2 * variances.amax()
+        total = principal_axes(train, "total", mean, lambda: covariance, unit=True)
+        self.slanted_ = SlantedAxes.of(total, variances) if bool(varies.all()) else None
+        if self.slanted_ is not None:
+            return
         scale = torch.where(varies, variances, torch.inf).rsqrt()
         correlation = whitener(train, "correlation", mean, lambda: covariance * scale * scale[:, None], unit=True)
         axes = correlation.axes
@@ -58,7 +60,47 @@ class SSD(Score):
         self.whitener_ = replace(correlation, axes=scaled)
 
     def score(self, block: Block) -> Tensor:
-        return -self.whitener_.rows(block).square().sum(dim=1)
+        rows = self.whitener_.rows(block) if self.slanted_ is None else self.slanted_.rows(block)
+        return -rows.square().sum(dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class SlantedAxes:
+    """Rows whitened by the correlation matrix, from coordinates along the axes of the covariance.
+
+    Within the range of the covariance S both give the same distance. A part of x - m outside of it, along the null
+    space N, the correlation's pseudo-inverse drops at right angles to D^1/2 N, with D the diagonal of S: so x moves
+    to x - D N (N^T D N)^-1 N^T (x - m) first. That saves a product, because others have these coordinates anyway.
+
+    Attributes
+    ----------
+    axes : PrincipalAxes
+    slant : (q, D - q) float32
+        What a unit along each null direction takes away from the other coordinates.
+    lengths : (D - q,) float32
+    """
+
+    axes: PrincipalAxes
+    slant: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, axes: PrincipalAxes, variances: Tensor) -> SlantedAxes | None:
+        """Return them for a covariance with these variances; None where it is not clear what its range is."""
+        kept = in_range(axes.values)
+        least = axes.values[kept][:1]
+        lost = int((~kept).sum())
+        if lost > MOST_LOST or len(least) == 0 or float(least) * FLOAT32_CONDITION < float(axes.values[-1]):
+            return None
+        null, rest = axes.vectors[:, :lost], axes.vectors[:, lost:]
+        slant = torch.linalg.solve(null.T @ (variances[:, None] * null), null.T @ (variances[:, None] * rest))
+        return cls(axes, slant.float(), axes.values[kept].rsqrt().float())
+
+    def rows(self, block: Block) -> Tensor:
+        """Return the whitened rows, (B, D - q) float32."""
+        rows, lost = self.axes.rows(block), len(self.slant)
+        straight = rows[:, lost:] if lost == 0 else torch.addmm(rows[:, lost:], rows[:, :lost], self.slant, alpha=-1)
+        return straight * self.lengths
 
 
 @SCORES.register("gauss_lw")

@@ -10,8 +10,16 @@ from torch import Tensor
 
 def sparse_product(rows: Tensor, matrix: Tensor) -> Tensor:
     """Return rows @ matrix, (B, C), for `rows` (B, D) with few entries that are not zero."""
-    with warnings.catch_warnings():
-        # torch says that its CSR tensors are in beta, and that it does not check what it has just made itself
-        warnings.filterwarnings("ignore", message=".*[Ss]parse.*", category=UserWarning)
-        product: Tensor = torch.sparse.mm(rows.to_sparse_csr(), matrix)
+    product: Tensor = torch.sparse.mm(rows.to_sparse_csr(), matrix)
     return product
+
+
+def hear_warnings() -> None:
+    """Let torch give its warnings about sparse tensors, which it gives once, where nobody hears them.
+
+    It says that CSR tensors are in beta, and that it does not check what it has just made itself. To be called before
+    products are made in several threads: warnings cannot be caught there.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*[Ss]parse.*", category=UserWarning)
+        sparse_product(torch.eye(1), torch.eye(1))

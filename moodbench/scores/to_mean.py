@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -54,7 +55,10 @@ class _ToMean(Score):
         self.mean_ = mean.float()
 
     def score(self, block: Block) -> Tensor:
-        distance: Tensor = torch.linalg.vector_norm(unit_features(block) - self.mean_, ord=self.order, dim=1)
+        way = unit_features(block) - self.mean_
+        if self.order == math.inf:  # as a norm it is twenty times slower
+            return -way.abs_().amax(dim=1)
+        distance: Tensor = torch.linalg.vector_norm(way, ord=self.order, dim=1)
         return -distance
 
 

@@ -79,7 +79,8 @@ class VRA(ShapedEnergy):
 
     def shape(self, block: Block) -> Tensor:
         features = block.features
-        return features.minimum(self.high_).mul_(features >= self.low_)
+        inside = torch.ge(features, self.low_, out=torch.empty_like(features))
+        return features.minimum(self.high_).mul_(inside)
 
 
 def _column_quantile(columns: Tensor, level: float) -> Tensor:

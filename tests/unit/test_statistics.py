@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from moodbench.scores.bins import Bins
 from moodbench.scores.block import Block, log_sum_exp
-from moodbench.scores.quantile import entry_quantile, ordered_bits, value_of_bits
+from moodbench.scores.quantile import entry_quantile
 from moodbench.scores.sample import Sample, chosen_rows
 from moodbench.scores.statistics import (
     FeatureSumsByLabel,
@@ -114,12 +114,11 @@ def test_entry_quantile_equals_numpy(x, level, size):
     assert run_quantile(blocks, level) == pytest.approx(expected, rel=1e-6, abs=1e-30)
 
 
-@given(arrays(np.float32, 20, elements=st.floats(width=32, allow_nan=False)))
-def test_bits_order_as_values_do(x):
-    keys = ordered_bits(torch.from_numpy(x)).numpy()
-    order = np.argsort(keys, kind="stable")
-    assert (x[order][1:] >= x[order][:-1]).all()
-    assert [value_of_bits(int(k)) for k in keys] == [float(v) for v in x]
+@given(arrays(np.float32, 20, elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
+def test_the_two_halves_of_the_bits_find_every_order_statistic(x):
+    blocks = [Block(torch.from_numpy(part.reshape(-1, 2))) for part in (x[:8], x[8:])]
+    for rank, expected in enumerate(np.sort(x)):
+        assert run_quantile(blocks, rank / (len(x) - 1)) == pytest.approx(float(expected), rel=1e-6, abs=1e-45)
 
 
 def test_probabilities_have_no_denormals_and_add_up():
