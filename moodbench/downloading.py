@@ -35,6 +35,7 @@ def plan_download(
     from moodbench.obtain.plan import survey
 
     space = workspace or Workspace()
+    space.check_data_dir()
     try:
         return [survey(job, space.data_dir) for job in _jobs(space, dataset, benchmark, everything)]
     except OSError as error:
@@ -74,7 +75,7 @@ def download(
     keep_archives : bool
         Leave the archives in ``<data-dir>/.moodbench/archives`` when they have been unpacked.
     report, instruct : callable
-        Are given lines about what is done, and the steps that a person has to take.
+        Are given lines about what is done, and in the end the steps that a person has to take.
 
     Returns
     -------
@@ -99,12 +100,15 @@ def download(
     path = _check_source(source, link, work, weights_too=bool(model))
     run = _Run(space, report, instruct, progress)
     if work:
+        space.check_data_dir()
         try:
             run.datasets(work, path, link, jobs, keep_archives)
         except OSError as error:
             raise _disk_error(error, space.data_dir) from None
     for label, name in weights:
         run.weights(label, name)
+    for steps in run.steps:
+        run.instruct(steps)
     run.outcome.raise_failures()
     return run.outcome.obtained
 
@@ -162,6 +166,7 @@ class _Run:
         self.space, self.progress = space, progress
         self.report, self.instruct = _clear_of_bars(report), _clear_of_bars(instruct)
         self.outcome = Outcome(self.report)
+        self.steps: list[str] = []
 
     def datasets(self, work: Sequence[Job], source: Path | None, link: str | None, jobs: int, keep: bool) -> None:
         """Obtain every folder of `work`; a failure does not stop the others."""
@@ -203,7 +208,7 @@ class _Run:
         except UsageError:
             raise
         except ByHandError as error:
-            self.instruct(instructions(job, means.data_dir))
+            self.steps.append(instructions(job, means.data_dir))
             self.outcome.failure(names, error)
         except MoodbenchError as error:
             self.outcome.failure(names, error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from moodbench.catalog import BenchmarkSpec, Catalog, DatasetSpec
 from moodbench.datasets.images import is_on_disk, open_images
-from moodbench.errors import DataError, MoodbenchError, UsageError
+from moodbench.errors import MOST_LISTED, DataError, MoodbenchError, UsageError
 from moodbench.obtain.findings import KINDS, Finding, counts
 from moodbench.obtain.inspection import Inspection, how_to_mend, inspect
 from moodbench.obtain.jobs import whole_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_BITS = 16
 """Beyond this, different pictures are alike by chance."""
 
-FINE = {"absent", "list", "note", "overlap"}
+FINE = {"absent", "folder", "list", "note", "overlap"}
 """Faults that the images themselves have no part in, or that say by themselves what to do."""
 
 _ORDER = {kind: position for position, kind in enumerate(KINDS)}
@@ -132,6 +132,7 @@ def verify(
     if not 0 <= bits <= MOST_BITS:
         raise UsageError(f"pictures that differ in {bits} of 64 bits: use 0 to {MOST_BITS}")
     space = workspace or Workspace()
+    space.check_data_dir()
     deep = deep or near
     looks = [_look(spec, space) for spec in _chosen(space, dataset, benchmark, report)]
     seen = _decode(looks, space.catalog, near, jobs, progress) if deep else map(_noted, looks)
@@ -163,7 +164,8 @@ def _chosen(
     present = [spec for spec in map(catalog.dataset, names) if is_on_disk(spec, space.data_dir)]
     absent = [name for name in names if catalog.dataset(name) not in present]
     if absent:
-        report(f"leave out {', '.join(absent)}: not on this disk below '{space.data_dir}'")
+        which = ", ".join(absent) if len(absent) <= MOST_LISTED else f"{len(absent)} datasets"
+        report(f"leave out {which}: not on this disk below '{space.data_dir}'")
     if not present:
         raise DataError(
             "none of the catalogue's datasets is on this disk",

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from moodbench.catalog import Catalog, load_catalog
-from moodbench.errors import UsageError
+from moodbench.errors import DataError, UsageError
 from moodbench.types import MEAN
 
 
@@ -95,6 +95,20 @@ class Workspace:
     def catalog(self) -> Catalog:
         """The built-in catalogue with `catalogs` merged over it; read once."""
         return load_catalog(self.catalogs)
+
+    def check_data_dir(self) -> None:
+        """Raise `DataError` if the data directory cannot be one; it need not be there yet."""
+        fix = "name another folder with --data-dir (or MOODBENCH_DATA_DIR)"
+        try:
+            for entry in self.data_dir.iterdir():
+                entry.lstat()  # names may be readable where files are not
+                break
+        except FileNotFoundError:
+            if self.data_dir.is_symlink():
+                raise DataError("the data directory is a link to nowhere", file=self.data_dir, fix=fix) from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise DataError(f"the data directory cannot be used: {reason}", file=self.data_dir, fix=fix) from None
 
     def cache_file(self, model: ModelName, dataset: str) -> Path:
         """Path of the feature cache of (model, dataset)."""

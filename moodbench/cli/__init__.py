@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from moodbench.cli.app import app
-from moodbench.cli.output import be_lenient, close_stdout, is_of_stdout, show_error
+from moodbench.cli.output import be_lenient, close_stdout, is_of_names, is_of_stdout, say_interrupted, show_error
 from moodbench.errors import MoodbenchError
 
 __all__ = ["app", "main"]
@@ -16,6 +16,15 @@ def main() -> None:
     be_lenient()
     try:
         app()
+    except KeyboardInterrupt:  # before the command began
+        say_interrupted()
+        sys.exit(130)
+    except UnicodeEncodeError as error:
+        if not is_of_names(error):
+            raise
+        what = f"a name cannot be written in this system's encoding, {error.encoding}: '{error.object}'"
+        show_error(MoodbenchError(what, fix="set PYTHONUTF8=1, or LC_ALL to a locale with UTF-8"))
+        sys.exit(1)
     except BrokenPipeError:
         # the reader of a pipe has seen enough (moodbench table | head): no traceback, and no second one at exit
         close_stdout()

@@ -91,7 +91,10 @@ def _show_plan(
     from moodbench.errors import UsageError
     from moodbench.obtain.sizes import free_bytes, in_words
 
-    if source is not None or model or not (dataset or benchmark or everything):
+    if source is not None or model:
+        option = "--model" if model else "--from"
+        raise UsageError(f"--dry-run shows what a download of datasets would do; it knows nothing of {option}")
+    if not (dataset or benchmark or everything):
         raise UsageError("--dry-run shows what would be done for datasets: name some, or --benchmark or --all")
     plans = plan_download(dataset, benchmark=benchmark, everything=everything, workspace=run.workspace)
     write(as_text([row for plan in plans for row in plan.records]))

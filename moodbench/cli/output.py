@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from dataclasses import dataclass
@@ -52,7 +53,13 @@ def write(text: str) -> None:
 
 
 def be_lenient() -> None:
-    """Let stdout replace the characters that its encoding lacks, also in the help, instead of failing."""
+    """Let stdout replace the characters that its encoding lacks, also in the help; and do without what is closed.
+
+    A closed stream (``>&-``) is replaced, lest the next file that is opened take its number.
+    """
+    for stream in ("stdin", "stdout", "stderr"):
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, open(os.devnull, "r" if stream == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115, PTH123
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")
 
@@ -64,6 +71,12 @@ def is_of_stdout(error: OSError) -> bool:
     return (frame.f_code.co_name, module) == ("write", __name__) or (
         frame.f_code.co_name == "echo" and module.endswith("click.utils")
     )
+
+
+def is_of_names(error: UnicodeEncodeError) -> bool:
+    """Whether a file name could not be written in the encoding of the file system (a locale without UTF-8)."""
+    names = codecs.lookup(sys.getfilesystemencoding()).name
+    return names != "utf-8" and codecs.lookup(error.encoding).name == names
 
 
 def close_stdout() -> None:

@@ -16,7 +16,7 @@ from moodbench.catalog import ListSpec
 from moodbench.datasets import labels as rules
 from moodbench.datasets.decode import SUFFIXES, to_rgb
 from moodbench.datasets.labels import UNKNOWN, imagenet_wnids
-from moodbench.datasets.listing import check_folder, first_level_folders, looks_filled, scan_folder
+from moodbench.datasets.listing import check_folder, file_size, first_level_folders, looks_filled, scan_folder
 from moodbench.datasets.lists import ImageList, list_file, read_list
 from moodbench.datasets.match import match_list, promised
 from moodbench.datasets.sources import ArrayImages, FolderImages, ImageSource
@@ -137,7 +137,7 @@ def is_on_disk(spec: DatasetSpec, data_dir: Path) -> bool:
     folder = dataset_folder(spec, data_dir)
     if folder is None or not looks_filled(folder, spec.include):
         return False
-    return spec.image_list is None or list_file(spec.image_list, data_dir).is_file()
+    return spec.image_list is None or file_size(list_file(spec.image_list, data_dir)) is not None
 
 
 def expected_ids(spec: DatasetSpec, data_dir: Path) -> tuple[str, ...] | None:
@@ -174,7 +174,7 @@ def open_images(spec: DatasetSpec, data_dir: Path) -> ImageSource:
             f"the dataset '{spec.name}' exists as imported features only",
             fix=f"import features with  moodbench import --dataset {spec.name} …, or give the entry a 'path'",
         )
-    if not folder.exists() or (folder.is_dir() and not looks_filled(folder)):
+    if not looks_filled(folder) and file_size(folder) is None:  # a folder that may not be read counts as filled
         raise DataError(
             f"the images of '{spec.name}' are not on this disk; they are expected in this folder",
             file=folder,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from stat import S_ISDIR
 
 from moodbench.datasets.decode import SUFFIXES
 from moodbench.errors import DataError
@@ -45,9 +46,14 @@ def scan_folder(root: Path, include: Sequence[str] = ()) -> dict[str, int]:
 
 def check_folder(root: Path, include: Sequence[str] = ()) -> None:
     """Raise `DataError` if `root` is no folder, or lacks one of the folders `include`."""
-    if not root.exists():
-        raise DataError("the image folder does not exist", file=root, fix="check the path, or obtain the dataset first")
-    if not root.is_dir():
+    try:
+        mode = root.stat().st_mode
+    except FileNotFoundError:
+        fix = "check the path, or obtain the dataset first"
+        raise DataError("the image folder does not exist", file=root, fix=fix) from None
+    except OSError as error:
+        raise DataError(f"the image folder cannot be read: {error.strerror}", file=root) from None
+    if not S_ISDIR(mode):
         raise DataError(
             "a dataset is a folder of images, but this is a file", file=root, fix="name the folder that holds it"
         )
@@ -112,7 +118,7 @@ def _walk(root: Path, include: Sequence[str], broken: list[str]) -> Iterator[tup
                     pending.append((name + "/", parents | {identity}))
             elif _is_image(entry.name):
                 if entry.is_file():
-                    yield name, entry.stat().st_size
+                    yield name, _size(entry)
                 elif entry.is_symlink():
                     broken.append(name)
 
@@ -124,6 +130,13 @@ def _entries(root: Path, prefix: str) -> list[os.DirEntry[str]]:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise DataError(f"a folder cannot be read: {error.strerror}", file=folder) from None
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError as error:  # a folder whose names may be read, and whose files may not
+        raise DataError(f"an image cannot be read: {error.strerror}", file=entry.path) from None
 
 
 def _counts(entry: os.DirEntry[str], include: Sequence[str]) -> bool:

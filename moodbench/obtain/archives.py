@@ -99,7 +99,7 @@ def fetch_archive(archive: ArchiveSpec, data_dir: Path, dataset: str, *, meter: 
             expected=expected(archive),
             meter=meter,
             report=report,
-            fix=f"or fetch it by hand, and then: moodbench download {dataset} --from FILE",
+            fix=f"fetch it by hand, and then: moodbench download {dataset} --from FILE",
         )
         held = Held(
             archive, file, fetched.url or shown(archive.urls[0]), fetched.bytes, fetched.sha256, fetched.checked
@@ -133,11 +133,13 @@ def release(data_dir: Path, archive: ArchiveSpec) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def set_aside(file: Path) -> None:
-    """Give a file that is not right a name under which nobody takes it for the archive."""
+def set_aside(file: Path) -> Path:
+    """Give a file that is not right a name under which nobody takes it for the archive, and return that."""
     _note(file).unlink(missing_ok=True)
+    aside = file.with_name(f"{file.name}.wrong")
     if file.is_file():
-        file.replace(file.with_name(f"{file.name}.wrong"))
+        file.replace(aside)
+    return aside
 
 
 def _note(file: Path) -> Path:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from moodbench.catalog import ArchiveSpec, DatasetSpec
+from moodbench.obtain.archives import expected
 from moodbench.obtain.jobs import Job
 from moodbench.obtain.sizes import in_words
 
@@ -18,12 +20,7 @@ def instructions(job: Job, data_dir: Path) -> str:
     files = job.whole.archives
     name = job.whole.name if files else job.wanted[0].name
     if files:
-        these = (
-            "this file; renamed, it is known by its digest"
-            if len(files) == 1
-            else ("these files; renamed ones are known by their digests")
-        )
-        steps.append(f"Now one folder should hold {these}:")
+        steps.append(f"Now one folder should hold {_named(files)}:")
         steps.append(f"Run: moodbench download {name} --from FOLDER")
     else:
         steps.append(f"Run: moodbench download {name} --from FOLDER, with the folder that holds the images")
@@ -46,6 +43,13 @@ def instructions(job: Job, data_dir: Path) -> str:
     if folder is not None and not files:
         lines.append(f"  (or put the images there yourself: {folder})")
     return "\n".join(lines) + "\n"
+
+
+def _named(files: Sequence[ArchiveSpec]) -> str:
+    these = "this file" if len(files) == 1 else "these files"
+    if all(expected(archive).known for archive in files):
+        return f"{these} (under other names too: digests tell)"
+    return f"{these} under {'this name' if len(files) == 1 else 'these names'}"
 
 
 def _steps(job: Job) -> tuple[str, ...]:

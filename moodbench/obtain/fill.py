@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +63,13 @@ def from_archives(whole: DatasetSpec, local: Mapping[str, Path], means: Means) -
     partial = begin(means.data_dir, whole.name)
     try:
         layout(whole, {each.spec.file: each.file for each in held}, partial, means.progress)
-    except MoodbenchError:
+    except MoodbenchError as error:
         clear(partial)
         for each in held:
             # nothing else says that such a file is right: the next call fetches it anew
             if not each.known and each.spec.file not in local:
-                set_aside(each.file)
+                aside = set_aside(each.file)
+                error.file = aside if error.file == each.file else error.file
         raise
     sources = [each.source for each in held]
     more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
@@ -93,6 +95,9 @@ def from_single_images(whole: DatasetSpec, means: Means) -> Filled:
     names = expected_ids(whole, means.data_dir)
     assert address is not None
     assert names is not None  # the catalogue sees to both
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"the image list of '{whole.name}' repeats '{twice}'", fix="correct the list")
     partial = begin(means.data_dir, whole.name, keep=True)
     failures = fetch_images(address, names, partial, jobs=means.jobs, progress=means.progress)
     write_failures(means.data_dir, whole.name, failures)

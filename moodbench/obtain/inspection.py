@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from stat import S_ISDIR
 
 from moodbench.catalog import Catalog, DatasetSpec
 from moodbench.datasets.decode import SUFFIXES
@@ -62,11 +63,17 @@ def inspect(spec: DatasetSpec, catalog: Catalog, data_dir: Path) -> Inspection:
     """
     folder = dataset_folder(spec, data_dir)
     seen = Inspection(spec, folder, expected=spec.images)
-    if folder is None or not folder.exists():
-        seen.found("absent", detail=_how_to_get(spec, folder))
+    try:
+        if folder is not None and not S_ISDIR(folder.stat().st_mode):
+            seen.found("folder", detail="a dataset is a folder of images, but this is a file")
+            return seen
+    except PermissionError as error:
+        seen.found("folder", detail=f"'{folder}': {error.strerror}")
         return seen
-    if not folder.is_dir():
-        seen.found("folder", detail="a dataset is a folder of images, but this is a file")
+    except OSError:
+        folder = None
+    if folder is None:
+        seen.found("absent", detail=_how_to_get(spec, seen.folder))
         return seen
     seen.manifest = _manifest(seen, catalog, data_dir)
     try:

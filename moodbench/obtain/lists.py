@@ -39,7 +39,7 @@ def fetch_list(spec: DatasetSpec, data_dir: Path, *, report: Callable[[str], Non
     arriving = data_dir / NOTES / "lists" / file.name
     arriving.unlink(missing_ok=True)
     file.parent.mkdir(parents=True, exist_ok=True)
-    fetched = fetch([image_list.url], arriving, report=report, fix=f"or put it there by hand: {file}")
+    fetched = fetch([image_list.url], arriving, report=report, fix=f"put it there by hand: {file}")
     fault = _fault(image_list, arriving)
     if fault is not None:
         wrong = arriving.replace(file.with_name(f"{file.name}.wrong"))

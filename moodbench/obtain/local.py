@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from moodbench.catalog import ArchiveSpec, DatasetSpec
-from moodbench.errors import DataError, UsageError
+from moodbench.errors import DataError
 from moodbench.obtain.archives import expected
 from moodbench.obtain.place import Examined, Filled, begin, clear, examine
 from moodbench.obtain.sizes import check_room
@@ -19,12 +19,6 @@ LINKS = ("hard", "symbolic")
 """How the images of a folder may be taken over without copying them."""
 
 _HOW = {None: "copied", "hard": "hard-linked", "symbolic": "linked"}
-
-
-def check_source(path: Path) -> None:
-    """Raise `UsageError` if there is nothing at `path`."""
-    if not path.exists():
-        raise UsageError(f"--from names something that is not there: '{path}'")
 
 
 def find_archives(path: Path, archives: Sequence[ArchiveSpec]) -> dict[str, Path]:

@@ -24,7 +24,7 @@ from typing import Any
 
 from moodbench.catalog import DatasetSpec
 from moodbench.datasets.images import open_images
-from moodbench.datasets.listing import scan_folder
+from moodbench.datasets.listing import looks_filled, scan_folder
 from moodbench.datasets.sources import FolderImages
 from moodbench.errors import DataError
 from moodbench.obtain.hashing import hash_files
@@ -161,6 +161,8 @@ class Examined:
 
 def examine(spec: DatasetSpec, root: Path, data_dir: Path) -> Examined:
     """Look whether `root` has the images of `spec`, by their names and number; what is in them is not looked at."""
+    if root.is_dir() and not looks_filled(root):
+        return Examined(lack="there are no images")
     try:
         images = open_images(replace(spec, path=root, folder=None, part_of=None, within=""), data_dir)
     except DataError as error:

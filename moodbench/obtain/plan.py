@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from moodbench.catalog import DatasetSpec
 from moodbench.datasets.images import dataset_folder
+from moodbench.datasets.listing import counted
 from moodbench.obtain.archives import begun
 from moodbench.obtain.jobs import Job
 from moodbench.obtain.lists import lacks_list
+from moodbench.obtain.manifest import read_manifest
 from moodbench.obtain.place import Examined, examine, holds_something
 from moodbench.obtain.sizes import check_room, in_words
 
@@ -117,9 +119,20 @@ def _look(job: Job, data_dir: Path) -> Planned:
     lists = tuple(spec for spec in job.wanted if lacks_list(spec, data_dir))
     for spec in job.wanted:
         if spec not in lists:
-            found[spec.name] = examine(spec, _folder(spec, data_dir), data_dir)
+            found[spec.name] = _examine(spec, _folder(spec, data_dir), data_dir)
     lacks = [f"{name}: {each.lack}" if len(job.wanted) > 1 else each.lack for name, each in found.items() if each.lack]
     return Planned(job, "incomplete" if lacks else "there", "; ".join(filter(None, lacks)) or None, found, lists)
+
+
+def _examine(spec: DatasetSpec, folder: Path, data_dir: Path) -> Examined:
+    """Look at a dataset in its place. Where the catalogue does not say what there should be, the manifest does."""
+    found = examine(spec, folder, data_dir)
+    if found.lack is not None or spec.images is not None or spec.image_list is not None:
+        return found
+    noted = read_manifest(data_dir, spec.name) or {}
+    here = set(found.names)
+    gone = [name for name in noted if name not in here]
+    return replace(found, lack=counted(gone, "image is", "images are", "missing")) if gone else found
 
 
 def _folder(spec: DatasetSpec, data_dir: Path) -> Path:

@@ -44,6 +44,8 @@ def look_at(folder: Path, names: Iterable[str]) -> Present:
     for name in names:
         try:
             status = (folder / name).stat()
+        except PermissionError as error:
+            _note_unreadable(found, name, error)
         except (OSError, ValueError):
             if (folder / name).is_symlink():
                 found.broken.append(name)
@@ -111,11 +113,18 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _add(found: Present, name: str, entry: os.DirEntry[str]) -> None:
     try:
         status = entry.stat()
+    except PermissionError as error:
+        _note_unreadable(found, name, error)
     except OSError:
         found.broken.append(name)
     else:
         if S_ISREG(status.st_mode):
             found.sizes[name] = status.st_size
+
+
+def _note_unreadable(found: Present, name: str, error: OSError) -> None:
+    """Note the folder of a file that may not even be looked at."""
+    found.unreadable[name.rpartition("/")[0] or "."] = error.strerror or str(error)
 
 
 def _is_utf8(name: str) -> bool:

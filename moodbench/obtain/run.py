@@ -26,7 +26,7 @@ class ByHandError(DataError):
     """A person has to fetch this; `job` says what."""
 
     def __init__(self, job: Job) -> None:
-        super().__init__(f"{job.name} has to be fetched by hand", fix="follow the steps that were shown")
+        super().__init__(f"{job.whole.name} has to be fetched by hand", fix="follow the steps that were shown")
         self.job = job
 
 

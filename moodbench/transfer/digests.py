@@ -98,7 +98,7 @@ def check_file(file: Path, expected: Expected, origin: str) -> dict[str, str]:
         raise DownloadError(
             f"'{file.name}' from {origin} is not the file that is expected: {fault}",
             file=file,
-            fix="fetch it again from its publisher; where that gives the same file, "
+            fix="nothing was done with it; fetch it again from its publisher, and where that gives the same file, "
             "the catalogue is outdated or the address serves something else",
         )
     return digests

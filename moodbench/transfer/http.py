@@ -51,7 +51,7 @@ def fetch(
     attempts : int
         How often in a row an address may fail without one more byte of the file.
     fix : str, optional
-        What a person can do when no mirror gives the file; the last line of the error.
+        What a person can do when no mirror gives the file; the last line of the error, after "or" if others precede.
 
     Raises
     ------
@@ -148,5 +148,6 @@ def _failure(transfer: Transfer, failed: dict[str, GiveUpError], fix: str | None
     if part.size:
         file = part.file
         hints.append(f"the same command goes on after the {part.size:,} bytes that are here")
-    hints.append(fix or "fetch it by hand from an address above")
+    by_hand = fix or "fetch it by hand from an address above"
+    hints.append(f"or {by_hand}" if hints else by_hand)
     return DownloadError(f"'{transfer.name}' cannot be fetched from{source}", file=file, fix="\n".join(hints))

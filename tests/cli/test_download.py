@@ -348,6 +348,7 @@ def test_an_archive_without_digest_that_is_cut_is_not_believed_for_ever(world):
     page.body = world.archive[: len(world.archive) // 2]
     result = world.call("shapes")
     assert result.exit_code == 1
+    assert f"file: {world.data}/.moodbench/archives/shapes.tar.gz.wrong\n" in result.stderr
     assert not (world.data / "shapes").exists()
     page.body = world.archive
     assert world.call("shapes").exit_code == 0
@@ -363,6 +364,15 @@ def test_archives_that_hold_something_else(world):
     world.entries["shapes"]["images"] = 12
     assert world.call("shapes").exit_code == 0
     assert len(world.page("/shapes.tar.gz").asked) == 1
+
+
+def test_an_archive_without_images(world):
+    unknown = {"bytes": "unknown", "md5": "unknown", "sha256": "unknown"}
+    world.entries["shapes"]["archives"][0] |= unknown
+    world.page("/shapes.tar.gz").body = tar({"pack/images/readme.txt": b"hello"})
+    result = world.call("shapes")
+    assert result.exit_code == 1
+    assert "the images of 'shapes' that the catalogue promises: there are no images\n" in result.stderr
 
 
 def test_the_list_is_gone(world):
@@ -402,11 +412,12 @@ def test_a_disk_that_fills_up(world, monkeypatch):
     assert not (world.data / "shapes").exists()
 
 
-def test_a_data_directory_that_is_none(world):
+@pytest.mark.parametrize("command", ["download shapes", "download shapes --dry-run", "verify shapes", "list datasets"])
+def test_a_data_directory_that_is_none(world, command):
     world.data.write_text("a file")
-    result = world.call("shapes")
+    result = CliRunner().invoke(app, [*command.split(), *world.args()[1:]], catch_exceptions=False)
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: a file cannot be read or written: ")
+    assert result.stderr.startswith("error: the data directory cannot be used: not a directory\n")
 
 
 # -- image by image ----------------------------------------------------------------------------------------------------
@@ -439,6 +450,15 @@ def test_single_images_that_fail_are_named_and_tried_again(world):
     assert world.left() == []
 
 
+def test_a_list_that_names_an_image_twice_costs_no_request(world):
+    world.page("/lists/loose.txt").body = b"00.png\n01.png\n00.png\n"
+    world.entries["loose"]["list"].pop("lines")
+    result = world.call("loose")
+    assert result.exit_code == 1
+    assert "the image list of 'loose' repeats '00.png'" in result.stderr
+    assert world.page("/single/00.png").asked == []
+
+
 def test_nobody_answers(world):
     world.call("shapes", "two_shapes")
     world.entries["loose"]["per_image"] = "http://127.0.0.1:9/{name}"
@@ -467,7 +487,7 @@ def test_by_hand(world):
         "secret: Secret pictures",
         "  1. Register at example.org and accept the terms.",
         "  2. Download the two files.",
-        "  3. Now one folder should hold this file; renamed, it is known by its digest:",
+        "  3. Now one folder should hold this file (under other names too: digests tell):",
         f"     secret.tar.gz   {len(world.archive):,} bytes ({in_words([world.archive])})",
         f"         md5 {md5(world.archive)}",
         f"         sha256 {sha256(world.archive)}",
@@ -475,6 +495,14 @@ def test_by_hand(world):
     ]
     assert "downloaded shapes" in result.stderr
     assert "error: secret has to be fetched by hand" in result.stderr
+
+
+def test_steps_that_cannot_be_shown_are_no_fault_of_the_disk(world):
+    command = [sys.executable, "-m", "moodbench", *world.args("secret")]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: standard output cannot be written")
 
 
 @pytest.mark.parametrize("given", ["the file", "a folder", "a file with another name", "a folder with another name"])
@@ -640,6 +668,7 @@ def test_an_archive_of_two_datasets_is_fetched_once(world):
         (["digits_faces", "--from", "."], "'digits_faces' comes with the package"),
         (["shapes", "--jobs", "0"], "--jobs is a number above zero"),
         (["--dry-run"], "name some"),
+        (["shapes", "--dry-run", "--from", "."], "knows nothing of --from"),
     ],
 )
 def test_wrong_usage(world, args, said):

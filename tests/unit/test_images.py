@@ -265,3 +265,9 @@ def test_a_dataset_without_images_says_so(tmp_path):
     assert not is_on_disk(spec, tmp_path)
     with pytest.raises(DataError, match="'street' exists as imported features only"):
         open_images(spec, tmp_path)
+
+
+def test_a_folder_that_cannot_be_reached_says_why(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(DataError, match="cannot be read: Too many levels"):
+        folder_images(tmp_path / "loop")

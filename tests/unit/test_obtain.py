@@ -161,6 +161,16 @@ def test_a_folder_that_is_there_is_looked_at(tmp_path):
     assert survey(job(replace(spec, labels="folder")), tmp_path).lack.startswith("the images lie in one flat folder")
 
 
+def test_without_a_number_the_manifest_says_what_should_be_there(tmp_path):
+    spec = dataset(images=None, archives=(archive(),))
+    pictures(begin(tmp_path, "d"), "1.png", "2.png")
+    finish(tmp_path, "d", tmp_path / "d", Filled("downloaded", "somewhere"), progress=False)
+    assert survey(job(spec), tmp_path).action == "there"
+    (tmp_path / "d/2.png").unlink()
+    plan = survey(job(spec), tmp_path)
+    assert (plan.action, plan.lack) == ("incomplete", "1 image is missing: '2.png'")
+
+
 # -- places ------------------------------------------------------------------------------------------------------------
 
 
@@ -380,7 +390,7 @@ def test_unknown_sizes_and_digests_are_said(tmp_path):
     unknown = archive("x.zip", urls=(), bytes=None, md5=None, sha256=None)
     text = instructions(job(dataset(archives=(unknown,), homepage="https://example.org")), tmp_path)
     assert "  1. See https://example.org.\n" in text
-    assert "     x.zip   size unknown\n         no digest is published\n" in text
+    assert "hold this file under this name:\n     x.zip   size unknown\n         no digest is published\n" in text
 
 
 def test_a_part_of_the_users_own_lies_in_its_own_folder(tmp_path):

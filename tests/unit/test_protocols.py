@@ -43,7 +43,9 @@ def run(tmp_path, benchmark, scores=("euclid", "knn"), **how):
         import_features("net", name, tmp_path / f"{name}.npz", workspace=space)
     score(model=["net"], benchmark=["b"], score=scores, device="cpu", workspace=space, **how)
     with (tmp_path / "results" / "b" / "net.csv").open(encoding="utf-8", newline="") as stream:
-        return space, {(r["score"], r["ood"]): r for r in csv.DictReader(stream) if r["ood"] != "mean" or r["group"] == "all"}
+        return space, {
+            (r["score"], r["ood"]): r for r in csv.DictReader(stream) if r["ood"] != "mean" or r["group"] == "all"
+        }
 
 
 def to_mean(train, x):

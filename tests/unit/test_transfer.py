@@ -355,11 +355,12 @@ def test_when_all_mirrors_fail_each_is_named_with_its_reason(server, target, pau
         f"    {urls[2]}: HTTP 503 (service unavailable), at the last of 3 attempts\n"
         f"  file: {target}\n"
         "  fix:  try again later: the server is busy\n"
-        "        moodbench download things --from FILE"
+        "        or moodbench download things --from FILE"
     )
     assert pauses == [1, 2]
     assert left_beside(target) == set()
     assert "no address" in failure([], target)
+    assert failure(urls[:1], target, fix="do it by hand").endswith("\n  fix:  do it by hand")
 
 
 def test_a_line_that_stays_broken_keeps_what_came(server, target):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -165,6 +168,34 @@ def test_a_folder_that_is_a_file_and_a_damaged_manifest(disk):
     assert disk.look("id", "ood") == {"id": [("note", None)], "ood": [("folder", None)]}
 
 
+def test_folders_that_may_not_be_read_are_named(disk, monkeypatch):
+    disk.note("id", "ood")
+    stat, scandir = Path.stat, os.scandir
+
+    def forbidden(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    class Names(list):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+    def names_alone(path):
+        with scandir(path) as entries:
+            if path.name != "b":
+                return Names(entries)
+            return Names(SimpleNamespace(name=e.name, is_dir=e.is_dir, stat=forbidden) for e in entries)
+
+    monkeypatch.setattr(
+        Path, "stat", lambda path, **how: (stat if how or path.name != "id" else forbidden)(path, **how)
+    )
+    monkeypatch.setattr(os, "scandir", names_alone)
+    gone = [("missing", f"b/{i}.png") for i in range(1, IMAGES, 2)]
+    assert disk.look("id", "ood") == {"id": [("folder", None)], "ood": [("folder", "b"), *gone]}
+
+
 def test_duplicates_are_told_and_not_wrong(disk):
     disk.entry("id", images=IMAGES + 2)
     disk.save("id", "c/same.png", picture(1), compress_level=0)  # other bytes, the same pixels
@@ -247,7 +278,8 @@ class TestChoice:
         done = verify(workspace=disk.space(), report=lines.append)
         assert [v.name for v in done][-2:] == ["id", "ood"]
         assert all(v.state == "ok" for v in done if v.name.startswith("digits_"))
-        assert any(line.startswith("leave out") and "texture" in line for line in lines)
+        (left_out,) = (line for line in lines if line.startswith("leave out"))
+        assert re.fullmatch(rf"leave out \d\d datasets: not on this disk below '{disk.data}'", left_out)
 
     def test_a_benchmark_asks_for_all_its_datasets(self, disk):
         disk.content["datasets"]["gone"] = {"title": "Gone", "folder": "gone"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from moodbench.errors import UsageError
+from moodbench.errors import DataError, UsageError
 from moodbench.workspace import ModelName, Workspace, check_dataset_name
 
 
@@ -71,3 +71,14 @@ def test_the_catalogue_is_merged_over_the_builtin_one(tmp_path):
     catalog = Workspace(catalogs=(mine,)).catalog
     assert catalog.dataset("my_set").path == tmp_path / "images"
     assert "digits_test" in catalog.datasets
+
+
+def test_a_data_directory_need_not_be_there_but_must_be_possible(tmp_path):
+    Workspace(tmp_path).check_data_dir()
+    Workspace(tmp_path / "not/yet").check_data_dir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "lost").symlink_to("nowhere")
+    for name, said in {"file": "not a directory", "file/x": "not a dir", "loop": "too many", "lost": "nowhere"}.items():
+        with pytest.raises(DataError, match=said):
+            Workspace(tmp_path / name).check_data_dir()
