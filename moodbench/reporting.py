@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from moodbench.catalog import Seen, seen_by
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
 from moodbench.results import benchmarks_with_results, read_all, read_provenance
+from moodbench.tables.footnotes import what_models_saw
 from moodbench.tables.formats import FORMATS
 from moodbench.tables.grid import Table, grid, per_dataset
-from moodbench.tables.order import Titles
-from moodbench.types import ALL_GROUPS
-from moodbench.workspace import Workspace
+from moodbench.tables.order import Titles, models_in_order
+from moodbench.types import ALL_GROUPS, Result
+from moodbench.workspace import ModelName, Workspace
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -76,11 +78,25 @@ def table(
     tables: list[Table] = []
     for name in chosen_benchmarks(space, benchmark):
         rows, titles = read_all(space.results_dir, name), titles_of(space, name)
+        made = []
         if layout != "datasets" and model is None:
-            tables.append(grid(rows, metric=shown, group=group, titles=titles))
+            made.append(grid(rows, metric=shown, group=group, titles=titles))
         if layout != "grid" or model is not None:
-            tables.append(per_dataset(rows, model, metric=shown, titles=titles))
+            made.append(per_dataset(rows, model, metric=shown, titles=titles))
+        notes = () if model is not None else what_models_saw(models_in_order(rows, titles), _seen(space, rows))
+        tables += [replace(one, footnotes=(*one.footnotes, *notes)) for one in made]
     return render(tables)
+
+
+def _seen(space: Workspace, rows: Iterable[Result]) -> dict[str, Seen]:
+    """Return what the models of these results have seen, as far as the catalogue knows them."""
+    names = {name: ModelName.parse(name) for name in dict.fromkeys(row.model for row in rows)}
+    known = space.catalog.models
+    return {
+        name: seen_by(known[parsed.base].variant(parsed.variant))
+        for name, parsed in names.items()
+        if parsed.base in known
+    }
 
 
 def plot(

@@ -2,12 +2,16 @@
 
 from moodbench.catalog.benchmark import BenchmarkSpec
 from moodbench.catalog.dataset import LABEL_RULES, ArchiveSpec, DatasetSpec, ListSpec
+from moodbench.catalog.image import IMAGE_KEYS, check_image
 from moodbench.catalog.load import Catalog, load_catalog
-from moodbench.catalog.model import PRETEXT_TASKS, HeadSpec, ModelSpec
+from moodbench.catalog.model import PRETEXT_TASKS, TUNINGS, HeadSpec, ModelSpec
+from moodbench.catalog.seen import Seen, pixels_of, seen_by, size_of
 
 __all__ = [
+    "IMAGE_KEYS",
     "LABEL_RULES",
     "PRETEXT_TASKS",
+    "TUNINGS",
     "ArchiveSpec",
     "BenchmarkSpec",
     "Catalog",
@@ -15,5 +19,10 @@ __all__ = [
     "HeadSpec",
     "ListSpec",
     "ModelSpec",
+    "Seen",
+    "check_image",
     "load_catalog",
+    "pixels_of",
+    "seen_by",
+    "size_of",
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from moodbench.catalog.entry import Entry
+from moodbench.catalog.image import check_image
 
 PRETEXT_TASKS = (
     "classification",
@@ -22,9 +23,6 @@ PRETEXT_TASKS = (
 
 TUNINGS = ("end-to-end", "linear", "none")
 """How the classifier was trained: with the whole network, on the frozen backbone, or there is none."""
-
-IMAGE_KEYS = ("size", "crop", "crop_mode", "interpolation", "mean", "std")
-"""What an entry may say about its pictures over what the transform says by itself."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +67,12 @@ class ModelSpec:
         How features are read off the network, a name in `moodbench.models.features`.
     head : HeadSpec
     transform : str
-        A name in `moodbench.models.transforms`; `image` overrides single values of it (`IMAGE_KEYS`).
+        A name in `moodbench.models.transforms`; `image` overrides single values of it
+        (`moodbench.catalog.image.IMAGE_KEYS`).
     data : str or None
         What the backbone was pretrained on.
     labels_seen : str or None
-        Labels met in training besides those of the head.
+        Labels met in training besides those of the head: ``none``, or which. None: not said.
     text_supervision : bool
         Pairs of pictures and text had a part in it: as data, teacher or tokenizer.
     tuning : str or None
@@ -118,8 +117,25 @@ class ModelSpec:
     variants: Mapping[str, ModelSpec] = field(default_factory=dict)
 
     def variant(self, name: str | None) -> ModelSpec:
-        """Return the settings of the declared variant `name`; of an undeclared one, the model's own."""
-        return self if name is None else self.variants.get(name, self)
+        """Return the settings that the variant `name` begins from.
+
+        Those of the declared variant of that name, or of the one that it continues (``fair-bf16`` is ``fair`` with
+        something else); the model's own for any other name.
+        """
+        declared = self.declared_in(name)
+        return self if declared is None else self.variants[declared]
+
+    def declared_in(self, name: str | None) -> str | None:
+        """Return the declared variant that `name` is, or continues after a hyphen; the longest such."""
+        found = [one for one in self.variants if name == one or (name or "").startswith(f"{one}-")]
+        return max(found, key=len, default=None)
+
+    @property
+    def labels_beyond(self) -> str | None:
+        """Labels that the backbone learnt from besides those of the head, ``none``, or None where nobody says."""
+        if self.labels_seen is not None and self.labels_seen.endswith("(its head's)"):
+            return "none"  # those, every model with a head has seen
+        return self.labels_seen
 
 
 def build_model(name: str, entry: Entry) -> ModelSpec:
@@ -132,16 +148,27 @@ def build_model(name: str, entry: Entry) -> ModelSpec:
         if not isinstance(variant, str) or not variant or set(variant) & set("@+:/\\ "):
             raise entry.error(f"has a variant '{variant}', which cannot be its name")
         changed = Entry(entry.kind, f"{name}@{variant}", {} if changes is None else changes, entry.file)
-        # with other weights, what the entry says about its own does not hold
-        other = set(changed.rest()) & {"timm", "checkpoint", "url"}
-        kept = {key: value for key, value in shared.items() if not other or key not in _OF_THE_WEIGHTS}
+        kept = {key: value for key, value in shared.items() if key not in _no_longer_true(changed.rest())}
         whole = Entry(entry.kind, f"{name}@{variant}", {**kept, **changed.rest()}, entry.file)
         made[variant] = _settings(name, whole)
         whole.finish()
     return replace(base, variants=made)
 
 
-_OF_THE_WEIGHTS = ("checkpoint", "url", "sha256", "bytes", "format", "labels_seen", "top1", "note")
+_OF_THE_WEIGHTS = frozenset(
+    (
+        *("checkpoint", "url", "sha256", "bytes", "format", "image"),
+        *("data", "labels_seen", "top1", "licence", "reference_note", "note"),
+    )
+)
+
+
+def _no_longer_true(changes: Mapping[str, Any]) -> frozenset[str]:
+    """Return the keys of an entry that do not hold for a variant with these changes."""
+    if set(changes) & {"timm", "checkpoint", "url"}:
+        return _OF_THE_WEIGHTS
+    # single values belong to the transform that they correct
+    return frozenset(["image"] if "transform" in changes else [])
 
 
 def _settings(name: str, entry: Entry) -> ModelSpec:
@@ -195,7 +222,7 @@ def _head(entry: Entry) -> HeadSpec:
 
 def _image(entry: Entry) -> dict[str, Any]:
     value: dict[str, Any] = entry.take("image", dict, {})
-    unknown = sorted(set(value) - set(IMAGE_KEYS))
-    if unknown:
-        raise entry.error(f"has image: with the unknown key '{unknown[0]}'", fix=f"known: {', '.join(IMAGE_KEYS)}")
-    return value
+    try:
+        return check_image(value)
+    except ValueError as error:
+        raise entry.error(f"has image: with {error}") from None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from moodbench.errors import ModelError
 from moodbench.models.checkpoint import weights_sha256
-from moodbench.models.head import head_of, linear_head
+from moodbench.models.head import Features, as_vectors, head_of, kind_of, read_classifier
 from moodbench.models.transforms import ImageTransform
 from moodbench.types import Head
 
@@ -120,28 +120,23 @@ class Backbone:
         return cls(module, head, transform, transform.record["size"], record, compute)
 
 
-def timm_compute(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Features and logits of a timm network: one pass through the blocks, then its own head twice over the result.
+@dataclass(frozen=True)
+class TimmCompute:
+    """Features and logits of a timm network: one pass through the blocks, then its own classifier over the result.
 
-    The logits go through the network's real head rather than a product with the head's arrays, so that comparing the
-    two proves the features to be the head's input.
+    The logits go through the network's real classifier rather than a product with the head's arrays, so that comparing
+    the two proves the features to be the head's input.
     """
-    net: Any = network
-    tokens = net.forward_features(images)
-    features = _vectors(net.forward_head(tokens, pre_logits=True))
-    if getattr(net, "num_classes", None) == 0:
-        return features, None
-    return features, _vectors(net.forward_head(tokens))
 
+    features: Features
 
-def _timm_features(network: nn.Module, images: Tensor) -> Tensor:
-    net: Any = network
-    return _vectors(net.forward_head(net.forward_features(images), pre_logits=True))
-
-
-def _vectors(output: Tensor) -> Tensor:
-    """Return (B, D) for (B, D, 1, 1), which networks with a convolution as classifier give; all else unchanged."""
-    return output.flatten(1) if output.ndim == 4 and output.shape[2:] == (1, 1) else output
+    def __call__(self, network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        net: Any = network
+        tokens = net.forward_features(images)
+        features = self.features(net, tokens)
+        if getattr(net, "num_classes", None) == 0:
+            return features, None
+        return features, as_vectors(net.forward_head(tokens))
 
 
 @dataclass(frozen=True)
@@ -161,8 +156,8 @@ class _InputOf:
 
 
 @dataclass(frozen=True)
-class _Given:
-    """Features come from a function, logits from a head's arrays."""
+class Given:
+    """Features come from a function (network, images) → (B, D), logits from a head's arrays."""
 
     features: Callable[[nn.Module, Tensor], Tensor]
     head: Head | None
@@ -180,10 +175,13 @@ def _protocol(
 ) -> tuple[Head | None, Compute]:
     """Return the head (the given one, or that which the module shows by itself) and how features are read."""
     if features is not None:
-        return head, _Given(features, head)
+        return head, Given(features, head)
     if hasattr(module, "forward_features") and hasattr(module, "forward_head"):
+        compute = TimmCompute(kind_of(module).features)
+        if head is None:
+            return read_classifier(module, name).head, compute
         # A given head replaces the network's own classifier, so the logits must come from its arrays.
-        return (linear_head(module, name), timm_compute) if head is None else (head, _Given(_timm_features, head))
+        return head, Given(lambda network, images: compute(network, images)[0], head)
     leaves = [layer for layer in module.modules() if not any(True for _ in layer.children())]
     if not leaves or not isinstance(leaves[-1], nn.Linear):
         raise ModelError(
@@ -194,4 +192,4 @@ def _protocol(
     input_of = _InputOf(leaves[-1])
     if head is None:
         return head_of(leaves[-1].weight, leaves[-1].bias), input_of
-    return head, _Given(lambda network, images: input_of(network, images)[0], head)
+    return head, Given(lambda network, images: input_of(network, images)[0], head)

@@ -5,25 +5,38 @@ from __future__ import annotations
 import argparse
 import hashlib
 import pickle
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.torch_version import TorchVersion
 
 from moodbench.errors import ModelError
 
 # Where projects keep the tensors inside a checkpoint; averaged weights first, as they are what was evaluated.
-WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "module")
+WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "module", "teacher", "encoder")
 # What parallel training and torch.compile put before every name, in either order.
 PREFIXES = ("module.", "_orig_mod.")
 
 
-def read_checkpoint(file: Path) -> tuple[dict[str, Tensor], str]:
-    """Return the tensors of a checkpoint file by name, and in words which part of the file they are.
+class Checkpoint(NamedTuple):
+    """What a file holds: tensors by name, which part of the file they are (in words), and who made it.
+
+    `architecture` is what the training script called the network (``arch`` in the file), or None.
+    """
+
+    tensors: dict[str, Tensor]
+    part: str
+    architecture: str | None = None
+
+
+def read_checkpoint(file: Path) -> Checkpoint:
+    """Return the tensors of a checkpoint file by name.
 
     safetensors files and torch files (``weights_only``: nothing in the file is executed) are understood. Known
     wrappers are opened, and the prefixes of parallel or compiled training are taken off the names.
@@ -38,6 +51,7 @@ def read_checkpoint(file: Path) -> tuple[dict[str, Tensor], str]:
         raise ModelError(f"the checkpoint {what}", file=file, fix="check the path")
     part = file.name
     content: Any = _read(file)
+    architecture = content.get("arch") if isinstance(content, dict) else None
     while isinstance(content, dict):
         wrapper = next((key for key in WRAPPERS if isinstance(content.get(key), dict)), None)
         if wrapper is None:
@@ -48,7 +62,8 @@ def read_checkpoint(file: Path) -> tuple[dict[str, Tensor], str]:
         raise ModelError(
             f"the file is not a checkpoint: it holds a {type(content).__name__} without tensors by name", file=file
         )
-    return {_bare(str(name)): tensor for name, tensor in state.items()}, part
+    named = {_bare(str(name)): tensor for name, tensor in state.items()}
+    return Checkpoint(named, part, architecture if isinstance(architecture, str) else None)
 
 
 def _read(file: Path) -> Any:
@@ -58,7 +73,8 @@ def _read(file: Path) -> Any:
         # The 9th byte opens a safetensors header, whatever the file is called.
         if file.suffix == ".safetensors" or (start[8:9] == b"{" and start[:2] != b"PK"):
             return load_file(file)
-        with _allowing([argparse.Namespace]):  # training scripts store their arguments
+        with _allowing(_harmless()), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # on the age of a file's format, which nobody can change
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if start[:2] != b"PK" and start[:1] != b"\x80":
@@ -73,9 +89,41 @@ def _read(file: Path) -> Any:
         raise _unreadable(file, start, error) from error
 
 
+class _Inert:
+    """Stands for whatever a training script left in its file: takes every argument and state, and does nothing."""
+
+    def __new__(cls, *_: object) -> _Inert:
+        return super().__new__(cls)
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, _: object) -> None: ...
+
+
+# Logs of mmengine, and the NumPy arrays and numbers in them. Reading stands for them without importing anything.
+_LEFT_BEHIND = (
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "numpy.core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray._reconstruct",
+    "numpy._core.multiarray.scalar",
+    "numpy.ndarray",
+    "numpy.dtype",
+    "_codecs.encode",
+)
+
+
+def _harmless() -> list[Any]:
+    """Return what else than tensors may be in a file: the arguments of a training script, and stand-ins for logs."""
+    return [argparse.Namespace, *((_Inert, name) for name in _LEFT_BEHIND)]
+
+
 def _allowing(classes: list[Any]) -> AbstractContextManager[Any]:
-    allow = getattr(torch.serialization, "safe_globals", None)  # since torch 2.5
-    return nullcontext() if allow is None else cast(AbstractContextManager[Any], allow(classes))
+    allow = getattr(torch.serialization, "safe_globals", None)  # since torch 2.5; since 2.6 with names for stand-ins
+    if allow is None:
+        return nullcontext()
+    named = torch.__version__ >= TorchVersion("2.6")
+    return cast(AbstractContextManager[Any], allow([one for one in classes if named or isinstance(one, type)]))
 
 
 def _unreadable(file: Path, start: bytes, error: Exception | None = None) -> ModelError:
@@ -102,10 +150,15 @@ def _bare(name: str) -> str:
     return name
 
 
+def file_sha256(file: Path) -> str:
+    """Return the SHA-256 (hex) of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def check_sha256(file: Path, expected: str) -> None:
     """Raise a `ModelError` that names both digests unless the file's SHA-256 is `expected`, or begins with it."""
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = file_sha256(file)
     if not found.startswith(expected.lower()):
         raise ModelError(
             f"the checkpoint is not the expected file: sha256 {found}, expected {expected}",

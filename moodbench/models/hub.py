@@ -1,4 +1,4 @@
-"""Weights from the network, and noticing in seconds rather than a minute that there is no network.
+"""Where weights come from, and noticing in seconds rather than a minute that there is no network.
 
 The hub client retries for most of a minute and then names neither the model nor the way out. So the cache is looked
 at first, then the host is asked once; only when it answers does the client get its turn.
@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import torch
-
-from moodbench.errors import ModelError
+from moodbench.errors import DownloadError, ModelError
 
 PROBE_SECONDS = 4.0
 """How long a host may take to answer before it counts as unreachable."""
@@ -55,17 +54,24 @@ def _answers(url: str, seconds: float) -> bool:
         return False
 
 
-def in_hub_cache(hub_id: str, files: Iterable[str] = WEIGHT_FILES) -> bool:
-    """Say whether one of `files` of the repository `hub_id` (``OWNER/NAME[@REVISION]``) is in the hub cache."""
+# -- the hub ------------------------------------------------------------------------------------------------------
+
+
+def cached_in_hub(hub_id: str, files: Iterable[str] = WEIGHT_FILES) -> Path | None:
+    """Return the first of `files` of the repository `hub_id` (``OWNER/NAME[@REVISION]``) that is in the hub cache."""
     from huggingface_hub import constants, try_to_load_from_cache
 
     repository, _, revision = hub_id.partition("@")
-    cache = constants.HF_HUB_CACHE
-    found = (
-        try_to_load_from_cache(repository, file, cache_dir=cache, revision=revision or None)  # a path, None or a mark
-        for file in files
-    )
-    return any(isinstance(path, str) for path in found)
+    for file in files:  # a path, None or a mark that the repository has no such file
+        found = try_to_load_from_cache(repository, file, cache_dir=constants.HF_HUB_CACHE, revision=revision or None)
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def in_hub_cache(hub_id: str, files: Iterable[str] = WEIGHT_FILES) -> bool:
+    """Say whether one of `files` of the repository `hub_id` (``OWNER/NAME[@REVISION]``) is in the hub cache."""
+    return cached_in_hub(hub_id, files) is not None
 
 
 def ready_hub(model: str, hub_id: str, files: Iterable[str] = WEIGHT_FILES) -> bool:
@@ -82,25 +88,59 @@ def ready_hub(model: str, hub_id: str, files: Iterable[str] = WEIGHT_FILES) -> b
         return True
     if constants.HF_HUB_OFFLINE:
         raise hub_error(model, hub_id, "HF_HUB_OFFLINE is set, so they are not fetched")
-    if not reachable(_endpoint()):
-        raise hub_error(model, hub_id, f"{_endpoint()} does not answer")
+    if not reachable(endpoint()):
+        raise hub_error(model, hub_id, f"{endpoint()} does not answer")
     return False
 
 
-def hub_error(model: str, hub_id: str, why: str) -> ModelError:
-    """Return the one message for weights that cannot be had from the hub."""
+def hub_error(model: str, hub_id: str, why: str, fix: str | None = None) -> ModelError:
+    """Return the one message for weights that cannot be had from the hub; `fix` goes before the general advice."""
     from huggingface_hub import constants
 
+    address = f"{endpoint()}/{hub_id.partition('@')[0]}"
+    general = (
+        "connect to the network (a proxy in HTTPS_PROXY, a mirror in HF_ENDPOINT), "
+        f"or copy a hub cache that holds them to the folder above and set HF_HUB_OFFLINE=1,\n"
+        f"or give the weights as a file: --checkpoint FILE (from {address})"
+    )
+    own = None if fix is None else f"{fix},\nor give the weights as a file: --checkpoint FILE (from {address})"
     return ModelError(
         f"the weights of '{model}' are not on this machine, and {why} (hub id: {hub_id})",
         file=constants.HF_HUB_CACHE,
-        fix="connect to the network (a proxy in HTTPS_PROXY, a mirror in HF_ENDPOINT), "
-        f"or copy a hub cache that holds them to the folder above and set HF_HUB_OFFLINE=1,\n"
-        f"or give the weights as a file: --checkpoint FILE (from {_endpoint()}/{hub_id.partition('@')[0]})",
+        fix=own or general,
     )
 
 
-def _endpoint() -> str:
+def explained(model: str, hub_id: str, error: Exception) -> ModelError:
+    """Return the message for what the hub client failed with: terms to accept, nothing there, a broken line."""
+    from huggingface_hub import errors
+
+    repository = hub_id.partition("@")[0]
+    if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # the client says no more than that the cache lacks it too
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.GatedRepoError) or (
+        status in (401, 403) and not isinstance(error, errors.RepositoryNotFoundError)
+    ):
+        return hub_error(
+            model,
+            hub_id,
+            "their publisher gives them only to people who have agreed to its terms",
+            f"agree at {endpoint()}/{repository}, then name yourself: hf auth login, or a token in HF_TOKEN",
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        why = "the hub does not have them (any more), or not for everybody"
+        return hub_error(model, hub_id, why, f"look at {endpoint()}/{repository}; they may have a new name")
+    if isinstance(error, errors.RevisionNotFoundError):
+        return hub_error(model, hub_id, "the hub does not have this revision of them", "leave the revision out")
+    if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
+        return hub_error(model, hub_id, "the repository does not hold a file with them", "use another tag")
+    why = f"{type(error).__name__}" if status is None else f"the hub answered {status}"
+    return hub_error(model, hub_id, f"fetching them failed: {why}")
+
+
+def endpoint() -> str:
+    """Return the address of the hub, or of the mirror that HF_ENDPOINT names."""
     from huggingface_hub import constants
 
     return str(constants.ENDPOINT)
@@ -119,29 +159,58 @@ def hub_offline(active: bool) -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def fetch_url(model: str, url: str) -> Path:
+# -- addresses ----------------------------------------------------------------------------------------------------
+
+
+def fetch_url(
+    model: str,
+    url: str,
+    *,
+    sha256: str | None = None,
+    size: int | None = None,
+    report: Callable[[str], None] = lambda line: None,
+    progress: bool = True,
+) -> Path:
     """Return the local copy of a checkpoint address, downloading it into torch's hub cache if needed.
 
-    A file name that ends in ``-xxxxxxxx`` carries the first digits of the file's SHA-256, which are checked.
+    A file that is there is returned as it is; whoever loads it checks it. One that comes over the network is resumed
+    where it broke off and checked against `sha256`, `size` (bytes), and the first digits of the SHA-256 that a name
+    ending in ``-xxxxxxxx`` carries.
 
     Raises
     ------
     ModelError
-        The host cannot be reached, or what came is not what the name says.
+        The host cannot be reached or refuses, or what came is not what was expected (it is kept as ``….wrong``).
     """
-    target = torch_cache() / Path(urlsplit(url).path).name
+    from moodbench.transfer.digests import Expected
+    from moodbench.transfer.http import fetch
+    from moodbench.transfer.meter import Bars
+
+    target = url_file(url)
     if target.is_file():
         return target
     if not reachable(url):
         raise url_error(model, url, "does not answer")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(
-            url, str(target), hash_prefix=digest_in_name(target), progress=sys.stderr.isatty()
-        )
-    except (OSError, RuntimeError) as error:
-        raise url_error(model, url, f"gave no usable file: {error}") from error
+        with Bars(progress=progress) as meter:
+            fetched = fetch(url, target, expected=Expected(bytes=size, sha256=sha256), meter=meter, report=report)
+    except DownloadError as error:
+        raise url_error(model, url, f"gave no usable file: {error.what}") from error
+    except OSError as error:
+        raise url_error(model, url, f"could not be used: {error}") from error
+    promised = digest_in_name(target)
+    if promised is not None and not fetched.sha256.startswith(promised):
+        wrong = target.with_name(f"{target.name}.wrong")
+        target.replace(wrong)
+        why = f"gave another file: sha256 {fetched.sha256}, but its name says {promised}… (kept as {wrong.name})"
+        raise url_error(model, url, why)
     return target
+
+
+def url_file(url: str) -> Path:
+    """Return where the file of an address lies, or will."""
+    return torch_cache() / Path(urlsplit(url).path).name
 
 
 def digest_in_name(file: Path) -> str | None:
@@ -152,7 +221,7 @@ def digest_in_name(file: Path) -> str | None:
 
 def ready_url(model: str, url: str) -> None:
     """Raise the `ModelError` for weights behind `url` that are neither cached by torch nor reachable."""
-    if not (torch_cache() / Path(urlsplit(url).path).name).is_file() and not reachable(url):
+    if not url_file(url).is_file() and not reachable(url):
         raise url_error(model, url, "does not answer")
 
 
@@ -167,18 +236,22 @@ def url_error(model: str, url: str, why: str) -> ModelError:
 
 
 def torch_cache() -> Path:
-    """Return the folder in which torch keeps downloaded checkpoints."""
-    return Path(torch.hub.get_dir()) / "checkpoints"
+    """Return the folder in which torch keeps downloaded checkpoints; torch itself is not imported for it."""
+    torch = sys.modules.get("torch")
+    if torch is not None:  # torch.hub.set_dir may have moved it
+        return Path(torch.hub.get_dir()) / "checkpoints"
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the libraries' own log lines off stderr; a progress bar stays where a person can see it."""
+def quiet(progress: bool = True) -> Iterator[None]:
+    """Keep the libraries' own log lines off stderr; with `progress` a bar stays where a person can see it."""
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     loggers = [logging.getLogger(name) for name in _CHATTY]
     levels = [logger.level for logger in loggers]
-    hide = not sys.stderr.isatty() and not are_progress_bars_disabled()
+    hide = not (progress and sys.stderr.isatty()) and not are_progress_bars_disabled()
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     if hide:

@@ -7,38 +7,43 @@ model is refused: a head that was never trained looks like a bad method in a tab
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import timm
-from timm.models import get_pretrained_cfg, is_model, split_model_name_tag
-from torch import Tensor, nn
+from timm.models import get_pretrained_cfg
+from torch import nn
 
-from moodbench.catalog import ModelSpec
-from moodbench.errors import ModelError, UsageError
+from moodbench.catalog import HeadSpec, ModelSpec
+from moodbench.errors import ModelError
 from moodbench.models import hub
-from moodbench.models.backbone import Backbone, timm_compute
-from moodbench.models.checkpoint import check_sha256, read_checkpoint, weights_sha256
-from moodbench.models.formats.base import FORMATS, State, detect_format
-from moodbench.models.head import linear_head
-from moodbench.models.transforms import TRANSFORMS, build_transform
+from moodbench.models.backbone import Backbone, Compute, Given, TimmCompute
+from moodbench.models.build import check_name, create, untrained_fix
+from moodbench.models.checkpoint import check_sha256, file_sha256, weights_sha256
+from moodbench.models.features import PRE_LOGITS, RECIPES, check_width, read_head
+from moodbench.models.fitting import POSITION_TABLES, Loaded, load_file
+from moodbench.models.formats.base import FORMATS
+from moodbench.models.head import NO_HEAD, read_classifier
+from moodbench.models.transforms import TRANSFORMS, build_transform, image_of, sized
 from moodbench.types import Head
 
-_SHOWN = 5  # how many tensor names a message lists before it only counts
+# Names of networks trained on pairs of pictures and texts; unless fine-tuned to classes, what timm files as their
+# classifier is a projection into the space that both share.
+_PAIRED = re.compile(r"clip|_mci|vitamin|pe_core")
+_PROJECTIONS = (384, 512, 640, 768, 1024, 1152, 1280)
+_FINE_TUNED = re.compile(r"_ft_in\d")
 
 
 @dataclass(frozen=True)
-class _Loaded:
-    """A network with its weights, and in words where they are from."""
+class _Read:
+    """How features and logits are read, with what of it belongs into the record."""
 
-    network: nn.Module
-    source: str
-    format: str | None = None
-    adapted: bool = False
+    head: Head | None
+    compute: Compute
+    dim: int
+    record: dict[str, Any]
 
 
 def load_model(
@@ -54,6 +59,7 @@ def load_model(
     Parameters
     ----------
     spec : ModelSpec
+        Of a variant: already resolved to it.
     checkpoint : Path, optional
         A file to load instead of the entry's own weights.
     format : str, optional
@@ -66,53 +72,70 @@ def load_model(
     Raises
     ------
     UnknownNameError, UsageError
-        There is no such timm model, tag, format or transform.
+        There is no such timm model, tag, format, features recipe or transform.
     ModelError
         The weights cannot be had, are not the expected ones or do not fit; or the head is not linear.
     """
     kind = transform or spec.transform
     TRANSFORMS.get(kind)  # a misspelt name should not wait for the weights
+    RECIPES.get(spec.features)
     if format is not None:
         FORMATS.get(format)
-    _check_name(spec.timm)
-    headed = spec.head.kind != "none" and with_head
+    check_name(spec.timm)
+    spec = sized(spec)
+    if not with_head:
+        spec = replace(spec, head=HeadSpec("none"))
+    _check_recipe(spec)
+    headed = spec.head.kind == "own"
     with hub.quiet():
         loaded = _load(spec, checkpoint, format, headed)
     network = loaded.network.eval().requires_grad_(False)
     if headed:
         _check_trained_head(loaded, spec)
-    head = linear_head(network, spec.name) if headed else None
-    size = _image_size(spec, network)
-    record = _record(spec, loaded, head, size)
-    return Backbone(network, head, build_transform(kind, network, size), size, record, timm_compute)
+    read = _read(spec, network)
+    pictures = build_transform(kind, network, _image_size(spec, network), image=image_of(spec, kind))
+    size = pictures.record["size"]
+    record = _record(spec, loaded, read, size)
+    return Backbone(network, read.head, pictures, size, record, read.compute)
 
 
-def _load(spec: ModelSpec, checkpoint: Path | None, format: str | None, headed: bool) -> _Loaded:
+def _load(spec: ModelSpec, checkpoint: Path | None, format: str | None, headed: bool) -> Loaded:
     if checkpoint is not None:
-        return _from_file(spec, checkpoint, format, headed)
+        return load_file(spec, checkpoint, format, headed)
     if spec.checkpoint is not None:
-        if not spec.checkpoint.is_file():
-            raise ModelError(f"the checkpoint of '{spec.name}' does not exist", file=spec.checkpoint)
-        if spec.sha256 is not None:
-            check_sha256(spec.checkpoint, spec.sha256)
-        return _from_file(spec, spec.checkpoint, spec.format, headed)
+        file = _own_file(f"checkpoint of '{spec.name}'", spec.checkpoint, spec.sha256)
+        return load_file(spec, file, spec.format, headed)
     if spec.url is not None:
-        file = hub.fetch_url(spec.name, spec.url)
-        digest = spec.sha256 or hub.digest_in_name(file)
-        if digest is not None:
-            check_sha256(file, digest)
-        loaded = _from_file(spec, file, spec.format, headed)
-        return _Loaded(loaded.network, f"{loaded.source} of {urlsplit(spec.url).netloc}", loaded.format, loaded.adapted)
+        loaded = load_file(spec, _fetched(spec.name, spec.url, spec.sha256), spec.format, headed)
+        return replace(loaded, source=f"{loaded.source} of {urlsplit(spec.url).netloc}")
     return _from_timm(spec, headed)
+
+
+def _own_file(what: str, file: Path, sha256: str | None) -> Path:
+    if not file.is_file():
+        raise ModelError(f"the {what} does not exist", file=file)
+    if sha256 is not None:
+        check_sha256(file, sha256)
+    return file
+
+
+def _fetched(name: str, url: str, sha256: str | None) -> Path:
+    file = hub.fetch_url(name, url, sha256=sha256)
+    digest = sha256 or hub.digest_in_name(file)
+    if digest is not None:
+        check_sha256(file, digest)
+    return file
 
 
 # -- timm's own weights -------------------------------------------------------------------------------------------
 
 
-def _from_timm(spec: ModelSpec, headed: bool) -> _Loaded:
+def _from_timm(spec: ModelSpec, headed: bool) -> Loaded:
     config = get_pretrained_cfg(spec.timm)
     if config is None or not config.has_weights:
-        raise ModelError(f"timm has no weights for '{spec.timm}'", fix=_untrained_fix(spec.timm))
+        raise ModelError(f"timm has no weights for '{spec.timm}'", fix=untrained_fix(spec.timm))
+    if headed:
+        _refuse_projection(spec, config)
     hub_id = config.hf_hub_id
     url = config.url if isinstance(config.url, str) else (config.url or ("",))[0]  # or (address, file name)
     if hub_id:
@@ -126,168 +149,46 @@ def _from_timm(spec: ModelSpec, headed: bool) -> _Loaded:
             network = _pretrained(spec, headed, config.num_classes)
     except OSError as error:  # the hub client's failures and urllib's are all OSErrors
         if hub_id:
-            raise hub.hub_error(spec.name, hub_id, f"fetching them failed: {type(error).__name__}") from error
+            raise hub.explained(spec.name, hub_id, error) from error
         raise hub.url_error(spec.name, url, f"failed: {error}") from error
-    return _Loaded(network, f"hub {hub_id}" if hub_id else f"file {Path(urlsplit(url).path).name} of its publisher")
+    source = f"hub {hub_id}" if hub_id else f"file {Path(urlsplit(url).path).name} of its publisher"
+    return Loaded(network, source, resampled=_resampled_by_timm(spec, network))
 
 
 def _pretrained(spec: ModelSpec, headed: bool, classes: int) -> nn.Module:
     if headed:
-        return _create(spec, headed, pretrained=True)
+        return create(spec, headed, pretrained=True)
     # Asked for fewer classes than the weights have, timm would load without checking that the rest fits. So they are
     # loaded with their classifier, strictly, and it is taken off afterwards.
-    network: Any = _create(spec, True, pretrained=True, num_classes=classes)
+    network: Any = create(spec, True, pretrained=True, num_classes=classes)
     if classes > 0:
         network.reset_classifier(0)
     whole: nn.Module = network
     return whole
 
 
-def _create(spec: ModelSpec, headed: bool, *, pretrained: bool, **more: Any) -> nn.Module:
-    """Build the network with the entry's arguments; `more` wins over them, except that overlays are merged."""
-    args = dict(spec.args) if headed else {**spec.args, "num_classes": 0}
-    overlay = {**args.get("pretrained_cfg_overlay", {}), **more.get("pretrained_cfg_overlay", {})}
-    if overlay:
-        more["pretrained_cfg_overlay"] = overlay
-    try:
-        network: nn.Module = timm.create_model(spec.timm, pretrained, **{**args, **more})
-    except OSError:
-        raise
-    except Exception as error:  # architectures assert, or raise what they like, on arguments they cannot use
-        raise ModelError(
-            f"timm cannot build '{spec.timm}'{f' with {dict(spec.args)}' if spec.args else ''}: {error}",
-            fix="check 'timm' and 'args' of the entry" if spec.args else None,
-        ) from error
-    return network
-
-
-# -- weights from a file ------------------------------------------------------------------------------------------
-
-
-def _from_file(spec: ModelSpec, file: Path, format: str | None, headed: bool) -> _Loaded:
-    raw, part = read_checkpoint(file)
-    if format is None:
-        format = detect_format(raw.keys())
-    network = _create(spec, headed, pretrained=False)
-    state = FORMATS.get(format).convert(raw, network)
-    _agree_on_classes(network, state, spec, headed)
-    faults = _faults(network, state)
-    if not faults:
-        network.load_state_dict(state, strict=True)
-        return _Loaded(network, f"file {part}", format)
-    try:
-        network = _adapted(spec, network, state, headed)
-    except ModelError as error:
-        raise _does_not_fit(spec, file, format, faults, network) from error
-    return _Loaded(network, f"file {part}", format, adapted=True)
-
-
-def _agree_on_classes(network: nn.Module, state: State, spec: ModelSpec, headed: bool) -> None:
-    """Drop the file's classifier when none is wanted; else give the network as many classes as the file has."""
-    net: Any = network
-    for name in _classifiers(network):
-        if not headed:
-            for key in [key for key in state if key.startswith(f"{name}.")]:
-                del state[key]
-        elif "num_classes" not in spec.args and f"{name}.weight" in state:
-            classes = len(state[f"{name}.weight"])
-            if classes != net.num_classes:
-                net.reset_classifier(classes)
-
-
-def _classifiers(network: nn.Module) -> tuple[str, ...]:
+def _resampled_by_timm(spec: ModelSpec, network: nn.Module) -> str | None:
+    """Return how timm brought position tables to the entry's image size, or None if there was nothing to do."""
     config: dict[str, Any] = getattr(network, "pretrained_cfg", {})
-    names = config.get("classifier") or ()
-    return (names,) if isinstance(names, str) else tuple(names)
+    size = spec.args.get("img_size", config["input_size"][-1])
+    same = tuple(config["input_size"][1:]) == ((size, size) if isinstance(size, int) else tuple(size))
+    tables = any(name.rpartition(".")[2] in POSITION_TABLES for name in network.state_dict())
+    return FORMATS.get("timm").resampling(network) if tables and not same else None
 
 
-def _adapted(spec: ModelSpec, network: nn.Module, state: State, headed: bool) -> nn.Module:
-    """Return a network loaded through timm's own conversion for the architecture, still strictly.
-
-    It knows the publishers' names and resamples position embeddings. Only tried where the tensors do not fit as they
-    are, so that a file which fits is never touched.
-    """
-    net: Any = network
-    # With the true number of classes in the overlay timm neither drops the classifier nor relaxes the check.
-    overlay = {"state_dict": state, "num_classes": net.num_classes}
-    net = _create(spec, headed, pretrained=True, num_classes=net.num_classes, pretrained_cfg_overlay=overlay)
-    net.pretrained_cfg.pop("state_dict", None)  # a second copy of all weights
-    adapted: nn.Module = net
-    return adapted
-
-
-def _faults(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """Return which tensors are missing, unexpected or of another shape; empty if `state` fits exactly."""
-    wanted = network.state_dict()
-    missing = [name for name in wanted if name not in state]
-    unexpected = [name for name in state if name not in wanted]
-    shapes = [
-        f"{name} is {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    found = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
-    return {kind: names for kind, names in found.items() if names}
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-
-
-def _does_not_fit(
-    spec: ModelSpec, file: Path, format: str, faults: dict[str, list[str]], network: nn.Module
-) -> ModelError:
-    classifier = tuple(f"{name}." for name in _classifiers(network))
-    headless = set(faults) == {"missing"} and all(name.startswith(classifier) for name in faults["missing"])
-    fix = (
-        "the file has no classifier: load it without head (--no-head)"
-        if headless
-        else "use weights of this architecture, correct 'timm', 'args' or 'format' of the entry"
-        f"\n(formats: {', '.join(sorted(FORMATS))})"
-    )
-    return ModelError(
-        f"the checkpoint does not fit '{spec.timm}' (read as format '{format}'): tensors "
-        + "; ".join(f"{kind}: {len(names)} ({_first(names)})" for kind, names in faults.items()),
-        file=file,
-        fix=fix,
-    )
-
-
-# -- names, heads, records ----------------------------------------------------------------------------------------
-
-
-def _check_name(name: str) -> None:
-    """Raise a `UsageError` with the nearest names unless timm has the architecture and, where given, the tag."""
-    if name.startswith("timm/") or "/" in name or ":" in name:
-        bare = name.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
-        raise UsageError(f"'{name}' is a hub address, not the name of a timm model", fix=f"write '{bare}'")
-    architecture, tag = split_model_name_tag(name)
-    if not is_model(architecture):
-        near = difflib.get_close_matches(name, [*timm.list_models(), *timm.list_pretrained()], n=5, cutoff=0.6)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise UsageError(
-            f"timm {timm.__version__} has no model '{name}'.{hint}",
-            fix='python -c \'import timm; print(*timm.list_pretrained("*vit*"), sep="\\n")\' lists names',
-        )
-    if tag and name not in timm.list_pretrained(f"{architecture}.*"):
-        tags = _pretrained_names(architecture)
-        raise UsageError(
-            f"timm has the architecture '{architecture}', but not with the tag '{tag}'",
-            fix=f"known: {', '.join(tags)}" if tags else f"write '{architecture}' and give the weights as a file",
+def _refuse_projection(spec: ModelSpec, config: Any) -> None:
+    """Refuse weights whose last layer timm files as classifier though it has never met a class."""
+    full = f"{config.architecture}.{config.tag}"
+    paired = _PAIRED.search(full) and not _FINE_TUNED.search(full)
+    if paired and config.num_classes in _PROJECTIONS:
+        raise ModelError(
+            f"the {config.num_classes} outputs of '{spec.timm}' are no classes: its last layer is a projection "
+            "into the space that pictures share with texts",
+            fix=NO_HEAD,
         )
 
 
-def _pretrained_names(architecture: str) -> list[str]:
-    names: list[str] = timm.list_pretrained(f"{architecture}.*")
-    return names
-
-
-def _untrained_fix(name: str) -> str:
-    known = _pretrained_names(split_model_name_tag(name)[0])
-    return "give a file with --checkpoint FILE" + (f", or use one of {', '.join(known)}" if known else "")
-
-
-def _check_trained_head(loaded: _Loaded, spec: ModelSpec) -> None:
+def _check_trained_head(loaded: Loaded, spec: ModelSpec) -> None:
     """Refuse a classifier that the weights did not bring along: timm makes up a random one without a warning."""
     net: Any = loaded.network
     # A file was loaded strictly, so its classes are the network's; timm drops what does not match its record.
@@ -299,8 +200,52 @@ def _check_trained_head(loaded: _Loaded, spec: ModelSpec) -> None:
         raise ModelError(
             f"the weights of '{spec.timm}' have {has}, but '{spec.name}' asks for {net.num_classes or 'one'}: "
             "such a head would be random numbers",
-            fix="load it without head (--no-head, or 'head: false' in the entry): features only",
+            fix="load it without head (--no-head, or 'head: none' in the entry): features only",
         )
+
+
+# -- features and head --------------------------------------------------------------------------------------------
+
+
+def _check_recipe(spec: ModelSpec) -> None:
+    if spec.head.kind == "own" and spec.features != PRE_LOGITS:
+        raise ModelError(
+            f"'{spec.name}' asks for the features '{spec.features}', which no classifier of the network itself reads",
+            fix="say in the entry where the head is (head: {url: …} or {path: …}), or head: none; or load it with "
+            "--no-head",
+        )
+
+
+def _read(spec: ModelSpec, network: nn.Module) -> _Read:
+    """Return features, head and how both are computed."""
+    if spec.head.kind == "own":
+        reading = read_classifier(network, spec.name)
+        dim = RECIPES.get(PRE_LOGITS).width(network) if reading.head is None else reading.head.dim
+        noted = {} if reading.how == "plain" else {"classifier": reading.how}
+        return _Read(reading.head, TimmCompute(reading.features), dim, noted)
+    recipe = RECIPES.get(spec.features)
+    reader = recipe.reader(network, spec.name)
+    record = {} if spec.features == PRE_LOGITS else {"features": spec.features}
+    head = None
+    if spec.head.kind == "file":
+        file, source = _head_file(spec)
+        head = read_head(file)
+        check_width(head, file, spec.features, network, spec.name)
+        record |= {"head": source, "head_sha256": file_sha256(file)}
+    return _Read(head, Given(reader, head), recipe.width(network), record)
+
+
+def _head_file(spec: ModelSpec) -> tuple[Path, str]:
+    """Return the file with the head, and where it is from."""
+    head = spec.head
+    if head.path is not None:
+        return _own_file(f"head of '{spec.name}'", head.path, head.sha256), f"file {head.path.name}"
+    assert head.url is not None  # the catalogue asks for one of them
+    file = _fetched(spec.name, head.url, head.sha256)
+    return file, f"file {file.name} of {urlsplit(head.url).netloc}"
+
+
+# -- records ------------------------------------------------------------------------------------------------------
 
 
 def _image_size(spec: ModelSpec, network: nn.Module) -> int:
@@ -314,7 +259,7 @@ def _image_size(spec: ModelSpec, network: nn.Module) -> int:
     return int(height)
 
 
-def _record(spec: ModelSpec, loaded: _Loaded, head: Head | None, image_size: int) -> dict[str, Any]:
+def _record(spec: ModelSpec, loaded: Loaded, read: _Read, image_size: int) -> dict[str, Any]:
     net: Any = loaded.network
     architecture, tag = net.pretrained_cfg["architecture"], net.pretrained_cfg.get("tag")
     own = loaded.format is None  # the tag says which of timm's weights were loaded, and nothing about a file
@@ -324,11 +269,13 @@ def _record(spec: ModelSpec, loaded: _Loaded, head: Head | None, image_size: int
         "args": dict(spec.args),
         "weights": loaded.source,
         "weights_sha256": weights_sha256(loaded.network),
-        "classes": None if head is None else head.classes,
-        "dim": int(net.head_hidden_size if head is None else head.dim),
+        "classes": None if read.head is None else read.head.classes,
+        "dim": read.dim,
         "image_size": image_size,
         "pretext": spec.pretext,
     }
     if not own:
         record |= {"format": loaded.format, "adapted": loaded.adapted}
-    return record
+    if loaded.resampled is not None:
+        record["positions"] = loaded.resampled
+    return record | read.record

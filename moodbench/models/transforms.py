@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from moodbench.errors import ModelError
+from moodbench.catalog import ModelSpec, check_image
+from moodbench.errors import ModelError, UsageError
+from moodbench.models.pixels import Normalise, Pixels, square
 from moodbench.registry import Registry
 
 DataConfig = Mapping[str, Any]
@@ -45,24 +48,40 @@ class Transform:
     record : dict
         ``kind``; ``size`` (side of the result in pixels); ``resize`` and ``crop_mode`` (``center``: the short edge is
         resized to `resize`, ``squash``: both edges, ``border``: the long edge; then the middle is cut out);
-        ``crop_pct``; ``interpolation``; ``antialias``; ``mean`` and ``std`` (per channel, on the scale 0 to 1).
+        ``crop_pct``; ``interpolation``; ``antialias``; ``mean`` and ``std`` (per channel, on the scale 0 to 1);
+        ``decoder`` (only where it is not the exact one).
     """
 
     record: dict[str, Any]
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return the (3, size, size) float32 tensor of an RGB picture."""
-        tensor: Tensor = self._pipeline(image)
-        return tensor
+        return self.normalised(torch.from_numpy(self.pixels(image).copy())[None])[0]
+
+    def pixels(self, image: Image.Image) -> Pixels:
+        """Return the (size, size, 3) uint8 square of an RGB picture, before it is normalised. May be read-only."""
+        return self._square(image)
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Return (B, 3, size, size) float32 of the (B, size, size, 3) uint8 `pixels`, on their device."""
+        return self._normalise(pixels)
+
+    @property
+    def decodable_at(self) -> int | None:
+        """Shortest edge that a JPEG may be decoded at instead of its own, or None if that would change pixels."""
+        return 2 * int(self.record["resize"]) if self.record.get("decoder") == "fast" else None
+
+    def fast(self) -> Transform:
+        """Return the same with ``decoder: fast``: other pixels, sooner; see docs/performance.md."""
+        return Transform({**self.record, "decoder": "fast"})
 
     @cached_property
-    def _pipeline(self) -> Callable[[Image.Image], Tensor]:
-        from timm.data.transforms_factory import create_transform
+    def _square(self) -> Callable[[Image.Image], Pixels]:
+        return square(self.record)
 
-        size = self.record["size"]
-        used = {key: self.record[key] for key in ("interpolation", "crop_pct", "crop_mode", "mean", "std")}
-        pipeline: Callable[[Image.Image], Tensor] = create_transform((3, size, size), is_training=False, **used)
-        return pipeline
+    @cached_property
+    def _normalise(self) -> Normalise:
+        return Normalise(self.record["mean"], self.record["std"])
 
     def __getstate__(self) -> dict[str, Any]:
         return {"record": self.record}
@@ -71,7 +90,12 @@ class Transform:
         self.__dict__.update(state)
 
 
-def build_transform(kind: str, network_or_cfg: nn.Module | DataConfig, image_size: int | None = None) -> Transform:
+def build_transform(
+    kind: str,
+    network_or_cfg: nn.Module | DataConfig,
+    image_size: int | None = None,
+    image: Mapping[str, Any] | None = None,
+) -> Transform:
     """Return the transform `kind` for a network.
 
     Parameters
@@ -84,24 +108,83 @@ def build_transform(kind: str, network_or_cfg: nn.Module | DataConfig, image_siz
     image_size : int, optional
         Side of the square that the network really takes. timm's own config ignores the `img_size` a network was
         built with, so it must be given where that was set.
+    image : mapping, optional
+        Single values over those of `kind`: ``size`` (over `image_size` too), ``crop``, ``crop_mode``,
+        ``interpolation``, ``mean``, ``std``, as in an entry of the catalogue.
 
     Raises
     ------
     UnknownNameError
         There is no transform of that kind.
+    UsageError
+        A value of `image` makes no sense.
     ModelError
         The network takes pictures that are not square, or does not say what it takes.
     """
     build = TRANSFORMS.get(kind)
+    try:
+        own = check_image(image or {})
+    except ValueError as error:
+        raise UsageError(f"the pictures cannot be prepared with {error}") from None
     config = _data_config(network_or_cfg)
-    if image_size is None:
-        if "input_size" not in config:
-            raise ModelError("the network does not say how large its pictures are", fix="give image_size=")
-        _, height, width = config["input_size"]
-        if height != width:
-            raise ModelError(f"the network takes pictures of {height} × {width} pixels; only squares are supported")
-        image_size = int(height)
-    return Transform(build(config, image_size))
+    record = build(config, own.get("size") or image_size or _native_size(config))
+    return Transform(_corrected(record, own))
+
+
+def _native_size(config: DataConfig) -> int:
+    if "input_size" not in config:
+        raise ModelError("the network does not say how large its pictures are", fix="give image_size=")
+    _, height, width = config["input_size"]
+    if height != width:
+        raise ModelError(f"the network takes pictures of {height} × {width} pixels; only squares are supported")
+    return int(height)
+
+
+def _corrected(record: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a transform with single values replaced."""
+    made = {**record, **{"crop_pct" if key == "crop" else key: value for key, value in image.items()}}
+    return {**made, "resize": _resize(made["size"], made["crop_pct"])}
+
+
+def _resize(size: int, crop_pct: float) -> int:
+    return math.floor(size / crop_pct)
+
+
+def image_of(spec: ModelSpec, kind: str) -> dict[str, Any]:
+    """Return the single values of an entry that hold under the transform `kind`.
+
+    They correct the entry's own transform; of another one only the size is left, which is the network's.
+    """
+    return dict(spec.image) if kind == spec.transform else {k: v for k, v in spec.image.items() if k == "size"}
+
+
+def record_of(spec: ModelSpec) -> dict[str, Any]:
+    """Return the record of the transform that an entry's pictures go through, without building its network."""
+    size = spec.args.get("img_size")
+    side = size if isinstance(size, int) else None
+    return build_transform(spec.transform, _timms_record(spec), side, image_of(spec, spec.transform)).record
+
+
+def sized(spec: ModelSpec) -> ModelSpec:
+    """Return the entry so that its network is built for the size of its pictures (``image: {size: …}``).
+
+    An architecture with tables for positions takes ``img_size`` and resamples them; one that convolves takes pictures
+    of any size as it is.
+    """
+    size = spec.image.get("size")
+    record = _timms_record(spec)
+    built = spec.args.get("img_size") or record.get("input_size", (0, 0, 0))[1]
+    if size is None or size == built or not ("img_size" in spec.args or record.get("fixed_input_size")):
+        return spec
+    return replace(spec, args={**spec.args, "img_size": size})
+
+
+def _timms_record(spec: ModelSpec) -> DataConfig:
+    from timm.models import get_pretrained_cfg
+
+    config: Any = get_pretrained_cfg(spec.timm)
+    record: DataConfig = {} if config is None else config.to_dict()
+    return record
 
 
 @TRANSFORMS.register("model")
@@ -130,7 +213,7 @@ def _moodv2(config: DataConfig, size: int) -> dict[str, Any]:
 
 
 def _record(kind: str, size: int, *, crop_pct: float, **rest: Any) -> dict[str, Any]:
-    resize = math.floor(size / crop_pct)
+    resize = _resize(size, crop_pct)
     return {"kind": kind, "size": size, "resize": resize, "crop_pct": crop_pct, "antialias": True, **rest}
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
+from moodbench.catalog import Seen
 from moodbench.errors import ResultsError, UsageError
 from moodbench.metrics import METRICS
 from moodbench.tables.order import Model, Series
@@ -142,6 +143,39 @@ class Index:
             known = [row.id_accuracy for row in self._valued(model) if row.id_accuracy is not None]
             found += [f"{model.title} {100 * known[0]:.2f} %"] if known else []
         return ["ID accuracy: " + ", ".join(found)] if found else []
+
+
+def what_models_saw(models: Sequence[Model], seen: Mapping[str, Seen]) -> list[str]:
+    """Return in what the models of a table differ besides their pretext tasks; nothing where they are equal.
+
+    Parameters
+    ----------
+    models : sequence of Model
+    seen : mapping
+        From the name of a model; what is not in it, nobody said anything about.
+    """
+    of = {model: seen.get(model.name, Seen()) for model in models}
+    lines = [
+        *_grouped("Labels seen besides the head's", {model: one.labels for model, one in of.items()}),
+        *_grouped("Pretraining data", {model: one.data for model, one in of.items()}),
+    ]
+    with_text = [model.title for model, one in of.items() if one.text]
+    if 0 < len(with_text) < len(models):
+        lines.append(f"Pairs of pictures and text had a part in: {', '.join(with_text)}")
+    return lines
+
+
+def _grouped(what: str, values: Mapping[Model, str | None]) -> list[str]:
+    """Return one line that says which value belongs to which models, unless it is the same for all."""
+    titles: dict[str, list[str]] = {}
+    for model, value in values.items():
+        titles.setdefault(value or "not said", []).append(model.title)
+    if len(titles) < 2:
+        return []
+    common = max(titles, key=lambda value: len(titles[value]))
+    rest = [f"{value} ({', '.join(names)})" for value, names in titles.items() if value != common]
+    most = "the others" if len(titles[common]) > 1 else titles[common][0]
+    return [f"{what}: " + "; ".join([*rest, f"{common} ({most})"])]
 
 
 def _conventions(metrics: Sequence[str]) -> list[str]:

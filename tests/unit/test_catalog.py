@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from moodbench.catalog import LABEL_RULES, PRETEXT_TASKS, load_catalog
+from moodbench.catalog import LABEL_RULES, PRETEXT_TASKS, load_catalog, seen_by
 from moodbench.errors import CatalogError, UnknownNameError
 
 SMALLEST = """
@@ -35,48 +35,91 @@ def write(tmp_path):
 # -- built in -----------------------------------------------------------------------------------------------------
 
 
-def test_builtin_datasets_have_what_a_reader_needs():
-    for spec in load_catalog().datasets.values():
-        assert spec.title
-        assert spec.labels in LABEL_RULES
-        assert (spec.bundled is None) != (spec.folder is None), spec.name
-        if spec.folder is not None:
-            assert spec.paper, spec.name
-            assert spec.homepage, spec.name
-            assert spec.homepage.startswith("https://")
-            assert len(" ".join(spec.steps)) > 50, spec.name
-
-
-def test_builtin_benchmarks():
+def test_builtin_datasets_and_benchmarks():
+    # one by one in test_datasets_yaml.py
     catalog = load_catalog()
-    assert set(catalog.benchmarks) == {"digits", "imagenet", "cifar10"}
-    paper = ("imagenet_o", "openimage_o", "texture", "inaturalist")
-    for name in ("imagenet", "cifar10"):
-        assert catalog.benchmark(name).ood_datasets == paper
-        assert sum(catalog.dataset(d).images for d in paper) == 34_792  # the number of OOD images in the paper
+    assert len(catalog.datasets) > 80
+    assert all(spec.labels in LABEL_RULES for spec in catalog.datasets.values())
+    assert {"digits", "imagenet", "cifar10", "imagenet-openood", "ninco-unit-tests"} <= set(catalog.benchmarks)
     digits = catalog.benchmark("digits")
     assert all(catalog.dataset(d).bundled for d in digits.datasets)
     assert digits.group_of("digits_6_9") == "near"
-    used = {d for benchmark in catalog.benchmarks.values() for d in benchmark.datasets}
-    assert used == set(catalog.datasets)
+
+
+def every_model():
+    """Yield every built-in model and every variant of it."""
+    for name, spec in load_catalog().models.items():
+        yield name, spec
+        for variant, changed in spec.variants.items():
+            yield f"{name}@{variant}", changed
 
 
 def test_builtin_models_name_what_exists():
     timm = pytest.importorskip("timm")
+    from moodbench.models.features import RECIPES
     from moodbench.models.formats.base import FORMATS
     from moodbench.models.transforms import TRANSFORMS
 
-    for spec in load_catalog().models.values():
+    for name, spec in every_model():
         assert spec.pretext in PRETEXT_TASKS
-        assert spec.format is None or spec.format in FORMATS
+        assert spec.format is None or spec.format in FORMATS, name
         assert spec.transform in TRANSFORMS
+        assert spec.features in RECIPES
         architecture, _, tag = spec.timm.partition(".")
-        assert timm.is_model(architecture), spec.name
+        assert timm.is_model(architecture), name
         if spec.checkpoint is None and spec.url is None:
             assert tag, "a bare architecture name means whatever timm's default tag is"
             config = timm.get_pretrained_cfg(spec.timm)
-            assert config.hf_hub_id
-            assert (config.num_classes == 1000) == (spec.head.kind == "own")
+            assert config.hf_hub_id == f"timm/{spec.timm}"  # where a list looks for it
+            assert (config.num_classes == 1000) == (spec.head.kind == "own"), name
+
+
+def test_builtin_models_say_what_comparisons_need():
+    for name, spec in every_model():
+        if name.startswith("digits"):
+            continue
+        assert spec.labels_seen, name
+        assert spec.tuning, name
+        assert spec.params, name
+        assert spec.method, name
+        assert (spec.tuning == "none") == (spec.head.kind == "none"), name
+        assert spec.top1 is None or spec.head.kind != "none", name
+        assert spec.data or spec.text_supervision, name
+
+
+def test_weights_from_addresses_say_how_their_pictures_are_prepared_and_what_they_are_checked_against():
+    from moodbench.models.hub import digest_in_name, url_file
+
+    # timm's record of the bare architecture belongs to other weights
+    whole = {"mean", "std", "crop", "crop_mode", "interpolation"}
+    files = {}
+    for name, spec in every_model():
+        if spec.url is None:
+            continue
+        assert spec.url.startswith("https://"), name
+        if spec.transform == "model" and "." not in spec.timm:
+            assert set(spec.image) >= whole, name
+        assert spec.format is not None or spec.head.kind == "none", name
+        files.setdefault(url_file(spec.url).name, set()).add(spec.url)
+        assert spec.sha256 is None or digest_in_name(url_file(spec.url)) is None
+    assert all(len(urls) == 1 for urls in files.values()), "two addresses would share a file of torch's cache"
+
+
+def test_numbers_of_parameters_are_timms():
+    timm = pytest.importorskip("timm")
+    import torch
+
+    counted = {}
+    for name, spec in every_model():
+        if spec.params is None or (spec.params > 30 and name not in ("beit", "cae", "dinov2", "mae")):
+            continue
+        architecture = spec.timm.partition(".")[0]
+        args = {"num_classes": 1000 if spec.head.kind == "own" else 0, **spec.args}
+        key = (architecture, *sorted(args.items()))
+        if key not in counted:
+            with torch.device("meta"):
+                counted[key] = sum(p.numel() for p in timm.create_model(architecture, **args).parameters()) / 1e6
+        assert counted[key] == pytest.approx(spec.params, abs=0.006), name
 
 
 def test_the_five_models_of_the_paper():
@@ -89,9 +132,53 @@ def test_the_five_models_of_the_paper():
         "beit": "masked image modeling",
         "beitv2": "masked image modeling",
     }
-    assert all(catalog.model(name).transform == "moodv2" for name in pretext)
+    for name in pretext:
+        spec = catalog.model(name)
+        reference, fair = spec.variant("moodv2"), spec.variant("fair")
+        assert (spec.transform, fair.transform, reference.transform) == ("model", "model", "moodv2")
+        assert (reference.timm, reference.url, reference.args) == (spec.timm, spec.url, spec.args)
+        assert (reference.image, fair.labels_seen) == ({}, "none")
+        assert fair.data == ("LVD-142M" if name == "dinov2" else "ImageNet-1k")
     assert "defective" in catalog.model("dinov2").reference_note
     assert all("22k" in catalog.model(name).labels_seen for name in ("beit", "beitv2"))
+    assert catalog.model("beitv2").variant("fair").text_supervision
+    official = catalog.model("dinov2").variant("fair")
+    assert (official.features, official.head.kind, official.args) == ("cls_mean", "file", {"img_size": 224})
+
+
+def test_variants(write):
+    entry = """
+models:
+  mine:
+    title: Mine
+    pretext: hybrid
+    timm: test_vit.r160_in1k
+    top1: 40
+    licence: MIT
+    image: {mean: [0.5, 0.5, 0.5], size: 96}
+    variants:
+      other: {url: 'https://x.org/a.pth', sha256: unknown, image: {size: 64}}
+      half: {transform: moodv2}
+      half-more: {title: More}
+      same:
+"""
+    spec = load_catalog([write(entry)]).model("mine")
+    other = spec.variant("other")
+    assert (other.title, other.timm, other.image) == ("Mine", "test_vit.r160_in1k", {"size": 64})
+    assert (other.top1, other.licence) == (None, None)  # those of other weights
+    assert (spec.variant("half").image, spec.variant("half").top1) == ({}, 40)  # image corrected the other transform
+    assert spec.variant("same").image == spec.image
+    assert spec.variant("half-bf16") == spec.variant("half")
+    assert spec.variant("half-more-bf16").title == "More"
+    assert spec.variant("halfway") is spec is spec.variant(None)
+    assert spec.declared_in("halfway") is None
+
+
+def test_labels_of_the_head_are_none_beyond_it():
+    catalog = load_catalog()
+    names = ("digits_classification", "digits_mim", "beit", "vit", "timm:resnet18.a1_in1k")
+    assert [catalog.model(name).labels_beyond for name in names] == ["none", "none", "ImageNet-22k", "none", None]
+    assert [seen_by(catalog.model(name)).text for name in names] == [False, False, False, False, None]
 
 
 def test_any_timm_model_has_an_entry():
@@ -105,7 +192,7 @@ def test_unknown_names_offer_the_nearest():
         catalog.model("beit2v")
     with pytest.raises(UnknownNameError, match="Did you mean 'openimage_o'"):
         catalog.dataset("OpenImage-O")
-    with pytest.raises(UnknownNameError, match="known benchmarks: cifar10, digits, imagenet"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'imagenet'"):
         catalog.benchmark("imagenet1k")
 
 
@@ -127,6 +214,27 @@ def test_several_id_test_sets_and_a_single_name_for_a_group(write):
     ours = load_catalog([write(text)]).benchmark("ours")
     assert ours.id_test == ("my_test", "imagenet_val")
     assert ours.ood["far"] == ("street",)
+
+
+def test_a_part_has_the_place_of_its_whole_and_says_of_itself_what_it_likes(write):
+    text = """
+datasets:
+  half: {title: Half, part_of: whole, within: sub, paper: Theirs}
+  whole: {title: Whole, folder: w, homepage: "https://w.org/", paper: Ours, licence: MIT, problems: small}
+  far_half: {title: Elsewhere, part_of: outside}
+  outside: {title: Outside, path: /data/outside}
+"""
+    catalog = load_catalog([write(text)])
+    half = catalog.dataset("half")
+    assert (half.folder, half.homepage, half.paper, half.licence) == ("w/sub", "https://w.org/", "Theirs", "MIT")
+    assert half.problems == ()  # those of the whole need not be its own
+    assert catalog.dataset("far_half").path == Path("/data/outside")
+
+
+def test_a_benchmark_may_say_how_it_differs(write):
+    assert load_catalog([write(SMALLEST)]).benchmark("ours").note is None
+    text = SMALLEST.replace("id_test: my_test", "id_test: my_test\n    note: Half of it")
+    assert load_catalog([write(text)]).benchmark("ours").note == "Half of it"
 
 
 def test_replace(write):
@@ -165,6 +273,17 @@ def test_later_files_see_earlier_ones(write):
         ("models: {m: {title: M, pretext: contrastve, timm: x}}", "model 'm' has pretext: 'contrastve'"),
         ("models: {m: {title: M, pretext: hybrid}}", "model 'm' lacks the key 'timm'"),
         ("models: {m: {title: M, pretext: hybrid, timm: x, args: 3}}", "has args: 3"),
+        (
+            "models: {m: {title: M, pretext: hybrid, timm: x, image: {crop: 9}}}",
+            "has image: with crop: 9, which should",
+        ),
+        ("models: {m: {title: M, pretext: hybrid, timm: x, image: {zoom: 9}}}", "the unknown key 'zoom'; known: size"),
+        ("models: {m: {title: M, pretext: hybrid, timm: x, head: off-line}}", "has head: 'off-line'"),
+        ("models: {m: {title: M, pretext: hybrid, timm: x, head: {}}}", "'m: head' needs either 'path' or 'url'"),
+        ("models: {m: {title: M, pretext: hybrid, timm: x, tuning: some}}", "has tuning: 'some'"),
+        ("models: {m: {title: M, pretext: hybrid, timm: x, variants: {a@b: {}}}}", "variant 'a@b', which cannot"),
+        ("models: {m: {title: M, pretext: hybrid, timm: x, variants: {a: {b: 1}}}}", "model 'm@a' has the unknown key"),
+        ("models: {m: {title: M, pretext: hybrid, timm: x, checkpoint: a, url: b}}", "has both 'checkpoint' and 'url'"),
         ("models: {'a@b': {title: M, pretext: hybrid, timm: x}}", "'a@b' cannot name a model"),
         ("benchmarks: {b: {id_train: digits_train, id_test: digits_test, ood: {}}}", "has no OOD dataset"),
         ("benchmarks: {b: {id_train: digits_train, id_test: digits_test, ood: {far: []}}}", "has no OOD dataset"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -12,12 +13,14 @@ from html.parser import HTMLParser
 import pytest
 from typer.testing import CliRunner
 
+from moodbench.catalog import Seen
 from moodbench.cli import app
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
 from moodbench.metrics import METRICS
 from moodbench.reporting import table as report
 from moodbench.results import write_results
 from moodbench.tables.escape import escape_latex
+from moodbench.tables.footnotes import what_models_saw
 from moodbench.tables.formats import FORMATS
 from moodbench.tables.grid import Cell, Column, Row, Table, grid, per_dataset
 from moodbench.tables.order import Titles, models_in_order, series_in_order
@@ -212,6 +215,43 @@ def test_what_cannot_be_shown_is_an_error():
         UnknownNameError, match=r"there is no model with results 'nope'\.\n.*known models with results: "
     ):
         per_dataset(SMALL, "nope")
+
+
+# What the models have seen
+
+MODELS = models_in_order([*SMALL, result("moco", "msp", 0.5)], TITLES)
+
+
+def test_models_that_saw_the_same_need_no_footnote():
+    same = Seen("none", "ImageNet-1k", False)
+    assert what_models_saw(MODELS, {model.name: same for model in MODELS}) == []
+    assert what_models_saw(MODELS, {}) == []
+    assert what_models_saw(MODELS, {model.name: Seen("none", None, True) for model in MODELS}) == []
+    assert what_models_saw([], {}) == []
+
+
+def test_a_footnote_says_in_what_models_differ():
+    seen = {"vit": Seen("none", "ImageNet-1k", False), "beit": Seen("ImageNet-22k", "ImageNet-1k", True)}
+    assert what_models_saw(MODELS, seen) == [
+        "Labels seen besides the head's: not said (MoCo v3); ImageNet-22k (BEiT v2); none (ViT-B/16)",
+        "Pretraining data: not said (MoCo v3); ImageNet-1k (the others)",
+        "Pairs of pictures and text had a part in: BEiT v2",
+    ]
+
+
+LABELS = "Labels seen besides the head's: ImageNet-22k (BEiT); not said (ours); none (the others)"
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+def test_tables_of_the_catalogues_models_say_it_in_every_format(tmp_path, format):
+    for model in ("vit", "beit", "beit@fair-bf16", "ours"):
+        rows = [result(model, "msp", 0.9, pretext=PRETEXT.get(model.partition("@")[0], "unspecified"))]
+        write_results(tmp_path / "imagenet" / f"{model}.csv", rows, {})
+    space = Workspace(results_dir=tmp_path)
+    text = report(format=format, workspace=space)
+    plain = html.unescape(text).replace("\\allowbreak ", "")
+    assert (LABELS in plain) == (format != "csv")  # which holds rows alone
+    assert "seen" not in report(format=format, model="beit", workspace=space)
 
 
 # Metrics

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from torch import nn
 
-from moodbench.models.formats.base import FORMATS, State
+from moodbench.models.formats.base import FORMATS, Format, State
 
 TOP = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
 PLAIN_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
@@ -23,10 +23,10 @@ EXPANDING_BLOCK = {
 }
 
 
-class EfficientNetLiteFormat:
+class EfficientNetLiteFormat(Format):
     """Renames by table; the sizes of the stages are read off the network."""
 
-    def matches(self, keys: Collection[str]) -> bool:
+    def matches(self, keys: Collection[str], architecture: str | None) -> bool:
         """The stem's name is unique."""
         return "_conv_stem.weight" in keys
 

@@ -12,8 +12,7 @@ from collections.abc import Collection
 
 from torch import Tensor, nn
 
-from moodbench.models.formats.base import FORMATS, State
-from moodbench.models.formats.timm import DERIVED
+from moodbench.models.formats.base import DERIVED, FORMATS, Format, State
 
 Rules = tuple[tuple[str, str], ...]
 
@@ -42,15 +41,18 @@ SWIN: Rules = (
 )
 RESNET: Rules = ((r"^backbone\.", ""), (r"^head\.fc\.", "fc."))
 
+PRETRAINING = ("backbone.head.", "head.last_layer", "student.", "teacher.")
+"""Names that other projects write beside a ``backbone.``."""
+
 _DOWNSAMPLE = re.compile(r"^layers\.(\d+)\.downsample\.")
 
 
-class MmpretrainFormat:
+class MmpretrainFormat(Format):
     """Renames by rules; Swin's patch merging also moves one stage on and has its input channels reordered."""
 
-    def matches(self, keys: Collection[str]) -> bool:
+    def matches(self, keys: Collection[str], architecture: str | None) -> bool:
         """A backbone of one of the known kinds below ``backbone.``."""
-        return any(key.startswith("backbone.") for key in keys) and _rules(keys) is not None
+        return _rules(keys) is not None and not any(key.startswith(PRETRAINING) for key in keys)
 
     def convert(self, state: State, network: nn.Module) -> State:
         """Return `state` under timm's names, without the tensors that timm derives from the architecture."""

@@ -1,4 +1,4 @@
-"""Checkpoints whose names are timm's already: timm, BEiT, MAE, DINO, MoCo v3 and what was trained with them."""
+"""Checkpoints whose names are timm's already."""
 
 from __future__ import annotations
 
@@ -6,23 +6,19 @@ from collections.abc import Collection
 
 from torch import nn
 
-from moodbench.models.formats.base import FORMATS, PLAIN, State
-
-# Derived from the architecture, and kept out of the state dict by timm.
-DERIVED = ("relative_position_index", "relative_coords_table")
+from moodbench.models.formats.base import FORMATS, PLAIN, Format, State, without_derived
 
 
-class TimmFormat:
+class TimmFormat(Format):
     """Nothing is renamed; tensors that timm derives from the architecture are dropped."""
 
-    def matches(self, keys: Collection[str]) -> bool:
+    def matches(self, keys: Collection[str], architecture: str | None) -> bool:
         """Everything that no other format claims is tried as it is."""
         return True
 
     def convert(self, state: State, network: nn.Module) -> State:
         """Return `state` without the derived tensors that `network` does not store."""
-        stored = network.state_dict().keys()
-        return {name: t for name, t in state.items() if name in stored or name.rpartition(".")[2] not in DERIVED}
+        return without_derived(state, network)
 
 
 FORMATS.register(PLAIN)(TimmFormat())

@@ -1,0 +1,89 @@
+"""Models as plain records, and groups of those that may fairly be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from moodbench.catalog import PRETEXT_TASKS, TUNINGS, ModelSpec, Seen, pixels_of, seen_by, size_of
+from moodbench.models.weights import digest_known, is_complete, weights_on_disk
+
+Record = dict[str, Any]
+
+
+def model_record(spec: ModelSpec) -> Record:
+    """Return what the catalogue says about a model, and whether its weights are on this disk."""
+    file = weights_on_disk(spec)
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "pretext": spec.pretext,
+        "method": spec.method,
+        "timm": spec.timm,
+        "features": spec.features,
+        "head": spec.head.kind,
+        "transform": spec.transform,
+        "weights": "embedded" if spec.checkpoint is not None else "address" if spec.url is not None else "timm hub",
+        "url": spec.url,
+        "on_disk": is_complete(spec),
+        "file": None if file is None else str(file),
+        "bytes": spec.bytes if file is None else file.stat().st_size,
+        "digest": digest_known(spec),
+        "data": spec.data,
+        "labels_seen": spec.labels_seen,
+        "text_supervision": spec.text_supervision,
+        "tuning": spec.tuning,
+        "params": spec.params,
+        "image_size": pixels_of(spec),
+        "top1": spec.top1,
+        "licence": spec.licence,
+        "paper": spec.paper,
+        "note": spec.note,
+        "variants": list(spec.variants),
+    }
+
+
+def fair_groups(models: Mapping[str, ModelSpec]) -> list[Record]:
+    """Return groups of models that have seen the same and are of one size, those of most pretext tasks first."""
+    groups: dict[tuple[Seen, str | None], list[Record]] = {}
+    for name, spec in _columns(models):
+        groups.setdefault((seen_by(spec), size_of(spec)), []).append(_column(name, spec))
+    records = [_group(seen, size, columns) for (seen, size), columns in groups.items()]
+    return sorted(records, key=lambda r: (-len({m["pretext"] for m in r["models"]}), -len(r["models"])))
+
+
+def _columns(models: Mapping[str, ModelSpec]) -> Iterator[tuple[str, ModelSpec]]:
+    """Yield the models and those of their variants that differ in more than what is done to pictures."""
+    for name, spec in models.items():
+        yield name, spec
+        for variant, changed in spec.variants.items():
+            if replace(changed, transform=spec.transform, image=spec.image) != replace(spec, variants={}):
+                yield f"{name}@{variant}", changed
+
+
+def _group(seen: Seen, size: str | None, columns: list[Record]) -> Record:
+    text = None if seen.text is None else "yes" if seen.text else "no"
+    said = {"labels": seen.labels, "data": seen.data, "text": text, "size": size}
+    order = sorted(columns, key=lambda c: (TUNINGS.index(c["tuning"] or "none"), PRETEXT_TASKS.index(c["pretext"])))
+    return {
+        "name": ", ".join(f"{key}: {value or 'not said'}" for key, value in said.items()),
+        "labels_seen": seen.labels,
+        "data": seen.data,
+        "text_supervision": seen.text,
+        "size": size,
+        "models": order,
+    }
+
+
+def _column(name: str, spec: ModelSpec) -> Record:
+    return {
+        "name": name,
+        "title": spec.title,
+        "pretext": spec.pretext,
+        "method": spec.method,
+        "tuning": spec.tuning,
+        "params": spec.params,
+        "image_size": pixels_of(spec),
+        "top1": spec.top1,
+    }

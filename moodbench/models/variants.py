@@ -1,0 +1,97 @@
+"""Settings of a model under a name: ``MODEL@VARIANT``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from moodbench.catalog import Catalog, ModelSpec, check_image
+from moodbench.errors import UsageError
+from moodbench.workspace import ModelName
+
+
+def resolve(
+    catalog: Catalog,
+    model: str,
+    *,
+    variant: str | None = None,
+    transform: str | None = None,
+    image: Mapping[str, Any] | None = None,
+    precision: str = "fp32",
+    decoder: str = "exact",
+) -> tuple[ModelName, ModelSpec]:
+    """Return the name under which features with these settings are kept, and the model's entry with all of them.
+
+    A variant that the catalogue declares brings its settings along; what is given besides follows its name after a
+    hyphen, so that no two kinds of features share a folder. Any other variant is a name for what is given.
+
+    Raises
+    ------
+    UsageError
+        A setting makes no sense, or contradicts the variant.
+    """
+    parsed = ModelName.parse(model)
+    if parsed.head is not None:
+        raise UsageError(f"'{model}' names a head; extract the model '{replace(parsed, head=None)}'")
+    if None not in (variant, parsed.variant) and variant != parsed.variant:
+        raise UsageError(f"'{model}' and --variant {variant} name two variants", fix="name one of them")
+    base = catalog.model(parsed.base)
+    named = variant or parsed.variant
+    own = base.variant(named)
+    spec = _with_pictures(own, transform, image or {})
+    parts = [*_differing(own, spec), *([precision] if precision != "fp32" else [])]
+    parts += ["fast-decode"] if decoder == "fast" else []
+    if named is None:
+        named = "-".join(parts) or None
+        _refuse_other_meaning(base, named, spec)
+    elif named in base.variants and parts:
+        if variant is not None or (spec.transform != own.transform != base.transform):
+            raise UsageError(
+                f"the catalogue's '{parsed.base}@{named}' has other settings than those given ({', '.join(parts)})",
+                fix=f"leave them out, or write --model {parsed.base} and another --variant NAME",
+            )
+        named = "-".join([named, *parts])
+    return ModelName.parse(str(replace(parsed, variant=named))), spec
+
+
+def _refuse_other_meaning(base: ModelSpec, name: str | None, spec: ModelSpec) -> None:
+    declared = base.variants.get(name or "")
+    if declared is not None and replace(spec, variants={}) != declared:
+        raise UsageError(
+            f"these settings would be called '{base.name}@{name}', which the catalogue declares as something else",
+            fix="choose a name with --variant NAME",
+        )
+
+
+def _with_pictures(own: ModelSpec, transform: str | None, image: Mapping[str, Any]) -> ModelSpec:
+    """Return the entry with another transform and single values of it; the network is built for their size."""
+    from moodbench.models.build import check_name
+    from moodbench.models.transforms import TRANSFORMS, image_of, sized
+
+    kind = transform or own.transform
+    TRANSFORMS.get(kind)
+    check_name(own.timm)
+    try:
+        given = check_image(image)
+    except ValueError as error:
+        raise UsageError(f"the pictures cannot be prepared with {error}") from None
+    return sized(replace(own, transform=kind, image={**image_of(own, kind), **given}))
+
+
+def _differing(own: ModelSpec, spec: ModelSpec) -> list[str]:
+    """Return in short words what is done to pictures otherwise than by the model's own settings."""
+    from moodbench.models.transforms import image_of, record_of
+
+    kind = spec.transform
+    # what the other transform brings along by itself goes without saying
+    before = record_of(replace(own, transform=kind, image=image_of(own, kind)))
+    after = record_of(spec)
+    words = {key: _word(key, value) for key, value in after.items() if key != "resize" and value != before[key]}
+    return [*([kind] if kind != own.transform else []), *words.values()]
+
+
+def _word(key: str, value: Any) -> str:
+    if key in ("mean", "std"):
+        return key + "_".join(f"{v:g}" for v in (value[:1] if len(set(value)) == 1 else value))
+    return f"crop{value:g}" if key == "crop_pct" else str(value)

@@ -1,0 +1,224 @@
+"""The files that a model needs: are they on this disk, and fetching those that are not, without loading anything.
+
+torch and timm are not imported for models of the catalogue that are on this disk: a list of them should be quick.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from moodbench.catalog import ModelSpec
+from moodbench.errors import ModelError
+from moodbench.models import hub
+
+Report = Callable[[str], None]
+"""Takes one line for people."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file with weights that is on this disk now.
+
+    Attributes
+    ----------
+    file : Path or None
+    bytes : int or None
+    sha256 : str or None
+        In hex, of the file as it is.
+    already : bool
+        It was there before.
+    head : Weights or None
+        The file of the classifier, where it has one of its own.
+    """
+
+    file: Path | None
+    bytes: int | None
+    sha256: str | None
+    already: bool
+    head: Weights | None = None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where weights come from when they are no file of the catalogue: a hub repository, or an address."""
+
+    hub_id: str | None
+    files: Sequence[str] = hub.WEIGHT_FILES
+    url: str | None = None
+
+
+def weights_on_disk(spec: ModelSpec) -> Path | None:
+    """Return the file that holds the weights of a model if it is on this disk; nothing is read or checked."""
+    if spec.checkpoint is not None:
+        return _existing(spec.checkpoint)
+    if spec.url is not None:
+        return _existing(hub.url_file(spec.url))
+    # an entry of the catalogue names its tag, and with it the repository; about other names timm is asked
+    source = _asked_of_timm(spec) if spec.name.startswith("timm:") else _Source(f"timm/{spec.timm}")
+    if source.hub_id is not None:
+        return hub.cached_in_hub(source.hub_id, source.files)
+    return None if source.url is None else _existing(hub.url_file(source.url))
+
+
+def head_on_disk(spec: ModelSpec) -> Path | None:
+    """Return the file of the classifier of its own that a model has, if it is on this disk."""
+    if spec.head.path is not None:
+        return _existing(spec.head.path)
+    return None if spec.head.url is None else _existing(hub.url_file(spec.head.url))
+
+
+def is_complete(spec: ModelSpec) -> bool:
+    """Say whether everything that the model is loaded from is on this disk."""
+    return weights_on_disk(spec) is not None and (spec.head.kind != "file" or head_on_disk(spec) is not None)
+
+
+def check_obtainable(spec: ModelSpec) -> None:
+    """Raise the `ModelError` for weights of the catalogue that are neither on this disk nor to be had now.
+
+    It asks the host once, and needs neither torch nor timm: a person without network should not wait for those.
+    """
+    if spec.url is not None:
+        hub.ready_url(spec.name, spec.url)
+    elif spec.checkpoint is None and not spec.name.startswith("timm:"):
+        hub.ready_hub(spec.name, f"timm/{spec.timm}")
+    if spec.head.url is not None:
+        hub.ready_url(spec.name, spec.head.url)
+
+
+def digest_known(spec: ModelSpec) -> str:
+    """Return what there is to check the weights against: ``whole``, ``prefix`` (in the name), ``hub``, or ``none``."""
+    if spec.sha256 is not None:
+        return "whole"
+    if spec.url is not None:
+        return "none" if hub.digest_in_name(hub.url_file(spec.url)) is None else "prefix"
+    return "none" if spec.checkpoint is not None else "hub"
+
+
+def fetch_weights(spec: ModelSpec, *, report: Report = lambda line: None, progress: bool = False) -> Weights:
+    """Return the files of a model; what is not on this disk is fetched, and everything is checked as far as it can be.
+
+    Files of addresses go to torch's hub cache, those of timm's hub to the hub cache: where loading looks for them.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Of a variant: resolved to it (`ModelSpec.variant`).
+    report : callable
+        Is told what is fetched, and the digest of what nobody published one for.
+    progress : bool
+        Show a bar for each file on stderr if that is a terminal.
+
+    Raises
+    ------
+    ModelError
+        A file cannot be had (no network, terms to accept first, gone) or is not the one that was expected.
+    """
+    main = _main(spec, report, progress)
+    if spec.head.kind != "file":
+        return main
+    if spec.head.url is not None:
+        head = _from_url(spec, spec.head.url, spec.head.sha256, None, report, progress)
+    else:
+        assert spec.head.path is not None  # the catalogue takes either
+        head = _of_catalogue(spec, spec.head.path, spec.head.sha256)
+    return Weights(main.file, main.bytes, main.sha256, main.already, head)
+
+
+def _main(spec: ModelSpec, report: Report, progress: bool) -> Weights:
+    if spec.checkpoint is not None:
+        return _of_catalogue(spec, spec.checkpoint, spec.sha256)
+    if spec.url is not None:
+        return _from_url(spec, spec.url, spec.sha256, spec.bytes, report, progress)
+    source = _asked_of_timm(spec)
+    if source.hub_id is not None:
+        return _from_hub(spec, source.hub_id, source.files, report, progress)
+    if source.url is None:
+        raise ModelError(f"timm has no weights for '{spec.timm}'", fix="give a file with --checkpoint FILE")
+    return _from_url(spec, source.url, None, None, report, progress)
+
+
+def _of_catalogue(spec: ModelSpec, file: Path, sha256: str | None) -> Weights:
+    if not file.is_file():
+        raise ModelError(f"the checkpoint of '{spec.name}' does not exist", file=file)
+    return _checked(file, sha256, already=True)
+
+
+def _from_url(
+    spec: ModelSpec, url: str, sha256: str | None, size: int | None, report: Report, progress: bool
+) -> Weights:
+    file = hub.url_file(url)
+    already = file.is_file()
+    if not already:
+        report(f"{spec.name}: fetching {file.name} from {urlsplit(url).netloc}")
+        hub.fetch_url(spec.name, url, sha256=sha256, size=size, report=report, progress=progress)
+    expected = sha256 or hub.digest_in_name(file)
+    found = _checked(file, expected, already=already)
+    if expected is None and not already:
+        report(f"{spec.name}: no digest of {file.name} is published; its sha256 is {found.sha256}")
+    return found
+
+
+def _from_hub(spec: ModelSpec, hub_id: str, files: Sequence[str], report: Report, progress: bool) -> Weights:
+    already = hub.ready_hub(spec.name, hub_id, files)
+    if not already:
+        report(f"{spec.name}: fetching {hub_id} from {urlsplit(hub.endpoint()).netloc}")
+        _download(spec.name, hub_id, files, progress)
+    file = hub.cached_in_hub(hub_id, files)
+    assert file is not None  # it is there, or was just put there
+    stored = file.resolve().name  # large files lie under their SHA-256
+    return _checked(file, stored if re.fullmatch("[0-9a-f]{64}", stored) else None, already=already)
+
+
+def _download(model: str, hub_id: str, files: Sequence[str], progress: bool) -> None:
+    """Bring the first of `files` that the repository holds into the hub cache."""
+    from huggingface_hub import errors, hf_hub_download
+
+    repository, _, revision = hub_id.partition("@")
+    for name in files:
+        try:
+            with hub.quiet(progress):
+                hf_hub_download(repository, name, revision=revision or None)
+            return
+        except errors.LocalEntryNotFoundError as error:  # of the same family, but it means a broken line
+            raise hub.explained(model, hub_id, error) from error
+        except errors.EntryNotFoundError as error:
+            if name == files[-1]:
+                raise hub.explained(model, hub_id, error) from error
+        except (OSError, errors.HfHubHTTPError) as error:
+            raise hub.explained(model, hub_id, error) from error
+
+
+def _checked(file: Path, expected: str | None, *, already: bool) -> Weights:
+    """Return what the file is, or raise a `ModelError` if its SHA-256 does not begin with `expected`."""
+    from moodbench.transfer.digests import digest_file
+
+    found = digest_file(file)["sha256"]
+    if expected is not None and not found.startswith(expected):
+        raise ModelError(
+            f"the checkpoint is not the expected file: sha256 {found}, expected {expected}",
+            file=file,
+            fix="the file is damaged or another version: remove it and fetch it again",
+        )
+    return Weights(file, file.stat().st_size, found, already)
+
+
+def _asked_of_timm(spec: ModelSpec) -> _Source:
+    from timm.models import get_pretrained_cfg
+
+    from moodbench.models.build import check_name
+
+    check_name(spec.timm)
+    config = get_pretrained_cfg(spec.timm)
+    if config is None or not config.has_weights:
+        return _Source(None)
+    files = (config.hf_hub_filename,) if config.hf_hub_filename else hub.WEIGHT_FILES
+    url = config.url if isinstance(config.url, str) else next(iter(config.url or ()), None)
+    return _Source(config.hf_hub_id or None, files, url or None)
+
+
+def _existing(file: Path) -> Path | None:
+    return file if file.is_file() else None
