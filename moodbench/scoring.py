@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.catalog import BenchmarkSpec
-from moodbench.errors import CacheError, ModelError, MoodbenchError, UnknownNameError, UsageError
+from moodbench.errors import CacheError, CacheMismatchError, ModelError, MoodbenchError, UnknownNameError, UsageError
 from moodbench.metrics import METRICS
 from moodbench.results import provenance_file, read_provenance, write_results
 from moodbench.types import Result
@@ -178,7 +178,24 @@ def _open(space: Workspace, name: ModelName, spec: BenchmarkSpec, *, asked: bool
         raise CacheError(
             f"the model '{name}' has no such head", file=head, fix="a head file holds 'weight' (C, D) and 'bias' (C,)"
         )
-    return open_caches(files, spec, head, own_head=name.head is None)
+    caches = open_caches(files, spec, head, own_head=name.head is None)
+    if name.head is not None:
+        _check_head(head, name, spec, caches)
+    return caches
+
+
+def _check_head(file: Path, name: ModelName, spec: BenchmarkSpec, caches: Caches) -> None:
+    """Refuse a head that `moodbench probe` trained on other features of the same ID train dataset."""
+    from moodbench.features.heads import head_provenance
+
+    made_from = head_provenance(file).get("inputs", {})
+    model = ModelName(name.base, name.variant)
+    if made_from.get("id_train") == spec.id_train and made_from.get("features") != caches.train.fingerprint:
+        raise CacheMismatchError(
+            f"the head '{name.head}' was trained on other features of {spec.id_train} than are cached now",
+            file=file,
+            fix=f"train it again: moodbench probe --model {model} --name {name.head} --force",
+        )
 
 
 def _pretext(space: Workspace, name: ModelName, caches: Caches) -> str:
@@ -229,7 +246,10 @@ def _provenance(spec: BenchmarkSpec, name: ModelName, caches: Caches) -> dict[st
     }
     if spec.classes or spec.each:
         roles["classes"] = list(spec.classes) or dict(spec.each)
-    inputs: dict[str, Any] = {"benchmark": roles, "contents": {name: entry["contents"] for name, entry in datasets.items()}}
+    inputs: dict[str, Any] = {
+        "benchmark": roles,
+        "contents": {name: entry["contents"] for name, entry in datasets.items()},
+    }
     if caches.head is not None:
         inputs["head"] = _digest(caches)
     return {

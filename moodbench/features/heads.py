@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +13,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from moodbench.errors import CacheMismatchError, ModelError
+from moodbench.errors import CacheError, CacheMismatchError, ModelError
 from moodbench.pickles import load_pickle
 from moodbench.types import Head
+
+SCHEMA = 1
+"""Of the attributes of a head file."""
 
 
 def read_head(file: Path) -> Head:
@@ -77,12 +83,63 @@ def store_head(file: Path, head: Head) -> None:
             file=file,
             fix="use another model or variant name, or remove this model's caches first",
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with h5py.File(temporary, "w", libver="earliest", locking=False) as h5:
+    write_head(file, head)
+
+
+def write_head(file: Path, head: Head, provenance: Mapping[str, object] | None = None) -> None:
+    """Write the head to `file`, in place of what is there, with what it was made from.
+
+    It is made in memory and renamed into place: it is whole or not there. Equal heads give equal bytes.
+
+    Raises
+    ------
+    CacheError
+        The disk is full, or the folder cannot be written.
+    """
+    memory = io.BytesIO()
+    with h5py.File(memory, "w", libver="earliest") as h5:
         h5["weight"] = head.weight
         h5["bias"] = head.bias
-    temporary.replace(file)
+        if provenance is not None:
+            h5.attrs["moodbench_schema"] = SCHEMA
+            h5.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            stream.write(memory.getbuffer())
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    except OSError as error:
+        raise CacheError(
+            f"the head cannot be written: {error.strerror}", file=file, fix="make room or choose another --cache-dir"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def head_provenance(file: Path) -> dict[str, Any]:
+    """Return what a stored head was made from; empty where the file does not say so, or is none of ours.
+
+    Raises
+    ------
+    ModelError
+        The head has a schema that this version does not know.
+    """
+    try:
+        with h5py.File(file, "r", locking=False) as h5:
+            schema, text = h5.attrs.get("moodbench_schema"), h5.attrs.get("provenance")
+        found = None if schema is None else json.loads(text)
+    except (OSError, ValueError, TypeError):
+        return {}
+    if schema is not None and int(schema) != SCHEMA:
+        raise ModelError(
+            f"the head has schema {int(schema)}; this version of moodbench reads schema {SCHEMA}",
+            file=file,
+            fix="make it again with this version, or use the version that wrote it",
+        )
+    return found if isinstance(found, dict) else {}
 
 
 def _same_shape(a: Head, b: Head) -> bool:

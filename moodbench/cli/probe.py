@@ -1,0 +1,63 @@
+"""``moodbench probe``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from moodbench.cli.app import app
+from moodbench.cli.options import Run, with_run
+from moodbench.errors import UsageError
+
+
+@app.command()
+@with_run
+def probe(
+    *,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="Train a head for this cached model. Repeatable.")
+    ] = None,
+    all_models: Annotated[
+        bool, typer.Option("--all-models", help="Give every model with cached ID train rows the same kind of head.")
+    ] = False,
+    benchmark: Annotated[
+        str | None,
+        typer.Option(metavar="BENCHMARK", help="Whose ID train rows. May be left out where only one set is cached."),
+    ] = None,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the head.")] = "probe",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto (CUDA, then CPU), cpu, cuda or cuda:N.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="CPU threads; all cores by default, one for little work.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a head of that name that was made from something else.")
+    ] = False,
+    run: Run,
+) -> None:
+    """Train a linear head on cached ID train features.
+
+    Logistic regression on standardised features. How much weights cost is chosen on held-out ID rows (ID validation, or
+    every tenth ID train row), which the head never sees. `moodbench score --head probe` uses the head; its results are
+    those of the model MODEL+probe.
+
+    Example: moodbench probe --all-models --benchmark digits
+    """
+    from moodbench.probing import probe as work
+
+    if bool(model) == all_models:
+        raise UsageError(
+            "--model and --all-models contradict each other" if model else "nothing is asked for",
+            fix="moodbench probe --model M, or moodbench probe --all-models",
+        )
+    work(
+        model or (),
+        benchmark=benchmark,
+        name=name,
+        device=device,
+        threads=threads,
+        force=force,
+        workspace=run.workspace,
+        report=run.output.say,
+        progress=run.output.progress,
+    )

@@ -1,0 +1,204 @@
+"""One model's cached rows → a linear head: which rows it is fitted on, which choose its penalty, how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from moodbench.errors import CacheError
+from moodbench.features.labelled import LabelledRows, every_nth
+from moodbench.features.reader import RowReader
+from moodbench.logistic import Moments, Problem, Quality, Settings, Standardised, assess, choose, measure
+from moodbench.types import Head
+
+KEPT_BYTES = 1 << 28
+"""Standardised rows that take no more stay in the memory of a CPU; others are read from the cache in every pass."""
+
+DOUBLE = 10**9
+"""Up to so many products in a pass they are formed in float64: the solver gets further, and it takes a second or less.
+Among many rows the roundings of float32 cancel."""
+
+SINGLE_THREAD = 10**8
+"""Up to so many products in a pass, threads would cost more than they give."""
+
+_BLOCK = {"cpu": 2048, "cuda": 16384}
+
+
+@dataclass(frozen=True)
+class ProbeRows:
+    """What a head is made from.
+
+    Attributes
+    ----------
+    train : RowReader
+        ID train, of the classes that count.
+    validation : RowReader or None
+        The same of ID validation. Without it, one in `held_out` rows of ID train is held out.
+    held_out : int
+    tests : mapping of dataset to RowReader
+    """
+
+    train: RowReader
+    validation: RowReader | None
+    held_out: int
+    tests: Mapping[str, RowReader] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What the numbers of a head depend on, besides the settings."""
+        validation = self.validation
+        held_out = {"every": self.held_out} if validation is None else {"contents": validation.fingerprint}
+        return {"features": self.train.fingerprint, "held_out": held_out}
+
+    @property
+    def small(self) -> bool:
+        """Whether threads would cost more than they give."""
+        return self.train.rows * self.train.dim * (int(self.train.labels.max()) + 1) <= SINGLE_THREAD
+
+    def split(self, device: torch.device) -> tuple[LabelledRows, LabelledRows]:
+        """Return the rows to fit on and those to choose with.
+
+        Raises
+        ------
+        CacheError
+            They have no labels, fewer than two classes, a gap in the numbers of the classes, or none is held out.
+        """
+        block = _BLOCK[device.type]
+        if self.validation is None:
+            held = every_nth(self.train.rows, self.held_out)
+            rest, other = (LabelledRows(self.train, device, chosen=chosen, block=block) for chosen in (~held, held))
+        else:
+            rest, other = (LabelledRows(reader, device, block=block) for reader in (self.train, self.validation))
+        self._check(rest, other)
+        return rest, other
+
+    def _check(self, rest: LabelledRows, held: LabelledRows) -> None:
+        file = self.train.file
+        if not (self.train.labels >= 0).any():
+            raise CacheError(
+                "no row of ID train has a label",
+                file=file,
+                fix="import the rows with --labels FILE, or extract images in a folder per class",
+            )
+        found = np.unique(self.train.labels[self.train.labels >= 0])
+        if len(found) < 2:
+            raise CacheError(f"all labelled rows of ID train are of class {found[0]}: a head needs two", file=file)
+        classes = int(found[-1]) + 1
+        empty = np.setdiff1d(np.arange(classes), rest.labels)
+        if len(empty):
+            raise CacheError(
+                f"{len(empty)} of {classes} classes have no row to fit on, the first is class {empty[0]}",
+                file=file,
+                fix="classes are counted from 0 without gaps, and each needs rows that are not held out",
+            )
+        if held.rows == 0:
+            reader = self.train if self.validation is None else self.validation
+            raise CacheError(
+                "there are no labelled rows to choose the penalty with",
+                file=reader.file,
+                fix=(
+                    f"ID train needs {self.held_out} rows at least"
+                    if self.validation is None
+                    else "ID validation needs labels"
+                ),
+            )
+        if held.labels.max() >= classes:
+            raise CacheError(
+                f"ID validation has a label {held.labels.max()}, ID train has {classes} classes", file=held.reader.file
+            )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A head and what is known about it (JSON types)."""
+
+    head: Head
+    record: dict[str, Any]
+
+
+def train_head(rows: ProbeRows, settings: Settings, device: torch.device, *, title: str, progress: bool) -> Trained:
+    """Fit a head for each penalty, choose the one that says the held-out rows best, and fold standardisation into it.
+
+    Memory holds a batch of rows, the rows themselves where they are few, and some thirty arrays as large as the head.
+
+    Raises
+    ------
+    CacheError
+        See `ProbeRows.split`.
+    """
+    rest, held = rows.split(device)
+    bar = tqdm(desc=title, unit="pass", disable=None if progress else True)
+
+    def tick(lam: float, gradient: float) -> None:
+        bar.set_postfix_str(f"lam {lam:g}, gradient {gradient:.1e}", refresh=False)
+        bar.update()
+
+    with torch.inference_mode(), bar:
+        moments = measure(rest, int(rest.labels.max()) + 1)
+        standardised = _standardised(rest, held, moments, device)
+        chosen = choose(Problem(standardised[0], moments, tick), standardised[1], settings)
+        head = _fold(moments, chosen.fit.weight, chosen.fit.bias)
+    quality = _assess(head, held, device)  # of the head as it is stored, on rows as they are cached
+    return Trained(
+        head,
+        {
+            "classes": head.classes,
+            "dim": head.dim,
+            "rows": rest.rows,
+            "unlabelled": int((rows.train.labels < 0).sum()),
+            "lam": chosen.fit.lam,
+            "end_of_range": chosen.at_end,
+            "held_out_rows": quality.rows,
+            "nll": quality.nll,
+            "accuracy": quality.accuracy,
+            "gradient": chosen.fit.gradient,
+            "converged": chosen.fit.converged,
+            "iterations": chosen.fit.iterations,
+            "passes": chosen.passes,
+            "tried": chosen.record(),
+        },
+    )
+
+
+def accuracies(head: Head, tests: Mapping[str, RowReader], device: torch.device) -> dict[str, float]:
+    """Return the head's accuracy on those datasets that have labels of its classes."""
+    found = {}
+    for name, reader in tests.items():
+        rows = LabelledRows(reader, device, block=_BLOCK[device.type])
+        if rows.rows and rows.labels.max() < head.classes:
+            found[name] = _assess(head, rows, device).accuracy
+    return found
+
+
+def _standardised(
+    rest: LabelledRows, held: LabelledRows, moments: Moments, device: torch.device
+) -> tuple[Standardised, Standardised]:
+    dtype = torch.float64 if rest.rows * len(moments.mean) * len(moments.counts) <= DOUBLE else torch.float32
+    # both share the memory that there is
+    room, rows = _room(device), rest.rows + held.rows
+    return tuple(  # type: ignore[return-value]
+        Standardised(part, moments, part.rows, keep=room * part.rows // rows, dtype=dtype) for part in (rest, held)
+    )
+
+
+def _room(device: torch.device) -> int:
+    """Return how many bytes of rows may be kept."""
+    if device.type == "cuda":
+        number = torch.cuda.current_device() if device.index is None else device.index
+        return int(torch.cuda.mem_get_info(number)[0]) // 2
+    return KEPT_BYTES
+
+
+def _fold(moments: Moments, weight: torch.Tensor, bias: torch.Tensor) -> Head:
+    plain, shifted = moments.fold(weight, bias)
+    return Head(plain.float().cpu().numpy(), shifted.float().cpu().numpy())
+
+
+def _assess(head: Head, rows: LabelledRows, device: torch.device) -> Quality:
+    with torch.inference_mode():
+        return assess(rows, torch.from_numpy(head.weight).to(device), torch.from_numpy(head.bias).to(device))
