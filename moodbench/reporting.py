@@ -26,6 +26,9 @@ LAYOUTS: tuple[Layout, ...] = ("grid", "datasets", "all")
 
 Positive = Literal["id", "ood"]
 
+OWN = "own"
+"""Stands for the models' own heads."""
+
 FPR95: Mapping[Positive, str] = {"id": "fpr95", "ood": "fpr95_ood"}
 """The two conventions of FPR95, by the class that counts as positive."""
 
@@ -34,6 +37,7 @@ def table(
     *,
     benchmark: Sequence[str] = (),
     model: str | None = None,
+    head: str | None = None,
     format: str = "markdown",
     layout: Layout = "grid",
     metric: Sequence[str] = ("auroc", "fpr95"),
@@ -49,6 +53,8 @@ def table(
         By default every benchmark that has results.
     model : str, optional
         Only this model's per-dataset table.
+    head : str, optional
+        Only the models with this head (``probe``, …), or with ``own`` those without one of another name.
     format : str
         A name in `moodbench.tables.formats.FORMATS`: markdown, latex, csv, html, json, plain.
     layout : {"grid", "datasets", "all"}
@@ -77,7 +83,7 @@ def table(
     shown = list(dict.fromkeys(FPR95[positive] if name == "fpr95" else name for name in names))
     tables: list[Table] = []
     for name in chosen_benchmarks(space, benchmark):
-        rows, titles = read_all(space.results_dir, name), titles_of(space, name)
+        rows, titles = _rows(space, name, head), titles_of(space, name)
         made = []
         if layout != "datasets" and model is None:
             made.append(grid(rows, metric=shown, group=group, titles=titles))
@@ -86,6 +92,22 @@ def table(
         notes = () if model is not None else what_models_saw(models_in_order(rows, titles), _seen(space, rows))
         tables += [replace(one, footnotes=(*one.footnotes, *notes)) for one in made]
     return render(tables)
+
+
+def _rows(space: Workspace, benchmark: str, head: str | None) -> list[Result]:
+    """Return the results of a benchmark, of the models with a head alone where one is named."""
+    rows = read_all(space.results_dir, benchmark)
+    if head is None:
+        return rows
+    wanted = None if head == OWN else head
+    chosen = [row for row in rows if ModelName.parse(row.model).head == wanted]
+    if not chosen:
+        raise ResultsError(
+            f"'{benchmark}' has no results of models with the head '{head}'",
+            file=space.results_dir / benchmark,
+            fix="moodbench score --all" if wanted is None else f"moodbench score --head {head} --benchmark {benchmark}",
+        )
+    return chosen
 
 
 def _seen(space: Workspace, rows: Iterable[Result]) -> dict[str, Seen]:
@@ -105,6 +127,7 @@ def plot(
     benchmark: str | None = None,
     out: Path | None = None,
     group: str = ALL_GROUPS,
+    head: str | None = None,
     workspace: Workspace | None = None,
 ) -> Path:
     """Draw a picture of one benchmark's results and return its file.
@@ -119,6 +142,8 @@ def plot(
         ``.png``, ``.svg`` or ``.pdf``; by default ``<benchmark>_<kind>.png`` here.
     group : str
         The OOD group whose mean is drawn.
+    head : str, optional
+        As in `table`.
     """
     from moodbench.plots import PLOTS
 
@@ -128,7 +153,7 @@ def plot(
     if len(names) > 1:
         raise UsageError(f"several benchmarks have results: {', '.join(names)}", fix="name one with --benchmark")
     file = out or Path(f"{names[0]}_{kind}.png")
-    draw(read_all(space.results_dir, names[0]), file, group=group, titles=titles_of(space, names[0]))
+    draw(_rows(space, names[0], head), file, group=group, titles=titles_of(space, names[0]))
     return file
 
 

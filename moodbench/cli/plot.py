@@ -21,6 +21,10 @@ def plot(
         typer.Option(metavar="BENCHMARK", help="Of this benchmark; may be omitted where only one has results."),
     ] = None,
     group: Annotated[str, typer.Option(metavar="GROUP", help="OOD group whose mean is drawn.")] = "all",
+    head: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only the models with this head, as in --head probe; own: their own heads."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help=".png, .svg or .pdf.  [default: <benchmark>_<kind>.png]")
     ] = None,
@@ -32,4 +36,5 @@ def plot(
     """
     from moodbench.reporting import plot as work
 
-    run.output.say(f"wrote {work(kind, benchmark=benchmark, out=out, group=group, workspace=run.workspace)}")
+    file = work(kind, benchmark=benchmark, out=out, group=group, head=head, workspace=run.workspace)
+    run.output.say(f"wrote {file}")

@@ -30,6 +30,10 @@ def table(
         ),
     ] = "grid",
     model: Annotated[str | None, typer.Option(metavar="MODEL", help="Only this model, every OOD dataset.")] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only the models with this head, as in --head probe; own: their own heads."),
+    ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,6 +66,7 @@ def table(
     text = work(
         benchmark=benchmark or (),
         model=model,
+        head=head,
         format=format,
         layout=layout,  # type: ignore[arg-type]
         metric=metric or ("auroc", "fpr95"),

@@ -148,12 +148,14 @@ KINDS: dict[str, Callable[[Any], Kind]] = {
     "SwiftFormer": lambda net: _TWO_HEADS,
     "LevitDistilled": lambda net: _TWO_HEADS,
     "EfficientVitMsra": lambda net: _WHOLE_HEAD,
+    "SHViT": lambda net: _WHOLE_HEAD,
     "RepVit": lambda net: _TWO_NESTED if net.head.distillation else _ONE_NESTED,
     "IFormer": lambda net: _TWO_NESTED if net.head.distillation else _ONE_NESTED,
     "MetaFormer": lambda net: _HIDDEN if _has_hidden_layer(net) else PLAIN,
 }
 """timm's classes of networks (or their ancestors) that are not plain, or whose ``get_classifier()`` is not the whole
-classifier (EfficientViT's leaves out the batch norm). What it is made of matters little: `affine` folds batch norms."""
+classifier (EfficientViT's and SHViT's leave out the batch norm). What it is made of matters little: `affine` folds batch
+norms."""
 
 
 def kind_of(network: nn.Module) -> Kind:

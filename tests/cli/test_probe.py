@@ -90,6 +90,24 @@ def test_the_fair_grid(home):
     assert {row["model"] for row in table} == {f"{model}+probe" for model in MODELS}
 
 
+def test_a_table_of_one_kind_of_head(home):
+    probe("--all-models", "--benchmark", "ours")
+    call("score", "--benchmark", "ours", "--score", "energy")
+    call("score", "--head", "probe", "--benchmark", "ours", "--score", "energy")
+
+    def columns(*options):
+        rows = csv.DictReader(io.StringIO(call("table", "--format", "csv", *options).stdout))
+        return {row["model"] for row in rows}
+
+    assert columns("--head", "probe") == {f"{model}+probe" for model in MODELS}
+    assert not any("+" in model for model in columns("--head", "own"))
+    assert columns("--head", "probe") < columns()
+    result = call("table", "--head", "other")
+    assert result.exit_code == 1
+    assert "moodbench score --head other --benchmark ours" in result.stderr
+    assert call("plot", "grid", "--head", "probe", "--out", "g.png").exit_code == 0
+
+
 def test_what_is_there_is_skipped_and_what_it_was_made_from_is_kept(home):
     assert probe("--model", "alpha", "--benchmark", "ours").exit_code == 0
     file = home / "cache" / "alpha" / "heads" / "probe.h5"

@@ -129,6 +129,7 @@ SPECIAL = {
     "swiftformer_xs": ({}, 64, "mean of two heads"),
     "levit_128s": ({"img_size": 64}, 64, "mean of two heads, batch norm folded"),
     "efficientvit_m0": ({}, 64, "plain, batch norm folded"),  # of which timm calls only the linear layer classifier
+    "shvit_s1": ({}, 64, "plain, batch norm folded"),  # the same
     "repvit_m0_9": ({}, 64, "mean of two heads, batch norm folded"),
     "iformer_t": ({}, 64, "plain, batch norm folded"),
     "pit_ti_224": ({"img_size": 64}, 64, "plain"),
