@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types unit format docs bench clean
+.PHONY: help setup demo test test-models lint types unit format docs bench bench-scoring bench-extraction clean
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 setup: $(READY)  ## Create .venv with pinned dependencies and moodbench itself
 
@@ -22,6 +22,9 @@ demo: $(READY)  ## Run the whole pipeline on the embedded benchmark, into demo/
 	$(BIN)/moodbench demo
 
 test: lint types unit  ## What CI runs: lint, types, tests
+
+test-models: $(READY)  ## Features and head of every timm architecture (an hour; goes on where it stopped); FLAGS="--help"
+	$(BIN)/python -m tests.models.census $(FLAGS)
 
 lint: $(READY)  ## Style and common faults
 	$(BIN)/ruff format --check .
@@ -40,8 +43,13 @@ format: $(READY)  ## Format the code
 docs: $(READY)  ## Write docs/cli.md and docs/scores.md anew
 	$(BIN)/python docs/build.py
 
-bench: $(READY)  ## Measure scoring at ImageNet size (2 GB of disk, minutes); FLAGS="--help" shows options
+bench: bench-scoring bench-extraction  ## Measure scoring and extraction, minutes each; FLAGS="--help" shows options
+
+bench-scoring: $(READY)  ## Measure scoring at ImageNet size (2 GB of disk); FLAGS="--help" shows options
 	$(BIN)/python -m benchmarks.scoring $(FLAGS)
+
+bench-extraction: $(READY)  ## Measure decoding, network and extraction side by side; FLAGS="--help" shows options
+	$(BIN)/python -m benchmarks.extraction $(FLAGS)
 
 clean:  ## Remove the environment and what tools leave behind
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo

@@ -1,4 +1,4 @@
-"""Writes docs/cli.md, docs/datasets.md and docs/scores.md from the commands' own help, the catalogue and the registry.
+"""Writes docs/cli.md, datasets.md, models.md and scores.md from the commands' own help, the catalogue, the registry.
 
 Run by `make docs`. A test fails while the files differ from what this program would write.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from moodbench.catalog import BenchmarkSpec, Catalog, DatasetSpec
+    from moodbench.catalog import BenchmarkSpec, Catalog, DatasetSpec, ModelSpec
 
 HERE = Path(__file__).parent
 WIDTH = "100"
@@ -33,6 +34,7 @@ COMMANDS = (
     ("cache", "list"),
     ("cache", "verify"),
     ("cache", "remove"),
+    ("probe",),
     ("score",),
     ("table",),
     ("plot",),
@@ -193,7 +195,88 @@ def _sized(images: int | None) -> str:
     return "" if images is None else f" ({images:,})"
 
 
-PAGES = {"cli.md": cli_page, "datasets.md": datasets_page, "scores.md": scores_page}
+MODELS_INTRO = """# Models
+
+The {} models that moodbench knows by name, made from `moodbench/models.yaml` by `make docs`; do not edit. Any other
+timm model works as `timm:NAME`, and a catalogue of your own adds more ([extending.md](extending.md)).
+
+`MODEL@VARIANT` is the same model with other settings: `moodv2` prepares pictures as the MOODv2 reference does, `fair`
+uses the model's own transform and, where there is one, a checkpoint that saw ImageNet-1k alone.
+`moodbench list models --fair` groups models by what they have seen.
+
+What the columns mean: *labels* are those met in training besides the head's; *text*: pairs of pictures and text had a
+part in it, as data, teacher or tokenizer; *tuning*: how the classifier was trained (a model without one gets one from
+`moodbench probe`); *px*: side of the pictures, where entry or architecture name it; *M*: millions of parameters;
+*top-1*: ImageNet-1k accuracy in percent as its publisher measured it.
+
+None of the weights that have to be downloaded could be tried where this was written: loading them is tested with files
+of the same form, and what does not fit is refused.
+"""
+
+MODELS_HEAD = (
+    "| name | method | weights | data | labels | text | tuning | px | M | top-1 | licence | paper |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def models_page() -> str:
+    """Return what the catalogue says of every model and variant, pretext task by pretext task."""
+    from moodbench.catalog import PRETEXT_TASKS, load_catalog
+
+    specs = list(load_catalog().models.values())
+    parts = [MODELS_INTRO.format(len(specs))]
+    for task in PRETEXT_TASKS:
+        chosen = [spec for spec in specs if spec.pretext == task]
+        rows = [row for spec in chosen for row in _model_rows(spec)]
+        notes = [line for spec in chosen for line in _model_notes(spec)]
+        parts += [f"## Pretext task: {task}\n", "\n".join([MODELS_HEAD, *rows]) + "\n"] if rows else []
+        parts += ["\n".join(notes) + "\n"] if notes else []
+    return "\n".join(parts)
+
+
+def _model_rows(spec: ModelSpec) -> Iterator[str]:
+    from moodbench.catalog import pixels_of
+
+    for variant, one in {"": spec, **spec.variants}.items():
+        cells = (
+            f"`{spec.name}@{variant}`" if variant else f"`{spec.name}`",
+            one.method,
+            _weights(one),
+            one.data,
+            one.labels_seen,
+            "yes" if one.text_supervision else "no",
+            one.tuning,
+            pixels_of(one),
+            None if one.params is None else f"{one.params:.1f}",
+            None if one.top1 is None else f"{one.top1:.2f}",
+            one.licence,
+            one.paper,
+        )
+        yield "| " + " | ".join("" if cell is None else str(cell) for cell in cells) + " |"
+
+
+def _weights(spec: ModelSpec) -> str:
+    """Say where weights and head come from, and what is done to pictures if it is not the publisher's."""
+    if spec.checkpoint is not None:
+        source = f"comes with moodbench, `{spec.timm}`"
+    elif spec.url is not None:
+        source = f"[{urlsplit(spec.url).netloc}]({spec.url}), `{spec.timm}`"
+    else:
+        source = f"timm, `{spec.timm}`"
+    head = "" if spec.head.url is None else f"; [head]({spec.head.url}) on `{spec.features}`"
+    return f"{source}{head}{'; transform `moodv2`' if spec.transform == 'moodv2' else ''}"
+
+
+def _model_notes(spec: ModelSpec) -> Iterator[str]:
+    said = {"": spec.note, **{v: one.note for v, one in spec.variants.items() if one.note != spec.note}}
+    for variant, note in said.items():
+        if note:
+            yield f"- `{spec.name}{'@' if variant else ''}{variant}`: {note}"
+    if spec.reference_note:
+        yield f"- `{spec.name}` in the MOODv2 reference: {spec.reference_note}"
+
+
+PAGES = {"cli.md": cli_page, "datasets.md": datasets_page, "models.md": models_page, "scores.md": scores_page}
 
 
 if __name__ == "__main__":

@@ -18,16 +18,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from moodbench.downloading import download
     from moodbench.errors import MoodbenchError
     from moodbench.extraction import extract
     from moodbench.features.importer import import_features
     from moodbench.models.backbone import Backbone
     from moodbench.models.load import load_model
     from moodbench.models.transforms import build_transform
+    from moodbench.probing import probe
     from moodbench.reporting import frame, plot, table
     from moodbench.scores.base import SCORES, Score
     from moodbench.scoring import score
     from moodbench.types import Head, Result
+    from moodbench.verification import verify
     from moodbench.workspace import Workspace
 
 __all__ = [
@@ -39,13 +42,16 @@ __all__ = [
     "Score",
     "Workspace",
     "build_transform",
+    "download",
     "extract",
     "frame",
     "import_features",
     "load_model",
     "plot",
+    "probe",
     "score",
     "table",
+    "verify",
 ]
 
 _HOME = {
@@ -57,13 +63,16 @@ _HOME = {
     "Score": "moodbench.scores.base",
     "Workspace": "moodbench.workspace",
     "build_transform": "moodbench.models.transforms",
+    "download": "moodbench.downloading",
     "extract": "moodbench.extraction",
     "frame": "moodbench.reporting",
     "import_features": "moodbench.features.importer",
     "load_model": "moodbench.models.load",
     "plot": "moodbench.reporting",
+    "probe": "moodbench.probing",
     "score": "moodbench.scoring",
     "table": "moodbench.reporting",
+    "verify": "moodbench.verification",
 }
 
 

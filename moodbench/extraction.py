@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
-from moodbench.catalog import DatasetSpec, ModelSpec
+from moodbench.catalog import DatasetSpec, HeadSpec
 from moodbench.datasets.images import ImageSource, folder_images, is_on_disk, open_images
-from moodbench.errors import DataError, UsageError
+from moodbench.errors import DataError, ModelError, UsageError
+from moodbench.models.variants import resolve
+from moodbench.models.weights import check_obtainable
 from moodbench.workspace import ModelName, Workspace, check_dataset_name
 
 if TYPE_CHECKING:
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 """Takes one line for people."""
+
+Decoder = Literal["exact", "fast"]
+DECODERS: tuple[Decoder, ...] = ("exact", "fast")
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,16 @@ def extract(
     checkpoint: str | Path | None = None,
     format: str | None = None,
     transform: str | None = None,
+    image: Mapping[str, Any] | None = None,
     variant: str | None = None,
     with_head: bool = True,
     device: str = "auto",
     precision: Precision = "fp32",
+    decoder: Decoder = "exact",
     batch_size: int | None = None,
     workers: int | None = None,
+    channels_last: bool | None = None,
+    compile: bool = False,
     limit: int | None = None,
     on_error: OnError = "stop",
     workspace: Workspace | None = None,
@@ -64,9 +74,16 @@ def extract(
         A folder of images, to be called by the single name in `dataset`.
     checkpoint, format, transform, with_head
         See `moodbench.models.load.load_model`.
+    image : mapping, optional
+        Single values over those of the transform: ``size`` (the network is built for it where it must be), ``crop``,
+        ``crop_mode``, ``interpolation``, ``mean``, ``std``; see `moodbench.models.transforms.build_transform`.
     variant : str, optional
-        Name of these settings; by default made of what differs from the model's own (``@moodv2``, ``@bf16``).
-    device, precision, batch_size, workers, limit, on_error
+        A variant that the catalogue declares, or a name for these settings; by default made of what differs from the
+        model's own (``@moodv2``, ``@384-bf16``).
+    decoder : {"exact", "fast"}
+        ``fast``: JPEGs are decoded smaller where at least twice the needed size is left, and torch resizes instead of
+        Pillow. Sooner, and other pixels: a variant (``@fast-decode``).
+    device, precision, batch_size, workers, channels_last, compile, limit, on_error
         See `moodbench.features.extract.Settings`.
     report : callable
         Is told, line by line, what is done, skipped and left out.
@@ -83,23 +100,47 @@ def extract(
     """
     space = workspace or Workspace()
     work = list(_work(space, benchmark, dataset, images, report))
-    # torch and timm take seconds: names and folders are checked before
+    # torch and timm take seconds: names, folders and the network are checked before
+    if isinstance(model, str):
+        parsed = ModelName.parse(model)
+        known = space.catalog.model(parsed.base).variant(variant or parsed.variant)
+        if checkpoint is None:
+            check_obtainable(known if with_head else replace(known, head=HeadSpec("none")))
+    # Threads of the network share their cores with decoding. By default one that waits for another keeps its core busy,
+    # which makes both several times slower. Read when torch is loaded: no effect where that happened before.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from moodbench.devices import resolve_device
     from moodbench.features.extract import Settings, extract_images
 
-    settings = Settings(resolve_device(device), precision, batch_size, workers, limit, on_error, progress)
+    settings = Settings(
+        resolve_device(device), precision, batch_size, workers, limit, on_error, progress, channels_last, compile
+    )
+    if decoder not in DECODERS:
+        raise UsageError(f"unknown decoder '{decoder}'", fix=f"use one of: {', '.join(DECODERS)}")
     if isinstance(model, str):
-        parsed = ModelName.parse(model)
-        spec = space.catalog.model(parsed.base)
-        target = _variant(parsed, spec, variant, transform, precision)
+        target, spec = resolve(
+            space.catalog,
+            model,
+            variant=variant,
+            transform=transform,
+            image=image,
+            precision=precision,
+            decoder=decoder,
+        )
         from moodbench.models.load import load_model
 
         file = None if checkpoint is None else Path(checkpoint)
-        backbone = load_model(spec, checkpoint=file, format=format, transform=transform, with_head=with_head)
+        backbone = load_model(spec, checkpoint=file, format=format, with_head=with_head)
+        if image:
+            _check_size(backbone, str(target))
     else:
         if name is None:
             raise UsageError("a network of your own needs a name")
+        if transform is not None or image:
+            raise UsageError("a network of your own brings its transform along", fix="give it to Backbone.from_module")
         target, backbone = ModelName.parse(name), model
+    if decoder == "fast":
+        backbone = _fast(backbone, str(target))
     done = []
     for item in work:
         if item.expected not in (None, len(item.images)):
@@ -160,15 +201,27 @@ def _everything(space: Workspace) -> list[DatasetSpec]:
     return [space.catalog.datasets[name] for name in dict.fromkeys(names)]
 
 
-def _variant(name: ModelName, spec: ModelSpec, variant: str | None, transform: str | None, precision: str) -> ModelName:
-    """Name the settings after what differs from the model's own, so that no two kinds of features share a folder."""
-    if name.head is not None:
-        raise UsageError(f"'{name}' names a head; extract the model '{replace(name, head=None)}'")
-    if variant is None and name.variant is None:
-        parts = [transform] if transform is not None and transform != spec.transform else []
-        parts += [precision] if precision != "fp32" else []
-        variant = "-".join(parts) or None
-    return ModelName.parse(str(replace(name, variant=variant or name.variant)))
+def _check_size(backbone: Backbone, name: str) -> None:
+    """Refuse a size of pictures that the network turns out not to take, before a cache is begun."""
+    import torch
+
+    size = backbone.transform.record["size"]
+    try:
+        backbone.forward(torch.zeros(1, 3, size, size))
+    except (RuntimeError, AssertionError, ValueError) as error:  # architectures say it in their own ways
+        raise ModelError(
+            f"the network of '{name}' does not take pictures of {size} × {size} pixels: {error}",
+            fix="choose another --image-size, or leave it out",
+        ) from error
+
+
+def _fast(backbone: Backbone, name: str) -> Backbone:
+    """Return the same network with pictures that are decoded and resized sooner, to other pixels."""
+    from moodbench.models.transforms import Transform
+
+    if not isinstance(backbone.transform, Transform):
+        raise UsageError(f"the transform of '{name}' is not moodbench's own", fix="leave --decoder out")
+    return replace(backbone, transform=backbone.transform.fast())
 
 
 def _describe(model: str, dataset: str, outcome: Extracted) -> str:
@@ -178,4 +231,5 @@ def _describe(model: str, dataset: str, outcome: Extracted) -> str:
     new = outcome.rows - outcome.begun_at
     rate = f", {new / outcome.seconds:.0f} images/s" if outcome.seconds > 0 else ""
     kept = f", {outcome.begun_at} were there" if outcome.begun_at else ""
-    return f"extracted {model} on {dataset}: {new} images{kept}{rate}{skipped}"
+    pieces = f", {outcome.at_once} at once: memory ran out" if outcome.at_once < outcome.batch_size else ""
+    return f"extracted {model} on {dataset}: {new} images{kept}{rate}{skipped}{pieces}"

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from moodbench.catalog import ArchiveSpec, DatasetSpec, ListSpec
+from moodbench.catalog.entry import UNKNOWN
 from moodbench.workspace import ModelName, Workspace
 
 Record = dict[str, Any]
 
 
 def list_models(space: Workspace) -> list[Record]:
-    """Return every model of the catalogue, and every other one that has caches (imported features)."""
-    records = []
+    """Return every model of the catalogue, and every other one that has caches (variants, imported features).
+
+    `on_disk` says whether everything that the model is loaded from is here; `bytes` is the size of its weights where
+    that is known. Nothing is read or checked.
+    """
+    from moodbench.models.listing import model_record
+
     cached = {str(name): space.cached_datasets(name) for name in space.cached_models()}
-    for name, spec in space.catalog.models.items():
-        weights = "embedded" if spec.checkpoint is not None else "address" if spec.url is not None else "timm hub"
-        records.append(
-            {
-                "name": name,
-                "title": spec.title,
-                "pretext": spec.pretext,
-                "method": spec.method,
-                "timm": spec.timm,
-                "head": spec.head.kind,
-                "transform": spec.transform,
-                "weights": weights,
-                "data": spec.data,
-                "labels_seen": spec.labels_seen,
-                "top1": spec.top1,
-                "licence": spec.licence,
-                "paper": spec.paper,
-                "cached": cached.pop(name, []),
-            }
-        )
+    records = [model_record(spec) | {"cached": cached.pop(name, [])} for name, spec in space.catalog.models.items()]
     for name, datasets in cached.items():
         base = space.catalog.models.get(ModelName.parse(name).base)
         records.append(
@@ -47,10 +36,25 @@ def list_models(space: Workspace) -> list[Record]:
     return records
 
 
+def list_fair(space: Workspace) -> list[Record]:
+    """Return groups of models that have seen the same (labels, data, pairs with text) and are of one size.
+
+    Models come with those of their declared variants that have other weights or another head. First are the groups in
+    which most pretext tasks can be compared.
+    """
+    from moodbench.models.listing import fair_groups
+
+    return fair_groups(space.catalog.models)
+
+
 def list_datasets(space: Workspace) -> list[Record]:
-    """Return every dataset of the catalogue, where its images are, and which models have features of it."""
+    """Return every dataset of the catalogue: what it is, in what state it is on this disk, and where it came from.
+
+    Looks at notes and names, never at images; `images_here` and `bytes` are those of the last verification or download.
+    """
     from moodbench.datasets.images import dataset_folder, is_on_disk
 
+    space.check_data_dir()
     cached = {str(name): space.cached_datasets(name) for name in space.cached_models()}
     records = []
     for name, spec in space.catalog.datasets.items():
@@ -59,18 +63,60 @@ def list_datasets(space: Workspace) -> list[Record]:
             {
                 "name": name,
                 "title": spec.title,
+                "role": spec.role,
                 "source": spec.source,
                 "images": spec.images,
+                "labels": spec.labels,
                 "on_disk": is_on_disk(spec, space.data_dir),
+                **_on_disk(spec, space),
                 "folder": None if folder is None else str(folder),
+                "part_of": spec.part_of,
+                "include": list(spec.include),
+                "archives": [_archive(archive) for archive in spec.archives],
+                "per_image": spec.per_image,
+                "generated": spec.generated,
                 "licence": spec.licence,
                 "homepage": spec.homepage,
                 "paper": spec.paper,
                 "steps": list(spec.steps),
+                "problems": list(spec.problems),
                 "cached_by": [model for model, datasets in cached.items() if name in datasets],
             }
         )
     return records
+
+
+def _on_disk(spec: DatasetSpec, space: Workspace) -> Record:
+    from moodbench.obtain.state import disk_state
+
+    state = disk_state(spec, space.catalog, space.data_dir)
+    return {
+        "state": state.word,
+        "verified": state.since,
+        "findings": dict(state.findings or {}),
+        "images_here": state.images,
+        "bytes": state.bytes,
+        "origin": None if state.origin is None else asdict(state.origin),
+        "list": None if spec.image_list is None else {"state": state.list, **_list(spec.image_list)},
+        "note_problem": state.problem,
+    }
+
+
+def _archive(archive: ArchiveSpec) -> Record:
+    return {
+        "file": archive.file,
+        "urls": list(archive.urls),
+        "bytes": archive.bytes or UNKNOWN,
+        "md5": archive.md5 or UNKNOWN,
+        "sha256": archive.sha256 or UNKNOWN,
+    }
+
+
+def _list(image_list: ListSpec) -> Record:
+    fetched = None if image_list.url is None else UNKNOWN
+    digests = {"sha256": image_list.sha256 or fetched, "git_blob": image_list.git_blob}
+    place = {"path": None if image_list.path is None else str(image_list.path), "url": image_list.url}
+    return {"file": image_list.file, **place, **digests, "lines": image_list.lines}
 
 
 def list_benchmarks(space: Workspace) -> list[Record]:

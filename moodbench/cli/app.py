@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from moodbench.cli.output import say_interrupted, show_error, write
 from moodbench.errors import MoodbenchError
 
-ORDER = ("demo", "list", "extract", "import", "cache", "score", "table", "plot")
+ORDER = ("demo", "list", "download", "verify", "extract", "import", "cache", "probe", "score", "table", "plot")
 """The commands in the order in which people use them."""
 
 
@@ -70,4 +70,4 @@ def root(
 
 
 # imported for their commands
-from moodbench.cli import cache, demo, extract, import_, list_, plot, score, table  # noqa: E402, F401
+from moodbench.cli import cache, demo, download, extract, import_, list_, plot, probe, score, table, verify  # noqa: E402, F401

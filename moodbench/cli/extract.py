@@ -10,6 +10,32 @@ import typer
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 
+_PICTURES = "Pictures, over what the transform says"
+_SPEED = "Speed"
+
+
+def _channels(option: str, text: str | None) -> list[float] | None:
+    """Return the three numbers of ``R,G,B``."""
+    from moodbench.errors import UsageError
+
+    try:
+        values = None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if values is not None and len(values) != 3:
+        raise UsageError(f"{option} takes three numbers, not '{text}'", fix=f"{option} 0.485,0.456,0.406")
+    return values
+
+
+def _batch_size(text: str) -> int | None:
+    """Return the number, or None for ``auto``."""
+    from moodbench.errors import UsageError
+
+    try:
+        return None if text == "auto" else int(text)
+    except ValueError:
+        raise UsageError(f"--batch-size is a number or auto, not '{text}'") from None
+
 
 @app.command()
 @with_run
@@ -41,9 +67,46 @@ def extract(
             "as the MOODv2 reference does for every model. The catalogue says which by default.",
         ),
     ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Side of the pictures in pixels. The network is built for it where it must be.",
+            rich_help_panel=_PICTURES,
+        ),
+    ] = None,
+    crop: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PCT", help="Share of the resized edge that is kept, as 0.875.", rich_help_panel=_PICTURES
+        ),
+    ] = None,
+    crop_mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            help="center: the middle of the picture; squash: all of it, squeezed to the square; border: all of it, "
+            "with borders.",
+            rich_help_panel=_PICTURES,
+        ),
+    ] = None,
+    interpolation: Annotated[
+        str | None, typer.Option(metavar="NAME", help="bilinear, bicubic, …", rich_help_panel=_PICTURES)
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(metavar="R,G,B", help="Is subtracted, on the scale 0 to 1.", rich_help_panel=_PICTURES),
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(metavar="R,G,B", help="Is divided by afterwards.", rich_help_panel=_PICTURES)
+    ] = None,
     variant: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Call these settings MODEL@NAME. Made of what differs by default."),
+        typer.Option(
+            metavar="NAME",
+            help="A variant of the catalogue (as MODEL@NAME), or a name for these settings. Made of what differs by "
+            "default.",
+        ),
     ] = None,
     head: Annotated[
         bool, typer.Option("--head/--no-head", help="Compute logits with the model's classifier, or features alone.")
@@ -55,12 +118,46 @@ def extract(
             metavar="PRECISION", help="fp32, bf16 or fp16: precision of the network. Features are stored in float32."
         ),
     ] = "fp32",
+    decoder: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="exact, or fast: JPEGs decoded smaller where that is enough, torch resizes. Other pixels: a variant.",
+            rich_help_panel=_SPEED,
+        ),
+    ] = "exact",
     batch_size: Annotated[
-        int | None, typer.Option(metavar="N", help="Images at once. 256 on a GPU and 64 elsewhere by default.")
-    ] = None,
+        str,
+        typer.Option(
+            metavar="N",
+            help="Images at once. auto: what fits on a GPU, 64 elsewhere. Halved where memory runs out.",
+            rich_help_panel=_SPEED,
+        ),
+    ] = "auto",
     workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Processes that decode images. One a core, at most 8, by default.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Processes that decode images. One a core, at most 16, by default.",
+            rich_help_panel=_SPEED,
+        ),
     ] = None,
+    channels_last: Annotated[
+        bool | None,
+        typer.Option(
+            "--channels-last/--no-channels-last",
+            help="Keep the colours of a pixel side by side in memory. On a GPU by default. Changes rounding only.",
+            rich_help_panel=_SPEED,
+        ),
+    ] = None,
+    compile: Annotated[
+        bool,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Compile the network first (torch.compile), which takes a minute. Changes rounding only.",
+            rich_help_panel=_SPEED,
+        ),
+    ] = False,
     limit: Annotated[
         int | None,
         typer.Option(metavar="N", help="A trial run: only N images of each dataset, spread evenly, marked as a trial."),
@@ -84,6 +181,14 @@ def extract(
         raise UsageError(f"unknown precision '{precision}'", fix="use fp32, bf16 or fp16")
     if on_error not in ("stop", "skip"):
         raise UsageError(f"--on-error is stop or skip, not '{on_error}'")
+    image = {
+        "size": image_size,
+        "crop": crop,
+        "crop_mode": crop_mode,
+        "interpolation": interpolation,
+        "mean": _channels("--mean", mean),
+        "std": _channels("--std", std),
+    }
     work(
         model,
         benchmark=benchmark or (),
@@ -92,12 +197,16 @@ def extract(
         checkpoint=checkpoint,
         format=format,
         transform=transform,
+        image={key: value for key, value in image.items() if value is not None},
         variant=variant,
         with_head=head,
         device=device,
         precision=precision,  # type: ignore[arg-type]
-        batch_size=batch_size,
+        decoder=decoder,  # type: ignore[arg-type]
+        batch_size=_batch_size(batch_size),
         workers=workers,
+        channels_last=channels_last,
+        compile=compile,
         limit=limit,
         on_error=on_error,  # type: ignore[arg-type]
         workspace=run.workspace,

@@ -30,49 +30,68 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON with every field.
 
 @listing.command()
 @with_run
-def models(*, json_: Json = False, run: Run) -> None:
-    """Show the models: pretext task, architecture, where the weights come from, cached datasets.
+def models(
+    *,
+    fair: Annotated[
+        bool,
+        typer.Option("--fair", help="Group them by what they have seen: labels, data, pairs with text; and by size."),
+    ] = False,
+    json_: Json = False,
+    run: Run,
+) -> None:
+    """Show the models: pretext task, where the weights come from and whether they are here, on this disk; variants.
 
-    Example: moodbench list models
+    A size after ≈ is estimated from the parameters. The digest is what the weights are checked against: of the whole
+    file, its first digits (prefix: in the name of the file), what the hub says, or none.
+
+    Example: moodbench list models --fair
     """
-    from moodbench.inventory import list_models
+    from moodbench.cli.models import fair_text, model_columns
+    from moodbench.inventory import list_fair, list_models
 
-    _show(
-        list_models(run.workspace),
-        json_,
-        lambda r: {
-            "name": r["name"],
-            "pretext task": r["pretext"],
-            "timm": r.get("timm"),
-            "weights": r["weights"],
-            "head": r.get("head"),
-            "top-1": r.get("top1"),
-            "cached datasets": len(r["cached"]) or None,
-        },
-    )
+    if fair:
+        groups = list_fair(run.workspace)
+        write(as_json(groups) if json_ else fair_text(groups))
+    else:
+        _show(list_models(run.workspace), json_, model_columns)
 
 
 @listing.command()
 @with_run
 def datasets(*, json_: Json = False, run: Run) -> None:
-    """Show the datasets: where their images are, how many are expected, whether they are on this disk.
+    """Show the datasets: their state on this disk, how many images are there and should be, where they come from.
+
+    The state is that of notes and names; moodbench verify looks at the images. --json has all that the catalogue says.
 
     Example: moodbench list datasets --json
     """
     from moodbench.inventory import list_datasets
+    from moodbench.obtain.sizes import in_words
 
     _show(
         list_datasets(run.workspace),
         json_,
         lambda r: {
             "name": r["name"],
-            "images": r["images"],
-            "on disk": "yes" if r["on_disk"] else "no",
-            "where": r["folder"] or r["source"],
-            "cached by": ", ".join(r["cached_by"]) or None,
-            "title": r["title"],
+            "state": r["state"] if r["verified"] is None else f"{r['state']} {r['verified'][:10]}",
+            "images": _images(r),
+            "size": None if r["bytes"] is None else in_words(r["bytes"]),
+            "source": _source(r),
+            "models": len(r["cached_by"]) or None,
         },
     )
+
+
+def _source(record: Record) -> str:
+    """Return where the images come from by the catalogue, and how these came here where that is another way."""
+    origin = record["origin"]
+    same = origin is None or origin["dataset"] != record["name"] or origin["how"] in ("downloaded", "generated")
+    return record["source"] if same else f"{record['source']} ({origin['how']})"
+
+
+def _images(record: Record) -> str:
+    expected = "?" if record["images"] is None else f"{record['images']}"
+    return expected if record["images_here"] is None else f"{record['images_here']} / {expected}"
 
 
 @listing.command()

@@ -17,4 +17,6 @@ def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
     from tabulate import tabulate
 
     cells = [["" if value is None else str(value) for value in row.values()] for row in rows]
-    return tabulate(cells, headers=list(rows[0]), tablefmt="plain", disable_numparse=True) + "\n"
+    # as headers, the keys would be padded by two blanks more
+    text = tabulate([list(rows[0]), *cells], tablefmt="plain", disable_numparse=True)
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())

@@ -13,11 +13,18 @@ SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", 
 """How the name of an image file ends, in lower case; upper case counts too."""
 
 
-def decode(path: Path) -> Image.Image:
+def decode(path: Path, at_least: int | None = None) -> Image.Image:
     """Decode the first frame of an image file as RGB.
 
     No EXIF rotation: torchvision's loader and the MOODv2 and ViM references apply none, and published numbers depend
     on it. Transparency is dropped, not blended, for the same reason. See `to_rgb` for the modes.
+
+    Parameters
+    ----------
+    path : Path
+    at_least : int, optional
+        A JPEG is decoded at a half, a quarter or an eighth of its size if both edges still have so many pixels: its
+        blocks are then transformed to fewer pixels, which are others than those of a picture scaled down afterwards.
 
     Raises
     ------
@@ -26,8 +33,11 @@ def decode(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
+            if at_least is not None:
+                image.draft(None, (at_least, at_least))
             image.load()
-            return to_rgb(image)
+            # of its own, this is the picture that `to_rgb` would copy
+            return image if (image.format, image.mode) == ("JPEG", "RGB") else to_rgb(image)
     except Exception as error:  # Pillow's decoders raise anything (KeyError, zlib.error, …) on damaged bytes
         raise DataError(
             f"an image cannot be decoded: {_reason(path, error)}",

@@ -40,8 +40,8 @@ class ImageSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def load(self, index: int) -> Image.Image:
-        """Return image `index` in mode RGB."""
+    def load(self, index: int, at_least: int | None = None) -> Image.Image:
+        """Return image `index` in mode RGB; with `at_least`, smaller pictures with edges no shorter will do."""
         ...
 
 
@@ -77,9 +77,9 @@ class FolderImages:
             digest.update(f"{name}\0{label}\0{size}\0".encode())
         return digest.hexdigest()
 
-    def load(self, index: int) -> Image.Image:
+    def load(self, index: int, at_least: int | None = None) -> Image.Image:
         """Decode image `index` as RGB; see `moodbench.datasets.decode.decode`."""
-        return decode(self.root / self.ids[index])
+        return decode(self.root / self.ids[index], at_least)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +111,6 @@ class ArrayImages:
             digest.update(np.ascontiguousarray(pixels).tobytes())
         return digest.hexdigest()
 
-    def load(self, index: int) -> Image.Image:
-        """Return image `index` as RGB; grey values are repeated in the three channels."""
+    def load(self, index: int, at_least: int | None = None) -> Image.Image:
+        """Return image `index` as RGB, always whole; grey values are repeated in the three channels."""
         return Image.fromarray(self.images[index]).convert("RGB")

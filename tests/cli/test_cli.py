@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from moodbench.cli import app
+from moodbench.cli import app, main
 
 COMMANDS = [
     ["demo"],
@@ -22,11 +22,14 @@ COMMANDS = [
     ["list", "datasets"],
     ["list", "benchmarks"],
     ["list", "scores"],
+    ["download"],
+    ["verify"],
     ["extract"],
     ["import"],
     ["cache", "list"],
     ["cache", "verify"],
     ["cache", "remove"],
+    ["probe"],
     ["score"],
     ["table"],
     ["plot"],
@@ -197,7 +200,7 @@ BAD = [
     (["table", "--benchmark", "tinny"], 2, "Did you mean 'tiny'"),
     (["plot", "grid"], 1, "there are no results"),
     (["plot", "pie"], 2, "there is no plot 'pie'"),
-    (["extract", "--model", "beitv3"], 2, "there is no model 'beitv3'. Did you mean 'beitv2'"),
+    (["extract", "--model", "beitv3"], 2, "there is no model 'beitv3'. Did you mean 'beit3'"),
     (["extract", "--model", "tiny", "--dataset", "imagenett_o"], 2, "Did you mean 'imagenet_o'"),
     (["extract", "--model", "tiny", "--dataset", "imagenet_o"], 1, "are not on this disk"),
     (["extract", "--model", "timm:no_such_net", "--dataset", "tiny_ood"], 2, "no_such_net"),
@@ -259,6 +262,17 @@ def test_ctrl_c_exits_with_130(home, monkeypatch):
     assert call("extract", "--model", "tiny").exit_code == 130
 
 
+def test_ctrl_c_before_the_command_begins(home, monkeypatch, capsys):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("moodbench.cli.app", interrupt)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "interrupted; run the same command again to go on\n"
+
+
 def test_a_closed_pipe_is_no_traceback(scored):
     command = f"{sys.executable} -m moodbench table --layout all --format html | head -c 10"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=os.environ)
@@ -289,7 +303,19 @@ def test_help_ends_its_text_with_an_example_that_parses(home, command):
 def test_commands_are_listed_in_the_order_of_use():
     text = call("--help").stdout.split("Commands:")[1]
     names = re.findall(r"^  (\w+) ", text, flags=re.MULTILINE)
-    assert names == ["demo", "list", "extract", "import", "cache", "score", "table", "plot"]
+    assert names == [
+        "demo",
+        "list",
+        "download",
+        "verify",
+        "extract",
+        "import",
+        "cache",
+        "probe",
+        "score",
+        "table",
+        "plot",
+    ]
 
 
 def test_version():
@@ -332,6 +358,24 @@ def test_scores_from_a_file(scored):
     done = subprocess.run([*args, "--scores-from", "plugin.py"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Plug-in norm" in call("table").stdout
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_done_without(home, closed):
+    command = f"{sys.executable} -m moodbench verify digits_faces {closed}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert ("digits_faces" in result.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
+def test_a_locale_without_utf8_is_one_message(home, pictures):
+    (home / "é").symlink_to(pictures)
+    (home / "own.yaml").write_text("datasets: {own: {title: Own, path: é}}", encoding="utf-8")
+    args = [sys.executable, "-m", "moodbench", "verify", "own", "--catalog", "own.yaml"]
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = subprocess.run(args, capture_output=True, text=True, check=False, env=env)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: a name cannot be written in this system's encoding")
 
 
 @pytest.mark.parametrize("args", ["table", "list scores --json", "--help"])

@@ -15,7 +15,7 @@ ROOT = Path(moodbench.__file__).parent
 
 LAYERS = [
     {"errors", "registry", "types"},
-    {"catalog", "metrics", "devices", "pickles", "transfer"},
+    {"catalog", "metrics", "devices", "logistic", "pickles", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
     {"plots", "features", "pretraining", "measure", "obtain"},

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 
@@ -24,6 +25,8 @@ from moodbench.extraction import extract
 from moodbench.features import extract as module
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache
 from moodbench.features.heads import read_head
+from moodbench.features.memory import grown
+from moodbench.features.network import Network
 from moodbench.features.verify import check_cache
 from moodbench.workspace import ModelName
 from tests.conftest import save
@@ -80,7 +83,7 @@ def test_provenance_tells_what_was_done(space):
 
 def test_a_complete_cache_is_skipped(space, monkeypatch):
     run(space)
-    monkeypatch.setattr(module._Network, "__call__", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(Network, "__call__", lambda *_: pytest.fail("computed again"))
     lines = []
     (done,) = run(space, report=lines.append)
     assert done.already
@@ -395,3 +398,250 @@ def test_a_wrong_number_of_images_is_noted(space, catalog):
     lines = []
     run(space, report=lines.append)
     assert lines[0] == "note: tiny_train has 42 images here, the catalogue expects 50"
+
+
+# -- batches, memory, and what runs side by side ----------------------------------------------------------------------
+
+
+class Hungry(nn.Module):
+    """A network with memory for so many images at once; it writes down how many it was shown."""
+
+    def __init__(self, room: int, error: Exception) -> None:
+        super().__init__()
+        self.room, self.error, self.shown = room, error, []
+        self.last = nn.Linear(12, 3)
+
+    def forward(self, images):
+        if len(images) > self.room:
+            raise self.error
+        self.shown.append(len(images))
+        return self.last(nn.functional.adaptive_avg_pool2d(images, 2).flatten(1))
+
+
+TORCH_ON_A_CPU = "[enforce fail] data. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
+
+
+def hungry(room, error=None):
+    torch.manual_seed(0)
+    transform = moodbench.build_transform("moodv2", {"input_size": (3, 32, 32)}, 32)
+    network = Hungry(room, error or RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB."))
+    return moodbench.Backbone.from_module(network, transform, name="hungry")
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError(TORCH_ON_A_CPU), MemoryError()])
+def test_where_memory_runs_out_a_batch_is_computed_in_pieces_and_no_row_is_lost(space, pictures, error):
+    options = {"dataset": ["mine"], "images": pictures / "train", "workspace": space, "batch_size": 16}
+    (whole,) = extract(hungry(99), name="whole", **options)
+    lines, backbone = [], hungry(5, error)
+    (done,) = extract(backbone, name="hungry", report=lines.append, **options)
+    assert (done.batch_size, done.at_once, done.rows, done.skipped) == (16, 4, 42, 0)
+    assert ", 4 at once: memory ran out" in lines[0]
+    assert backbone.network.shown[-11:] == [4] * 10 + [2]  # 16 + 16 + 10 rows, in pieces of 4
+    np.testing.assert_allclose(arrays(done.file)["features"], arrays(whole.file)["features"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(arrays(done.file)["labels"], arrays(whole.file)["labels"])
+    check_cache(done.file)
+
+
+def test_a_run_that_was_short_of_memory_is_resumed_at_the_stored_batches(space, pictures, monkeypatch):
+    options = {"dataset": ["mine"], "images": pictures / "train", "workspace": space, "name": "hungry"}
+    original, calls = FeatureCache.write, []
+
+    def stop_at_the_second(cache, start, *values):
+        calls.append(start)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        original(cache, start, *values)
+
+    monkeypatch.setattr(FeatureCache, "write", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        extract(hungry(5), batch_size=16, **options)
+    monkeypatch.setattr(FeatureCache, "write", original)
+    (done,) = extract(hungry(99), batch_size=3, **options)
+    assert (calls, done.begun_at, done.batch_size, done.at_once) == ([0, 16], 16, 16, 16)
+    check_cache(done.file)
+
+
+def test_memory_for_not_even_one_image_is_one_message(space, pictures):
+    backbone = hungry(99)
+    (done,) = extract(backbone, name="h", dataset=["mine"], images=pictures / "ood", workspace=space)
+    with h5py.File(done.file, "r+") as h5:
+        h5["crc32"][3] = 0
+        h5.attrs.modify("complete", np.uint8(0))
+    backbone.network.room = 0
+    with pytest.raises(ModelError, match="one image at a time does not fit into the memory of 'cpu'"):
+        extract(backbone, name="h", dataset=["mine"], images=pictures / "ood", workspace=space)
+
+
+def test_another_failure_of_the_network_is_not_taken_for_a_lack_of_memory(space, pictures):
+    backbone = hungry(7, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        extract(backbone, name="h", dataset=["mine"], images=pictures / "ood", workspace=space)
+
+
+def test_the_batch_size_is_noted_and_64_on_a_cpu(space):
+    for chosen, noted in ((None, 64), (7, 7)):
+        (done,) = run(space, batch_size=chosen, variant=f"b{chosen}")
+        with FeatureCache(done.file) as cache:
+            assert cache.provenance["batch_size"] == done.batch_size == done.at_once == noted
+
+
+def test_a_batch_grows_by_doubling_while_memory_lasts():
+    assert grown(1e6, 31e6) == grown(1e6, 63.9e6) == 32
+    assert grown(1e6, 64e6) == 64
+    assert grown(1e6, 300e6) == 256
+    assert grown(1e6, 1e12) == 512
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_workers_and_parts_of_a_batch_change_no_bit(space, precision):
+    files = [
+        run(space, workers=workers, batch_size=37, variant=f"w{workers}", precision=precision)[0].file
+        for workers in (0, 1, 3)  # 37 rows are three parts, the last of 5
+    ]
+    same(files[0], files[1])
+    same(files[0], files[2])
+
+
+class OfMyOwn:
+    """A transform that is not moodbench's: it gives floats at once."""
+
+    record = {"size": 8, "kind": "mine"}  # noqa: RUF012
+
+    def __call__(self, image):
+        return torch.tensor(np.asarray(image.resize((8, 8))), dtype=torch.float32).permute(2, 0, 1) / 300
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_transforms_of_ones_own_give_floats_and_these_arrive(space, broken, workers):
+    network = nn.Sequential(nn.Flatten(), nn.Identity(), nn.Linear(192, 2))
+    backbone = moodbench.Backbone.from_module(network, OfMyOwn(), name="flat")
+    options = {"dataset": ["mine"], "images": broken, "workspace": space, "on_error": "skip", "workers": workers}
+    (done,) = extract(backbone, name="flat", **options)
+    stored = arrays(done.file)
+    assert np.flatnonzero(stored["status"] == SKIPPED).tolist() == [4, 9]
+    expected = OfMyOwn()(folder_images(broken).load(5)).flatten()
+    np.testing.assert_array_equal(stored["features"][5], expected.numpy())
+    with pytest.raises(UsageError, match="not moodbench's own"):
+        extract(backbone, name="flat", decoder="fast", **options)
+
+
+def test_channels_last_is_noted_and_kept_by_a_run_that_goes_on(space, monkeypatch):
+    (plain,) = run(space, variant="a")
+    (last,) = run(space, variant="b", channels_last=True)
+    for done, noted in ((plain, False), (last, True)):
+        with FeatureCache(done.file) as cache:
+            assert cache.provenance["channels_last"] is noted
+    np.testing.assert_allclose(arrays(last.file)["features"], arrays(plain.file)["features"], rtol=1e-4, atol=1e-5)
+    with h5py.File(last.file, "r+") as h5:
+        h5["crc32"][30] = 0
+        h5.attrs.modify("complete", np.uint8(0))
+    layouts, original = [], Network._compute
+    monkeypatch.setattr(Network, "_compute", lambda self, x: layouts.append(self.layout) or original(self, x))
+    run(space, variant="b", channels_last=False)
+    assert set(layouts) == {torch.channels_last}
+
+
+@pytest.fixture
+def compiler(monkeypatch):
+    """A stand-in for `torch.compile`, which takes minutes: it notes how many rows each call has."""
+    shown = []
+
+    def compile(function, *, dynamic):
+        assert dynamic is False
+
+        def compiled(images):
+            shown.append(len(images))
+            return function(images)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compile)
+    return shown
+
+
+def test_compiled_networks_see_one_shape_and_are_not_mixed_with_others(space, compiler):
+    (plain,) = run(space, variant="v")
+    with pytest.raises(CacheMismatchError, match="compile: False in the cache, True now"):
+        run(space, variant="v", compile=True)
+    (compiled,) = run(space, variant="c", compile=True)
+    assert set(compiler) == {8}  # also of the last batch, which has 2 rows
+    np.testing.assert_allclose(arrays(compiled.file)["features"], arrays(plain.file)["features"], rtol=1e-4, atol=1e-5)
+    with FeatureCache(compiled.file) as cache:
+        assert cache.provenance["compile"] is True
+
+
+def test_a_cache_from_before_these_options_goes_on(space):
+    (done,) = run(space)
+    with h5py.File(done.file, "r+") as h5:
+        noted = json.loads(h5.attrs["provenance"])
+        del noted["compile"], noted["channels_last"]
+        h5.attrs["provenance"] = json.dumps(noted)
+        h5["crc32"][9] = 0
+        h5.attrs.modify("complete", np.uint8(0))
+    assert run(space)[0].begun_at == 8
+
+
+def test_no_compiler_is_one_message(space, monkeypatch):
+    def compile(function, *, dynamic):
+        def fails(images):
+            raise LookupError("No working C++ compiler found\nlong story")
+
+        return fails
+
+    monkeypatch.setattr(torch, "compile", compile)
+    with pytest.raises(ModelError, match=r"torch\.compile cannot compile 'test_vit' here") as error:
+        run(space, compile=True)
+    assert error.value.what.endswith("No working C++ compiler found")
+    assert "leave --compile out" in str(error.value)
+    assert space.cached_models() == []  # noticed before a cache is begun
+
+
+def test_a_batch_is_written_while_the_next_is_computed(space, monkeypatch):
+    """Each waits for the other: the second batch is computed only once the writing of the first has begun."""
+    writing, computed = threading.Event(), threading.Event()
+    write, compute = FeatureCache.write, Network.__call__
+
+    def late(cache, start, *values):
+        writing.set()
+        if start == 0:
+            assert computed.wait(20)
+        write(cache, start, *values)
+
+    def watched(network, pixels):
+        output = compute(network, pixels)
+        watched.calls += 1
+        if watched.calls == 2:
+            assert writing.wait(20)
+            computed.set()
+        return output
+
+    watched.calls = 0
+    monkeypatch.setattr(FeatureCache, "write", late)
+    monkeypatch.setattr(Network, "__call__", watched)
+    (done,) = run(space)
+    check_cache(done.file)
+    assert computed.is_set()
+
+
+BEFORE_TORCH = """
+import os, pathlib, sys
+from moodbench.extraction import extract
+from moodbench.workspace import Workspace
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print(os.environ.get("OMP_WAIT_POLICY"))
+            sys.exit()
+
+sys.meta_path.insert(0, Watch())
+extract("tiny", dataset=["tiny_train"], workspace=Workspace(catalogs=(pathlib.Path(sys.argv[1]),)))
+"""
+
+
+@pytest.mark.parametrize(("given", "found"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(catalog, tmp_path, given, found):
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"} | given
+    command = [sys.executable, "-c", BEFORE_TORCH, str(catalog)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout == f"{found}\n"

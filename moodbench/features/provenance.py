@@ -1,0 +1,80 @@
+"""What a cache of extracted features was made from, and refusing to mix it with anything else."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from moodbench.datasets.images import ImageSource
+from moodbench.errors import CacheMismatchError
+from moodbench.features.cache import FeatureCache
+from moodbench.features.settings import Settings
+from moodbench.models.backbone import Backbone
+
+Provenance = dict[str, Any]
+
+_IDENTITY = ("model", "transform", "precision", "images", "limit")
+"""The parts of the provenance that change the numbers: caches that differ here are never mixed."""
+
+_MODEL_IDENTITY = ("args", "classes", "dim", "features", "head_sha256", "image_size", "weights_sha256")
+"""The same of the model: where a file came from, and what it is called, changes nothing."""
+
+_PACKAGES = ("moodbench", "numpy", "pillow", "timm", "torch", "torchvision")
+
+
+def provenance(backbone: Backbone, images: ImageSource, settings: Settings) -> Provenance:
+    """Return everything to note about an extraction but its batch size, which may have to be measured."""
+    device = settings.device
+    return {
+        "source": "extract",
+        "model": {k: v for k, v in backbone.record.items() if k != "pretext"},
+        "pretext": backbone.record.get("pretext"),
+        "transform": dict(backbone.transform.record),
+        "precision": settings.precision,
+        "compile": settings.compile,
+        "channels_last": settings.has_channels_last,
+        "images": {"fingerprint": images.fingerprint, "count": len(images)},
+        "limit": settings.limit if settings.limit is not None and settings.limit < len(images) else None,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
+        "versions": {name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def refuse_mismatch(cache: FeatureCache, wanted: Mapping[str, Any]) -> None:
+    """Raise a `CacheMismatchError` that names every difference unless the cache was made from the same."""
+    there, new = _identity(cache.provenance), _identity(wanted)
+    differences = [f"{path}: {old} in the cache, {now} now" for path, old, now in _differences("", there, new)]
+    if differences:
+        raise CacheMismatchError(
+            f"the cached features of '{cache.model}' on '{cache.dataset}' were made from something else\n    "
+            + "\n    ".join(differences),
+            file=cache.file,
+            fix=f"give this one a name of its own (--variant NAME), or make it anew: "
+            f"moodbench cache remove --model {cache.model} --dataset {cache.dataset}",
+        )
+
+
+def _identity(noted: Mapping[str, Any]) -> Provenance:
+    identity = {key: noted.get(key) for key in _IDENTITY}
+    model = identity["model"] or {}
+    compiled = bool(noted.get("compile"))  # absent from old caches, which were not
+    return identity | {"compile": compiled, "model": {key: model.get(key) for key in _MODEL_IDENTITY}}
+
+
+def _differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, str, str]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            yield from _differences(f"{path}.{key}".lstrip("."), old.get(key), new.get(key))
+    elif old != new:
+        yield path, _short(old), _short(new)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return "none" if value is None else text[:12] + "…" if len(text) == 64 else text

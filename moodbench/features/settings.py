@@ -1,0 +1,87 @@
+"""How to extract: the options, and what they are on this machine when nobody says."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from moodbench.errors import UsageError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+OnError = Literal["stop", "skip"]
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
+
+CPU_BATCH = 64
+"""Images at once on a CPU. More are no faster there, and fewer are lost when a run is stopped."""
+
+FEW_IMAGES = 256
+"""Below this many, starting worker processes takes longer than they save."""
+
+MOST_WORKERS = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to extract.
+
+    Attributes
+    ----------
+    device : torch.device
+    precision : {"fp32", "bf16", "fp16"}
+        Of the network; features and logits are float32 always.
+    batch_size : int or None
+        None: what fits on a GPU, 64 elsewhere. A cache that is resumed keeps the size it was begun with.
+    workers : int or None
+        Processes that decode images; 0 decodes in this one. None: one a core, at most 16, and none for few images.
+    limit : int or None
+        Take only this many images, spread evenly over the dataset: a trial, marked as such.
+    on_error : {"stop", "skip"}
+        What to do about an image that cannot be decoded.
+    progress : bool
+        Show a progress bar on stderr if that is a terminal.
+    channels_last : bool or None
+        Order of pixels in memory: the colours of a pixel side by side. None: on a GPU. It changes speed and rounding.
+    compile : bool
+        Let `torch.compile` make kernels for the network. It changes speed and rounding.
+    """
+
+    device: torch.device
+    precision: Precision = "fp32"
+    batch_size: int | None = None
+    workers: int | None = None
+    limit: int | None = None
+    on_error: OnError = "stop"
+    progress: bool = True
+    channels_last: bool | None = None
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("batch size", self.batch_size, 1),
+            ("limit", self.limit, 1),
+            ("workers", self.workers, 0),
+        ):
+            if value is not None and value < least:
+                raise UsageError(f"the {name} must be at least {least}, got {value}")
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"unknown precision '{self.precision}'", fix=f"use one of: {', '.join(PRECISIONS)}")
+
+    @property
+    def has_channels_last(self) -> bool:
+        """Whether the network computes with channels last."""
+        return self.device.type == "cuda" if self.channels_last is None else self.channels_last
+
+    def worker_count(self, images: int, parts: int) -> int:
+        """Return how many processes decode `images` images, which are handed over in `parts` parts."""
+        if self.workers is not None:
+            return min(self.workers, parts)
+        return 0 if images < FEW_IMAGES else min(_cores(), MOST_WORKERS, parts)
+
+
+def _cores() -> int:
+    """Return on how many cores this process may run."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
