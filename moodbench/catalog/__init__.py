@@ -5,7 +5,7 @@ from moodbench.catalog.dataset import LABEL_RULES, ArchiveSpec, DatasetSpec, Lis
 from moodbench.catalog.image import IMAGE_KEYS, check_image
 from moodbench.catalog.load import Catalog, load_catalog
 from moodbench.catalog.model import PRETEXT_TASKS, TUNINGS, HeadSpec, ModelSpec
-from moodbench.catalog.seen import Seen, pixels_of, seen_by, size_of
+from moodbench.catalog.seen import Seen, pixels_of, seen_by
 
 __all__ = [
     "IMAGE_KEYS",
@@ -24,5 +24,4 @@ __all__ = [
     "load_catalog",
     "pixels_of",
     "seen_by",
-    "size_of",
 ]

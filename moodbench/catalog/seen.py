@@ -23,20 +23,23 @@ class Seen:
         What the backbone was pretrained on.
     text : bool or None
         Whether pairs of pictures and text had a part in it.
+    size : str or None
+        One of `SIZES`, by the number of parameters.
     """
 
     labels: str | None = None
     data: str | None = None
     text: bool | None = None
+    size: str | None = None
 
 
 def seen_by(spec: ModelSpec) -> Seen:
     """Return what a model has seen. An entry that names neither data nor labels says nothing about text either."""
     says = spec.data is not None or spec.labels_seen is not None or spec.text_supervision
-    return Seen(spec.labels_beyond, spec.data, spec.text_supervision if says else None)
+    return Seen(spec.labels_beyond, spec.data, spec.text_supervision if says else None, _size_of(spec))
 
 
-def size_of(spec: ModelSpec) -> str | None:
+def _size_of(spec: ModelSpec) -> str | None:
     """Return the name of a model's size, one of `SIZES`."""
     if spec.params is None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import pickle
+import re
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -127,7 +128,7 @@ def _allowing(classes: list[Any]) -> AbstractContextManager[Any]:
 
 
 def _unreadable(file: Path, start: bytes, error: Exception | None = None) -> ModelError:
-    why = "" if error is None else f" ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+    why = "" if error is None else f" ({_first_sentence(error)})"
     found = f"it begins with {start!r}" if start else "it is empty"
     return ModelError(
         f"the file is not a checkpoint that torch or safetensors can read: {found}{why}",
@@ -141,7 +142,15 @@ def _foreign(file: Path, error: Exception) -> str:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(str(file))
     except Exception:  # only a nicer message depends on it
         names = []
-    return ", ".join(names) if names else str(error).splitlines()[0]
+    # of a pickle that is no archive torch says it in a long text, which also recommends to run what is in it
+    names = names or list(dict.fromkeys(re.findall(r"GLOBAL ([\w.]+)", str(error))))
+    reason = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
+    return ", ".join(names) or (reason[1] if reason else _first_sentence(error))
+
+
+def _first_sentence(error: Exception) -> str:
+    """Return what torch says is wrong, without its advice: that is to trust the file, or speaks to its developers."""
+    return str(error).split("\n")[0].split(". ")[0] or type(error).__name__
 
 
 def _bare(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from moodbench.models.build import classifier_names, create
 from moodbench.models.checkpoint import read_checkpoint
 from moodbench.models.formats.base import FORMATS, Format, State, detect_format
 
+_NORMS = ("norm.", "fc_norm.")
 _SHOWN = 5  # how many tensor names a message lists before it only counts
 
 POSITION_TABLES = ("pos_embed", "relative_position_bias_table", "rel_pos_h", "rel_pos_w")
@@ -190,13 +192,28 @@ def _fix(faults: dict[str, list[str]], network: nn.Module) -> str:
     missing, unexpected = faults.get("missing", []), faults.get("unexpected", [])
     if set(faults) == {"missing"} and all(name.startswith(classifier_names(network)) for name in missing):
         return "the file has no classifier: load it without head (--no-head)"
+    if missing and all(map(_is_layer_scale, missing)):
+        return (
+            "the network needs LayerScale and the file has none: it belongs to another network, or lost it when it was "
+            "converted\n(without it every number would be wrong); use the publisher's file"
+        )
+    if not all(name.startswith(_NORMS) or _is_layer_scale(name) for name in (*missing, *unexpected)):
+        return _general_fix()
     if any(name.startswith("fc_norm.") for name in unexpected):
         return "the file belongs to a network that norms the mean of its tokens: add args: {global_pool: avg}"
     if any(name.startswith("fc_norm.") for name in missing):
         return "the file belongs to a network that norms its class token: add args: {global_pool: token}"
-    if any("ls1.gamma" in name or "gamma_1" in name for name in unexpected):
+    if any(map(_is_layer_scale, unexpected)):
         return "the file has LayerScale, the network as built has none: add args: {init_values: 1.0e-5}"
+    return _general_fix()
+
+
+def _general_fix() -> str:
     return (
         "use weights of this architecture, correct 'timm', 'args' or 'format' of the entry"
         f"\n(formats: {', '.join(sorted(FORMATS))})"
     )
+
+
+def _is_layer_scale(name: str) -> bool:
+    return re.search(r"\.(ls[12]\.gamma|gamma_[12])$", name) is not None

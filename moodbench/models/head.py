@@ -154,8 +154,8 @@ KINDS: dict[str, Callable[[Any], Kind]] = {
     "MetaFormer": lambda net: _HIDDEN if _has_hidden_layer(net) else PLAIN,
 }
 """timm's classes of networks (or their ancestors) that are not plain, or whose ``get_classifier()`` is not the whole
-classifier (EfficientViT's and SHViT's leave out the batch norm). What it is made of matters little: `affine` folds batch
-norms."""
+classifier (EfficientViT's and SHViT's leave out the batch norm). What it is made of matters little: `affine` folds
+batch norms."""
 
 
 def kind_of(network: nn.Module) -> Kind:

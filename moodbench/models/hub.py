@@ -168,6 +168,7 @@ def fetch_url(
     *,
     sha256: str | None = None,
     size: int | None = None,
+    head: bool = False,
     report: Callable[[str], None] = lambda line: None,
     progress: bool = True,
 ) -> Path:
@@ -175,7 +176,7 @@ def fetch_url(
 
     A file that is there is returned as it is; whoever loads it checks it. One that comes over the network is resumed
     where it broke off and checked against `sha256`, `size` (bytes), and the first digits of the SHA-256 that a name
-    ending in ``-xxxxxxxx`` carries.
+    ending in ``-xxxxxxxx`` carries. `head`: it holds a classifier alone, which messages then say.
 
     Raises
     ------
@@ -190,21 +191,21 @@ def fetch_url(
     if target.is_file():
         return target
     if not reachable(url):
-        raise url_error(model, url, "does not answer")
+        raise url_error(model, url, "does not answer", head=head)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with Bars(progress=progress) as meter:
             fetched = fetch(url, target, expected=Expected(bytes=size, sha256=sha256), meter=meter, report=report)
     except DownloadError as error:
-        raise url_error(model, url, f"gave no usable file: {error.what}") from error
+        raise url_error(model, url, f"gave no usable file: {error.what}", head=head) from error
     except OSError as error:
-        raise url_error(model, url, f"could not be used: {error}") from error
+        raise url_error(model, url, f"could not be used: {error}", head=head) from error
     promised = digest_in_name(target)
     if promised is not None and not fetched.sha256.startswith(promised):
         wrong = target.with_name(f"{target.name}.wrong")
         target.replace(wrong)
         why = f"gave another file: sha256 {fetched.sha256}, but its name says {promised}… (kept as {wrong.name})"
-        raise url_error(model, url, why)
+        raise url_error(model, url, why, head=head)
     return target
 
 
@@ -219,19 +220,21 @@ def digest_in_name(file: Path) -> str | None:
     return None if match is None else match[1]
 
 
-def ready_url(model: str, url: str) -> None:
+def ready_url(model: str, url: str, *, head: bool = False) -> None:
     """Raise the `ModelError` for weights behind `url` that are neither cached by torch nor reachable."""
     if not url_file(url).is_file() and not reachable(url):
-        raise url_error(model, url, "does not answer")
+        raise url_error(model, url, "does not answer", head=head)
 
 
-def url_error(model: str, url: str, why: str) -> ModelError:
-    """Return the one message for weights that cannot be had from an address."""
+def url_error(model: str, url: str, why: str, *, head: bool = False) -> ModelError:
+    """Return the one message for weights, or a `head` alone, that cannot be had from an address."""
+    missing = f"the head of '{model}' is" if head else f"the weights of '{model}' are"
+    # --checkpoint names the network's own file, never that of its head
+    instead = ", or do without it (--no-head): features only" if head else " or name it with --checkpoint FILE"
     return ModelError(
-        f"the weights of '{model}' are not on this machine, and {urlsplit(url).netloc} {why}",
+        f"{missing} not on this machine, and {urlsplit(url).netloc} {why}",
         file=torch_cache(),
-        fix=f"connect to the network, or fetch {url} elsewhere,\n"
-        "then put it into the folder above or name it with --checkpoint FILE",
+        fix=f"connect to the network, or fetch {url} elsewhere,\nthen put it into the folder above{instead}",
     )
 
 

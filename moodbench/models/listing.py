@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from moodbench.catalog import PRETEXT_TASKS, TUNINGS, ModelSpec, Seen, pixels_of, seen_by, size_of
+from moodbench.catalog import PRETEXT_TASKS, TUNINGS, ModelSpec, Seen, pixels_of, seen_by
 from moodbench.models.weights import digest_known, is_complete, weights_on_disk
 
 Record = dict[str, Any]
@@ -46,10 +46,10 @@ def model_record(spec: ModelSpec) -> Record:
 
 def fair_groups(models: Mapping[str, ModelSpec]) -> list[Record]:
     """Return groups of models that have seen the same and are of one size, those of most pretext tasks first."""
-    groups: dict[tuple[Seen, str | None], list[Record]] = {}
+    groups: dict[Seen, list[Record]] = {}
     for name, spec in _columns(models):
-        groups.setdefault((seen_by(spec), size_of(spec)), []).append(_column(name, spec))
-    records = [_group(seen, size, columns) for (seen, size), columns in groups.items()]
+        groups.setdefault(seen_by(spec), []).append(_column(name, spec))
+    records = [_group(seen, columns) for seen, columns in groups.items()]
     return sorted(records, key=lambda r: (-len({m["pretext"] for m in r["models"]}), -len(r["models"])))
 
 
@@ -62,16 +62,16 @@ def _columns(models: Mapping[str, ModelSpec]) -> Iterator[tuple[str, ModelSpec]]
                 yield f"{name}@{variant}", changed
 
 
-def _group(seen: Seen, size: str | None, columns: list[Record]) -> Record:
+def _group(seen: Seen, columns: list[Record]) -> Record:
     text = None if seen.text is None else "yes" if seen.text else "no"
-    said = {"labels": seen.labels, "data": seen.data, "text": text, "size": size}
+    said = {"labels": seen.labels, "data": seen.data, "text": text, "size": seen.size}
     order = sorted(columns, key=lambda c: (TUNINGS.index(c["tuning"] or "none"), PRETEXT_TASKS.index(c["pretext"])))
     return {
         "name": ", ".join(f"{key}: {value or 'not said'}" for key, value in said.items()),
         "labels_seen": seen.labels,
         "data": seen.data,
         "text_supervision": seen.text,
-        "size": size,
+        "size": seen.size,
         "models": order,
     }
 

@@ -119,8 +119,8 @@ def _own_file(what: str, file: Path, sha256: str | None) -> Path:
     return file
 
 
-def _fetched(name: str, url: str, sha256: str | None) -> Path:
-    file = hub.fetch_url(name, url, sha256=sha256)
+def _fetched(name: str, url: str, sha256: str | None, *, head: bool = False) -> Path:
+    file = hub.fetch_url(name, url, sha256=sha256, head=head)
     digest = sha256 or hub.digest_in_name(file)
     if digest is not None:
         check_sha256(file, digest)
@@ -241,7 +241,7 @@ def _head_file(spec: ModelSpec) -> tuple[Path, str]:
     if head.path is not None:
         return _own_file(f"head of '{spec.name}'", head.path, head.sha256), f"file {head.path.name}"
     assert head.url is not None  # the catalogue asks for one of them
-    file = _fetched(spec.name, head.url, head.sha256)
+    file = _fetched(spec.name, head.url, head.sha256, head=True)
     return file, f"file {file.name} of {urlsplit(head.url).netloc}"
 
 

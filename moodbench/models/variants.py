@@ -24,20 +24,22 @@ def resolve(
     """Return the name under which features with these settings are kept, and the model's entry with all of them.
 
     A variant that the catalogue declares brings its settings along; what is given besides follows its name after a
-    hyphen, so that no two kinds of features share a folder. Any other variant is a name for what is given.
+    hyphen, so that no two kinds of features share a folder. The name of a transform is a variant of every model. Any
+    other variant is a name for what is given.
 
     Raises
     ------
     UsageError
-        A setting makes no sense, or contradicts the variant.
+        A setting makes no sense or contradicts the variant, or other models declare that variant and this one does not.
     """
     parsed = ModelName.parse(model)
     if parsed.head is not None:
         raise UsageError(f"'{model}' names a head; extract the model '{replace(parsed, head=None)}'")
     if None not in (variant, parsed.variant) and variant != parsed.variant:
         raise UsageError(f"'{model}' and --variant {variant} name two variants", fix="name one of them")
-    base = catalog.model(parsed.base)
+    base = _with_transforms(catalog.model(parsed.base))
     named = variant or parsed.variant
+    _refuse_undeclared(catalog, base, named)
     own = base.variant(named)
     spec = _with_pictures(own, transform, image or {})
     parts = [*_differing(own, spec), *([precision] if precision != "fp32" else [])]
@@ -53,6 +55,24 @@ def resolve(
             )
         named = "-".join([named, *parts])
     return ModelName.parse(str(replace(parsed, variant=named))), spec
+
+
+def _with_transforms(base: ModelSpec) -> ModelSpec:
+    """Return the entry with every transform as a variant, where it declares none of that name."""
+    from moodbench.models.transforms import TRANSFORMS
+
+    bare = replace(base, variants={})
+    kinds = [kind for kind in TRANSFORMS if kind not in base.variants]
+    return replace(base, variants={**{kind: _with_pictures(bare, kind, {}) for kind in kinds}, **base.variants})
+
+
+def _refuse_undeclared(catalog: Catalog, base: ModelSpec, name: str | None) -> None:
+    """Refuse a variant that means something elsewhere: its name would promise what the features are not."""
+    if base.declared_in(name) is None and any(other.declared_in(name) for other in catalog.models.values()):
+        raise UsageError(
+            f"'{base.name}' has no variant '{name}' in the catalogue, other models have",
+            fix=f"its variants: {', '.join(base.variants)}; or give your own settings another name",
+        )
 
 
 def _refuse_other_meaning(base: ModelSpec, name: str | None, spec: ModelSpec) -> None:

@@ -57,8 +57,8 @@ def weights_on_disk(spec: ModelSpec) -> Path | None:
         return _existing(spec.checkpoint)
     if spec.url is not None:
         return _existing(hub.url_file(spec.url))
-    # an entry of the catalogue names its tag, and with it the repository; about other names timm is asked
-    source = _asked_of_timm(spec) if spec.name.startswith("timm:") else _Source(f"timm/{spec.timm}")
+    named = _named_repository(spec)
+    source = _asked_of_timm(spec) if named is None else _Source(named)
     if source.hub_id is not None:
         return hub.cached_in_hub(source.hub_id, source.files)
     return None if source.url is None else _existing(hub.url_file(source.url))
@@ -81,12 +81,13 @@ def check_obtainable(spec: ModelSpec) -> None:
 
     It asks the host once, and needs neither torch nor timm: a person without network should not wait for those.
     """
+    named = _named_repository(spec)
     if spec.url is not None:
         hub.ready_url(spec.name, spec.url)
-    elif spec.checkpoint is None and not spec.name.startswith("timm:"):
-        hub.ready_hub(spec.name, f"timm/{spec.timm}")
+    elif spec.checkpoint is None and named is not None:
+        hub.ready_hub(spec.name, named)
     if spec.head.url is not None:
-        hub.ready_url(spec.name, spec.head.url)
+        hub.ready_url(spec.name, spec.head.url, head=True)
 
 
 def digest_known(spec: ModelSpec) -> str:
@@ -121,7 +122,7 @@ def fetch_weights(spec: ModelSpec, *, report: Report = lambda line: None, progre
     if spec.head.kind != "file":
         return main
     if spec.head.url is not None:
-        head = _from_url(spec, spec.head.url, spec.head.sha256, None, report, progress)
+        head = _from_url(spec, spec.head.url, spec.head.sha256, None, report, progress, head=True)
     else:
         assert spec.head.path is not None  # the catalogue takes either
         head = _of_catalogue(spec, spec.head.path, spec.head.sha256)
@@ -133,6 +134,9 @@ def _main(spec: ModelSpec, report: Report, progress: bool) -> Weights:
         return _of_catalogue(spec, spec.checkpoint, spec.sha256)
     if spec.url is not None:
         return _from_url(spec, spec.url, spec.sha256, spec.bytes, report, progress)
+    named = _named_repository(spec)
+    if named is not None:
+        hub.ready_hub(spec.name, named)  # says that nobody answers before timm is imported, which takes seconds
     source = _asked_of_timm(spec)
     if source.hub_id is not None:
         return _from_hub(spec, source.hub_id, source.files, report, progress)
@@ -148,13 +152,20 @@ def _of_catalogue(spec: ModelSpec, file: Path, sha256: str | None) -> Weights:
 
 
 def _from_url(
-    spec: ModelSpec, url: str, sha256: str | None, size: int | None, report: Report, progress: bool
+    spec: ModelSpec,
+    url: str,
+    sha256: str | None,
+    size: int | None,
+    report: Report,
+    progress: bool,
+    *,
+    head: bool = False,
 ) -> Weights:
     file = hub.url_file(url)
     already = file.is_file()
     if not already:
         report(f"{spec.name}: fetching {file.name} from {urlsplit(url).netloc}")
-        hub.fetch_url(spec.name, url, sha256=sha256, size=size, report=report, progress=progress)
+        hub.fetch_url(spec.name, url, sha256=sha256, size=size, head=head, report=report, progress=progress)
     expected = sha256 or hub.digest_in_name(file)
     found = _checked(file, expected, already=already)
     if expected is None and not already:
@@ -204,6 +215,11 @@ def _checked(file: Path, expected: str | None, *, already: bool) -> Weights:
             fix="the file is damaged or another version: remove it and fetch it again",
         )
     return Weights(file, file.stat().st_size, found, already)
+
+
+def _named_repository(spec: ModelSpec) -> str | None:
+    """Return the hub repository that an entry of the catalogue names by its tag; without tag, timm must be asked."""
+    return f"timm/{spec.timm}" if "." in spec.timm and not spec.name.startswith("timm:") else None
 
 
 def _asked_of_timm(spec: ModelSpec) -> _Source:

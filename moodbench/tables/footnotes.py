@@ -158,6 +158,7 @@ def what_models_saw(models: Sequence[Model], seen: Mapping[str, Seen]) -> list[s
     lines = [
         *_grouped("Labels seen besides the head's", {model: one.labels for model, one in of.items()}),
         *_grouped("Pretraining data", {model: one.data for model, one in of.items()}),
+        *_grouped("Size", {model: one.size for model, one in of.items()}),
     ]
     with_text = [model.title for model, one in of.items() if one.text]
     if 0 < len(with_text) < len(models):

@@ -520,6 +520,19 @@ def test_no_layer_is_bent_or_lost_on_the_way(network, tmp_path):
         with pytest.raises(ModelError, match=r"unexpected: 2 \(blocks\.0\.ls1\.gamma") as caught:
             load_model(SPEC, checkpoint=tmp_path / "scaled.pth", with_head=headed)
         assert "init_values" in caught.value.fix
+    wanting = dataclasses.replace(SPEC, args={"init_values": 1e-5})
+    torch.save(network.state_dict(), tmp_path / "dropped.pth")
+    with pytest.raises(ModelError, match=r"missing: \d+ \(blocks\.0\.ls1\.gamma") as caught:
+        load_model(wanting, checkpoint=tmp_path / "dropped.pth")
+    assert "the network needs LayerScale and the file has none" in caught.value.fix
+
+
+def test_another_architecture_is_not_taken_for_another_pooling(network, tmp_path):
+    torch.save(network.state_dict(), tmp_path / "vit.pth")
+    beit = dataclasses.replace(SPEC, timm="beit_base_patch16_224", args={"depth": 1, "embed_dim": 48, "num_heads": 3})
+    with pytest.raises(ModelError, match="does not fit") as caught:
+        load_model(beit, checkpoint=tmp_path / "vit.pth")
+    assert caught.value.fix.startswith("use weights of this architecture")
 
 
 def test_other_pooling_is_refused_with_the_argument_that_mends_it(network, images, tmp_path):

@@ -231,10 +231,14 @@ def test_models_that_saw_the_same_need_no_footnote():
 
 
 def test_a_footnote_says_in_what_models_differ():
-    seen = {"vit": Seen("none", "ImageNet-1k", False), "beit": Seen("ImageNet-22k", "ImageNet-1k", True)}
+    seen = {
+        "vit": Seen("none", "ImageNet-1k", False, "base"),
+        "beit": Seen("ImageNet-22k", "ImageNet-1k", True, "large"),
+    }
     assert what_models_saw(MODELS, seen) == [
         "Labels seen besides the head's: not said (MoCo v3); ImageNet-22k (BEiT v2); none (ViT-B/16)",
         "Pretraining data: not said (MoCo v3); ImageNet-1k (the others)",
+        "Size: not said (MoCo v3); large (BEiT v2); base (ViT-B/16)",
         "Pairs of pictures and text had a part in: BEiT v2",
     ]
 

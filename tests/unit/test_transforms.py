@@ -157,6 +157,9 @@ def test_the_size_of_an_entry_is_loaded(space):
         ),
         ("resnet50_tv2", {"image": {"size": 224, "crop": 0.965}}, "resnet50_tv2@224-crop0.965"),
         ("timm:resnet18.a1_in1k", {"image": {"size": 96}}, "timm:resnet18.a1_in1k@96"),
+        ("beit_large", {"transform": "moodv2"}, "beit_large@moodv2"),
+        ("beit_large@moodv2", {}, "beit_large@moodv2"),
+        ("digits_mim@moodv2", {}, "digits_mim@moodv2"),  # its own
     ],
 )
 def test_settings_have_a_name_of_their_own(builtin, model, options, name):
@@ -175,12 +178,24 @@ def test_a_declared_variant_brings_its_settings(builtin):
     assert record_of(squeezed)["mean"] == [0.5, 0.5, 0.5]
 
 
+@pytest.mark.parametrize("model", ["swin", "timm:resnet18.a1_in1k"])
+def test_the_name_of_a_transform_is_that_transform_for_every_model(builtin, model):
+    for target, spec in (resolve(builtin, f"{model}@moodv2"), resolve(builtin, model, transform="moodv2")):
+        assert (str(target), spec.transform) == (f"{model}@moodv2", "moodv2")
+        assert record_of(spec)["crop_mode"] == "squash"
+    larger, spec = resolve(builtin, f"{model}@moodv2", precision="bf16")
+    assert (str(larger), spec.transform) == (f"{model}@moodv2-bf16", "moodv2")
+
+
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
         ("beit@moodv2", {"transform": "model"}, r"'beit@moodv2' has other settings than those given \(model\)"),
         ("beit", {"variant": "moodv2", "image": {"size": 384}}, r"has other settings than those given \(384\)"),
         ("beit@x", {"variant": "y"}, "name two variants"),
+        ("swin@moodv2", {"transform": "model"}, r"'swin@moodv2' has other settings than those given \(model\)"),
+        ("swin@fair", {}, "'swin' has no variant 'fair'"),
+        ("beit", {"variant": "linear4-bf16"}, "'beit' has no variant 'linear4-bf16'"),
         ("beit+probe", {}, "names a head"),
         ("beit", {"transform": "zoom"}, "no transform 'zoom'"),
         ("beit", {"image": {"crop": 7}}, "crop: 7"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from moodbench.models.checkpoint import weights_sha256
 from moodbench.models.load import load_model
 from moodbench.models.weights import (
     Weights,
+    check_obtainable,
     digest_known,
     fetch_weights,
     head_on_disk,
@@ -268,6 +270,40 @@ def test_offline_is_noticed_before_torch_is_imported(space, tmp_path):
         command = [sys.executable, "-c", code, model, str(space.catalogs[0]), str(file)]
         out = subprocess.run(command, check=True, capture_output=True, text=True)
         assert out.stdout.endswith("does not answer False\n")
+
+
+def test_download_says_it_before_timm_is_imported(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
+    code = (
+        "import sys, moodbench\ntry:\n    moodbench.download(model=['beit'])\n"
+        "except moodbench.MoodbenchError as error:\n    print(error.what, 'timm' in sys.modules)"
+    )
+    environment = {**os.environ, "HF_ENDPOINT": nowhere, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    command = [sys.executable, "-c", code]
+    out = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert f"{nowhere} does not answer" in out.stdout
+    assert out.stdout.endswith("False\n")
+
+
+def test_timm_is_asked_about_an_entry_without_tag(hub_server, body, monkeypatch):
+    entry = dataclasses.replace(SPEC, name="ours", timm="test_vit")
+    assert weights_on_disk(entry) is None
+    offer(hub_server, body)
+    found, _ = fetch(entry)
+    assert weights_on_disk(entry) == found.file
+    monkeypatch.setattr(hub, "reachable", lambda url: False)
+    check_obtainable(entry)  # it is here, whether anybody answers or not
+
+
+def test_a_missing_head_is_called_a_head(server):
+    spec = dataclasses.replace(SPEC, head=HeadSpec("file", url=server.url("/head.pth")))
+    server.add("/head.pth", b"", always=Refusal(404))
+    with pytest.raises(ModelError, match="the head of 'mine' is not on this machine") as caught:
+        hub.fetch_url(spec.name, spec.head.url, head=True)
+    assert "--no-head" in caught.value.fix
+    assert "--checkpoint" not in caught.value.fix
 
 
 def test_i_jepas_file_holds_an_encoder():
