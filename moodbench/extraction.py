@@ -48,6 +48,8 @@ def extract(
     image: Mapping[str, Any] | None = None,
     variant: str | None = None,
     with_head: bool = True,
+    head_file: str | Path | None = None,
+    features: str | None = None,
     device: str = "auto",
     precision: Precision = "fp32",
     decoder: Decoder = "exact",
@@ -74,6 +76,11 @@ def extract(
         A folder of images, to be called by the single name in `dataset`.
     checkpoint, format, transform, with_head
         See `moodbench.models.load.load_model`.
+    head_file : Path, optional
+        Take the classifier from this file (tensors ``weight`` and ``bias``) instead of where the catalogue says it is.
+    features : str, optional
+        How features are read off the network, a name in `moodbench.models.features.RECIPES` (``cls_mean``, …): what the
+        head in the file was trained on.
     image : mapping, optional
         Single values over those of the transform: ``size`` (the network is built for it where it must be), ``crop``,
         ``crop_mode``, ``interpolation``, ``mean``, ``std``; see `moodbench.models.transforms.build_transform`.
@@ -99,11 +106,16 @@ def extract(
         Its children say what went wrong; datasets finished before stay.
     """
     space = workspace or Workspace()
+    if head_file is not None and not with_head:
+        raise UsageError("--head-file names a head, and --no-head wants none")
+    given: dict[str, Any] = {} if features is None else {"features": features}
+    if head_file is not None:
+        given["head"] = HeadSpec("file", path=Path(head_file))
     work = list(_work(space, benchmark, dataset, images, report))
     # torch and timm take seconds: names, folders and the network are checked before
     if isinstance(model, str):
         parsed = ModelName.parse(model)
-        known = space.catalog.model(parsed.base).variant(variant or parsed.variant)
+        known = replace(space.catalog.model(parsed.base).variant(variant or parsed.variant), **given)
         if checkpoint is None:
             check_obtainable(known if with_head else replace(known, head=HeadSpec("none")))
     # Threads of the network share their cores with decoding. By default one that waits for another keeps its core busy,
@@ -130,7 +142,7 @@ def extract(
         from moodbench.models.load import load_model
 
         file = None if checkpoint is None else Path(checkpoint)
-        backbone = load_model(spec, checkpoint=file, format=format, with_head=with_head)
+        backbone = load_model(replace(spec, **given), checkpoint=file, format=format, with_head=with_head)
         if image:
             _check_size(backbone, str(target))
     else:
@@ -138,6 +150,8 @@ def extract(
             raise UsageError("a network of your own needs a name")
         if transform is not None or image:
             raise UsageError("a network of your own brings its transform along", fix="give it to Backbone.from_module")
+        if given:
+            raise UsageError("a network of your own brings its head along", fix="give it to Backbone.from_module")
         target, backbone = ModelName.parse(name), model
     if decoder == "fast":
         backbone = _fast(backbone, str(target))

@@ -111,6 +111,18 @@ def extract(
     head: Annotated[
         bool, typer.Option("--head/--no-head", help="Compute logits with the model's classifier, or features alone.")
     ] = True,
+    head_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Take the classifier from this file (tensors 'weight' and 'bias')."),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What that head reads: pre_logits, cls_mean ([CLS ; mean of the patches]), cls4_mean, cls4 or "
+            "cls_mean_interleaved. The catalogue says it by default.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(metavar="DEVICE", help="auto (CUDA, then CPU), cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[
         str,
@@ -200,6 +212,8 @@ def extract(
         image={key: value for key, value in image.items() if value is not None},
         variant=variant,
         with_head=head,
+        head_file=head_file,
+        features=features,
         device=device,
         precision=precision,  # type: ignore[arg-type]
         decoder=decoder,  # type: ignore[arg-type]

@@ -25,6 +25,9 @@ from moodbench.models.transforms import ImageTransform, Transform
 PART = 16
 """Images that a worker hands over at once."""
 
+SHARED = 48 * 2**20
+"""Bytes of shared memory that decoded images may take while they wait."""
+
 Item = tuple[Tensor | NDArray[np.uint8], MoodbenchError | None]
 
 
@@ -98,20 +101,33 @@ def load_batches(
 
     The pixels are on the device already, or on their way.
     """
+    if not batches:
+        return
     parts = [batch[i : i + PART].tolist() for batch in batches for i in range(0, len(batch), PART)]
     # more workers than cores is the user's choice
     warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
+    workers = settings.worker_count(sum(map(len, batches)), len(parts))
     loaded = iter(
         DataLoader(
             Decoded(images, transform),
             batch_sampler=parts,
             collate_fn=collate,
-            num_workers=settings.worker_count(sum(map(len, batches)), len(parts)),
+            num_workers=workers,
+            prefetch_factor=parts_ahead(len(batches[0]), workers, transform.record["size"]) if workers else None,
             pin_memory=settings.device.type == "cuda",
         )
     )
     for batch in batches:
         yield _joined([_moved(next(loaded), settings.device) for _ in range(0, len(batch), PART)])
+
+
+def parts_ahead(batch: int, workers: int, size: int) -> int:
+    """Return how many parts each worker decodes ahead: the next batch is to be there when the network is done with one.
+
+    At least two, and no more than `SHARED` allows.
+    """
+    wanted = -(-batch // (PART * workers)) + 1
+    return max(2, min(wanted, SHARED // (3 * size * size * PART * workers)))
 
 
 def _moved(part: Batch, device: torch.device) -> Batch:
