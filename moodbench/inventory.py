@@ -71,6 +71,8 @@ def list_datasets(space: Workspace) -> list[Record]:
                 **_on_disk(spec, space),
                 "folder": None if folder is None else str(folder),
                 "part_of": spec.part_of,
+                "within": spec.within,
+                "layout": spec.layout if spec.archives else None,
                 "include": list(spec.include),
                 "archives": [_archive(archive) for archive in spec.archives],
                 "per_image": spec.per_image,
@@ -106,6 +108,10 @@ def _archive(archive: ArchiveSpec) -> Record:
     return {
         "file": archive.file,
         "urls": list(archive.urls),
+        "take": archive.take,
+        "into": archive.into,
+        "max_files": archive.max_files,
+        "max_bytes": archive.max_bytes,
         "bytes": archive.bytes or UNKNOWN,
         "md5": archive.md5 or UNKNOWN,
         "sha256": archive.sha256 or UNKNOWN,
@@ -116,7 +122,8 @@ def _list(image_list: ListSpec) -> Record:
     fetched = None if image_list.url is None else UNKNOWN
     digests = {"sha256": image_list.sha256 or fetched, "git_blob": image_list.git_blob}
     place = {"path": None if image_list.path is None else str(image_list.path), "url": image_list.url}
-    return {"file": image_list.file, **place, **digests, "lines": image_list.lines}
+    rules = {key: getattr(image_list, key) for key in ("lines", "column", "only", "strip", "add", "match")}
+    return {"file": image_list.file, **place, **digests, **rules}
 
 
 def list_benchmarks(space: Workspace) -> list[Record]:

@@ -33,13 +33,18 @@ class Entry:
         self._known.append(key)
         if key not in self._left:
             if default is REQUIRED:
-                raise self.error(f"lacks the key '{key}'")
+                may_be_unknown = key in _DIGITS or key == "bytes"
+                raise self.error(
+                    f"lacks the key '{key}'",
+                    fix=f"write  {key}: {UNKNOWN}  if nobody has published it" if may_be_unknown else None,
+                )
             return default
         value = self._left.pop(key)
         kinds = kind if isinstance(kind, tuple) else (kind,)
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             wanted = " or ".join(k.__name__ for k in kinds)
-            raise self.error(f"has {key}: {value!r}, which should be of type {wanted}")
+            quoted = f'quote it:  {key}: "{value}"' if str in kinds and isinstance(value, int) else None
+            raise self.error(f"has {key}: {value!r}, which should be of type {wanted}", fix=quoted)
         return value
 
     def text(self, key: str) -> str | None:

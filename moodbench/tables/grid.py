@@ -267,6 +267,10 @@ def _ranks(values: Sequence[float | str | None], better: Better | None) -> list[
     return [marks.get(value, "") for value in shown]
 
 
+MOST_WINNERS = 6
+"""Pairs with the best number that are named; a small trial can have hundreds."""
+
+
 def _winners(table: Table) -> list[str]:
     """Return the best pair of the first metric in words; of a single model the mark says it already."""
     metric = table.columns[0].keys["metric"]
@@ -278,7 +282,8 @@ def _winners(table: Table) -> list[str]:
     ]
     if not best or len(chosen) < 2:
         return []
-    return [f"Best {METRICS[metric].label} of the table: {', '.join(best)}"]
+    more = f" and {len(best) - MOST_WINNERS} more" if len(best) > MOST_WINNERS else ""
+    return [f"Best {METRICS[metric].label} of the table: {', '.join(best[:MOST_WINNERS])}{more}"]
 
 
 def _metrics(metric: Sequence[str]) -> list[str]:
