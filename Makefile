@@ -40,10 +40,10 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(READY)  ## Write docs/cli.md and docs/scores.md anew
+docs: $(READY)  ## Write the generated pages of docs/ anew: commands, scores, datasets, models
 	$(BIN)/python docs/build.py
 
-bench: bench-scoring bench-extraction  ## Measure scoring and extraction, minutes each; FLAGS="--help" shows options
+bench: bench-scoring bench-extraction  ## Measure scoring and extraction, minutes each
 
 bench-scoring: $(READY)  ## Measure scoring at ImageNet size (2 GB of disk); FLAGS="--help" shows options
 	$(BIN)/python -m benchmarks.scoring $(FLAGS)

@@ -140,7 +140,10 @@ class Score(ABC):
 
     @abstractmethod
     def score(self, block: Block) -> Tensor:
-        """Return the scores of a block of rows, (B,) floats, higher = more in-distribution. `block` stays as it is."""
+        """Return the scores of a block of rows, (B,) floats, higher = more in-distribution.
+
+        `block` stays as it is, and so does the score itself: on a CPU, blocks are scored in several threads at once.
+        """
 
     @classmethod
     def year(cls) -> int:

@@ -10,11 +10,14 @@ import pytest
 import yaml
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
+from moodbench.engine import open_caches
+from moodbench.evaluate import score_caches
 from moodbench.features.importer import import_features
 from moodbench.metrics import METRICS
 from moodbench.results import read_provenance
+from moodbench.scores.base import create_score
 from moodbench.scoring import score
-from moodbench.workspace import Workspace
+from moodbench.workspace import ModelName, Workspace
 from tests.worlds import make_world
 
 SCORES = ("msp", "max_logit", "vim", "mahalanobis")
@@ -138,3 +141,21 @@ def test_a_single_ood_row_has_no_fpr95_ood_and_neither_has_its_mean(tmp_path, wo
     lacking = {(row["ood"], row["group"]) for row in rows if not row["fpr95_ood"]}
     assert lacking == {("closer", "near"), ("mean", "near"), ("mean", "all")}
     assert all(row["auroc"] and row["fpr95"] and row["autc"] for row in rows)
+
+
+def test_blocks_side_by_side_give_the_same(tmp_path, world):
+    """One thread works on a block after the other, several on blocks of several datasets at once."""
+    space, _ = run(tmp_path, world)
+    spec = space.catalog.benchmark("small")
+    name = ModelName("net")
+    files = {dataset: space.cache_file(name, dataset) for dataset in spec.datasets}
+
+    def values(threads):
+        caches = open_caches(files, spec, space.head_file(name), own_head=True)
+        scores = {score: create_score(score) for score in (*SCORES, "gen", "ash_s", "openmax", "knn")}
+        return score_caches(spec, caches, scores, threads=threads, block=16).values
+
+    alone, together = values(1), values(3)
+    assert alone.keys() == together.keys()
+    for key, array in alone.items():
+        np.testing.assert_allclose(together[key], array, rtol=1e-5, atol=1e-5 * array.std(), err_msg=str(key))
