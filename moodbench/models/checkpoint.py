@@ -159,23 +159,6 @@ def _bare(name: str) -> str:
     return name
 
 
-def file_sha256(file: Path) -> str:
-    """Return the SHA-256 (hex) of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def check_sha256(file: Path, expected: str) -> None:
-    """Raise a `ModelError` that names both digests unless the file's SHA-256 is `expected`, or begins with it."""
-    found = file_sha256(file)
-    if not found.startswith(expected.lower()):
-        raise ModelError(
-            f"the checkpoint is not the expected file: sha256 {found}, expected {expected}",
-            file=file,
-            fix="the file is damaged or another version: remove it and fetch it again",
-        )
-
-
 def weights_sha256(network: nn.Module) -> str:
     """Return the SHA-256 (hex) of the loaded weights.
 

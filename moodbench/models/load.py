@@ -21,7 +21,8 @@ from moodbench.errors import ModelError
 from moodbench.models import hub
 from moodbench.models.backbone import Backbone, Compute, Given, TimmCompute
 from moodbench.models.build import check_name, create, untrained_fix
-from moodbench.models.checkpoint import check_sha256, file_sha256, weights_sha256
+from moodbench.models.checkpoint import weights_sha256
+from moodbench.models.digest import check_sha256, file_sha256
 from moodbench.models.features import PRE_LOGITS, RECIPES, check_width, read_head
 from moodbench.models.fitting import POSITION_TABLES, Loaded, load_file
 from moodbench.models.formats.base import FORMATS

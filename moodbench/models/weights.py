@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from moodbench.catalog import ModelSpec
 from moodbench.errors import ModelError
 from moodbench.models import hub
+from moodbench.models.digest import check_sha256
 
 Report = Callable[[str], None]
 """Takes one line for people."""
@@ -205,16 +206,7 @@ def _download(model: str, hub_id: str, files: Sequence[str], progress: bool) -> 
 
 def _checked(file: Path, expected: str | None, *, already: bool) -> Weights:
     """Return what the file is, or raise a `ModelError` if its SHA-256 does not begin with `expected`."""
-    from moodbench.transfer.digests import digest_file
-
-    found = digest_file(file)["sha256"]
-    if expected is not None and not found.startswith(expected):
-        raise ModelError(
-            f"the checkpoint is not the expected file: sha256 {found}, expected {expected}",
-            file=file,
-            fix="the file is damaged or another version: remove it and fetch it again",
-        )
-    return Weights(file, file.stat().st_size, found, already)
+    return Weights(file, file.stat().st_size, check_sha256(file, expected or ""), already)
 
 
 def _named_repository(spec: ModelSpec) -> str | None:

@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 
 from moodbench.catalog import HeadSpec, ModelSpec
 from moodbench.errors import ModelError
-from moodbench.models.checkpoint import check_sha256, read_checkpoint, weights_sha256
+from moodbench.models.checkpoint import read_checkpoint, weights_sha256
+from moodbench.models.digest import check_sha256
 from moodbench.models.formats.base import FORMATS, detect_format
 from moodbench.models.load import load_model
 
