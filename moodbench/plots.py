@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -239,6 +240,8 @@ def _finish(axes: Axes, models: Sequence[Model], index: Index, *, numbered: bool
     axes.tick_params(length=0)
     slanted = len(models) > 6
     names = [_plain(index.title(model)) for model in models]
+    if not slanted:  # variant and head on a line of their own, so that neighbours do not run into one another
+        names = [re.sub(r" ([@+])", r"\n\1", name) for name in names]
     axes.set_xticks(
         range(len(models)),
         names,
