@@ -189,7 +189,8 @@ class Engine:
         products = {name: score for name, score in fitted.items() if score.cost == "products"}
         others = {name: score for name, score in fitted.items() if name not in products}
         blocks = ((name, block) for name, reader in tested.items() for block in self.blocks(reader))
-        self._side_by_side(partial(self._score, products, values), blocks)
+        if products or not others:  # without any score, which rows are classified correctly is still asked
+            self._side_by_side(partial(self._score, products, values), blocks)
         if others:  # they walk over a bank of rows for every block, or leave the work to libraries with threads
             for name, reader in tested.items():
                 for block in self.blocks(reader):

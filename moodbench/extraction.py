@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from moodbench.catalog import DatasetSpec, HeadSpec
+from moodbench.catalog import HeadSpec
 from moodbench.datasets.images import ImageSource, folder_images, is_on_disk, open_images
 from moodbench.errors import DataError, ModelError, UsageError
 from moodbench.models.variants import resolve
@@ -195,7 +195,7 @@ def _work(
                 continue
             yield _Work(spec.name, open_images(spec, space.data_dir), spec.images)
         return
-    specs = _everything(space)
+    specs = space.catalog.used_datasets
     present = [spec for spec in specs if is_on_disk(spec, space.data_dir)]
     absent = [spec.name for spec in specs if spec not in present]
     if absent:
@@ -208,11 +208,6 @@ def _work(
         )
     for spec in present:
         yield _Work(spec.name, open_images(spec, space.data_dir), spec.images)
-
-
-def _everything(space: Workspace) -> list[DatasetSpec]:
-    names = (name for benchmark in space.catalog.benchmarks.values() for name in benchmark.datasets)
-    return [space.catalog.datasets[name] for name in dict.fromkeys(names)]
 
 
 def _check_size(backbone: Backbone, name: str) -> None:

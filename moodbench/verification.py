@@ -160,9 +160,9 @@ def _chosen(
         if without:
             report(f"leave out {', '.join(dict.fromkeys(without))}: imported features only")
         return list(dict.fromkeys([*named, *(spec for spec in of_benchmarks if spec.name not in without)]))
-    names = dict.fromkeys(name for benchmark_ in catalog.benchmarks.values() for name in benchmark_.datasets)
-    present = [spec for spec in map(catalog.dataset, names) if is_on_disk(spec, space.data_dir)]
-    absent = [name for name in names if catalog.dataset(name) not in present]
+    specs = catalog.used_datasets
+    present = [spec for spec in specs if is_on_disk(spec, space.data_dir)]
+    absent = [spec.name for spec in specs if spec not in present]
     if absent:
         which = ", ".join(absent) if len(absent) <= MOST_LISTED else f"{len(absent)} datasets"
         report(f"leave out {which}: not on this disk below '{space.data_dir}'")

@@ -36,6 +36,12 @@ class Catalog:
         fix = f"'{name}' is a benchmark: --benchmark {name} names its datasets" if name in self.benchmarks else None
         return _look_up("dataset", name, self.datasets, fix=fix)
 
+    @property
+    def used_datasets(self) -> list[DatasetSpec]:
+        """Every dataset that a benchmark names, once."""
+        names = (name for benchmark in self.benchmarks.values() for name in benchmark.datasets)
+        return [self.datasets[name] for name in dict.fromkeys(names)]
+
     def benchmark(self, name: str) -> BenchmarkSpec:
         """Return the benchmark `name`, or raise `UnknownNameError`."""
         return _look_up("benchmark", name, self.benchmarks)

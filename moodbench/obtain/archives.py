@@ -9,14 +9,13 @@ As long as size and time of a file are those of its note, it is neither read nor
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from moodbench.catalog import ArchiveSpec
-from moodbench.obtain.manifest import NOTES
+from moodbench.obtain.manifest import NOTES, write_note
 from moodbench.transfer.contact import shown
 from moodbench.transfer.digests import Expected, check_file
 from moodbench.transfer.http import fetch
@@ -149,10 +148,7 @@ def _note(file: Path) -> Path:
 def _remember(held: Held) -> None:
     state = held.file.stat()
     values = {**held.record, "mtime_ns": state.st_mtime_ns, "expected": _identity(held.spec)}
-    note = _note(held.file)
-    temporary = note.with_name(f"{note.name}.{os.getpid()}.part")
-    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(note)
+    write_note(_note(held.file), values)
 
 
 def _remembered(archive: ArchiveSpec, file: Path) -> Held | None:

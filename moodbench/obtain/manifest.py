@@ -101,7 +101,7 @@ def read_origin(data_dir: Path, dataset: str) -> Origin | None:
 
 def write_origin(data_dir: Path, origin: Origin) -> None:
     """Note an origin, whole or not at all."""
-    _replace(origin_file(data_dir, origin.dataset), json.dumps({"schema": SCHEMA, **asdict(origin)}, indent=2) + "\n")
+    write_note(origin_file(data_dir, origin.dataset), {"schema": SCHEMA, **asdict(origin)})
 
 
 def read_manifest(data_dir: Path, dataset: str) -> dict[str, FileRecord] | None:
@@ -140,8 +140,9 @@ def write_manifest(data_dir: Path, dataset: str, records: Mapping[str, FileRecor
     temporary.replace(file)
 
 
-def _replace(file: Path, text: str) -> None:
+def write_note(file: Path, values: Mapping[str, Any]) -> None:
+    """Write a note as JSON, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f"{file.name}.{os.getpid()}.part")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     temporary.replace(file)

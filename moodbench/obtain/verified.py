@@ -8,14 +8,13 @@ A quick and a deep verification are noted apart: a quick one neither confirms no
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from moodbench.errors import DataError
-from moodbench.obtain.manifest import NOTES
+from moodbench.obtain.manifest import NOTES, write_note
 
 SCHEMA = 1
 
@@ -81,12 +80,8 @@ def note_verified(data_dir: Path, dataset: str, verified: Verified, *, deep: boo
     known["quick"] = verified
     if deep:
         known["deep"] = verified
-    file = verified_file(data_dir, dataset)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.part")
     values = {kind: asdict(entry) for kind, entry in known.items()}
-    temporary.write_text(json.dumps({"schema": SCHEMA, **values}, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(file)
+    write_note(verified_file(data_dir, dataset), {"schema": SCHEMA, **values})
 
 
 def now() -> str:

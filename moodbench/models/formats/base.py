@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ State = dict[str, Tensor]
 
 PLAIN = "timm"
 """The format assumed when no other recognises the names."""
+
+Rules = tuple[tuple[str, str], ...]
+"""Patterns of names and what takes their place, tried in order."""
 
 DERIVED = ("relative_position_index", "relative_coords_table")
 """Last parts of the names of tensors that follow from the architecture, and that timm keeps out of the state dict."""
@@ -61,6 +65,15 @@ def detect_format(keys: Collection[str], architecture: str | None = None) -> str
             f"the checkpoint could be of the formats {' and '.join(found)}", fix="say which one with 'format'"
         )
     return found[0] if found else PLAIN
+
+
+def renamed(name: str, rules: Rules) -> str:
+    """Return `name` by the first of `rules` that fits it, or unchanged."""
+    for pattern, replacement in rules:
+        found, hits = re.subn(pattern, replacement, name)
+        if hits:
+            return found
+    return name
 
 
 def without_derived(state: State, network: nn.Module) -> State:

@@ -12,9 +12,7 @@ from collections.abc import Collection
 
 from torch import Tensor, nn
 
-from moodbench.models.formats.base import DERIVED, FORMATS, Format, State
-
-Rules = tuple[tuple[str, str], ...]
+from moodbench.models.formats.base import DERIVED, FORMATS, Format, Rules, State, renamed
 
 # Tried in order, the first that fits wins: `ln1` and `ln2` mean one thing in a layer and another directly below it.
 VIT: Rules = (
@@ -58,8 +56,8 @@ class MmpretrainFormat(Format):
         """Return `state` under timm's names, without the tensors that timm derives from the architecture."""
         rules = _rules(state.keys()) or VIT
         kept = {name: tensor for name, tensor in state.items() if name.rpartition(".")[2] not in DERIVED}
-        renamed = {_rename(name, rules): tensor for name, tensor in kept.items()}
-        return dict(_move_merging(*item) for item in renamed.items()) if rules is SWIN else renamed
+        moved = {renamed(name, rules): tensor for name, tensor in kept.items()}
+        return dict(_move_merging(*item) for item in moved.items()) if rules is SWIN else moved
 
 
 def _rules(keys: Collection[str]) -> Rules | None:
@@ -67,14 +65,6 @@ def _rules(keys: Collection[str]) -> Rules | None:
         if any(key.startswith(prefix) for key in keys):
             return rules
     return None
-
-
-def _rename(name: str, rules: Rules) -> str:
-    for pattern, replacement in rules:
-        renamed, hits = re.subn(pattern, replacement, name)
-        if hits:
-            return renamed
-    return name
 
 
 def _move_merging(name: str, tensor: Tensor) -> tuple[str, Tensor]:

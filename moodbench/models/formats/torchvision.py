@@ -13,9 +13,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from moodbench.models.formats.base import FORMATS, Format, State, without_derived
-
-Rules = tuple[tuple[str, str], ...]
+from moodbench.models.formats.base import FORMATS, Format, Rules, State, renamed, without_derived
 
 VIT: Rules = (
     (r"^class_token$", "cls_token"),
@@ -77,12 +75,8 @@ def _rules(keys: Collection[str]) -> Rules | None:
 
 
 def _rename(name: str, rules: Rules) -> str:
-    for pattern, replacement in rules:
-        renamed, hits = re.subn(pattern, replacement, name)
-        if hits:
-            # place 1 holds the blocks of stage 0; 2 the step to stage 1, and 3 its blocks; …
-            return re.sub(r"<(\d+)>", lambda match: str(int(match[1]) // 2), renamed)
-    return name
+    # place 1 holds the blocks of stage 0; 2 the step to stage 1, and 3 its blocks; …
+    return re.sub(r"<(\d+)>", lambda match: str(int(match[1]) // 2), renamed(name, rules))
 
 
 def _parts(name: str, tensor: Tensor, network: nn.Module) -> State:
