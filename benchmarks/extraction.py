@@ -6,9 +6,14 @@ For real photographs (500 × 375 JPEG files, in the page cache) and for each mod
 - the network alone: the same batches, the same threads, from bytes to features and logits in memory;
 - extraction: images to a complete cache file, start of the workers included, loading of the model not.
 
-Printed are the medians, and two ratios: extraction over the slower of its parts, which is the budget (≥ 0.95) where
-the two do not share cores (a GPU, or workers + threads ≤ cores); and extraction over 1 / (1 / decode + 1 / network),
-which is what work that shares its cores can reach. Processor time tells the same on a machine that others use too.
+Printed are the medians, and two ratios, medians of those of each run: extraction over the slower of its parts, which is
+the budget (≥ 0.95) where one part takes nearly all the time, or where the two do not share cores (a GPU, or workers +
+threads ≤ cores); and extraction over 1 / (1 / decode + 1 / network), which is what work that shares its cores can
+reach. Processor time tells the same on a machine that others use too.
+
+With --control each part is measured once more while processes that only count keep the cores of the other part busy:
+many machines clock a core lower, or lend less of it, once its neighbours work. A part alone never meets that, so only
+the ratio to these rates shows what extraction itself costs.
 """
 
 from __future__ import annotations
@@ -19,10 +24,12 @@ import os
 import platform
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,16 +49,17 @@ from moodbench.models.load import load_model
 from moodbench.models.transforms import Transform, build_transform
 from moodbench.workspace import Workspace
 
-MODELS = ("test_vit", "efficientnet_lite0", "digits_mim")
+MODELS = ("timm:vit_small_patch16_224", "efficientnet_lite0", "timm:test_vit", "digits_mim")
 
 
 def backbone_of(name: str) -> Backbone:
-    """Return a model; the small ones without downloading anything (their speed does not depend on the weights)."""
-    if name == "test_vit":
+    """Return a model; architectures of timm with random weights, since speed does not depend on them."""
+    prefix, _, architecture = name.rpartition(":")
+    if prefix == "timm":
         import timm
 
         torch.manual_seed(0)
-        network = timm.create_model("test_vit")
+        network = timm.create_model(architecture)
         return Backbone.from_module(network, build_transform("model", network), name=name)
     file = None
     if name == "efficientnet_lite0":
@@ -103,25 +111,43 @@ class Measured:
         extract_images(self.backbone, self.images, file, model="m", dataset="d", settings=self.settings)
         file.unlink()
 
-    def taken(self, runs: int) -> dict[str, Taken]:
-        """Return the time of each part: medians of runs taken in turn."""
-        steps: dict[str, Callable[[], None]] = {
-            "decode alone": self.decode,
-            "network alone": self.compute,
-            "extraction": self.extract,
+    def taken(self, runs: int, control: bool) -> list[dict[str, Taken]]:
+        """Return the time of each part in each run; the parts take turns."""
+        steps: dict[str, tuple[Callable[[], None], int]] = {
+            "decode alone": (self.decode, 0),
+            "network alone": (self.compute, 0),
+            "extraction": (self.extract, 0),
         }
-        for step in steps.values():
+        if control:
+            workers = self.settings.worker_count(len(self.images), len(self.images))
+            steps |= {
+                "decode beside busy cores": (self.decode, torch.get_num_threads()),
+                "network beside busy cores": (self.compute, workers),
+            }
+        for step in (self.decode, self.compute, self.extract):
             step()
-        taken: dict[str, list[Taken]] = {name: [] for name in steps}
+        taken: list[dict[str, Taken]] = []
         for _ in range(runs):
-            for name, step in steps.items():
-                began = Taken.now()
-                step()
-                taken[name].append(Taken.now() - began)
-        return {
-            name: Taken(statistics.median(t.wall for t in all_), statistics.median(t.cpu for t in all_))
-            for name, all_ in taken.items()
-        }
+            taken.append({})
+            for name, (step, neighbours) in steps.items():
+                with busy_cores(neighbours):
+                    began = Taken.now()
+                    step()
+                    taken[-1][name] = Taken.now() - began
+        return taken
+
+
+@contextmanager
+def busy_cores(count: int) -> Iterator[None]:
+    """Run processes that count, in registers and without touching memory, as long as the block lasts."""
+    command = [sys.executable, "-c", "i = 0\nwhile True: i = i + 1 & 127"]
+    counting = [subprocess.Popen(command) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in counting:
+            process.kill()
+            process.wait()
 
 
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
@@ -138,30 +164,42 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, dict[str, float
         if args.decoder == "fast" and isinstance(backbone.transform, Transform):
             backbone.transform = backbone.transform.fast()
         measured = Measured(backbone, images, settings, folder / name)
-        report[name] = figures(measured.taken(args.runs), len(images)) | {
+        report[name] = figures(measured.taken(args.runs, args.control), len(images)) | {
             "batch size": len(measured.batches[0]),
             "workers": settings.worker_count(len(images), len(images)),
         }
     return report
 
 
-def figures(taken: dict[str, Taken], images: int) -> dict[str, float]:
-    """Return rates and ratios."""
-    decode, network, extraction = taken.values()
-    return {f"{name}, images/s": round(images / t.wall, 1) for name, t in taken.items()} | {
-        "extraction / slower part": round(max(decode.wall, network.wall) / extraction.wall, 3),
-        "extraction / parts sharing cores": round((decode.wall + network.wall) / extraction.wall, 3),
-        "processor ms an image, decode": round(1000 * decode.cpu / images, 2),
-        "processor ms an image, network": round(1000 * network.cpu / images, 2),
-        "processor ms an image, extraction": round(1000 * extraction.cpu / images, 2),
-        "processor time, parts / extraction": round((decode.cpu + network.cpu) / extraction.cpu, 3),
-    }
+def figures(runs: list[dict[str, Taken]], images: int) -> dict[str, float]:
+    """Return rates and ratios: medians over the runs."""
+
+    def median(of: Callable[[dict[str, Taken]], float], digits: int) -> float:
+        return round(statistics.median(of(run) for run in runs), digits)
+
+    def against(kind: str) -> Callable[[dict[str, Taken]], float]:
+        return lambda run: max(run[f"decode {kind}"].wall, run[f"network {kind}"].wall) / run["extraction"].wall
+
+    def parts(run: dict[str, Taken]) -> Taken:
+        decode, network = run["decode alone"], run["network alone"]
+        return Taken(decode.wall + network.wall, decode.cpu + network.cpu)
+
+    report = {f"{name}, images/s": median(lambda run, name=name: images / run[name].wall, 1) for name in runs[0]}  # type: ignore[misc]
+    report["extraction / slower part"] = median(against("alone"), 3)
+    if "decode beside busy cores" in runs[0]:
+        report["extraction / slower part beside busy cores"] = median(against("beside busy cores"), 3)
+    report["extraction / parts sharing cores"] = median(lambda run: parts(run).wall / run["extraction"].wall, 3)
+    for name in ("decode alone", "network alone", "extraction"):
+        report[f"processor ms an image, {name}"] = median(lambda run, name=name: 1000 * run[name].cpu / images, 2)  # type: ignore[misc]
+    report["processor time, parts / extraction"] = median(lambda run: parts(run).cpu / run["extraction"].cpu, 3)
+    return report
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", action="append", help=f"of the catalogue; repeatable (default {', '.join(MODELS)})")
+    names = f"of the catalogue, or timm:ARCHITECTURE; repeatable (default {', '.join(MODELS)})"
+    parser.add_argument("--model", action="append", help=names)
     parser.add_argument("--images", type=int, default=500, help="photographs (default 500)")
     parser.add_argument("--runs", type=int, default=3, help="runs of each part; the median is printed")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -172,6 +210,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of the network, on a CPU")
     parser.add_argument("--channels-last", action=argparse.BooleanOptionalAction)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--control", action="store_true", help="measure the parts beside busy cores too")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
     if "OMP_WAIT_POLICY" not in os.environ:  # read when torch was loaded, so: again, as `moodbench extract` does it
@@ -192,7 +231,7 @@ def as_text(report: dict[str, Any]) -> str:
     lines = [f"{key}: {report[key]}" for key in ("machine", "load")]
     for name, figures in report.items():
         if isinstance(figures, dict):
-            lines += ["", name, *(f"  {key:34} {value}" for key, value in figures.items())]
+            lines += ["", name, *(f"  {key:42} {value}" for key, value in figures.items())]
     return "\n".join(lines)
 
 
