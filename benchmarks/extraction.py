@@ -40,6 +40,7 @@ import torch
 from benchmarks.photographs import write
 from moodbench.datasets.images import FolderImages, folder_images
 from moodbench.devices import keep_freed_memory, resolve_device
+from moodbench.extraction import BEFORE_TORCH
 from moodbench.features.extract import Settings, extract_images
 from moodbench.features.loading import load_batches
 from moodbench.features.memory import settle_batch_size
@@ -213,8 +214,8 @@ def main() -> None:
     parser.add_argument("--control", action="store_true", help="measure the parts beside busy cores too")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
-    if "OMP_WAIT_POLICY" not in os.environ:  # read when torch was loaded, so: again, as `moodbench extract` does it
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    if not os.environ.keys() >= BEFORE_TORCH.keys():  # torch is loaded already, so: again, as `moodbench extract` does
+        os.environ.update(BEFORE_TORCH | os.environ)
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks.extraction", *sys.argv[1:]])
     torch.set_num_threads(args.threads)
     keep_freed_memory()

@@ -234,7 +234,11 @@ class _Run:
         from moodbench.obtain.outcome import Obtained
         from moodbench.obtain.sizes import in_words
 
-        spec = self.space.catalog.model(name.base).variant(name.variant)
+        model = self.space.catalog.model(name.base)
+        spec = model.variant(name.variant)
+        if name.variant and model.declared_in(name.variant) is None:
+            declared = f" (it declares {', '.join(model.variants)})" if model.variants else ""
+            self.report(f"'{name.variant}' is no variant of {name.base} in the catalogue{declared}: its own weights")
         try:
             found = fetch_weights(spec, report=self.report, progress=self.progress)
         except MoodbenchError as error:

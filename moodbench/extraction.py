@@ -25,6 +25,18 @@ Report = Callable[[str], None]
 Decoder = Literal["exact", "fast"]
 DECODERS: tuple[Decoder, ...] = ("exact", "fast")
 
+BEFORE_TORCH = {
+    # Threads of the network share their cores with decoding. By default one that waits for another keeps its core busy,
+    # which makes both several times slower.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # Pages of 2 MB for large tensors, where the system has them: 500 times fewer to be cleared.
+    "THP_MEM_ALLOC_ENABLE": "1",
+}
+"""Switches of the environment that are read when torch is loaded: no effect where that happened before."""
+
+_NAMED = 5
+"""Undecodable images that a line names."""
+
 
 @dataclass(frozen=True)
 class _Work:
@@ -118,9 +130,8 @@ def extract(
         known = replace(space.catalog.model(parsed.base).variant(variant or parsed.variant), **given)
         if checkpoint is None:
             check_obtainable(known if with_head else replace(known, head=HeadSpec("none")))
-    # Threads of the network share their cores with decoding. By default one that waits for another keeps its core busy,
-    # which makes both several times slower. Read when torch is loaded: no effect where that happened before.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for switch, value in BEFORE_TORCH.items():
+        os.environ.setdefault(switch, value)
     from moodbench.devices import resolve_device
     from moodbench.features.extract import Settings, extract_images
 
@@ -234,7 +245,7 @@ def _fast(backbone: Backbone, name: str) -> Backbone:
 
 
 def _describe(model: str, dataset: str, outcome: Extracted) -> str:
-    skipped = f", {outcome.skipped} could not be decoded" if outcome.skipped else ""
+    skipped = _undecodable(outcome.undecodable)
     if outcome.already:
         return f"skip {model} on {dataset}: complete ({outcome.rows} images{skipped})"
     new = outcome.rows - outcome.begun_at
@@ -242,3 +253,11 @@ def _describe(model: str, dataset: str, outcome: Extracted) -> str:
     kept = f", {outcome.begun_at} were there" if outcome.begun_at else ""
     pieces = f", {outcome.at_once} at once: memory ran out" if outcome.at_once < outcome.batch_size else ""
     return f"extracted {model} on {dataset}: {new} images{kept}{rate}{skipped}{pieces}"
+
+
+def _undecodable(ids: Sequence[str]) -> str:
+    """Name the first of the images that could not be decoded."""
+    if not ids:
+        return ""
+    more = f", and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    return f", {len(ids)} could not be decoded: {', '.join(ids[:_NAMED])}{more}"

@@ -44,6 +44,14 @@ _CHECK_ROWS = 4096
 _ROOM = 1 << 20
 """Bytes for the file's own structure, on top of its arrays, when space is estimated."""
 
+_OVERFLOW = "half precision overflows in some networks: try --precision fp32"
+_NOT_FINITE = {
+    "bf16": _OVERFLOW,
+    "fp16": _OVERFLOW,
+    "fp32": "the weights are damaged, or not those of this network: check the checkpoint",
+}
+"""What to do about rows with NaN, by the precision they were computed in; imported ones have none."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -237,7 +245,7 @@ class FeatureCache:
             raise CacheError(
                 f"{bad.size} rows have NaN or infinite features or logits, the first: {names}",
                 file=self.file,
-                fix="half precision overflows in some networks: try --precision fp32",
+                fix=_NOT_FINITE.get(self.provenance.get("precision", ""), "mend them where they were computed"),
             )
 
     def finish(self) -> None:

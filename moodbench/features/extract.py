@@ -45,8 +45,10 @@ class Extracted:
     Attributes
     ----------
     file : Path
-    rows, skipped : int
-        Images in the cache, and how many of them could not be decoded.
+    rows : int
+        Images in the cache.
+    undecodable : tuple of str
+        Ids of those that could not be decoded; their rows are skipped.
     begun_at : int
         First row that was computed now; equal to `rows` where everything was there before.
     seconds : float
@@ -58,7 +60,7 @@ class Extracted:
 
     file: Path
     rows: int
-    skipped: int
+    undecodable: tuple[str, ...]
     begun_at: int
     seconds: float
     batch_size: int
@@ -178,8 +180,11 @@ def _resumed(job: _Job) -> Network:
 
 def _outcome(file: Path, begin: int, seconds: float, at_once: int | None = None) -> Extracted:
     with FeatureCache(file) as cache:
-        skipped, size = int((cache.status == SKIPPED).sum()), int(cache.provenance["batch_size"])
-        return Extracted(file, cache.rows, skipped, begin, seconds, size, size if at_once is None else at_once)
+        skipped = np.flatnonzero(cache.status == SKIPPED).tolist()
+        ids = cache.ids if skipped else []
+        size = int(cache.provenance["batch_size"])
+        undecodable = tuple(ids[i] for i in skipped)
+        return Extracted(file, cache.rows, undecodable, begin, seconds, size, size if at_once is None else at_once)
 
 
 def _fill(cache: FeatureCache, network: Network, job: _Job) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from moodbench.datasets.images import ImageSource
+from moodbench.devices import give_back_freed_memory
 from moodbench.errors import DataError, MoodbenchError
 from moodbench.features.settings import Settings
 from moodbench.models.transforms import ImageTransform, Transform
@@ -107,6 +108,8 @@ def load_batches(
     # more workers than cores is the user's choice
     warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
     workers = settings.worker_count(sum(map(len, batches)), len(parts))
+    if workers:
+        give_back_freed_memory()
     loaded = iter(
         DataLoader(
             Decoded(images, transform),

@@ -103,6 +103,15 @@ def test_non_finite_rows_are_never_written(file):
         assert cache.first_missing() == 0
 
 
+@pytest.mark.parametrize(("precision", "advice"), [("bf16", "--precision fp32"), ("fp32", "weights"), (None, "mend")])
+def test_advice_about_rows_that_are_not_finite(file, precision, advice):
+    layout = Layout(["a"], np.zeros(1, np.int64), 2, None)
+    create_cache(file, "m", "d", layout, {} if precision is None else {"precision": precision})
+    with FeatureCache(file, write=True) as cache, pytest.raises(CacheError) as caught:
+        cache.write(0, np.full((1, 2), np.inf, np.float32), None, np.ones(1, np.uint8))
+    assert advice in str(caught.value.fix)
+
+
 def test_missing_file(file):
     with pytest.raises(CacheError, match="there is no such cache"):
         FeatureCache(file)

@@ -21,7 +21,7 @@ from torch import nn
 import moodbench
 from moodbench.datasets.images import folder_images
 from moodbench.errors import CacheError, CacheMismatchError, DataError, ModelError, UsageError
-from moodbench.extraction import extract
+from moodbench.extraction import BEFORE_TORCH, extract
 from moodbench.features import extract as module
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache
 from moodbench.features.heads import read_head
@@ -57,7 +57,7 @@ def test_stores_what_the_network_gives(space, pictures):
     source = folder_images(pictures / "train")
     stored = arrays(done.file)
     head = read_head(space.head_file(TINY))
-    assert (done.rows, done.skipped, done.begun_at) == (42, 0, 0)
+    assert (done.rows, done.undecodable, done.begun_at) == (42, (), 0)
     assert [i.decode() for i in stored["ids"]] == list(source.ids)
     np.testing.assert_array_equal(stored["labels"], np.repeat([0, 1, 2], 14))
     assert (stored["status"] == DONE).all()
@@ -272,12 +272,24 @@ def test_an_image_that_cannot_be_decoded_stops_and_is_named(space, broken):
 def test_on_error_skip_goes_on_and_the_cache_says_which(space, broken, pictures, workers):
     (intact,) = run(space, dataset=["ood"], images=pictures / "ood")
     (done,) = run(space, dataset=["mine"], images=broken, on_error="skip", workers=workers)
-    assert done.skipped == 2
+    assert done.undecodable == ("04.png", "09.png")
     stored, whole = arrays(done.file), arrays(intact.file)
     assert np.flatnonzero(stored["status"] == SKIPPED).tolist() == [4, 9]
     assert not stored["features"][[4, 9]].any()
     others = np.flatnonzero(stored["status"] == DONE)
     np.testing.assert_array_equal(stored["features"][others], whole["features"][others])
+
+
+def test_undecodable_images_are_named(space, broken):
+    said = []
+    for _ in range(2):
+        run(space, dataset=["mine"], images=broken, on_error="skip", report=said.append)
+    assert "2 could not be decoded: 04.png, 09.png" in said[0]
+    assert said[1].endswith("complete (11 images, 2 could not be decoded: 04.png, 09.png)")
+    for name in ("00", "01", "02", "03"):
+        (broken / f"{name}.png").write_bytes(b"")
+    run(space, dataset=["ours"], images=broken, on_error="skip", report=said.append)
+    assert said[-1].endswith("6 could not be decoded: 00.png, 01.png, 02.png, 03.png, 04.png, and 1 more")
 
 
 def test_a_stopped_run_keeps_what_was_done_before(space, broken):
@@ -435,7 +447,7 @@ def test_where_memory_runs_out_a_batch_is_computed_in_pieces_and_no_row_is_lost(
     (whole,) = extract(hungry(99), name="whole", **options)
     lines, backbone = [], hungry(5, error)
     (done,) = extract(backbone, name="hungry", report=lines.append, **options)
-    assert (done.batch_size, done.at_once, done.rows, done.skipped) == (16, 4, 42, 0)
+    assert (done.batch_size, done.at_once, done.rows, done.undecodable) == (16, 4, 42, ())
     assert ", 4 at once: memory ran out" in lines[0]
     assert backbone.network.shown[-11:] == [4] * 10 + [2]  # 16 + 16 + 10 rows, in pieces of 4
     np.testing.assert_allclose(arrays(done.file)["features"], arrays(whole.file)["features"], rtol=1e-5, atol=1e-6)
@@ -624,7 +636,7 @@ def test_a_batch_is_written_while_the_next_is_computed(space, monkeypatch):
     assert computed.is_set()
 
 
-BEFORE_TORCH = """
+AS_TORCH_IS_LOADED = """
 import os, pathlib, sys
 from moodbench.extraction import extract
 from moodbench.workspace import Workspace
@@ -632,7 +644,7 @@ from moodbench.workspace import Workspace
 class Watch:
     def find_spec(self, name, path=None, target=None):
         if name == "torch":
-            print(os.environ.get("OMP_WAIT_POLICY"))
+            print(os.environ.get("OMP_WAIT_POLICY"), os.environ.get("THP_MEM_ALLOC_ENABLE"))
             sys.exit()
 
 sys.meta_path.insert(0, Watch())
@@ -640,10 +652,13 @@ extract("tiny", dataset=["tiny_train"], workspace=Workspace(catalogs=(pathlib.Pa
 """
 
 
-@pytest.mark.parametrize(("given", "found"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
-def test_waiting_threads_sleep_unless_the_user_says_otherwise(catalog, tmp_path, given, found):
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"} | given
-    command = [sys.executable, "-c", BEFORE_TORCH, str(catalog)]
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [({}, "PASSIVE 1"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE 1"), ({"THP_MEM_ALLOC_ENABLE": "0"}, "PASSIVE 0")],
+)
+def test_waiting_threads_sleep_and_pages_are_large_unless_the_user_says_otherwise(catalog, tmp_path, given, found):
+    environment = {key: value for key, value in os.environ.items() if key not in BEFORE_TORCH} | given
+    command = [sys.executable, "-c", AS_TORCH_IS_LOADED, str(catalog)]
     done = subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert done.stdout == f"{found}\n"
 
