@@ -163,7 +163,7 @@ def extract(
             raise UsageError("a network of your own brings its transform along", fix="give it to Backbone.from_module")
         if given:
             raise UsageError("a network of your own brings its head along", fix="give it to Backbone.from_module")
-        target, backbone = ModelName.parse(name), model
+        target, backbone = ModelName.parse(name if variant is None else f"{name}@{variant}"), model
     if decoder == "fast":
         backbone = _fast(backbone, str(target))
     done = []

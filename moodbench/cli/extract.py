@@ -158,7 +158,8 @@ def extract(
         bool | None,
         typer.Option(
             "--channels-last/--no-channels-last",
-            help="Keep the colours of a pixel side by side in memory. On a GPU by default. Changes rounding only.",
+            help="Keep the colours of a pixel side by side in memory, which most networks are faster with: the default "
+            "where the network takes it. Changes rounding only.",
             rich_help_panel=_SPEED,
         ),
     ] = None,

@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 from moodbench.datasets.images import ImageSource
 from moodbench.devices import keep_freed_memory
-from moodbench.errors import MoodbenchError
+from moodbench.errors import ModelError, MoodbenchError
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache, Layout, create_cache
 from moodbench.features.heads import store_head
 from moodbench.features.loading import load_batches, read_batch
 from moodbench.features.lock import exclusive
 from moodbench.features.memory import settle_batch_size
-from moodbench.features.network import Network, Output
+from moodbench.features.network import Network, Output, is_out_of_memory
 from moodbench.features.provenance import provenance, refuse_mismatch
 from moodbench.features.settings import OnError, Precision, Settings
 from moodbench.features.verify import check_cache
@@ -159,22 +159,43 @@ def _selection(total: int, limit: int | None) -> Rows:
 
 def _begun(job: _Job, model: str, dataset: str, noted: Mapping[str, Any]) -> Network:
     """Create the cache, once the network has proved that it can fill it."""
-    backbone, images, rows = job.backbone, job.images, job.rows
-    network = Network(backbone, job.settings, rows=1)
-    network.check(read_batch(images, rows[:_CHECKED_IMAGES], backbone.transform).pixels)
-    dim, classes = network.widths(job.side)
+    images, rows = job.images, job.rows
+    network, dim, classes = _tried(job)
     batch_size = settle_batch_size(network, job.settings, job.side)
     job.store_head()
     layout = Layout([images.ids[i] for i in rows], images.labels[rows], dim, classes)
-    create_cache(job.file, model, dataset, layout, {**noted, "batch_size": batch_size})
+    create_cache(
+        job.file, model, dataset, layout, {**noted, "batch_size": batch_size, "channels_last": network.channels_last}
+    )
     return network
+
+
+def _tried(job: _Job) -> tuple[Network, int, int | None]:
+    """Return the network, checked on the first images, in the first memory layout that it takes; and its widths."""
+    pixels = read_batch(job.images, job.rows[:_CHECKED_IMAGES], job.backbone.transform).pixels
+
+    def tried(settings: Settings) -> tuple[Network, int, int | None]:
+        network = Network(job.backbone, settings, rows=1)
+        network.check(pixels)
+        return network, *network.widths(job.side)
+
+    try:
+        return tried(job.settings)
+    except RuntimeError as error:  # `view`, for one, wants the usual order
+        if job.settings.channels_last is False or is_out_of_memory(error):
+            raise
+        if job.settings.channels_last:
+            raise ModelError(
+                f"the network does not work with channels last: {error}", fix="leave --channels-last out"
+            ) from error
+    return tried(replace(job.settings, channels_last=False))
 
 
 def _resumed(job: _Job) -> Network:
     """Return the network as the cache was begun with it: only so do the same batches give the same bits."""
     with FeatureCache(job.file) as cache:
         noted = cache.provenance
-    settings = replace(job.settings, channels_last=noted.get("channels_last", job.settings.channels_last))
+    settings = replace(job.settings, channels_last=noted.get("channels_last", False))  # without note: before the option
     return Network(job.backbone, settings, int(noted["batch_size"]))
 
 

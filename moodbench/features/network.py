@@ -47,6 +47,8 @@ class Network:
     ----------
     rows : int
         Images that it computes at once. Becomes half of it when memory runs out.
+    channels_last : bool
+        Order of its weights and pixels in memory.
     """
 
     def __init__(self, backbone: Backbone, settings: Settings, rows: int) -> None:
@@ -57,7 +59,8 @@ class Network:
         # half as fast on tensor cores, but the same numbers as everywhere else
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
-        self.layout = torch.channels_last if settings.has_channels_last else torch.contiguous_format
+        self.channels_last = settings.channels_last is not False
+        self.layout = torch.channels_last if self.channels_last else torch.contiguous_format
         backbone.network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.forward = _compiled(backbone) if settings.compile else backbone.forward
         self.padded = settings.compile  # another number of rows would be compiled anew
@@ -135,8 +138,9 @@ class Network:
 
     def widths(self, size: int) -> tuple[int, int | None]:
         """Return D and C."""
+        blank = torch.zeros(1, 3, size, size, device=self.device).contiguous(memory_format=self.layout)
         with self._precision():
-            features, _ = self.backbone.forward(torch.zeros(1, 3, size, size, device=self.device))
+            features, _ = self.backbone.forward(blank)
         return features.shape[1], None if self.weight is None else len(self.weight)
 
     def check(self, pixels: Tensor) -> None:

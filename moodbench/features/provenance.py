@@ -28,7 +28,7 @@ _PACKAGES = ("moodbench", "numpy", "pillow", "timm", "torch", "torchvision")
 
 
 def provenance(backbone: Backbone, images: ImageSource, settings: Settings) -> Provenance:
-    """Return everything to note about an extraction but its batch size, which may have to be measured."""
+    """Return everything to note about an extraction but batch size and memory layout, which have to be tried."""
     device = settings.device
     return {
         "source": "extract",
@@ -37,7 +37,6 @@ def provenance(backbone: Backbone, images: ImageSource, settings: Settings) -> P
         "transform": dict(backbone.transform.record),
         "precision": settings.precision,
         "compile": settings.compile,
-        "channels_last": settings.has_channels_last,
         "images": {"fingerprint": images.fingerprint, "count": len(images)},
         "limit": settings.limit if settings.limit is not None and settings.limit < len(images) else None,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",

@@ -44,7 +44,8 @@ class Settings:
     progress : bool
         Show a progress bar on stderr if that is a terminal.
     channels_last : bool or None
-        Order of pixels in memory: the colours of a pixel side by side. None: on a GPU. It changes speed and rounding.
+        Order of pixels in memory: the colours of a pixel side by side. None: if the network takes it. It changes speed
+        (convolutions by up to twice, on CPUs too) and rounding.
     compile : bool
         Let `torch.compile` make kernels for the network. It changes speed and rounding.
     """
@@ -69,11 +70,6 @@ class Settings:
                 raise UsageError(f"the {name} must be at least {least}, got {value}")
         if self.precision not in PRECISIONS:
             raise UsageError(f"unknown precision '{self.precision}'", fix=f"use one of: {', '.join(PRECISIONS)}")
-
-    @property
-    def has_channels_last(self) -> bool:
-        """Whether the network computes with channels last."""
-        return self.device.type == "cuda" if self.channels_last is None else self.channels_last
 
     def worker_count(self, images: int, parts: int) -> int:
         """Return how many processes decode `images` images, which are handed over in `parts` parts."""

@@ -539,8 +539,8 @@ def test_transforms_of_ones_own_give_floats_and_these_arrive(space, broken, work
 
 
 def test_channels_last_is_noted_and_kept_by_a_run_that_goes_on(space, monkeypatch):
-    (plain,) = run(space, variant="a")
-    (last,) = run(space, variant="b", channels_last=True)
+    (plain,) = run(space, variant="a", channels_last=False)
+    (last,) = run(space, variant="b")
     for done, noted in ((plain, False), (last, True)):
         with FeatureCache(done.file) as cache:
             assert cache.provenance["channels_last"] is noted
@@ -552,6 +552,28 @@ def test_channels_last_is_noted_and_kept_by_a_run_that_goes_on(space, monkeypatc
     monkeypatch.setattr(Network, "_compute", lambda self, x: layouts.append(self.layout) or original(self, x))
     run(space, variant="b", channels_last=False)
     assert set(layouts) == {torch.channels_last}
+
+
+class Viewing(nn.Module):
+    """Reshapes without copying, which only the usual order of pixels allows."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 4, 1)
+        self.head = nn.Linear(256, 2)
+
+    def forward(self, images):
+        return self.head(self.convolution(images).view(len(images), -1))
+
+
+def test_a_network_that_does_not_take_channels_last_gets_the_usual_order(space, pictures):
+    backbone = moodbench.Backbone.from_module(Viewing(), OfMyOwn(), name="viewing")
+    options = {"dataset": ["mine"], "images": pictures / "ood", "workspace": space, "name": "viewing"}
+    (done,) = extract(backbone, **options)
+    with FeatureCache(done.file) as cache:
+        assert cache.provenance["channels_last"] is False
+    with pytest.raises(ModelError, match="does not work with channels last: view size"):
+        extract(backbone, variant="asked", channels_last=True, **options)
 
 
 @pytest.fixture
