@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -33,14 +34,37 @@ _CHATTY = ("timm", "huggingface_hub", "httpx", "urllib3", "filelock", "fsspec")
 def reachable(url: str, seconds: float = PROBE_SECONDS) -> bool:
     """Say whether the host of `url` answers at all, within `seconds`; proxies of the environment are used.
 
-    Any HTTP answer counts, a refusal too: what matters is that somebody is there.
+    Any HTTP answer counts, a refusal too: what matters is that somebody is there. The answer to `ask_ahead` is used up.
     """
-    answers: list[bool] = []
-    # Name look-up knows no time limit, so the question is asked in a thread that may be left behind.
-    thread = threading.Thread(target=lambda: answers.append(_answers(url, seconds)), daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return answers == [True]
+    return (_ASKED.pop(url, None) or _Question(url, seconds)).answered()
+
+
+def ask_ahead(hub_id: str) -> None:
+    """Begin to ask whether the hub answers, if weights that probably lie there have to be fetched.
+
+    Importing torch and timm, which know for sure, takes as long as waiting for a host that says nothing.
+    """
+    from huggingface_hub import constants
+
+    if not constants.HF_HUB_OFFLINE and not in_hub_cache(hub_id):
+        _ASKED[endpoint()] = _Question(endpoint(), PROBE_SECONDS)
+
+
+class _Question:
+    """Whether a host answers. Name look-up knows no time limit, so it is asked in a thread that may be left behind."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._answers: list[bool] = []
+        self._thread = threading.Thread(target=lambda: self._answers.append(_answers(url, seconds)), daemon=True)
+        self._thread.start()
+
+    def answered(self) -> bool:
+        self._thread.join(max(0.0, self._until - time.monotonic()))
+        return self._answers == [True]
+
+
+_ASKED: dict[str, _Question] = {}
 
 
 def _answers(url: str, seconds: float) -> bool:

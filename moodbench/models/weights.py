@@ -87,6 +87,8 @@ def check_obtainable(spec: ModelSpec) -> None:
         hub.ready_url(spec.name, spec.url)
     elif spec.checkpoint is None and named is not None:
         hub.ready_hub(spec.name, named)
+    elif spec.checkpoint is None:
+        hub.ask_ahead(f"timm/{spec.timm}")  # timm alone knows where its weights are, and takes seconds to say so
     if spec.head.url is not None:
         hub.ready_url(spec.name, spec.head.url, head=True)
 
@@ -138,6 +140,8 @@ def _main(spec: ModelSpec, report: Report, progress: bool) -> Weights:
     named = _named_repository(spec)
     if named is not None:
         hub.ready_hub(spec.name, named)  # says that nobody answers before timm is imported, which takes seconds
+    else:
+        hub.ask_ahead(f"timm/{spec.timm}")
     source = _asked_of_timm(spec)
     if source.hub_id is not None:
         return _from_hub(spec, source.hub_id, source.files, report, progress)

@@ -9,6 +9,7 @@ import logging
 import pickle
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -572,6 +573,24 @@ def test_a_host_that_never_answers_costs_no_more_than_the_limit():
         start = time.monotonic()
         assert not hub.reachable(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=0.3)
         assert time.monotonic() - start < 2
+
+
+def test_the_hub_is_asked_while_timm_is_imported(monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    asked, imported = [], threading.Event()
+    monkeypatch.setattr(hub, "_answers", lambda url, seconds: asked.append(url) or imported.wait(seconds))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    hub.ask_ahead("timm/test_vit.r160_in1k")
+    assert asked == []
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    hub.ask_ahead("timm/test_vit.r160_in1k")
+    imported.set()
+    assert hub.reachable(hub.endpoint())
+    assert asked == [hub.endpoint()]
+    assert hub.reachable(hub.endpoint())  # anew: an answer is used once
+    assert asked == [hub.endpoint()] * 2
 
 
 def test_any_answer_counts_but_that_of_a_gateway(monkeypatch):
