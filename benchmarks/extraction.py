@@ -9,11 +9,7 @@ For real photographs (500 × 375 JPEG files, in the page cache) and for each mod
 Printed are the medians, and two ratios, medians of those of each run: extraction over the slower of its parts, which is
 the budget (≥ 0.95) where one part takes nearly all the time, or where the two do not share cores (a GPU, or workers +
 threads ≤ cores); and extraction over 1 / (1 / decode + 1 / network), which is what work that shares its cores can
-reach. Processor time tells the same on a machine that others use too.
-
-With --control each part is measured once more while processes that only count keep the cores of the other part busy:
-many machines clock a core lower, or lend less of it, once its neighbours work. A part alone never meets that, so only
-the ratio to these rates shows what extraction itself costs.
+reach. Processor time, of the workers and of all, tells what the parts cost each other.
 """
 
 from __future__ import annotations
@@ -24,12 +20,10 @@ import os
 import platform
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,19 +65,24 @@ def backbone_of(name: str) -> Backbone:
 
 
 class Taken(NamedTuple):
-    """Seconds on the clock, and of processors in this process and its workers."""
+    """Seconds on the clock, of processors in this process, and of processors in its workers."""
 
     wall: float
-    cpu: float
+    own: float
+    workers: float
 
     @classmethod
     def now(cls) -> Taken:
-        """Return both since some moment."""
+        """Return them since some moment."""
         own, workers = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return cls(time.perf_counter(), own.ru_utime + own.ru_stime + workers.ru_utime + workers.ru_stime)
+        return cls(time.perf_counter(), own.ru_utime + own.ru_stime, workers.ru_utime + workers.ru_stime)
 
     def __sub__(self, other: Taken) -> Taken:
-        return Taken(self.wall - other.wall, self.cpu - other.cpu)
+        return Taken(self.wall - other.wall, self.own - other.own, self.workers - other.workers)
+
+    @property
+    def processor(self) -> float:
+        return self.own + self.workers
 
 
 class Measured:
@@ -112,43 +111,23 @@ class Measured:
         extract_images(self.backbone, self.images, file, model="m", dataset="d", settings=self.settings)
         file.unlink()
 
-    def taken(self, runs: int, control: bool) -> list[dict[str, Taken]]:
+    def taken(self, runs: int) -> list[dict[str, Taken]]:
         """Return the time of each part in each run; the parts take turns."""
-        steps: dict[str, tuple[Callable[[], None], int]] = {
-            "decode alone": (self.decode, 0),
-            "network alone": (self.compute, 0),
-            "extraction": (self.extract, 0),
+        steps: dict[str, Callable[[], None]] = {
+            "decode alone": self.decode,
+            "network alone": self.compute,
+            "extraction": self.extract,
         }
-        if control:
-            workers = self.settings.worker_count(len(self.images), len(self.images))
-            steps |= {
-                "decode beside busy cores": (self.decode, torch.get_num_threads()),
-                "network beside busy cores": (self.compute, workers),
-            }
-        for step in (self.decode, self.compute, self.extract):
+        for step in steps.values():
             step()
         taken: list[dict[str, Taken]] = []
         for _ in range(runs):
             taken.append({})
-            for name, (step, neighbours) in steps.items():
-                with busy_cores(neighbours):
-                    began = Taken.now()
-                    step()
-                    taken[-1][name] = Taken.now() - began
+            for name, step in steps.items():
+                began = Taken.now()
+                step()
+                taken[-1][name] = Taken.now() - began
         return taken
-
-
-@contextmanager
-def busy_cores(count: int) -> Iterator[None]:
-    """Run processes that count, in registers and without touching memory, as long as the block lasts."""
-    command = [sys.executable, "-c", "i = 0\nwhile True: i = i + 1 & 127"]
-    counting = [subprocess.Popen(command) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in counting:
-            process.kill()
-            process.wait()
 
 
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
@@ -165,7 +144,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, dict[str, float
         if args.decoder == "fast" and isinstance(backbone.transform, Transform):
             backbone.transform = backbone.transform.fast()
         measured = Measured(backbone, images, settings, folder / name)
-        report[name] = figures(measured.taken(args.runs, args.control), len(images)) | {
+        report[name] = figures(measured.taken(args.runs), len(images)) | {
             "batch size": len(measured.batches[0]),
             "workers": settings.worker_count(len(images), len(images)),
         }
@@ -175,25 +154,21 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, dict[str, float
 def figures(runs: list[dict[str, Taken]], images: int) -> dict[str, float]:
     """Return rates and ratios: medians over the runs."""
 
-    def median(of: Callable[[dict[str, Taken]], float], digits: int) -> float:
-        return round(statistics.median(of(run) for run in runs), digits)
+    def median(of: Callable[[Taken, Taken, Taken], float], digits: int) -> float:
+        return round(statistics.median(of(*run.values()) for run in runs), digits)
 
-    def against(kind: str) -> Callable[[dict[str, Taken]], float]:
-        return lambda run: max(run[f"decode {kind}"].wall, run[f"network {kind}"].wall) / run["extraction"].wall
-
-    def parts(run: dict[str, Taken]) -> Taken:
-        decode, network = run["decode alone"], run["network alone"]
-        return Taken(decode.wall + network.wall, decode.cpu + network.cpu)
-
-    report = {f"{name}, images/s": median(lambda run, name=name: images / run[name].wall, 1) for name in runs[0]}  # type: ignore[misc]
-    report["extraction / slower part"] = median(against("alone"), 3)
-    if "decode beside busy cores" in runs[0]:
-        report["extraction / slower part beside busy cores"] = median(against("beside busy cores"), 3)
-    report["extraction / parts sharing cores"] = median(lambda run: parts(run).wall / run["extraction"].wall, 3)
-    for name in ("decode alone", "network alone", "extraction"):
-        report[f"processor ms an image, {name}"] = median(lambda run, name=name: 1000 * run[name].cpu / images, 2)  # type: ignore[misc]
-    report["processor time, parts / extraction"] = median(lambda run: parts(run).cpu / run["extraction"].cpu, 3)
-    return report
+    return {
+        "decode alone, images/s": median(lambda d, n, e: images / d.wall, 1),
+        "network alone, images/s": median(lambda d, n, e: images / n.wall, 1),
+        "extraction, images/s": median(lambda d, n, e: images / e.wall, 1),
+        "extraction / slower part": median(lambda d, n, e: max(d.wall, n.wall) / e.wall, 3),
+        "extraction / parts sharing cores": median(lambda d, n, e: (d.wall + n.wall) / e.wall, 3),
+        "processor ms an image, decode alone": median(lambda d, n, e: 1000 * d.processor / images, 2),
+        "processor ms an image, network alone": median(lambda d, n, e: 1000 * n.processor / images, 2),
+        "processor ms an image, extraction": median(lambda d, n, e: 1000 * e.processor / images, 2),
+        "... of it in workers": median(lambda d, n, e: 1000 * e.workers / images, 2),
+        "processor time, parts / extraction": median(lambda d, n, e: (d.processor + n.processor) / e.processor, 3),
+    }
 
 
 def main() -> None:
@@ -211,7 +186,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of the network, on a CPU")
     parser.add_argument("--channels-last", action=argparse.BooleanOptionalAction)
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--control", action="store_true", help="measure the parts beside busy cores too")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
     if not os.environ.keys() >= BEFORE_TORCH.keys():  # torch is loaded already, so: again, as `moodbench extract` does
@@ -232,7 +206,7 @@ def as_text(report: dict[str, Any]) -> str:
     lines = [f"{key}: {report[key]}" for key in ("machine", "load")]
     for name, figures in report.items():
         if isinstance(figures, dict):
-            lines += ["", name, *(f"  {key:42} {value}" for key, value in figures.items())]
+            lines += ["", name, *(f"  {key:36} {value}" for key, value in figures.items())]
     return "\n".join(lines)
 
 
