@@ -23,7 +23,7 @@ demo: $(READY)  ## Run the whole pipeline on the embedded benchmark, into demo/
 
 test: lint types unit  ## What CI runs: lint, types, tests
 
-test-models: $(READY)  ## Features and head of every timm architecture (an hour; goes on where it stopped); FLAGS="--help"
+test-models: $(READY)  ## Features and head of every timm architecture (two hours; goes on where it stopped); FLAGS="--help"
 	$(BIN)/python -m tests.models.census $(FLAGS)
 
 lint: $(READY)  ## Style and common faults
