@@ -31,7 +31,7 @@ def _one_thread():
         ("test_resnet", "ResNet", "equal", "plain"),
         ("test_efficientnet", "EfficientNet", "equal", "plain"),
         ("deit_tiny_distilled_patch16_224", "VisionTransformerDistilled", "equal", "two tokens side by side"),
-        ("vit_gigantic_patch14_224", "VisionTransformer", "skipped", "over 1500 million parameters"),
+        ("vit_5b_patch16_sapiens2", "Eva", "skipped", "over 3000 million parameters"),
     ],
 )
 def test_one_architecture(name, network, outcome, how):
