@@ -7,21 +7,12 @@ import dataclasses
 
 import pytest
 import timm
-import torch
 
 from moodbench.models import head
 from moodbench.types import Head
 from tests.models import census
 
 ROWS = list(csv.DictReader(census.TABLE.read_text(encoding="utf-8").splitlines()[1:]))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(

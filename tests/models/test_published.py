@@ -56,14 +56,6 @@ WRAPPED = {
 """What each publisher's files hold around the tensors."""
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def tensors(arrays: dict[str, np.ndarray], part: str) -> dict[str, torch.Tensor]:
     found = {name.partition("/")[2]: torch.from_numpy(a) for name, a in arrays.items() if name.startswith(f"{part}/")}
     return {name: t.float() if t.dtype == torch.float16 else t for name, t in found.items()}

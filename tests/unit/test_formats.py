@@ -23,15 +23,6 @@ from moodbench.models.formats.base import FORMATS, detect_format
 from moodbench.models.load import load_model
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Tensors this small are several times slower on many threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def random_network(name: str, **args):
     torch.manual_seed(0)
     network = timm.create_model(name, **args).eval()

@@ -18,16 +18,6 @@ from moodbench.models.head import affine, kind_of, read_classifier
 from moodbench.models.load import load_model
 from tests.models.census import agreement, redraw
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Tensors this small are several times slower on many threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 # -- layers that are one linear function --------------------------------------------------------------------------
 
 

@@ -34,15 +34,6 @@ from moodbench.types import Head
 SPEC = ModelSpec("mine", "Mine", "unspecified", timm="test_vit")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Tensors this small are several times slower on many threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def network():
     """A small random ViT, its head redrawn: timm's is almost zero and would agree with anything."""
