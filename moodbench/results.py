@@ -8,13 +8,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from moodbench.atomic import replace_file
 from moodbench.errors import ResultsError
 from moodbench.types import ALL_GROUPS, FAMILIES, MEAN, Result
 
@@ -151,18 +151,8 @@ def write_atomic(file: Path, data: bytes) -> None:
     ResultsError
         The file system refuses.
     """
-    # The process number keeps two writers apart; the suffix keeps what a kill leaves behind out of every listing.
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     with _writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_file(file, data)
 
 
 @contextmanager

@@ -195,7 +195,7 @@ def _resumed(job: _Job) -> Network:
     """Return the network as the cache was begun with it: only so do the same batches give the same bits."""
     with FeatureCache(job.file) as cache:
         noted = cache.provenance
-    settings = replace(job.settings, channels_last=noted.get("channels_last", False))  # without note: before the option
+    settings = replace(job.settings, channels_last=noted.get("channels_last", job.settings.device.type == "cuda"))
     return Network(job.backbone, settings, int(noted["batch_size"]))
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from moodbench.atomic import replace_file
 from moodbench.errors import CacheError, CacheMismatchError, ModelError
 from moodbench.pickles import load_pickle
 from moodbench.types import Head
@@ -103,20 +102,12 @@ def write_head(file: Path, head: Head, provenance: Mapping[str, object] | None =
         if provenance is not None:
             h5.attrs["moodbench_schema"] = SCHEMA
             h5.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            stream.write(memory.getbuffer())
-            os.fsync(stream.fileno())
-        temporary.replace(file)
+        replace_file(file, memory.getbuffer())
     except OSError as error:
         raise CacheError(
             f"the head cannot be written: {error.strerror}", file=file, fix="make room or choose another --cache-dir"
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def head_provenance(file: Path) -> dict[str, Any]:

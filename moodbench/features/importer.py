@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from moodbench.features.arrays import load_arrays
 from moodbench.features.cache import DONE, FeatureCache, Layout, create_cache, row_checksums
 from moodbench.features.heads import read_head, store_head
 from moodbench.features.lock import exclusive
+from moodbench.models.digest import file_sha256
 from moodbench.types import Head
 from moodbench.workspace import ModelName, Workspace
 
@@ -109,7 +109,7 @@ def import_features(
         provenance = {
             "source": "import",
             "pretext": pretext,
-            "file": {"name": file.name, "sha256": _sha256(file)},
+            "file": {"name": file.name, "sha256": file_sha256(file)},
             "limit": None,
         }
         _write(target, str(name), dataset, arrays, provenance)
@@ -238,8 +238,3 @@ def _write(target: Path, model: str, dataset: str, arrays: _Arrays, provenance: 
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

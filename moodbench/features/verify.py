@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 
+from moodbench.atomic import replace_file
 from moodbench.errors import CacheError
 from moodbench.features.cache import FeatureCache
 
@@ -67,8 +67,6 @@ def _note(file: Path, state: list[int] | None) -> None:
     values.pop(file.stem, None)
     if state is not None:
         values[file.stem] = state
-    temporary = path.with_name(f"{NOTES}.{os.getpid()}")
     # a cache folder that is read-only can be scored all the same: it is only checked every time
     with contextlib.suppress(OSError):
-        temporary.write_text(json.dumps(values, sort_keys=True), encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, json.dumps(values, sort_keys=True).encode())

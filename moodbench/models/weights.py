@@ -82,13 +82,10 @@ def check_obtainable(spec: ModelSpec) -> None:
 
     It asks the host once, and needs neither torch nor timm: a person without network should not wait for those.
     """
-    named = _named_repository(spec)
     if spec.url is not None:
         hub.ready_url(spec.name, spec.url)
-    elif spec.checkpoint is None and named is not None:
-        hub.ready_hub(spec.name, named)
     elif spec.checkpoint is None:
-        hub.ask_ahead(f"timm/{spec.timm}")  # timm alone knows where its weights are, and takes seconds to say so
+        _ask_hub(spec)
     if spec.head.url is not None:
         hub.ready_url(spec.name, spec.head.url, head=True)
 
@@ -137,11 +134,7 @@ def _main(spec: ModelSpec, report: Report, progress: bool) -> Weights:
         return _of_catalogue(spec, spec.checkpoint, spec.sha256)
     if spec.url is not None:
         return _from_url(spec, spec.url, spec.sha256, spec.bytes, report, progress)
-    named = _named_repository(spec)
-    if named is not None:
-        hub.ready_hub(spec.name, named)  # says that nobody answers before timm is imported, which takes seconds
-    else:
-        hub.ask_ahead(f"timm/{spec.timm}")
+    _ask_hub(spec)
     source = _asked_of_timm(spec)
     if source.hub_id is not None:
         return _from_hub(spec, source.hub_id, source.files, report, progress)
@@ -216,6 +209,19 @@ def _checked(file: Path, expected: str | None, *, already: bool) -> Weights:
 def _named_repository(spec: ModelSpec) -> str | None:
     """Return the hub repository that an entry of the catalogue names by its tag; without tag, timm must be asked."""
     return f"timm/{spec.timm}" if "." in spec.timm and not spec.name.startswith("timm:") else None
+
+
+def _ask_hub(spec: ModelSpec) -> None:
+    """Ask whether the hub answers before timm is imported, which takes seconds.
+
+    Without it, the `ModelError` comes now where the entry names the repository; else timm has to say first where its
+    weights are, and the hub is asked meanwhile.
+    """
+    named = _named_repository(spec)
+    if named is not None:
+        hub.ready_hub(spec.name, named)
+    else:
+        hub.ask_ahead(f"timm/{spec.timm}")
 
 
 def _asked_of_timm(spec: ModelSpec) -> _Source:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from moodbench.atomic import replace_file
 from moodbench.errors import DataError
 
 NOTES = ".moodbench"
@@ -142,7 +143,4 @@ def write_manifest(data_dir: Path, dataset: str, records: Mapping[str, FileRecor
 
 def write_note(file: Path, values: Mapping[str, Any]) -> None:
     """Write a note as JSON, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.part")
-    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(file)
+    replace_file(file, (json.dumps(values, indent=2) + "\n").encode())

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moodbench import results as module
 from moodbench.errors import ResultsError
 from moodbench.metrics import METRICS
 from moodbench.results import (
@@ -248,7 +247,7 @@ def test_a_kill_at_any_step_leaves_whole_files_and_no_foreign_provenance(tmp_pat
         write_results(file, old, {"run": "old"}, keep=False)
         steps = 0
         with monkeypatch.context() as patch:
-            patch.setattr(module.os, "fsync", dies(at))
+            patch.setattr(os, "fsync", dies(at))
             with pytest.raises(KeyboardInterrupt):
                 write_results(file, new, {"run": "new"})
         assert read_results(file) == (old if at == 1 else new)
