@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-models lint types unit format docs bench bench-scoring bench-extraction clean
+.PHONY: help setup demo test test-models lint types unit format docs bench bench-scoring bench-extraction bench-faults clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -50,6 +50,9 @@ bench-scoring: $(READY)  ## Measure scoring at ImageNet size (2 GB of disk); FLA
 
 bench-extraction: $(READY)  ## Measure decoding, network and extraction side by side; FLAGS="--help" shows options
 	$(BIN)/python -m benchmarks.extraction $(FLAGS)
+
+bench-faults: $(READY)  ## Damage, kills, races and bad inputs, counted; FLAGS="--help" shows options
+	$(BIN)/python -m benchmarks.faults $(FLAGS)
 
 clean:  ## Remove the environment and what tools leave behind
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo

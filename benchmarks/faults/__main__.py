@@ -1,0 +1,71 @@
+"""Run the classes of faults and print their table; ``--write`` puts it into docs/reliability.md."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from tabulate import tabulate
+
+import benchmarks.faults
+from benchmarks.faults.trial import Row
+
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+BEGIN, END = "<!-- figures: make bench-faults FLAGS=--write -->", "<!-- end of figures -->"
+
+COLUMNS = {
+    "fault": "kind",
+    "runs": "runs",
+    "refused by name": "refused",
+    "harmless": "harmless",
+    "silently wrong": "wrong",
+    "traceback": "traceback",
+    "hang or memory": "hang",
+    "lost": "lost",
+}
+
+
+def main() -> int:
+    """Run what is named; exit 1 if anything went wrong in silence, with a traceback, or not at all."""
+    names = sorted(m.name for m in pkgutil.iter_modules(benchmarks.faults.__path__))
+    names = [name for name in names if name not in ("trial", "__main__")]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="CLASS", help=f"by default all: {', '.join(names)}")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
+    options = parser.parse_args()
+    unknown = sorted({*options.names} - {*names})
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(names)}")
+    rows: list[Row] = []
+    for name in options.names or names:
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            rows += importlib.import_module(f"benchmarks.faults.{name}").run(Path(folder), options.seed)
+        print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+    for row in rows:
+        for example in row.examples:
+            print(f"{row.kind}: {example}", file=sys.stderr)
+    text = table(rows)
+    print(text)
+    if options.write:
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END)
+        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+    return int(any(row.wrong or row.traceback or row.hang or row.lost for row in rows))
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return the counts as a Markdown table."""
+    cells = [[getattr(row, field) for field in COLUMNS.values()] for row in rows]
+    return tabulate(cells, headers=list(COLUMNS), tablefmt="github")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
