@@ -17,7 +17,9 @@ def import_(
     *,
     file: Annotated[
         Path,
-        typer.Argument(help=".npz with 'features' (and 'logits', 'labels', 'ids'), .npy, or .pkl of NumPy arrays."),
+        typer.Argument(
+            help=".npz with 'features' (and 'logits', 'labels', 'ids', 'classes'), .npy, or .pkl of NumPy arrays."
+        ),
     ],
     model: Annotated[str, typer.Option(metavar="MODEL", help="Name of the model; any name will do.")],
     dataset: Annotated[str, typer.Option(metavar="DATASET", help="Name of the dataset.")],

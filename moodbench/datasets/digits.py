@@ -45,11 +45,13 @@ class ImageArrays:
     ``images``: N arrays of uint8, each (H, W) grey or (H, W, 3) RGB.
     ``labels``: (N,) int64; -1 where a picture has none of the classes.
     ``ids``: N unique names that stay the same between versions, such as ``digits/0007`` or ``brick/r0_c48``.
+    ``classes``: names of the classes that labels number; empty where all labels are -1.
     """
 
     images: tuple[NDArray[np.uint8], ...]
     labels: NDArray[np.int64]
     ids: tuple[str, ...]
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.images) == len(self.labels) == len(self.ids):
@@ -77,6 +79,7 @@ def _digits(keep: Callable[[int, int], bool]) -> ImageArrays:
         images=tuple(grey[i] for i in chosen),
         labels=bunch.target[chosen].astype(np.int64),
         ids=tuple(f"digits/{i:04d}" for i in chosen),
+        classes=tuple(map(str, ID_CLASSES)),
     )
 
 

@@ -120,7 +120,7 @@ def bundled_images(key: str) -> ArrayImages:
     if key not in BUNDLED:
         raise UnknownNameError("bundled dataset", key, BUNDLED)
     made = BUNDLED[key]()
-    return ArrayImages(tuple(made.images), tuple(made.ids), np.asarray(made.labels, dtype=np.int64))
+    return ArrayImages(tuple(made.images), tuple(made.ids), np.asarray(made.labels, dtype=np.int64), made.classes)
 
 
 def dataset_folder(spec: DatasetSpec, data_dir: Path) -> Path | None:

@@ -12,7 +12,7 @@ from moodbench.pickles import load_pickle
 
 
 def load_arrays(file: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Read `features` and, where present, `logits`, `labels` and `ids`.
+    """Read `features` and, where present, `logits`, `labels`, `ids` and `classes`.
 
     Parameters
     ----------

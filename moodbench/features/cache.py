@@ -11,6 +11,7 @@ file that opens. A row counts as there once its checksum is; the checksum is wri
 ``ids``        (N,) UTF-8              image path relative to the dataset's folder, or a running number
 ``status``     (N,) uint8              0 pending, 1 done, 2 skipped (features zero, never scored)
 ``crc32``      (N,) uint32             of the row's features, logits, label and status; 0 = not there yet
+``classes``    (K,) UTF-8              names of classes: label i is the i-th; absent where nobody knows them
 attributes                             ``moodbench_schema``, ``model``, ``dataset``, ``complete``, ``provenance`` (JSON)
 =============  ======================  =========================================================================
 """
@@ -36,7 +37,9 @@ from numpy.typing import NDArray
 
 from moodbench.errors import CacheError
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, 2)
+"""Schema 1 has no names of classes."""
 
 PENDING, DONE, SKIPPED = 0, 1, 2
 
@@ -65,12 +68,15 @@ class Layout:
         D.
     classes : int or None
         C, or None without logits.
+    class_names : sequence of str
+        K unique names: label *i* is the *i*-th. Empty where nobody knows them.
     """
 
     ids: Sequence[str]
     labels: NDArray[np.int64]
     dim: int
     classes: int | None
+    class_names: Sequence[str] = ()
 
     @property
     def rows(self) -> int:
@@ -80,13 +86,13 @@ class Layout:
     @property
     def id_bytes(self) -> int:
         """Bytes of the longest id."""
-        return max((len(i.encode("utf-8", "surrogateescape")) for i in self.ids), default=1) or 1
+        return _longest(self.ids)
 
     @property
     def size(self) -> int:
         """Bytes that the file will take."""
         row = 4 * (self.dim + (self.classes or 0)) + 8 + 1 + 4 + self.id_bytes
-        return self.rows * row + _ROOM
+        return self.rows * row + len(self.class_names) * _longest(self.class_names) + _ROOM
 
 
 class FeatureCache:
@@ -96,6 +102,8 @@ class FeatureCache:
     ----------
     rows, dim, classes : int, int, int or None
         N, D and C.
+    class_names : tuple of str, or None
+        K names of the classes that labels stand for; None where they are unknown.
     provenance : dict
         What the rows were made from.
     """
@@ -133,9 +141,9 @@ class FeatureCache:
             raise CacheError(
                 "this HDF5 file is no moodbench cache", file=self.file, fix="move it out of the cache folder"
             )
-        if int(schema) != SCHEMA:
+        if int(schema) not in READABLE:
             raise CacheError(
-                f"the cache has schema {int(schema)}; this version of moodbench reads schema {SCHEMA}",
+                f"the cache has schema {int(schema)}; this version of moodbench reads schemas up to {SCHEMA}",
                 file=self.file,
                 fix="extract again with this version, or use the version that wrote it",
             )
@@ -144,6 +152,7 @@ class FeatureCache:
             self.classes = int(self._h5["logits"].shape[1]) if "logits" in self._h5 else None
             self.provenance: dict[str, Any] = json.loads(attributes["provenance"])
             self.model, self.dataset = str(attributes["model"]), str(attributes["dataset"])
+            self.class_names = _texts(self._h5["classes"]) if "classes" in self._h5 else None
             lengths = {name: len(self._h5[name]) for name in ("labels", "ids", "status", "crc32")}
         except (KeyError, ValueError, IndexError, TypeError) as error:
             raise CacheError(
@@ -185,7 +194,7 @@ class FeatureCache:
     @cached_property
     def ids(self) -> list[str]:
         """N image paths or running numbers."""
-        return [i.decode("utf-8", "surrogateescape") for i in self._h5["ids"][:]]
+        return list(_texts(self._h5["ids"]))
 
     @property
     def status(self) -> NDArray[np.uint8]:
@@ -337,10 +346,10 @@ def _allocate(temporary: Path, model: str, dataset: str, layout: Layout, provena
         _contiguous(h5, "labels", (n,), np.dtype("<i8"))
         _contiguous(h5, "status", (n,), np.dtype("u1"))
         _contiguous(h5, "crc32", (n,), np.dtype("<u4"))
-        _contiguous(h5, "ids", (n,), h5py.string_dtype("utf-8", layout.id_bytes))
         h5["labels"][:] = layout.labels
-        names = [i.encode("utf-8", "surrogateescape") for i in layout.ids]
-        h5["ids"][:] = np.array(names, dtype=h5["ids"].dtype)
+        _write_texts(h5, "ids", layout.ids)
+        if layout.class_names:
+            _write_texts(h5, "classes", layout.class_names)
         h5.attrs["moodbench_schema"] = SCHEMA
         h5.attrs["model"] = model
         h5.attrs["dataset"] = dataset
@@ -363,6 +372,20 @@ def _contiguous(h5: Any, name: str, shape: tuple[int, ...], dtype: Any) -> None:
     settings.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     kind = h5py.h5t.py_create(dtype, logical=True)
     h5py.h5d.create(h5.id, name.encode(), kind, h5py.h5s.create_simple(shape), dcpl=settings)
+
+
+def _write_texts(h5: Any, name: str, texts: Sequence[str]) -> None:
+    _contiguous(h5, name, (len(texts),), h5py.string_dtype("utf-8", _longest(texts)))
+    h5[name][:] = np.array([text.encode("utf-8", "surrogateescape") for text in texts], dtype=h5[name].dtype)
+
+
+def _texts(stored: Any) -> tuple[str, ...]:
+    return tuple(text.decode("utf-8", "surrogateescape") for text in stored[:])
+
+
+def _longest(texts: Sequence[str]) -> int:
+    """Return the bytes of the longest of some texts in UTF-8, at least 1."""
+    return max((len(text.encode("utf-8", "surrogateescape")) for text in texts), default=1) or 1
 
 
 def row_checksums(

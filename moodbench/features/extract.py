@@ -163,7 +163,7 @@ def _begun(job: _Job, model: str, dataset: str, noted: Mapping[str, Any]) -> Net
     network, dim, classes = _tried(job)
     batch_size = settle_batch_size(network, job.settings, job.side)
     job.store_head()
-    layout = Layout([images.ids[i] for i in rows], images.labels[rows], dim, classes)
+    layout = Layout([images.ids[i] for i in rows], images.labels[rows], dim, classes, images.classes)
     create_cache(
         job.file, model, dataset, layout, {**noted, "batch_size": batch_size, "channels_last": network.channels_last}
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class _Arrays:
     logits: NDArray[np.float32] | None
     labels: NDArray[np.int64]
     ids: list[str]
+    class_names: tuple[str, ...]
 
 
 def import_features(
@@ -74,8 +76,8 @@ def import_features(
     dataset : str
         Any name.
     file : Path
-        ``.npz`` with `features` (N, D) and optionally `logits` (N, C), `labels` (N,), `ids` (N,); ``.npy`` or a pickle
-        of one array (N, D).
+        ``.npz`` with `features` (N, D) and optionally `logits` (N, C), `labels` (N,), `ids` (N,), `classes` (K,) texts,
+        the names of the classes that labels number; ``.npy`` or a pickle of one array (N, D).
     head : Path, optional
         The linear head (`read_head`). Logits are computed from it where the file has none.
     labels : Path, optional
@@ -142,7 +144,9 @@ def _check(file: Path, raw: dict[str, Any], head: Head | None, labels: Path | No
     ids = ids or [str(i) for i in range(n)]
     if len(ids) != n:
         raise DataError(f"{n} rows of features, but {len(ids)} ids", file=file)
-    return _Arrays(features, logits, _labels(labels or file, found, n), ids)
+    numbers = _labels(labels or file, found, n)
+    names = _class_names(file, raw["classes"], numbers) if "classes" in raw else ()
+    return _Arrays(features, logits, numbers, ids, names)
 
 
 def _float_rows(file: Path, name: str, array: Any) -> NDArray[np.float32]:
@@ -192,6 +196,23 @@ def _labels(file: Path, found: Any, n: int) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
+def _class_names(file: Path, found: Any, labels: NDArray[np.int64]) -> tuple[str, ...]:
+    if found.ndim != 1 or found.dtype.kind not in "US":
+        raise DataError(f"'classes' should be texts of shape (K,), found {found.dtype} {found.shape}", file=file)
+    try:
+        names = tuple(name.decode() if isinstance(name, bytes) else name for name in found.tolist())
+        "".join(names).encode()
+    except UnicodeError as error:
+        raise DataError(f"'classes' are not all UTF-8: {error}", file=file) from None
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice or "" in names:
+        what = f"'{twice[0]}' twice" if twice else "a name that is empty"
+        raise DataError(f"'classes' has {what}: names of classes tell them apart", file=file)
+    if labels.max() >= len(names):
+        raise DataError(f"there are {len(names)} 'classes', and a label {labels.max()}: they count from 0", file=file)
+    return names
+
+
 def read_labels(file: Path) -> NDArray[np.int64]:
     """Read labels from ``.npy``, ``.npz`` or ``.pkl`` (array `labels` or the only one), or text, one integer a line."""
     if file.suffix.lower() in (".npy", ".npz", ".pkl", ".pickle"):
@@ -212,6 +233,13 @@ def _compare(target: Path, arrays: _Arrays) -> Imported:
         same = same and np.array_equal(
             cache.checksums, row_checksums(arrays.features, arrays.logits, arrays.labels, done)
         )
+        if same and arrays.class_names not in ((), cache.class_names):
+            raise CacheMismatchError(
+                "the same rows are cached "
+                + ("with other names of classes" if cache.class_names else "without names of classes"),
+                file=target,
+                fix=f"remove them first: moodbench cache remove --model {cache.model} --dataset {cache.dataset}",
+            )
     if not same:
         raise CacheMismatchError(
             "another cache is stored under this model and dataset",
@@ -225,7 +253,7 @@ def _write(target: Path, model: str, dataset: str, arrays: _Arrays, provenance: 
     """Fill a cache under a name of its own and rename it at the end: an import is whole or not there."""
     unfinished = target.with_name(f".{target.name}.import")
     classes = None if arrays.logits is None else arrays.logits.shape[1]
-    layout = Layout(arrays.ids, arrays.labels, arrays.features.shape[1], classes)
+    layout = Layout(arrays.ids, arrays.labels, arrays.features.shape[1], classes, arrays.class_names)
     create_cache(unfinished, model, dataset, layout, provenance)
     try:
         with FeatureCache(unfinished, write=True) as cache:

@@ -37,6 +37,8 @@ class RowReader:
     dim, classes : int, int or None
         Widths of features and logits.
     labels : (rows,) int64
+    class_names : tuple of str, or None
+        Names of the classes that labels stand for; None where they are unknown.
     provenance : dict
     fingerprint : str
         Of the cache's contents.
@@ -57,6 +59,7 @@ class RowReader:
             self._all = cache.rows
             self.dim, self.classes = cache.dim, cache.classes
             self.labels: NDArray[np.int64] = cache.labels[self._done]
+            self.class_names = cache.class_names
             self.provenance = cache.provenance
             self.fingerprint = cache.fingerprint
             self._features = cache.offset("features")

@@ -146,7 +146,7 @@ def test_other_schema_is_refused_by_number(file):
     make(file)
     with h5py.File(file, "r+") as h5:
         h5.attrs["moodbench_schema"] = 7
-    with pytest.raises(CacheError, match=f"has schema 7; this version of moodbench reads schema {SCHEMA}"):
+    with pytest.raises(CacheError, match=f"has schema 7; this version of moodbench reads schemas up to {SCHEMA}"):
         FeatureCache(file)
 
 
@@ -254,3 +254,22 @@ def test_store_lists_verifies_and_removes(tmp_path, file):
     assert not (tmp_path / "cache" / "m").exists()
     with pytest.raises(UnknownNameError, match="no cached model 'm'"):
         remove_caches(space, "m")
+
+
+def test_names_of_classes_are_kept(file):
+    names = ["Bär", "cat", "日本"]
+    create_cache(file, "m", "d", Layout(["a", "b"], np.array([2, -1]), 2, None, names), {})
+    with FeatureCache(file) as cache:
+        assert cache.class_names == tuple(names)
+    with h5py.File(file, "r") as h5:
+        assert h5["classes"].asstr()[:].tolist() == names
+        assert h5["classes"].chunks is None
+
+
+def test_a_cache_of_schema_1_has_no_names_and_is_read(file):
+    features, _ = make(file)
+    with h5py.File(file, "r+") as h5:
+        h5.attrs.modify("moodbench_schema", 1)
+    reader = RowReader(file)
+    assert reader.class_names is None
+    np.testing.assert_array_equal(next(reader.blocks(100)).features, features)

@@ -60,6 +60,7 @@ def test_stores_what_the_network_gives(space, pictures):
     assert (done.rows, done.undecodable, done.begun_at) == (42, (), 0)
     assert [i.decode() for i in stored["ids"]] == list(source.ids)
     np.testing.assert_array_equal(stored["labels"], np.repeat([0, 1, 2], 14))
+    assert stored["classes"].tolist() == [b"amber", b"blue", b"green"]
     assert (stored["status"] == DONE).all()
     np.testing.assert_allclose(stored["logits"], stored["features"] @ head.weight.T + head.bias, rtol=1e-4, atol=1e-5)
     backbone = moodbench.load_model(space.catalog.model("tiny"))

@@ -188,3 +188,35 @@ def test_bad_heads(tmp_path, space, content):
 def test_names_that_would_leave_the_cache_folder(tmp_path, space, model, dataset):
     with pytest.raises(UsageError):
         import_features(model, dataset, npz(tmp_path), workspace=space)
+
+
+def test_names_of_classes(tmp_path, space):
+    labels, names = np.array([0, 2, 1, 0, -1, 2]), ["ant", "bee", "cow"]
+    done = import_features("net", "set", npz(tmp_path, labels=labels, classes=np.array(names)), workspace=space)
+    assert RowReader(done.file).class_names == tuple(names)
+    again = npz(tmp_path, "again.npz", labels=labels)
+    assert import_features("net", "set", again, workspace=space).already  # says nothing against the names
+    other = npz(tmp_path, "other.npz", labels=labels, classes=np.array(names[::-1]))
+    with pytest.raises(CacheMismatchError, match="with other names of classes"):
+        import_features("net", "set", other, workspace=space)
+    import_features("net", "bare", again, workspace=space)
+    assert RowReader(space.cache_file(ModelName("net"), "bare")).class_names is None
+    with pytest.raises(CacheMismatchError, match="without names of classes"):
+        import_features("net", "bare", npz(tmp_path, labels=labels, classes=np.array(names)), workspace=space)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (np.arange(3), "should be texts"),
+        (np.array([["a", "b", "c"]]), "should be texts"),
+        (np.array(["a", "b", "a"]), "'a' twice"),
+        (np.array(["a", "", "b"]), "empty"),
+        (np.array(["a", "b"]), "2 'classes', and a label 2"),
+        (np.array([b"a", b"\xff", b"c"]), "not all UTF-8"),
+    ],
+)
+def test_names_of_classes_that_make_no_sense(tmp_path, space, classes, message):
+    file = npz(tmp_path, labels=np.array([0, 2, 1, 0, -1, 2]), classes=classes)
+    with pytest.raises(DataError, match=message):
+        import_features("net", "set", file, workspace=space)
