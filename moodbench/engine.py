@@ -209,6 +209,8 @@ class Engine:
                 if name not in self.failures:
                     try:
                         values[dataset, name][rows] = score.score(block).double().cpu().numpy()
+                    except CacheError:  # a memory bank that cannot be read is no fault of the score
+                        raise
                     except Exception as error:  # a fault of one score must not cost the others
                         self.failures[name] = failure(error)
             if self.logits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from moodbench.errors import CacheError
 from moodbench.features.cache import DONE, FeatureCache
 from moodbench.features.verify import check_cache
+
+_AGAIN = "run the same command again; if the cache is gone, make it with moodbench extract or moodbench import first"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class RowReader:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        with _open(file) as descriptor:
+            self._state = _state(descriptor)
         with FeatureCache(file) as cache:
             if not cache.complete:
                 raise CacheError("the cache is incomplete", file=file, fix="run the same moodbench extract again")
@@ -108,17 +113,24 @@ class RowReader:
                 yield RowBlock(block.features[rows], values, block.labels[rows])
 
     def blocks(self, size: int, *, logits: bool = True) -> Iterator[RowBlock]:
-        """Yield the rows in order, `size` at a time (fewer where rows are skipped)."""
-        with self.file.open("rb", buffering=0) as stream:
-            descriptor = stream.fileno()
+        """Yield the rows in order, `size` at a time (fewer where rows are skipped).
+
+        Raises
+        ------
+        CacheError
+            The file was removed, replaced or changed since it was opened: passes over two files must never be mixed.
+        """
+        with _open(self.file) as descriptor:
+            if _state(descriptor) != self._state:
+                raise CacheError("the cache was replaced or changed while it was read", file=self.file, fix=_AGAIN)
             seen = 0
             for start in range(0, self._all, size):
                 count = min(size, self._all - start)
                 done = self._done[start : start + count]
-                features = _read(descriptor, self._features, start, count, self.dim)
+                features = self._read(descriptor, self._features, start, count, self.dim)
                 values = None
                 if logits and self._logits is not None and self.classes is not None:
-                    values = _read(descriptor, self._logits, start, count, self.classes)
+                    values = self._read(descriptor, self._logits, start, count, self.classes)
                 if not done.all():
                     features = features[done]
                     values = None if values is None else values[done]
@@ -126,15 +138,36 @@ class RowReader:
                     yield RowBlock(features, values, self.labels[seen : seen + len(features)])
                 seen += len(features)
 
+    def _read(self, descriptor: int, offset: int, start: int, count: int, width: int) -> NDArray[np.float32]:
+        """Read `count` rows straight into an array: no page faults of a mapping, no copy."""
+        rows: NDArray[np.float32] = np.empty((count, width), np.dtype("<f4"))
+        view = memoryview(rows).cast("B")  # type: ignore[arg-type]
+        position = offset + start * width * 4
+        while view:
+            try:
+                read = os.preadv(descriptor, [view], position)
+            except OSError as error:
+                raise CacheError(f"the cache cannot be read: {error.strerror}", file=self.file) from None
+            if read == 0:
+                raise CacheError("the cache became shorter while it was read", file=self.file, fix=_AGAIN)
+            view, position = view[read:], position + read
+        return rows
 
-def _read(descriptor: int, offset: int, start: int, count: int, width: int) -> NDArray[np.float32]:
-    """Read `count` rows straight into an array: no page faults of a mapping, no copy."""
-    rows: NDArray[np.float32] = np.empty((count, width), np.dtype("<f4"))
-    view = memoryview(rows).cast("B")  # type: ignore[arg-type]
-    position = offset + start * width * 4
-    while view:
-        read = os.preadv(descriptor, [view], position)
-        if read == 0:
-            raise EOFError("the cache became shorter while it was read")
-        view, position = view[read:], position + read
-    return rows
+
+@contextmanager
+def _open(file: Path) -> Iterator[int]:
+    """Open the file to read from its descriptor; whatever the system then objects to is a `CacheError`."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise CacheError(f"the cache cannot be read: {error.strerror}", file=file, fix=_AGAIN) from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _state(descriptor: int) -> tuple[int, ...]:
+    """Return what tells this file, in this state, from every other."""
+    stat = os.fstat(descriptor)
+    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)

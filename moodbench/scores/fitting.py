@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from moodbench.errors import ScoreError
+from moodbench.errors import CacheError, ScoreError
 from moodbench.scores.base import Fit, Score, Train
 from moodbench.scores.block import HELD_OUT, Block
 from moodbench.scores.statistics import Statistic
@@ -66,6 +66,8 @@ def fit_scores(
             missing[name] = error.what
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             missing[name] = "a matrix of it could not be decomposed"
+        except CacheError:  # no fault of the score: the rows themselves cannot be read
+            raise
         except Exception as error:
             if not tolerant:
                 raise

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from moodbench.errors import CacheError, UnknownNameError
 from moodbench.features.cache import DONE, SCHEMA, FeatureCache, Layout, create_cache, row_checksums
@@ -202,6 +204,40 @@ def test_reader_gives_the_rows_that_are_done(file, size):
     np.testing.assert_array_equal(np.concatenate([b.features for b in blocks]), features[kept])
     np.testing.assert_array_equal(np.concatenate([b.logits for b in blocks]), logits[kept])
     np.testing.assert_array_equal(np.concatenate([b.labels for b in blocks]), np.array(kept) % 3)
+
+
+@pytest.mark.parametrize("how", ["replaced", "removed", "changed"])
+def test_a_file_that_changed_between_passes_is_noticed(file, how):
+    make(file)
+    reader = RowReader(file)
+    assert len(list(reader.blocks(4))) == 3
+    if how == "changed":
+        with h5py.File(file, "r+", locking=False) as h5:
+            h5["features"][0, 0] += 1
+        os.utime(file, ns=(0, 0))  # the clock of a file system may be coarse
+    else:
+        file.unlink()
+    if how == "replaced":
+        make(file)
+    with pytest.raises(CacheError, match="cannot be read: No such file" if how == "removed" else "replaced or changed"):
+        list(reader.blocks(4))
+
+
+def test_a_cache_that_goes_away_is_not_taken_for_a_fault_of_a_score(file):
+    make(file)
+    from moodbench.engine import BLOCK, Caches, Engine
+    from moodbench.scores.base import create_score
+
+    reader = RowReader(file)
+    engine = Engine(Caches(reader, {"t": reader}, {}, None), torch.device("cpu"), BLOCK)
+
+    class Gone(type(create_score("knn"))):
+        def score(self, block):
+            file.unlink(missing_ok=True)
+            return super().score(block)
+
+    with pytest.raises(CacheError, match="cannot be read"):
+        engine.run({"knn": Gone()})
 
 
 def test_reader_refuses_an_incomplete_cache(file):
