@@ -9,32 +9,39 @@ from pathlib import Path
 
 from moodbench.catalog import Catalog, load_catalog
 from moodbench.errors import DataError, UsageError
-from moodbench.types import MEAN
+from moodbench.names import dataset_fault, name_fault
 
 
 @dataclass(frozen=True)
 class ModelName:
     """A model as it is named on the command line: ``BASE[@VARIANT][+HEAD]``.
 
-    ``timm:NAME`` is a base too; its folder is ``timm-NAME``.
+    ``timm:NAME`` is a base too; its folder is ``timm-NAME``. Whatever its parts come from, they can be parts of a path:
+    anything else is a `UsageError`.
     """
 
     base: str
     variant: str | None = None
     head: str | None = None
 
+    def __post_init__(self) -> None:
+        for kind, part in (("", self.base.removeprefix("timm:")), ("variant ", self.variant), ("head ", self.head)):
+            fault = None if part is None else name_fault(part)
+            if fault is not None:
+                raise UsageError(
+                    f"'{self}' cannot name a model: {kind}'{part}' {fault}",
+                    fix="write MODEL, MODEL@VARIANT or timm:NAME, without blanks or slashes; a head is called likewise",
+                )
+        fault = name_fault(self.file.replace("@", "-").replace("+", "-"))
+        if fault is not None:
+            raise UsageError(f"'{self}' cannot name a model: it {fault}", fix="choose a shorter name")
+
     @classmethod
     def parse(cls, name: str) -> ModelName:
-        """Split a name; an empty part or a path separator is a `UsageError`."""
+        """Split a name."""
         rest, plus, head = name.partition("+")
         base, at, variant = rest.partition("@")
-        bad = not base or (at and not variant) or (plus and not head) or any(c in name for c in "/\\ \t\n")
-        if bad or base.startswith(".") or ":" in base.removeprefix("timm:"):
-            raise UsageError(
-                f"'{name}' cannot name a model",
-                fix="write MODEL, MODEL@VARIANT or timm:NAME, without blanks or slashes",
-            )
-        return cls(base, variant or None, head or None)
+        return cls(base, variant if at else None, head if plus else None)
 
     @classmethod
     def of_folder(cls, folder: str) -> ModelName:
@@ -61,16 +68,11 @@ class ModelName:
         return f"{self.base}{variant}{head}"
 
 
-RESERVED = ("head", "heads", MEAN)
-"""The model's head lies among its caches, and results call their averages mean."""
-
-
 def check_dataset_name(name: str) -> str:
     """Return `name` if it can name a dataset (it becomes a file name), else raise `UsageError`."""
-    if name in RESERVED:
-        raise UsageError(f"'{name}' cannot name a dataset: moodbench itself uses that name", fix="choose another name")
-    if not name or name.startswith(".") or any(c in name for c in "/\\@+: \t\n"):
-        raise UsageError(f"'{name}' cannot name a dataset", fix="use letters, digits, '_', '-' and '.'")
+    fault = dataset_fault(name)
+    if fault is not None:
+        raise UsageError(f"'{name}' cannot name a dataset: it {fault}", fix="use letters, digits, '_', '-' and '.'")
     return name
 
 
@@ -121,17 +123,25 @@ class Workspace:
 
     def results_file(self, benchmark: str, model: ModelName) -> Path:
         """Path of the result table of (benchmark, model)."""
+        fault = name_fault(benchmark)
+        if fault is not None:
+            raise UsageError(f"'{benchmark}' cannot name a benchmark: it {fault}")
         return self.results_dir / benchmark / f"{model.file}.csv"
 
     def cached_models(self) -> list[ModelName]:
         """Return every model that has the cache of a dataset, sorted by name."""
         if not self.cache_dir.is_dir():
             return []
-        folders = sorted(f.name for f in self.cache_dir.iterdir() if f.is_dir() and not f.name.startswith("."))
-        models = map(ModelName.of_folder, folders)
+        folders = sorted(folder.name for folder in self.cache_dir.iterdir() if folder.is_dir())
+        # what somebody else keeps there under other names is none of ours
+        models = [ModelName.of_folder(folder) for folder in folders if _can_be_ours(folder)]
         return [model for model in models if self.cached_datasets(model)]
 
     def cached_datasets(self, model: ModelName) -> list[str]:
         """Return the datasets that `model` has a cache of, sorted by name."""
         files: Iterable[Path] = (self.cache_dir / model.folder).glob("*.h5")
-        return sorted(file.stem for file in files if file.stem != "head" and not file.name.startswith("."))
+        return sorted(file.stem for file in files if dataset_fault(file.stem) is None)
+
+
+def _can_be_ours(folder: str) -> bool:
+    return all(name_fault(part) is None for part in folder.split("@", 1))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from moodbench.catalog.entry import Entry
+from moodbench.names import file_fault, folder_fault, path_fault
 
 LABEL_RULES = ("auto", "folder", "imagenet", "list", "none")
 """How an image gets its label. ``folder``: the index of its first-level folder among all of them, sorted by name.
@@ -173,7 +175,7 @@ def build_dataset(name: str, entry: Entry) -> DatasetSpec:
         title=entry.take("title", str),
         role=entry.text("role"),
         path=entry.path("path"),
-        folder=_below(entry, "folder"),
+        folder=_below(entry, "folder", folder_fault),
         bundled=entry.text("bundled"),
         generated=entry.text("generated"),
         archives=_archives(entry),
@@ -221,11 +223,19 @@ def _joined(keys: list[str]) -> str:
     return " and ".join(f"'{key}'" for key in keys)
 
 
-def _below(entry: Entry, key: str) -> str | None:
+def _below(entry: Entry, key: str, fault: Callable[[str], str | None] = path_fault) -> str | None:
     value = entry.text(key)
-    if value is not None and (value.startswith("/") or ".." in value.split("/") or not value):
-        raise entry.error(f"has {key}: '{value}', which should be a relative path without '..'")
+    wrong = None if value is None else fault(value)
+    if wrong is not None:
+        raise entry.error(f"has {key}: '{value}', which {wrong}: it should be a relative path without '..'")
     return value
+
+
+def _bare(entry: Entry, file: str) -> str:
+    fault = file_fault(file)
+    if fault is not None:
+        raise entry.error(f"has file: '{file}', which {fault}: it should be a bare file name")
+    return file
 
 
 def _archives(entry: Entry) -> tuple[ArchiveSpec, ...]:
@@ -237,7 +247,7 @@ def _archives(entry: Entry) -> tuple[ArchiveSpec, ...]:
 
 def _archive(entry: Entry) -> ArchiveSpec:
     spec = ArchiveSpec(
-        file=entry.take("file", str),
+        file=_bare(entry, entry.take("file", str)),
         urls=entry.strings("urls"),
         bytes=entry.size("bytes"),
         md5=entry.digest("md5"),
@@ -247,8 +257,6 @@ def _archive(entry: Entry) -> ArchiveSpec:
         take=(_below(entry, "take") or "").rstrip("/"),
         into=(_below(entry, "into") or "").rstrip("/"),
     )
-    if "/" in spec.file or spec.file.startswith("."):
-        raise entry.error(f"has file: '{spec.file}', which should be a bare file name")
     if not spec.max_bytes:
         raise entry.error("has max_bytes: unknown, but a limit must be a number")
     _check_urls(entry, spec.urls)
@@ -268,7 +276,7 @@ def _list(entry: Entry) -> ListSpec | None:
     if (path_ is None) == (url is None):
         raise own.error("needs either 'path' or 'url'")
     spec = ListSpec(
-        file=own.take("file", str, (url or str(path_)).rsplit("/", 1)[-1]),
+        file=_bare(own, own.take("file", str, (url or str(path_)).rsplit("/", 1)[-1])),
         path=path_,
         url=url,
         sha256=own.digest("sha256", None if path_ else "unknown"),

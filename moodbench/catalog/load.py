@@ -20,7 +20,7 @@ from moodbench.catalog.dataset import DatasetSpec, build_dataset
 from moodbench.catalog.entry import Entry
 from moodbench.catalog.model import ModelSpec, build_model
 from moodbench.errors import CatalogError, UnknownNameError
-from moodbench.types import MEAN
+from moodbench.names import dataset_fault, name_fault
 
 
 @dataclass(frozen=True)
@@ -152,14 +152,15 @@ def _merge(into: dict[str, Spec], section: object, kind: str, file: Path, build:
     if not isinstance(section, dict):
         raise CatalogError(f"the section '{kind}s' must map names to entries", file=file)
     for name, values in section.items():
-        if not isinstance(name, str) or not name or set(name) & set("@+:/\\ ") or name.startswith("."):
+        fault = dataset_fault(name) if kind == "dataset" else name_fault(name)
+        if fault is not None:
             raise CatalogError(
-                f"'{name}' cannot name a {kind}", file=file, fix="use letters, digits, '_', '-' and '.', as a string"
+                f"'{name}' cannot name a {kind}: it {fault}",
+                file=file,
+                fix="use letters, digits, '_', '-' and '.', as a string",
             )
         entry = Entry(kind, name, {} if values is None else values, file)
         replace = entry.take("replace", bool, False)
-        if kind == "dataset" and name == MEAN:
-            raise CatalogError(f"'{MEAN}' cannot name a dataset: results call their averages that", file=file)
         if name in into and not replace:
             raise CatalogError(
                 f"the {kind} '{name}' exists already", file=file, fix="choose another name, or say 'replace: true'"

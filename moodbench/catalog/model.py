@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from moodbench.catalog.entry import Entry
 from moodbench.catalog.image import check_image
+from moodbench.names import file_fault, name_fault
 
 PRETEXT_TASKS = (
     "classification",
@@ -145,8 +147,9 @@ def build_model(name: str, entry: Entry) -> ModelSpec:
     base = _settings(name, entry)
     made = {}
     for variant, changes in variants.items():
-        if not isinstance(variant, str) or not variant or set(variant) & set("@+:/\\ "):
-            raise entry.error(f"has a variant '{variant}', which cannot be its name")
+        fault = name_fault(variant)
+        if fault is not None:
+            raise entry.error(f"has a variant '{variant}', which cannot be its name: it {fault}")
         changed = Entry(entry.kind, f"{name}@{variant}", {} if changes is None else changes, entry.file)
         kept = {key: value for key, value in shared.items() if key not in _no_longer_true(changed.rest())}
         whole = Entry(entry.kind, f"{name}@{variant}", {**kept, **changed.rest()}, entry.file)
@@ -180,7 +183,7 @@ def _settings(name: str, entry: Entry) -> ModelSpec:
         method=entry.text("method"),
         args=entry.take("args", dict, {}),
         checkpoint=entry.path("checkpoint"),
-        url=entry.text("url"),
+        url=_address(entry),
         sha256=entry.digest("sha256", None),
         bytes=entry.size("bytes", None),
         format=entry.text("format"),
@@ -213,11 +216,23 @@ def _head(entry: Entry) -> HeadSpec:
             raise entry.error(f"has head: '{value}'", fix="write own, none, or a mapping with 'path' or 'url'")
         return HeadSpec(value)
     own = Entry(entry.kind, f"{entry.name}: head", value, entry.file)
-    spec = HeadSpec("file", own.path("path"), own.text("url"), own.digest("sha256", None))
+    spec = HeadSpec("file", own.path("path"), _address(own), own.digest("sha256", None))
     if (spec.path is None) == (spec.url is None):
         raise own.error("needs either 'path' or 'url'")
     own.finish()
     return spec
+
+
+def _address(entry: Entry) -> str | None:
+    """Return the address of a file, which is kept under the name that it has there."""
+    url = entry.text("url")
+    try:
+        fault = None if url is None else file_fault(PurePosixPath(urlsplit(url).path).name)
+    except ValueError as error:
+        fault = str(error)
+    if fault is not None:
+        raise entry.error(f"has the address '{url}', whose file name {fault}")
+    return url
 
 
 def _image(entry: Entry) -> dict[str, Any]:

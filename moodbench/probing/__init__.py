@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from moodbench.errors import CacheError, ModelError, MoodbenchError, UsageError
+from moodbench.names import name_fault
 from moodbench.probing.outcome import Probed, describe
 from moodbench.probing.task import choose_models, choose_task, is_ready
 from moodbench.workspace import Workspace
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Probed", "probe"]
 
 Report = Callable[[str], None]
-
-_BAD_NAME = "/\\@+: \t\n"
 
 
 def probe(
@@ -75,8 +74,9 @@ def probe(
         Another head of that name is there. The other models are done before any of these is raised.
     """
     space = workspace or Workspace()
-    if not name or name.startswith(".") or any(c in name for c in _BAD_NAME):
-        raise UsageError(f"'{name}' cannot name a head", fix="use letters, digits, '_', '-' and '.'")
+    fault = name_fault(name)
+    if fault is not None:
+        raise UsageError(f"'{name}' cannot name a head: it {fault}", fix="use letters, digits, '_', '-' and '.'")
     if threads is not None and threads < 1:
         raise UsageError(f"the number of threads must be at least 1, got {threads}")
     models = choose_models(space, [model] if isinstance(model, str) else model)

@@ -1,0 +1,77 @@
+"""The rules for everything that becomes part of a path: names, bare file names, and relative paths of a catalogue.
+
+Each function says in words what is wrong with a text, or returns None; who asks knows which error to raise. Whatever
+passes stays inside the folder that it is appended to, and leaves room for the suffixes of locks and temporary files.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+RESERVED = ("head", "heads", "mean", "scores")
+"""Names that datasets cannot have: the heads and row scores of a model lie among its caches, and results call their
+averages mean."""
+
+MOST_BYTES = 200
+"""A file name may have 255 on most file systems; the rest is for ``.``, ``.lock``, a process number and ``.tmp``."""
+
+_SEPARATORS = "/\\@+:"
+"""Of paths, and of the parts of a model's name."""
+
+
+def name_fault(name: object) -> str | None:
+    """Say why this cannot name a model, variant, head, dataset or benchmark.
+
+    >>> name_fault("../other")
+    "has '/'"
+    """
+    if not isinstance(name, str):
+        return "is no text"
+    if name.startswith("."):
+        return "begins with '.'" if not set(name) & {"/", "\\"} else "has '/'"
+    bad = next((c for c in name if c in _SEPARATORS or c.isspace()), None)
+    if bad is not None:
+        return "has a blank" if bad.isspace() else f"has '{bad}'"
+    return file_fault(name)
+
+
+def dataset_fault(name: object) -> str | None:
+    """Say why this cannot name a dataset."""
+    return "is a name that moodbench itself uses" if name in RESERVED else name_fault(name)
+
+
+def file_fault(name: str) -> str | None:
+    """Say why this cannot be the bare name of a file."""
+    if not name:
+        return "is empty"
+    if "/" in name:
+        return "has '/'"
+    if name.startswith("."):
+        return "begins with '.'"
+    return _part_fault(name)
+
+
+def path_fault(path: str) -> str | None:
+    """Say why this cannot be a relative path below a folder."""
+    if path.startswith("/"):
+        return "is an absolute path"
+    for part in path.removesuffix("/").split("/"):
+        if part in ("", ".", ".."):
+            return f"has '{part}' as a part" if part else "has an empty part"
+        fault = _part_fault(part)
+        if fault is not None:
+            return fault
+    return None
+
+
+def folder_fault(path: str) -> str | None:
+    """Say why this cannot be a dataset's folder below the data directory, where moodbench's own begin with a dot."""
+    return "begins with '.'" if path.startswith(".") else path_fault(path)
+
+
+def _part_fault(part: str) -> str | None:
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in part):
+        return "has a character that cannot be shown"
+    if len(part.encode()) > MOST_BYTES:
+        return f"is longer than {MOST_BYTES} bytes"
+    return None
