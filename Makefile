@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-models lint types unit format docs bench bench-scoring bench-extraction bench-faults clean
+.PHONY: help setup demo test test-models lint types unit format docs bench bench-scoring bench-extraction bench-faults bench-coverage clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -50,6 +50,9 @@ bench-scoring: $(READY)  ## Measure scoring at ImageNet size (2 GB of disk); FLA
 
 bench-extraction: $(READY)  ## Measure decoding, network and extraction side by side; FLAGS="--help" shows options
 	$(BIN)/python -m benchmarks.extraction $(FLAGS)
+
+bench-coverage: $(READY)  ## Simulate how often the intervals of AUROC hold the truth (a quarter of an hour)
+	$(BIN)/python -m benchmarks.coverage $(FLAGS)
 
 bench-faults: $(READY)  ## Damage, kills, races and bad inputs, counted; FLAGS="--help" shows options
 	$(BIN)/python -m benchmarks.faults $(FLAGS)

@@ -13,25 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from moodbench.intervals import Interval, Sample, interval
+
 Array = NDArray[np.float64]
 Better = Literal["higher", "lower"]
-
-Z95 = NormalDist().inv_cdf(0.975)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its 95 % confidence limits."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Ranked:
@@ -176,12 +166,7 @@ class Comparison:
         return float(wins / (float(self.id.size) * self.ood.size))
 
     def auroc_interval(self) -> Interval:
-        """The AUROC with DeLong's 95 % interval on the logit scale.
-
-        References
-        ----------
-        DeLong et al., Biometrics 44 (1988); Sun and Xu, IEEE Signal Processing Letters 21 (2014).
-        """
+        """The AUROC with its 95 % interval, see `moodbench.intervals`."""
         return mean_auroc([self])
 
     def fpr(self, tpr: float = 0.95) -> float:
@@ -360,24 +345,14 @@ def mean_auroc(comparisons: Sequence[Comparison]) -> Interval:
     """Return the mean AUROC over OOD datasets that share their ID rows, with a 95 % interval.
 
     The ID rows are the same for all: their components are averaged before their variance is taken, because leaving that
-    out understates the error. The interval is symmetric on the logit scale, so it stays inside [0, 1]. Where all rows
-    are ranked perfectly (variance 0) the one-sided bound 0.05^(1/n), with n the smallest set, takes the place of a
-    limit. Neither the choice of OOD datasets nor the model's training seed is covered.
+    out understates the error. Neither the choice of OOD datasets nor the model's training seed is covered.
     """
     first = comparisons[0]
     if any(c.id is not first.id for c in comparisons):
         raise ValueError("the comparisons must share one Ranked")
-    k = len(comparisons)
     value = float(np.mean([c.auroc for c in comparisons]))
-    variance = _variance(np.mean([c.id_components for c in comparisons], axis=0)) / first.id.size
-    variance += sum(_variance(c.ood_components) / c.ood.size for c in comparisons) / k**2
-    if value in (0.0, 1.0):
-        bound = 0.05 ** (1 / min(first.id.size, *(c.ood.size for c in comparisons)))
-        return Interval(value, bound, 1.0) if value == 1 else Interval(value, 0.0, 1 - bound)
-    centre = np.log(value / (1 - value))
-    spread = Z95 * np.sqrt(variance) / (value * (1 - value))
-    low, high = (float(1 / (1 + np.exp(-x))) for x in (centre - spread, centre + spread))
-    return Interval(value, low, high)
+    of_id = Sample.of(np.mean([c.id_components for c in comparisons], axis=0))
+    return interval(value, [of_id, *(Sample.of(c.ood_components, 1 / len(comparisons)) for c in comparisons)])
 
 
 def _sorted(scores: ArrayLike, kind: str) -> Array:
@@ -405,7 +380,3 @@ def _below(sorted_values: Array, at: Array) -> Array:
 
 def _at_or_below(sorted_values: Array, at: Array) -> Array:
     return np.searchsorted(sorted_values, at, side="right").astype(np.float64)
-
-
-def _variance(values: Array) -> float:
-    return float(np.var(values, ddof=1)) if values.size > 1 else 0.0

@@ -259,7 +259,7 @@ def _provenance(spec: BenchmarkSpec, name: ModelName, caches: Caches) -> dict[st
         "inputs": inputs,
         "datasets": datasets,
         "metrics": {name: metric.convention for name, metric in METRICS.items() if metric.convention},
-        "intervals": "95 %, DeLong on the logit scale, ID rows shared between OOD datasets",
+        "intervals": "95 %, DeLong's variance and half an unseen row, inverted as Wilson does; ID rows are shared",
         "versions": {package: version(package) for package in ("numpy", "scipy", "torch")},
     }
 

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from moodbench.errors import MoodbenchError
@@ -29,8 +30,8 @@ class Outcome:
     Attributes
     ----------
     ending : str
-        ``done``; ``refused`` (one of moodbench's own errors); ``traceback`` (any other); ``hang`` (killed after its time);
-        ``died`` (a signal, such as a crash of a library); ``memory`` (done or refused, but only after taking `BYTES`).
+        ``done``; ``refused`` (one of moodbench's own errors); ``traceback`` (any other); ``hang`` (killed after its
+        time); ``died`` (a signal, such as a crash of a library); ``memory`` (it ended, but only after taking `BYTES`).
     value : object
         What the work returned.
     message : str
@@ -137,5 +138,4 @@ def _read_until(read: int, end: float) -> tuple[bytes, bool]:
 def _resident() -> int:
     if sys.platform == "darwin":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with open("/proc/self/statm", encoding="ascii") as stream:
-        return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -135,7 +135,7 @@ class Index:
                 widest = max(widest, row.auroc - row.auroc_low, row.auroc_high - row.auroc)
         if not widest:
             return []
-        return [f"95 % intervals (DeLong) reach at most {100 * widest:.2f} points from the AUROC shown"]
+        return [f"95 % intervals reach at most {100 * widest:.2f} points from the AUROC shown"]
 
     def _accuracies(self, models: Sequence[Model]) -> list[str]:
         found = []
