@@ -80,8 +80,14 @@ ENTRIES = {
             "folder": "x",
             "archives": [
                 {
-                    "file": "x.tar", "urls": [], "bytes": 1, "md5": "unknown", "sha256": "unknown",
-                    "max_files": 1, "max_bytes": 1, key: bad,
+                    "file": "x.tar",
+                    "urls": [],
+                    "bytes": 1,
+                    "md5": "unknown",
+                    "sha256": "unknown",
+                    "max_files": 1,
+                    "max_bytes": 1,
+                    key: bad,
                 }
             ],
         }
