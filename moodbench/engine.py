@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from moodbench.catalog import BenchmarkSpec
 from moodbench.devices import keep_freed_memory
 from moodbench.errors import CacheError, ModelError
-from moodbench.features.heads import read_head
+from moodbench.features.heads import stored_head
 from moodbench.features.reader import RowReader
 from moodbench.scores.base import Score, Train
 from moodbench.scores.block import Block
@@ -99,7 +99,7 @@ class Caches:
 
 def open_caches(files: Mapping[str, Path], benchmark: BenchmarkSpec, head_file: Path, *, own_head: bool) -> Caches:
     """Open the caches of one model for a benchmark; `files` maps the datasets that are cached to their files."""
-    head = read_head(head_file) if head_file.exists() or not own_head else None
+    head = stored_head(head_file) if head_file.exists() or not own_head else None
     return Caches(
         train=RowReader(files[benchmark.id_train]),
         held_out=None if benchmark.id_val is None else RowReader(files[benchmark.id_val]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +38,12 @@ class Head:
     def __post_init__(self) -> None:
         if self.weight.ndim != 2 or self.bias.shape != (self.weight.shape[0],):
             raise ValueError(f"a head is weight (C, D) and bias (C,), got {self.weight.shape} and {self.bias.shape}")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex of the values of weight and bias: what caches note about the head of their logits."""
+        values = (array.astype("<f4", copy=False).tobytes() for array in (self.weight, self.bias))
+        return hashlib.sha256(b"".join(values)).hexdigest()
 
     @property
     def classes(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,29 @@ import numpy as np
 
 from moodbench.atomic import replace_file
 from moodbench.errors import CacheError, CacheMismatchError, ModelError
+from moodbench.features.hdf5 import UnreadableError, open_hdf5
+from moodbench.features.seal import BLOCK, Seal, put_seal
 from moodbench.pickles import load_pickle
 from moodbench.types import Head
 
-SCHEMA = 1
-"""Of the attributes of a head file."""
+SCHEMA = 2
+READABLE = (1, 2)
+"""Of a head file: from 2 on it has a seal, which covers every byte, and says whose head it is."""
+
+MOST_BYTES = 1 << 32
+"""Of an array of a head; the largest published ones have a hundred megabytes."""
+
+_DAMAGED = "a head file holds 'weight' (C, D) and 'bias' (C,): .npz, .h5, or a pickle of [W, b]"
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What an HDF5 file holds: the arrays, and what is said about them."""
+
+    weight: np.ndarray[Any, Any]
+    bias: np.ndarray[Any, Any]
+    schema: int | None
+    attributes: Mapping[str, str]
 
 
 def read_head(file: Path) -> Head:
@@ -26,18 +45,18 @@ def read_head(file: Path) -> Head:
     Raises
     ------
     ModelError
-        The file is missing, of another kind, or its arrays are no linear head.
+        The file is missing, damaged, of another kind, or its arrays are no linear head.
     """
     try:
         weight, bias = _arrays(file)
     except FileNotFoundError:
         raise ModelError("there is no such head file", file=file) from None
     except (OSError, KeyError, ValueError, TypeError, EOFError) as error:
-        raise ModelError(
-            f"no head can be read from this file: {error}",
-            file=file,
-            fix="a head file holds 'weight' (C, D) and 'bias' (C,): .npz, .h5, or a pickle of [W, b]",
-        ) from None
+        raise ModelError(f"no head can be read from this file: {error}", file=file, fix=_DAMAGED) from None
+    return _checked(file, weight, bias)
+
+
+def _checked(file: Path, weight: Any, bias: Any) -> Head:
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
         raise ModelError("the head has NaN or infinite values", file=file)
     try:
@@ -46,11 +65,38 @@ def read_head(file: Path) -> Head:
         raise ModelError(str(error), file=file) from None
 
 
+def stored_head(file: Path) -> Head:
+    """Read a head from its place in the cache folder.
+
+    Heads of before, and those of other programs, do not say whose they are, and are not asked.
+
+    Raises
+    ------
+    CacheMismatchError
+        It is the head of another model, or another head of this one.
+    ModelError
+        As `read_head`.
+    """
+    try:
+        stored = _stored(file)
+    except FileNotFoundError:
+        raise ModelError("there is no such head file", file=file) from None
+    wanted = _owner(file)
+    found = {key: stored.attributes.get(key, value) for key, value in wanted.items()}
+    if found != wanted:
+        raise CacheMismatchError(
+            f"this is {_whose(found)}, in the place of {_whose(wanted)}",
+            file=file,
+            fix="put it back where it belongs; if you renamed it, extract, import or probe again under the new name",
+        )
+    return _checked(file, stored.weight, stored.bias)
+
+
 def _arrays(file: Path) -> tuple[Any, Any]:
     suffix = file.suffix.lower()
     if suffix in (".h5", ".hdf5"):
-        with h5py.File(file, "r", locking=False) as h5:
-            return h5["weight"][:], h5["bias"][:]
+        stored = _stored(file)
+        return stored.weight, stored.bias
     if suffix == ".npz":
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return arrays["weight"], arrays["bias"]
@@ -63,6 +109,63 @@ def _arrays(file: Path) -> tuple[Any, Any]:
     raise ValueError(f"unknown suffix '{suffix}'")
 
 
+def _stored(file: Path) -> _Stored:
+    """Read an HDF5 file of a head, once its seal was compared.
+
+    Raises
+    ------
+    FileNotFoundError
+    ModelError
+        It is damaged, no head, or of a schema that this version does not know.
+    """
+    if not file.exists():
+        raise FileNotFoundError(file)
+    try:
+        h5, stored, _ = open_hdf5(file, _inspect)
+        h5.close()
+    except UnreadableError as error:
+        raise ModelError(
+            f"no head can be read from this file: {error}",
+            file=file,
+            fix=f"it is damaged, or something else: restore it, or make it again; {_DAMAGED}",
+        ) from None
+    if stored.schema is not None and stored.schema not in READABLE:
+        raise ModelError(
+            f"the head has schema {stored.schema}; this version of moodbench reads schemas up to {SCHEMA}",
+            file=file,
+            fix="make it again with this version, or use the version that wrote it",
+        )
+    return stored
+
+
+def _inspect(h5: Any, seal: Seal | None) -> _Stored:
+    schema = h5.attrs.get("moodbench_schema")
+    if schema is not None and int(schema) >= SCHEMA and seal is None:
+        raise UnreadableError("its seal is damaged")
+    arrays = {}
+    for name in ("weight", "bias"):
+        array = h5[name]
+        if not isinstance(array, h5py.Dataset) or array.dtype.kind not in "fiu":
+            raise UnreadableError(f"its '{name}' is no array of numbers")
+        if array.size * array.dtype.itemsize > MOST_BYTES:
+            raise UnreadableError(f"its '{name}' of shape {array.shape} is too large for a head")
+        arrays[name] = array[()]
+    texts = {key: str(h5.attrs[key]) for key in ("model", "head", "provenance") if key in h5.attrs}
+    return _Stored(arrays["weight"], arrays["bias"], None if schema is None else int(schema), texts)
+
+
+def _owner(file: Path) -> dict[str, str]:
+    """Return whose head lies at `file`: the folder of its model, and its name, which is empty for the model's own."""
+    if file.parent.name == "heads":
+        return {"model": file.parents[1].name, "head": file.stem}
+    return {"model": file.parent.name, "head": ""}
+
+
+def _whose(owner: Mapping[str, str]) -> str:
+    name = f"the head '{owner['head']}'" if owner["head"] else "the own head"
+    return f"{name} of '{owner['model']}'"
+
+
 def store_head(file: Path, head: Head) -> None:
     """Write the head to `file`, or accept it if an equal one is there.
 
@@ -72,7 +175,7 @@ def store_head(file: Path, head: Head) -> None:
         Another head is there.
     """
     if file.exists():
-        there = read_head(file)
+        there = stored_head(file)
         if np.array_equal(there.weight, head.weight) and np.array_equal(there.bias, head.bias):
             return
         raise CacheMismatchError(
@@ -86,9 +189,9 @@ def store_head(file: Path, head: Head) -> None:
 
 
 def write_head(file: Path, head: Head, provenance: Mapping[str, object] | None = None) -> None:
-    """Write the head to `file`, in place of what is there, with what it was made from.
+    """Write the head to `file`, in place of what is there, with whose head it is and what it was made from.
 
-    It is made in memory and renamed into place: it is whole or not there. Equal heads give equal bytes.
+    It is made in memory, sealed, and renamed into place: it is whole or not there. Equal heads give equal bytes.
 
     Raises
     ------
@@ -96,12 +199,15 @@ def write_head(file: Path, head: Head, provenance: Mapping[str, object] | None =
         The disk is full, or the folder cannot be written.
     """
     memory = io.BytesIO()
-    with h5py.File(memory, "w", libver="earliest") as h5:
+    with h5py.File(memory, "w", libver="earliest", userblock_size=BLOCK) as h5:
         h5["weight"] = head.weight
         h5["bias"] = head.bias
+        h5.attrs["moodbench_schema"] = SCHEMA
+        for key, value in _owner(file).items():
+            h5.attrs[key] = value
         if provenance is not None:
-            h5.attrs["moodbench_schema"] = SCHEMA
             h5.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
+    put_seal(memory)
     try:
         replace_file(file, memory.getbuffer())
     except OSError as error:
@@ -111,25 +217,18 @@ def write_head(file: Path, head: Head, provenance: Mapping[str, object] | None =
 
 
 def head_provenance(file: Path) -> dict[str, Any]:
-    """Return what a stored head was made from; empty where the file does not say so, or is none of ours.
+    """Return what a stored head was made from; empty where there is none, or it does not say so.
 
     Raises
     ------
     ModelError
-        The head has a schema that this version does not know.
+        The file is damaged, no head, or has a schema that this version does not know.
     """
     try:
-        with h5py.File(file, "r", locking=False) as h5:
-            schema, text = h5.attrs.get("moodbench_schema"), h5.attrs.get("provenance")
-        found = None if schema is None else json.loads(text)
-    except (OSError, ValueError, TypeError):
+        text = _stored(file).attributes.get("provenance", "{}")
+        found = json.loads(text)
+    except (FileNotFoundError, ValueError):
         return {}
-    if schema is not None and int(schema) != SCHEMA:
-        raise ModelError(
-            f"the head has schema {int(schema)}; this version of moodbench reads schema {SCHEMA}",
-            file=file,
-            fix="make it again with this version, or use the version that wrote it",
-        )
     return found if isinstance(found, dict) else {}
 
 

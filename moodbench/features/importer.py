@@ -14,7 +14,7 @@ from moodbench.catalog import PRETEXT_TASKS
 from moodbench.errors import CacheMismatchError, DataError, UsageError
 from moodbench.features.arrays import load_arrays
 from moodbench.features.cache import DONE, FeatureCache, Layout, create_cache, row_checksums
-from moodbench.features.heads import read_head, store_head
+from moodbench.features.heads import read_head, store_head, stored_head
 from moodbench.features.lock import exclusive
 from moodbench.models.digest import file_sha256
 from moodbench.types import Head
@@ -122,7 +122,7 @@ def import_features(
 def _head(stored: Path, given: Path | None) -> Head | None:
     if given is not None:
         return read_head(given)
-    return read_head(stored) if stored.exists() else None
+    return stored_head(stored) if stored.exists() else None
 
 
 def _check(file: Path, raw: dict[str, Any], head: Head | None, labels: Path | None) -> _Arrays:

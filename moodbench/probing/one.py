@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moodbench.errors import CacheMismatchError
+from moodbench.errors import CacheMismatchError, ModelError
 from moodbench.probing.outcome import Probed, remarks_of
 from moodbench.probing.task import Task
 from moodbench.workspace import ModelName, Workspace
@@ -38,16 +38,16 @@ class Probing:
     def run(self, model: ModelName) -> Probed:
         """Train the head of one model, unless it is there."""
         from moodbench.engine import arithmetic
-        from moodbench.features.heads import head_provenance, read_head, write_head
+        from moodbench.features.heads import stored_head, write_head
         from moodbench.probing.train import accuracies, train_head
 
         file = self.space.head_file(replace(model, head=self.name))
         rows = self._open(model)
         inputs = {**self.task.record(), **rows.inputs, "settings": self.settings.record()}
         if file.exists():
-            before = head_provenance(file)
+            before = self._said_by(file)
             if before.get("inputs") == inputs:
-                read_head(file)  # which says so if it is damaged
+                stored_head(file)  # which says so if it belongs elsewhere
                 return self._probed(model, file, before["fit"], already=True)
             if not self.force:
                 raise _refusal(model, file, before.get("inputs", {}), inputs)
@@ -58,6 +58,17 @@ class Probing:
             tests = accuracies(trained.head, rows.tests, self.device)
         seconds = time.perf_counter() - begun
         return self._probed(model, file, trained.record, id_test=tests, seconds=seconds)
+
+    def _said_by(self, file: Path) -> dict[str, Any]:
+        """Return what a head that is there was made from; a damaged one is an error, unless it is to be replaced."""
+        from moodbench.features.heads import head_provenance
+
+        try:
+            return head_provenance(file)
+        except ModelError:
+            if self.force:
+                return {}
+            raise
 
     def _open(self, model: ModelName) -> ProbeRows:
         from moodbench.features.cache import FeatureCache
