@@ -146,7 +146,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, dict[str, float
         measured = Measured(backbone, images, settings, folder / name)
         report[name] = figures(measured.taken(args.runs), len(images)) | {
             "batch size": len(measured.batches[0]),
-            "workers": settings.worker_count(len(images), len(images)),
+            "workers": settings.worker_count(len(images)),
         }
     return report
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -218,9 +219,10 @@ def _fill(cache: FeatureCache, network: Network, job: _Job) -> int:
     with (
         tqdm(total=total, initial=begin, desc=title, unit="img", disable=shown) as bar,
         ThreadPoolExecutor(1, "write") as writer,
+        closing(load_batches(job.images, batches, job.backbone.transform, job.settings)) as loaded,
     ):
         writing: Future[int] | None = None
-        for batch in load_batches(job.images, batches, job.backbone.transform, job.settings):
+        for batch in loaded:
             if batch.errors and job.settings.on_error == "stop":
                 raise next(iter(batch.errors.values()))
             output = network(batch.pixels)

@@ -1,35 +1,39 @@
 """Images → batches of pixels, decoded ahead of the network in other processes.
 
 Workers hand over small parts of a batch, as bytes where the transform can normalise later: a quarter of the memory that
-passes between processes, little shared memory however large the batch (containers often have 64 MB), and no waiting
-for one worker to decode a whole batch by itself.
+passes between processes, and no waiting for one worker to decode a whole batch by itself. The parts lie in memory of
+their own (`SharedPlaces`), of which no more than `AHEAD` is ever taken, whatever batches, pictures and workers are.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from moodbench.datasets.images import ImageSource
 from moodbench.devices import give_back_freed_memory
-from moodbench.errors import DataError, MoodbenchError
+from moodbench.errors import DataError, ModelError, MoodbenchError
 from moodbench.features.settings import Settings
+from moodbench.features.shared import Laid, SharedPlaces
 from moodbench.models.transforms import ImageTransform, Transform
+from moodbench.processes import InOrder, ProcessLostError
 
 PART = 16
-"""Images that a worker hands over at once."""
+"""Images that a worker hands over at once, at most."""
 
-SHARED = 48 * 2**20
-"""Bytes of shared memory that decoded images may take while they wait."""
+AHEAD = 128 * 2**20
+"""Bytes of decoded images that may wait for the network."""
 
 Item = tuple[Tensor | NDArray[np.uint8], MoodbenchError | None]
+
+Errors = dict[int, MoodbenchError]
+"""Position in a part or batch → why the image there could not be decoded."""
 
 
 @dataclass(frozen=True)
@@ -45,32 +49,43 @@ class Batch:
     """
 
     pixels: Tensor
-    errors: dict[int, MoodbenchError]
+    errors: Errors
 
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def pin_memory(self) -> Batch:
-        """Return the same in memory that a GPU reads by itself; the loader asks for this."""
-        return Batch(self.pixels.pin_memory(), self.errors)
+
+@dataclass(frozen=True)
+class Part:
+    """Some images of a batch, one after another, as they come from a worker or are decoded here."""
+
+    pixels: Tensor
+    errors: Errors
 
 
-class Decoded(Dataset[Item]):
-    """Decodes and transforms one image; runs in worker processes."""
+@dataclass(frozen=True)
+class Decoded:
+    """Decodes and transforms images; also in worker processes."""
 
-    def __init__(self, images: ImageSource, transform: ImageTransform) -> None:
-        self.images = images
-        self.transform = transform
+    images: ImageSource
+    transform: ImageTransform
 
-    def __len__(self) -> int:
-        return len(self.images)
+    def part(self, rows: Sequence[int]) -> Part:
+        """Return some images as one part of a batch."""
+        items = [self.one(row) for row in rows]
+        errors = {i: error for i, (_, error) in enumerate(items) if error is not None}
+        pixels = [values for values, _ in items]
+        if isinstance(pixels[0], np.ndarray):
+            return Part(torch.from_numpy(np.stack(pixels)), errors)
+        return Part(torch.stack([torch.as_tensor(values) for values in pixels]), errors)
 
-    def __getitem__(self, index: int) -> Item:
+    def one(self, row: int) -> Item:
+        """Return an image, or zeros and why it cannot be decoded."""
         transform = self.transform
         try:
             if isinstance(transform, Transform):
-                return transform.pixels(self.images.load(index, transform.decodable_at)), None
-            return transform(self.images.load(index)), None
+                return transform.pixels(self.images.load(row, transform.decodable_at)), None
+            return transform(self.images.load(row)), None
         except DataError as error:
             size = transform.record["size"]
             # stands in for the image, so that the others keep their place in the batch and with it their arithmetic
@@ -79,65 +94,133 @@ class Decoded(Dataset[Item]):
             )
             return blank, DataError(error.what, file=error.file, fix=error.fix)
 
+    @property
+    def bytes(self) -> int:
+        """Of an image, once it is transformed."""
+        values = 3 * int(self.transform.record["size"]) ** 2
+        return values if isinstance(self.transform, Transform) else 4 * values
 
-def collate(items: Sequence[Item]) -> Batch:
-    """Return some images as one part of a batch."""
-    errors = {i: error for i, (_, error) in enumerate(items) if error is not None}
-    pixels = [values for values, _ in items]
-    if isinstance(pixels[0], np.ndarray):
-        return Batch(torch.from_numpy(np.stack(pixels)), errors)
-    return Batch(torch.stack([torch.as_tensor(values) for values in pixels]), errors)
+
+@dataclass(frozen=True)
+class _Decoding:
+    """The task of a worker: part `number` → pixels in a place of the shared memory."""
+
+    decoded: Decoded
+    parts: Sequence[Sequence[int]]
+    memory: SharedPlaces
+
+    def __call__(self, number: int, place: int) -> tuple[int, Laid, Errors]:
+        part = self.decoded.part(self.parts[number])
+        values = part.pixels.numpy()
+        if values.nbytes > self.memory.size:
+            size, found = self.decoded.transform.record["size"], values.nbytes // len(values)
+            raise ModelError(
+                f"the transform makes pictures of {found} bytes, and its record says 'size': {size}",
+                fix="correct the record",
+            )
+        return place, self.memory.put(place, values), part.errors
 
 
 def read_batch(images: ImageSource, rows: NDArray[np.int64], transform: ImageTransform) -> Batch:
     """Decode some images here and now."""
-    decoded = Decoded(images, transform)
-    return collate([decoded[int(i)] for i in rows])
+    part = Decoded(images, transform).part(rows.tolist())
+    return Batch(part.pixels, part.errors)
 
 
 def load_batches(
     images: ImageSource, batches: Sequence[NDArray[np.int64]], transform: ImageTransform, settings: Settings
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Yield the images of each of `batches`, in order, while the workers decode the next.
 
-    The pixels are on the device already, or on their way.
+    The pixels are on the device already, or on their way. Close the iterator to end the workers before the last batch.
+
+    Raises
+    ------
+    DataError
+        A worker could not be started or was killed, of lack of memory or by somebody.
     """
     if not batches:
         return
-    parts = [batch[i : i + PART].tolist() for batch in batches for i in range(0, len(batch), PART)]
-    # more workers than cores is the user's choice
-    warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
-    workers = settings.worker_count(sum(map(len, batches)), len(parts))
-    if workers:
-        give_back_freed_memory()
-    loaded = iter(
-        DataLoader(
-            Decoded(images, transform),
-            batch_sampler=parts,
-            collate_fn=collate,
-            num_workers=workers,
-            prefetch_factor=parts_ahead(len(batches[0]), workers, transform.record["size"]) if workers else None,
-            pin_memory=settings.device.type == "cuda",
-        )
-    )
-    for batch in batches:
-        yield _joined([_moved(next(loaded), settings.device) for _ in range(0, len(batch), PART)])
+    decoded = Decoded(images, transform)
+    workers = settings.worker_count(sum(map(len, batches)))
+    size, ahead = plan(len(batches[0]), max(workers, 1), decoded.bytes)
+    parts = [batch[i : i + size].tolist() for batch in batches for i in range(0, len(batch), size)]
+    with _parts(decoded, parts, min(workers, len(parts)), ahead, size) as loaded:
+        for batch in batches:
+            yield _joined(loaded, len(batch), settings.device)
 
 
-def parts_ahead(batch: int, workers: int, size: int) -> int:
-    """Return how many parts each worker decodes ahead: the next batch is to be there when the network is done with one.
+def plan(batch: int, workers: int, image: int) -> tuple[int, int]:
+    """Return how many images make a part, and how many parts may be decoded ahead.
 
-    At least two, and no more than `SHARED` allows.
+    The next batch is to be there when the network is done with one, while each worker decodes another part; but no more
+    than `AHEAD` bytes (or two images, where these are larger): then parts are smaller, and at last workers wait.
+
+    Parameters
+    ----------
+    batch, workers : int
+    image : int
+        Bytes of an image.
     """
-    wanted = -(-batch // (PART * workers)) + 1
-    return max(2, min(wanted, SHARED // (3 * size * size * PART * workers)))
+    part = max(1, min(PART, AHEAD // (2 * workers * image)))
+    wanted = -(-batch // part) + workers
+    return part, max(2, min(wanted, AHEAD // (part * image)))
 
 
-def _moved(part: Batch, device: torch.device) -> Batch:
-    return Batch(part.pixels.to(device, non_blocking=True), part.errors)
+@contextmanager
+def _parts(
+    decoded: Decoded, parts: Sequence[Sequence[int]], workers: int, ahead: int, size: int
+) -> Iterator[Iterator[Part]]:
+    """Decode the parts here, or in `workers` processes. A part is to be copied before the next is asked for."""
+    if workers == 0:
+        yield map(decoded.part, parts)
+        return
+    give_back_freed_memory()
+    try:
+        memory = SharedPlaces(ahead, size * decoded.bytes)
+    except OSError as error:
+        what = f"there is no memory to share with processes that decode images: {error.strerror}"
+        raise _without_workers(what, workers) from None
+    try:
+        with (
+            memory,
+            InOrder(
+                _Decoding(decoded, parts, memory), len(parts), processes=workers, ahead=ahead, begin=_one_thread
+            ) as answers,
+        ):
+            yield (Part(torch.from_numpy(memory.get(place, laid)), errors) for place, laid, errors in answers)
+    except ProcessLostError as error:
+        raise _without_workers(f"a process that decodes images {error}", workers) from None
+    except MemoryError as error:
+        raise _without_workers(f"memory ran out while images were decoded ({error})", workers) from None
 
 
-def _joined(parts: Sequence[Batch]) -> Batch:
-    starts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
-    errors = {start + i: e for start, part in zip(starts, parts, strict=False) for i, e in part.errors.items()}
-    return Batch(parts[0].pixels if len(parts) == 1 else torch.cat([part.pixels for part in parts]), errors)
+def _without_workers(what: str, workers: int) -> DataError:
+    fewer = f", or fewer of them: --workers {workers // 2}" if workers > 1 else ""
+    return DataError(
+        what,
+        fix=f"run the command again, which goes on where it stopped, without such processes: --workers 0{fewer};\n"
+        "a container may need more memory (--memory, and --shm-size where its system counts that)",
+    )
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _joined(parts: Iterator[Part], count: int, device: torch.device) -> Batch:
+    """Take the parts of a batch of `count` images, and send them to the device."""
+    pixels: Tensor | None = None
+    errors: Errors = {}
+    start = 0
+    while start < count:
+        part = next(parts)
+        if pixels is None:
+            shape = (count, *part.pixels.shape[1:])
+            # from pinned memory a GPU reads by itself, while this process goes on
+            pixels = torch.empty(shape, dtype=part.pixels.dtype, pin_memory=device.type == "cuda")
+        pixels[start : start + len(part.pixels)] = part.pixels
+        errors |= {start + i: error for i, error in part.errors.items()}
+        start += len(part.pixels)
+    assert pixels is not None  # a batch has images
+    return Batch(pixels.to(device, non_blocking=True), errors)

@@ -71,11 +71,11 @@ class Settings:
         if self.precision not in PRECISIONS:
             raise UsageError(f"unknown precision '{self.precision}'", fix=f"use one of: {', '.join(PRECISIONS)}")
 
-    def worker_count(self, images: int, parts: int) -> int:
-        """Return how many processes decode `images` images, which are handed over in `parts` parts."""
+    def worker_count(self, images: int) -> int:
+        """Return how many processes decode `images` images."""
         if self.workers is not None:
-            return min(self.workers, parts)
-        return 0 if images < FEW_IMAGES else min(_cores(), MOST_WORKERS, parts)
+            return min(self.workers, images)
+        return 0 if images < FEW_IMAGES else min(_cores(), MOST_WORKERS)
 
 
 def _cores() -> int:

@@ -5,15 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import signal
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
-from multiprocessing import parent_process
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -21,6 +15,7 @@ from tqdm import tqdm
 
 from moodbench.datasets.decode import to_rgb
 from moodbench.errors import DataError
+from moodbench.processes import InOrder, ProcessLostError
 
 CHUNK = 32
 """Images that a process is handed at a time."""
@@ -144,48 +139,29 @@ def probe_files(
 
 
 def _results(paths: Sequence[str], near: bool, jobs: int) -> Iterator[list[Probe]]:
-    chunks = [(paths[start : start + CHUNK], near) for start in range(0, len(paths), CHUNK)]
+    chunks = _Chunks(paths, near)
     if jobs == 1 or len(paths) < FEW:
-        yield from map(_probe_chunk, chunks)
+        yield from map(chunks, range(len(chunks)))
         return
-    with ProcessPoolExecutor(jobs, initializer=_begin_worker) as pool:
-        try:
-            yield from _in_order(pool, chunks, ahead=4 * jobs)
-        except BrokenProcessPool:
-            raise DataError(
-                "a process that decodes images died, of lack of memory or of an image that its decoder cannot take",
-                fix="try again with  --jobs 1",
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+    try:
+        with InOrder(chunks, len(chunks), processes=jobs, ahead=4 * jobs) as results:
+            yield from results
+    except ProcessLostError as error:
+        raise DataError(f"a process that decodes images {error}", fix="try again with  --jobs 1") from None
 
 
-def _in_order(pool: ProcessPoolExecutor, chunks: list[tuple[Sequence[str], bool]], ahead: int) -> Iterator[list[Probe]]:
-    """Yield the results in order, with a bounded number of chunks under way."""
-    waiting = iter(chunks)
-    running = [pool.submit(_probe_chunk, chunk) for chunk in islice(waiting, ahead)]
-    while running:
-        probes = running.pop(0).result()
-        running += [pool.submit(_probe_chunk, chunk) for chunk in islice(waiting, 1)]
-        yield probes
+@dataclass(frozen=True)
+class _Chunks:
+    """The task of a process: so many files at a time."""
 
+    paths: Sequence[str]
+    near: bool
 
-def _probe_chunk(chunk: tuple[Sequence[str], bool]) -> list[Probe]:
-    paths, near = chunk
-    return [probe_file(path, near) for path in paths]
+    def __len__(self) -> int:
+        return -(-len(self.paths) // CHUNK)
 
-
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when it does: a killed parent must not leave processes behind."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    def __call__(self, number: int, place: int = 0) -> list[Probe]:
+        return [probe_file(path, self.near) for path in self.paths[number * CHUNK : (number + 1) * CHUNK]]
 
 
 def cores() -> int:

@@ -25,7 +25,6 @@ from moodbench.extraction import BEFORE_TORCH, extract
 from moodbench.features import extract as module
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache
 from moodbench.features.heads import read_head
-from moodbench.features.loading import PART, SHARED, parts_ahead
 from moodbench.features.memory import grown
 from moodbench.features.network import Network
 from moodbench.features.verify import check_cache
@@ -684,19 +683,3 @@ def test_waiting_threads_sleep_and_pages_are_large_unless_the_user_says_otherwis
     command = [sys.executable, "-c", AS_TORCH_IS_LOADED, str(catalog)]
     done = subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert done.stdout == f"{found}\n"
-
-
-@pytest.mark.parametrize(
-    ("batch", "workers", "size", "ahead"),
-    [
-        (64, 1, 224, 5),  # four parts make the next batch
-        (64, 2, 224, 3),
-        (256, 8, 224, 2),
-        (256, 1, 224, 17),
-        (512, 1, 512, 4),  # not more than shared memory holds
-        (16, 4, 1024, 2),
-    ],
-)
-def test_the_next_batch_is_decoded_while_the_network_computes(batch, workers, size, ahead):
-    assert parts_ahead(batch, workers, size) == ahead
-    assert workers * ahead * PART >= min(batch, SHARED // (3 * size * size))

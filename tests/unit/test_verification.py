@@ -259,7 +259,7 @@ def test_any_number_of_processes_finds_the_same(disk, monkeypatch):
 def test_a_process_that_dies_is_one_message(disk, monkeypatch):
     monkeypatch.setattr(probe, "FEW", 0)
     monkeypatch.setattr(probe, "probe_file", lambda path, near: os._exit(3))
-    with pytest.raises(DataError, match="died") as caught:
+    with pytest.raises(DataError, match=r"ended by itself \(exit code 3\)") as caught:
         verify(("id",), deep=True, jobs=2, workspace=disk.space())
     assert "--jobs 1" in str(caught.value)
 
