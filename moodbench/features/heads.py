@@ -15,8 +15,9 @@ import numpy as np
 from moodbench.atomic import replace_file
 from moodbench.errors import CacheError, CacheMismatchError, ModelError
 from moodbench.features.hdf5 import UnreadableError, open_hdf5
+from moodbench.features.headfile import as_head, given_arrays
+from moodbench.features.npy import RATIO, ROOM
 from moodbench.features.seal import BLOCK, Seal, put_seal
-from moodbench.pickles import load_pickle
 from moodbench.types import Head
 
 SCHEMA = 2
@@ -51,18 +52,11 @@ def read_head(file: Path) -> Head:
         weight, bias = _arrays(file)
     except FileNotFoundError:
         raise ModelError("there is no such head file", file=file) from None
-    except (OSError, KeyError, ValueError, TypeError, EOFError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # zip, NumPy and pickle errors have no common base
         raise ModelError(f"no head can be read from this file: {error}", file=file, fix=_DAMAGED) from None
-    return _checked(file, weight, bias)
-
-
-def _checked(file: Path, weight: Any, bias: Any) -> Head:
-    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-        raise ModelError("the head has NaN or infinite values", file=file)
-    try:
-        return Head(np.ascontiguousarray(weight, np.float32), np.ascontiguousarray(bias, np.float32))
-    except ValueError as error:
-        raise ModelError(str(error), file=file) from None
+    return as_head(file, weight, bias)
 
 
 def stored_head(file: Path) -> Head:
@@ -89,7 +83,7 @@ def stored_head(file: Path) -> Head:
             file=file,
             fix="put it back where it belongs; if you renamed it, extract, import or probe again under the new name",
         )
-    return _checked(file, stored.weight, stored.bias)
+    return as_head(file, stored.weight, stored.bias)
 
 
 def _arrays(file: Path) -> tuple[Any, Any]:
@@ -97,16 +91,7 @@ def _arrays(file: Path) -> tuple[Any, Any]:
     if suffix in (".h5", ".hdf5"):
         stored = _stored(file)
         return stored.weight, stored.bias
-    if suffix == ".npz":
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            return arrays["weight"], arrays["bias"]
-    if suffix in (".pkl", ".pickle"):
-        value = load_pickle(file)
-        if isinstance(value, Mapping):
-            return value["weight"], value["bias"]
-        weight, bias = value
-        return weight, bias
-    raise ValueError(f"unknown suffix '{suffix}'")
+    return given_arrays(file)
 
 
 def _stored(file: Path) -> _Stored:
@@ -147,7 +132,9 @@ def _inspect(h5: Any, seal: Seal | None) -> _Stored:
         array = h5[name]
         if not isinstance(array, h5py.Dataset) or array.dtype.kind not in "fiu":
             raise UnreadableError(f"its '{name}' is no array of numbers")
-        if array.size * array.dtype.itemsize > MOST_BYTES:
+        size = array.size * array.dtype.itemsize
+        # an array that was never written takes no room in the file, and its size in memory
+        if size > MOST_BYTES or size > max(ROOM, RATIO * array.id.get_storage_size()):
             raise UnreadableError(f"its '{name}' of shape {array.shape} is too large for a head")
         arrays[name] = array[()]
     texts = {key: str(h5.attrs[key]) for key in ("model", "head", "provenance") if key in h5.attrs}

@@ -14,7 +14,7 @@ import moodbench
 ROOT = Path(moodbench.__file__).parent
 
 LAYERS = [
-    {"atomic", "errors", "intervals", "names", "processes", "registry", "types"},
+    {"atomic", "errors", "intervals", "names", "processes", "reading", "registry", "types"},
     {"catalog", "metrics", "devices", "logistic", "pickles", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
@@ -28,7 +28,7 @@ LAYERS = [
 ]
 """From the ground up. A module imports from its own layer's other names only where `SIBLINGS` says so."""
 
-SIBLINGS = {("errors", "registry"), ("registry", "errors"), ("features", "pretraining")}
+SIBLINGS = {("errors", "registry"), ("registry", "errors"), ("reading", "errors"), ("features", "pretraining")}
 STRANGERS = [("scores", "datasets"), ("scores", "models"), ("scores", "features"), ("datasets", "models")]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -1,0 +1,91 @@
+"""Heads that people bring as ``.npz`` or as a pickle: the two arrays, of numbers and of fitting shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moodbench.errors import ModelError
+from moodbench.features.arrays import as_array
+from moodbench.features.npy import Archive, Stored, held
+from moodbench.pickles import load_pickle
+from moodbench.reading import open_regular
+from moodbench.types import Head
+
+SUFFIXES = (".npz", ".pkl", ".pickle")
+
+MOST_CLASSES = 1_000_000
+
+
+def given_arrays(file: Path) -> tuple[Any, Any]:
+    """Return weight and bias of a ``.npz`` (by these names) or a pickle of them, or of ``[W, b]``.
+
+    Raises
+    ------
+    ModelError
+        There is no such file, or it is no regular one.
+    Exception
+        Whatever NumPy, zip or pickle raise about a damaged file; a `ValueError` if it holds something else.
+    """
+    if file.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"unknown suffix '{file.suffix}'")
+
+    def open_file() -> Any:
+        return open_regular(file, "the head file", ModelError)
+
+    found: Mapping[str, Any]
+    if file.suffix.lower() == ".npz":
+        found = Archive(open_file)
+    else:
+        with open_file() as stream:
+            value = load_pickle(stream)
+        if isinstance(value, (list, tuple)) and len(value) == 2:
+            value = dict(zip(("weight", "bias"), value, strict=True))
+        if not isinstance(value, dict):
+            raise ValueError("it holds neither two arrays nor a dict of them")
+        found = value
+    size = file.stat().st_size
+    arrays = []
+    for name in ("weight", "bias"):
+        if name not in found:
+            raise ValueError(f"it has no '{name}'")
+        try:
+            arrays.append(found[name] if isinstance(found[name], Stored) else held(as_array(found[name], size)))
+        except ValueError as error:
+            raise ValueError(f"'{name}': {error}") from None
+    _check_shapes(*arrays)
+    return arrays[0].whole(), arrays[1].whole()
+
+
+def _check_shapes(weight: Stored, bias: Stored) -> None:
+    for name, array in (("weight", weight), ("bias", bias)):
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"'{name}' should be numbers, found {array.dtype}")
+    if len(weight.shape) != 2 or bias.shape != weight.shape[:1] or 0 in weight.shape:
+        raise ValueError(f"a head is weight (C, D) and bias (C,), got {weight.shape} and {bias.shape}")
+    if weight.shape[0] > MOST_CLASSES:
+        raise ValueError(f"it has {weight.shape[0]} classes, and {MOST_CLASSES} are the limit")
+
+
+def as_head(file: Path, weight: Any, bias: Any) -> Head:
+    """Return the head in float32, or raise the `ModelError` that it is none."""
+    if {weight.dtype.kind, bias.dtype.kind} - set("fiu"):
+        raise ModelError(f"the head should be numbers, found {weight.dtype} and {bias.dtype}", file=file)
+    if 0 in weight.shape:
+        raise ModelError(f"the head is empty: its weight has the shape {weight.shape}", file=file)
+    try:
+        head = Head(_float32(weight), _float32(bias))
+    except ValueError as error:
+        raise ModelError(str(error), file=file) from None
+    if not (np.isfinite(head.weight).all() and np.isfinite(head.bias).all()):
+        raise ModelError("the head has NaN, infinity or values beyond float32", file=file)
+    return head
+
+
+def _float32(array: Any) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused
+        return np.ascontiguousarray(array, np.float32)
