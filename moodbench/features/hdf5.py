@@ -84,6 +84,8 @@ def open_hdf5(
         What `inspect` raises.
     """
     with in_words():
+        if file.exists() and not file.is_file():  # a pipe would be waited for
+            raise UnreadableError("it is no regular file")
         with file.open("rb") as stream:
             seal = read_seal(stream)
             state = _state(stream.fileno())

@@ -131,6 +131,15 @@ def test_a_head_in_hdf5_of_complex_numbers(tmp_path):
         read_head(tmp_path / "head.h5")
 
 
+def test_a_head_in_hdf5_that_was_never_written(tmp_path):
+    with h5py.File(tmp_path / "head.h5", "w") as h5:
+        h5.create_dataset("weight", (1_000_000, 1000), "f4")
+        h5["bias"] = np.zeros(1_000_000, np.float32)
+    assert (tmp_path / "head.h5").stat().st_size < 5_000_000
+    with pytest.raises(ModelError, match=r"'weight' of shape .* is too large"):
+        read_head(tmp_path / "head.h5")
+
+
 def test_values_beyond_float32(tmp_path, bring):
     np.savez(tmp_path / "rows.npz", features=X.astype(float) * 1e39, weight=W.astype(float) * 1e39, bias=B)
     with pytest.raises(DataError, match="beyond float32 in 7 rows"):
@@ -167,7 +176,7 @@ def test_texts_that_are_no_labels(tmp_path, bring, text):
         bring(tmp_path / "rows.npy", labels=tmp_path / "labels.txt")
 
 
-@pytest.mark.parametrize("suffix", ["npz", "npy", "pkl", "txt"])
+@pytest.mark.parametrize("suffix", ["npz", "npy", "pkl", "txt", "h5"])
 def test_what_is_no_file(tmp_path, bring, suffix):
     os.mkfifo(tmp_path / f"pipe.{suffix}")
     (tmp_path / f"folder.{suffix}").mkdir()
@@ -177,9 +186,10 @@ def test_what_is_no_file(tmp_path, bring, suffix):
         file = tmp_path / f"{name}.{suffix}"
         with pytest.raises(DataError, match=word):
             bring(tmp_path / "good.npy", labels=file)
-        with pytest.raises(ModelError, match=word if suffix in ("npz", "pkl") else "suffix"):
+        heads = {"npz": word, "pkl": word, "h5": "no regular file"}
+        with pytest.raises(ModelError, match=heads.get(suffix, "suffix")):
             bring(tmp_path / "good.npy", head=file)
-        with pytest.raises(DataError, match=word if suffix != "txt" else "cannot be imported"):
+        with pytest.raises(DataError, match=word if suffix not in ("txt", "h5") else "cannot be imported"):
             bring(file)
 
 
