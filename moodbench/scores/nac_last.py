@@ -23,6 +23,10 @@ BASE = 1000.0
 SIGNED = 0.005
 """Features with at least this share of negative entries count as signed."""
 
+_FULL = 1 << 40
+"""Stands for an interval that is full, in sums of integers: so rows whose neurons have the same coverages, in whatever
+order, get the same score, and not one that depends on how rounding falls."""
+
 
 @dataclass(frozen=True, eq=False)
 class States:
@@ -142,9 +146,12 @@ class NACLast(Score):
             steepness = 3000.0 if negative < SIGNED else 100.0
         self.states_ = States(train.weight, steepness, Bins(interval_edges(self.points).float().to(train.device)))
         counts: Tensor = yield StateCounts(self.states_, min(1.0, self.rows / train.rows))
-        counted = int(counts.sum()) // train.dim
-        self.coverage_ = (counts.double() / (self.share * max(counted, 1))).clamp_max(1).float()
+        self.full_ = self.share * max(int(counts.sum()) // train.dim, 1)
+        self.coverage_ = torch.where(counts.double() < self.full_, counts, _FULL)
 
     def score(self, block: Block) -> Tensor:
         states = self.states_.of(block)
-        return self.coverage_.index_select(0, states.view(-1)).view_as(states).mean(dim=1)
+        total = self.coverage_.index_select(0, states.view(-1)).view_as(states).sum(dim=1)
+        full = total.div(_FULL, rounding_mode="floor")
+        rows = (total - full * _FULL).double()
+        return (rows / self.full_ + full) / states.shape[1]

@@ -124,6 +124,8 @@ def linf(w, b, train, labels, rows):
 
 def ssd(w, b, train, labels, rows):
     bank, rows = _unit(train), _unit(rows)
+    varies = bank.std(axis=0) > 0
+    bank, rows = bank[:, varies], rows[:, varies]
     mean, std = bank.mean(axis=0), bank.std(axis=0)
     precision = _pinv(np.corrcoef(bank.T))
     return np.array([-_square((z - mean) / std, 0, precision) for z in rows])

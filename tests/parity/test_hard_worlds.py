@@ -37,10 +37,6 @@ KNOWN: dict[str, str] = {
     "kl_matching": "to be mended",
     "openmax": "to be mended",
     "pnml": "to be mended",
-    "nac_last": "to be mended",
-    "ocsvm": "to be mended",
-    "rpd": "to be mended",
-    "ssd": "to be mended",
 }
 """Scores that do not hold it yet, and why."""
 

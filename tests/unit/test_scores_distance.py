@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from moodbench.scores import qda
 from moodbench.scores.base import create_score
 from moodbench.scores.block import Block
 from moodbench.scores.fitting import fit_scores
-from moodbench.scores.rpd import WIDTH, DirectionCounts, median_and_deviation
+from moodbench.scores.medians import RESOLUTION, median_and_deviation
 from moodbench.scores.to_mean import UnitMean
 from moodbench.scores.unit import unit_rows
 from tests.worlds import CannotFitError, fit, make_world
@@ -232,22 +234,36 @@ def test_the_mean_of_unit_rows_merges():
 # --- projection depth
 
 
-def test_medians_on_the_grid_are_near_the_true_ones():
-    x = np.random.default_rng(3).gamma(2.0, size=(4000, 6)).astype(np.float32)
-    x = (x - x.mean(axis=0)) / x.std(axis=0)
-    whole, merged = (DirectionCounts("test", lambda block: block.features) for _ in range(2))
-    for start in range(0, len(x), 900):
-        part = DirectionCounts("test", lambda block: block.features)
-        block = Block(torch.from_numpy(x[start : start + 900]))
-        whole.update(block)
-        part.update(block)
-        merged.merge(part)
-    torch.testing.assert_close(whole.finalize(), merged.finalize())
-    assert whole.finalize().sum(dim=1).allclose(torch.tensor(4000.0).double())
-    median, deviation = median_and_deviation(whole.finalize())
+def finished(search, x, block=900):
+    """Run a search for medians over rows (N, U), its counts made of merged parts."""
+    requests = next(search)
+    while True:
+        for start in range(0, len(x), block):
+            for request in requests:
+                part = copy.copy(request)
+                part._counts = None
+                part.update(Block(torch.from_numpy(x[start : start + block])))
+                request.merge(part)
+        try:
+            requests = search.send(tuple(request.finalize() for request in requests))
+        except StopIteration as end:
+            return end.value
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 6, 400, 4001])
+@pytest.mark.parametrize("kind", ["even", "twice", "two levels"])
+def test_medians_are_those_of_numpy(rows, kind):
+    x = np.random.default_rng(3).gamma(2.0, size=(rows, 6))
+    if kind == "twice":
+        x[rows // 2 :] = x[: rows - rows // 2]
+    if kind == "two levels":
+        x = np.where(x < 1, 0.0, 1.0)
+    x = ((x - x.mean(axis=0)) / np.where(x.std(axis=0) > 0, x.std(axis=0), 1)).astype(np.float32)
+    search = median_and_deviation("test", lambda block: block.features, 6, torch.device("cpu"))
+    median, deviation = finished(search, x)
     expected = np.median(x, axis=0)
-    np.testing.assert_allclose(median.numpy(), expected, atol=WIDTH)
-    np.testing.assert_allclose(deviation.numpy(), np.median(np.abs(x - expected), axis=0), atol=WIDTH)
+    np.testing.assert_allclose(median.numpy(), expected, rtol=0, atol=RESOLUTION)
+    np.testing.assert_allclose(deviation.numpy(), np.median(np.abs(x - expected), axis=0), rtol=0, atol=2 * RESOLUTION)
 
 
 def test_depth_leaves_out_directions_without_spread():
