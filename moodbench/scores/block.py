@@ -82,18 +82,7 @@ class Block:
 
     @cached_property
     def _softmax(self) -> tuple[Tensor, Tensor]:
-        """The softmax, (B, C), and the sum of exp(l_k - l_max) over all classes but the predicted one, (B,).
-
-        Adding the largest term, which is exactly 1, to the others would round away every sum below 6e-8, and with it
-        the order of all confident rows. So the sum of the others is taken by itself, from their own small values.
-        """
-        p = torch.softmax(self.logits, dim=1)
-        predicted = self.predicted[:, None]
-        top = p.gather(1, predicted)
-        p.scatter_(1, predicted, 0.0)
-        rest = p.sum(dim=1, keepdim=True) / top
-        p.scatter_(1, predicted, top)
-        return torch.threshold_(p, TINY, 0.0), rest[:, 0]
+        return softmax_and_rest(self.logits, self.predicted)
 
     @property
     def rest(self) -> Tensor:
@@ -130,6 +119,21 @@ class Block:
         if key not in self._memo:
             self._memo[key] = compute()
         return self._memo[key]
+
+
+def softmax_and_rest(logits: Tensor, best: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the softmax, (B, C), and the sum of exp(l_k - l_max) over all classes but the `best` (B,) one, (B,).
+
+    Adding the largest term, which is exactly 1, to the others would round away every sum below 6e-8, and with it the
+    order of all confident rows. So the sum of the others is taken by itself, from their own small values.
+    """
+    p = torch.softmax(logits, dim=1)
+    place = best[:, None]
+    top = p.gather(1, place)
+    p.scatter_(1, place, 0.0)
+    rest = p.sum(dim=1, keepdim=True) / top
+    p.scatter_(1, place, top)
+    return torch.threshold_(p, TINY, 0.0), rest[:, 0]
 
 
 def log_sum_exp(logits: Tensor) -> Tensor:

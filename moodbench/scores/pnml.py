@@ -10,11 +10,14 @@ from torch import Tensor
 
 from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
-from moodbench.scores.block import TINY, Block
+from moodbench.scores.block import LOG2_E, TINY, Block
 from moodbench.scores.gaussian import FLOAT32_CONDITION, RCOND, PrincipalAxes, in_range, principal_axes
 from moodbench.scores.statistics import Moment, SecondMoment
 from moodbench.scores.unit import unit_features
 from moodbench.scores.vectorised import expm1_
+
+SMALL = 1e-20
+"""Of a row whose regret is below this, probabilities are too small for a float32, and all is done in float64."""
 
 
 @SCORES.register("pnml")
@@ -28,7 +31,8 @@ class PNML(Score):
     Notes
     -----
     With u = p_k^(1 - g) a term is u / (u + 1 - p_k), and its excess over p_k is (u - p_k)(1 - p_k) / (u + 1 - p_k). The
-    logarithm is taken of one plus the sum of these: all are positive, so that a small regret keeps its digits. W z + b
+    logarithm is taken of one plus the sum of these: all are positive, so that a small regret keeps its digits. u - p_k
+    is taken as u (1 - p_k^g), in which nothing overflows, however small p_k and large g are. W z + b
     follows from the logits. Directions with less than 1e-10 of the largest eigenvalue are left out of the
     pseudo-inverse.
 
@@ -73,11 +77,22 @@ class PNML(Score):
             a = (unit_features(block).to(self.root_.dtype) @ self.root_).square().sum(dim=1).double()
         lengths = torch.linalg.vector_norm(block.features, dim=1).clamp_min_(TINY)
         logits = (block.logits - self.bias_).div_(lengths[:, None]).add_(self.bias_)  # W z + b
-        log_p = torch.log_softmax(logits, dim=1)
-        p = torch.softmax(logits, dim=1)
-        gain = expm1_(log_p.mul_((-a / (1 + a)).float()[:, None])).mul_(p)  # u - p, with u = p^(1 - g)
-        terms = (1 - p).mul_(gain).div_(gain.add_(1))  # gain + p + (1 - p)
-        return -torch.log1p(terms.sum(dim=1, dtype=torch.float64)) / math.log(len(self.bias_))
+        g = a / (1 + a)
+        excess = _excess(logits, g.float())
+        small = (excess < SMALL).nonzero()[:, 0]
+        if len(small):
+            excess.index_copy_(0, small, _excess(logits[small].double(), g[small]))
+        return -torch.log1p(excess) / math.log(len(self.bias_))
+
+
+def _excess(logits: Tensor, g: Tensor) -> Tensor:
+    """Return by how much the terms of each row exceed 1 in sum, (B,) float64; logits (B, C) and g (B,) of one type."""
+    log_p = torch.log_softmax(logits, dim=1)
+    p = torch.softmax(logits, dim=1)
+    u = log_p.mul(((1 - g) * LOG2_E)[:, None]).exp2_()
+    gain = expm1_(log_p.mul_(g[:, None])).mul_(u).neg_()  # u - p: p^g - 1 is between -1 and 0, while p^-g may overflow
+    terms = (1 - p).mul_(gain).div_(gain.add_(1))  # gain + p + (1 - p)
+    return terms.sum(dim=1, dtype=torch.float64)
 
 
 @dataclass(frozen=True, eq=False)

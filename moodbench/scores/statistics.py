@@ -228,10 +228,19 @@ class FeatureSumsByLabel(GroupedSums):
 
 
 class ProbabilitySumsByPrediction(GroupedSums):
-    """Counts and softmax sums by predicted class (not by label): the templates of KL-Matching."""
+    """Counts and softmax sums by predicted class (not by label): the templates of KL-Matching.
+
+    Of rows with an entry too small for a float32 the softmax is taken in float64: the logarithm of a template's entry
+    decides, however small it is.
+    """
 
     def rows(self, block: Block) -> tuple[Tensor, Tensor]:
-        return block.predicted, block.probabilities
+        p = block.probabilities
+        low = p.amin(dim=1) == 0
+        if bool(low.any()):
+            p = p.double()
+            p[low] = torch.softmax(block.logits[low].double(), dim=1)
+        return block.predicted, p
 
 
 class Mean(Statistic[float]):

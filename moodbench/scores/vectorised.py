@@ -33,9 +33,18 @@ def expm1_(values: Tensor) -> Tensor:
     return values.expm1_()
 
 
-def arccos_(values: Tensor) -> Tensor:
-    """Replace x by arccos(x)."""
+def arcsin_(values: Tensor) -> Tensor:
+    """Replace x by arcsin(x)."""
     if values.device.type == "cpu":
-        np.arccos(values.numpy(), out=values.numpy())
+        np.arcsin(values.numpy(), out=values.numpy())
         return values
-    return values.acos_()
+    return values.asin_()
+
+
+def places(chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows and columns of the true entries of a matrix (B, W), (n,) int64 each."""
+    if chosen.device.type == "cpu":
+        flat = torch.from_numpy(np.flatnonzero(chosen.numpy()))
+    else:
+        flat = chosen.reshape(-1).nonzero()[:, 0]
+    return flat // chosen.shape[1], flat % chosen.shape[1]

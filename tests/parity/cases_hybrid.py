@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from tests.parity.case import Case
+from tests.parity.cases_logit import log_p_and_others
 
 
 def _predict(w, b, x):
@@ -151,9 +152,12 @@ def pnml(w, b, train, labels, rows):
     inverse = np.linalg.pinv(z_train.T @ z_train, rcond=1e-10, hermitian=True)
     scores = []
     for z in _unit(rows):
-        p, a = softmax(w @ z + b), z @ inverse @ z
+        logits, a = w @ z + b, z @ inverse @ z
         g = a / (1 + a)
-        scores.append(-np.log(sum(q / (q + (1 - q) * q**g) for q in p)) / np.log(len(b)))
+        log_p, log_others = log_p_and_others(logits)
+        # p / (p + (1 - p) p^g), divided by p: p itself may be too small for a number
+        terms = [-np.logaddexp(0, q + (g - 1) * p) for p, q in zip(log_p, log_others, strict=True)]
+        scores.append(-np.logaddexp.reduce(terms) / np.log(len(b)))
     return np.array(scores)
 
 

@@ -20,17 +20,29 @@ def entropy(w, b, train, labels, rows):
     return np.array([-shannon(softmax(w @ x + b)) for x in rows])
 
 
+def log_p_and_others(logits):
+    """Return log p_k and log(1 - p_k), the latter as the sum of all others: p_k itself may round to 1."""
+    total = np.logaddexp.reduce(logits)
+    others = [np.logaddexp.reduce(np.delete(logits, k)) for k in range(len(logits))]
+    return logits - total, np.array(others) - total
+
+
 def gen(w, b, train, labels, rows, gamma=0.1, top=100):
     scores = []
     for x in rows:
-        p = np.sort(softmax(w @ x + b))[::-1][:top]
-        scores.append(-sum(q**gamma * (1 - q) ** gamma for q in p))
+        log_p, log_others = log_p_and_others(np.sort(w @ x + b)[::-1])
+        pairs = list(zip(log_p, log_others, strict=True))[:top]
+        scores.append(-sum(np.exp(gamma * p) * np.exp(gamma * q) for p, q in pairs))
     return np.array(scores)
 
 
 def doctor_alpha(w, b, train, labels, rows):
-    g = np.array([sum(p**2 for p in softmax(w @ x + b)) for x in rows])
-    return -(1 - g) / g
+    scores = []
+    for x in rows:
+        log_p, log_others = log_p_and_others(w @ x + b)
+        not_g = sum(np.exp(p) * np.exp(q) for p, q in zip(log_p, log_others, strict=True))  # 1 - sum of p^2
+        scores.append(-not_g / sum(np.exp(log_p) ** 2))
+    return np.array(scores)
 
 
 def klu(w, b, train, labels, rows):
@@ -80,13 +92,16 @@ def std_max_logit(w, b, train, labels, rows):
 
 
 def igeood_logit(w, b, train, labels, rows, temperature=1.0):
+    def root(logits):
+        return np.exp((logits - logsumexp(logits)) / 2)
+
+    def distance(p, q):
+        """2 arccos(p·q) of unit vectors, by half the angle's tangent: a cosine near 1 has lost its digits."""
+        return 4 * math.atan2(np.linalg.norm(p - q), np.linalg.norm(p + q))
+
     logits = np.array([w @ x + b for x in train])
-    centroids = [softmax(logits[labels == k].mean(axis=0) / temperature) for k in np.unique(labels)]
-    scores = []
-    for x in rows:
-        p = softmax((w @ x + b) / temperature)
-        scores.append(sum(2 * math.acos(min(1.0, np.sqrt(p * q).sum())) for q in centroids))
-    return np.array(scores)
+    centroids = [root(logits[labels == k].mean(axis=0) / temperature) for k in np.unique(labels)]
+    return np.array([sum(distance(root((w @ x + b) / temperature), q) for q in centroids) for x in rows])
 
 
 def _eucos(a, b):
@@ -114,6 +129,7 @@ def openmax(w, b, train, labels, rows, tail=20, alpha=10):
         correct = logits[(labels == k) & (logits.argmax(axis=1) == k)]
         mean = correct.mean(axis=0)
         models.append((mean, _weibull(np.sort([_eucos(v, mean) for v in correct])[-tail:])))
+    alpha = min(alpha, len(b))
     scores = []
     for x in rows:
         v = w @ x + b
@@ -122,8 +138,7 @@ def openmax(w, b, train, labels, rows, tail=20, alpha=10):
             mean, law = models[k]
             revised[k] = v[k] * (1 - (alpha + 1 - j) / alpha * law(_eucos(v, mean)))
         unknown = (v - revised).sum()
-        p = softmax([*revised, unknown])[-1]
-        scores.append(math.log((1 - p) / p))
+        scores.append(logsumexp(revised) - unknown)  # log((1 - p) / p) of the unknown class's p
     return np.array(scores)
 
 

@@ -201,13 +201,22 @@ def test_confident_rows_keep_their_order_in_msp():
 
 def test_kl_matching_is_infinitely_far_from_templates_without_support():
     """Rows with probability where no template has any score -inf, and rank below every other."""
-    weight, bias = np.eye(2, dtype=np.float32) * 200, np.zeros(2, np.float32)
+    weight, bias = np.eye(2, dtype=np.float32) * 2000, np.zeros(2, np.float32)
     train = np.array([[1, 0], [1, 0]], np.float32)
     world = make_world().with_(weight=weight, bias=bias, train=train, labels=np.zeros(2, np.int64), tests={})
     score = fit(["kl_matching"], world)["kl_matching"]
     values = score.score(world.block(np.array([[1, 0], [0, 1]], np.float32)))
     assert values[0] == pytest.approx(0, abs=1e-6)
     assert values[1] == -torch.inf
+
+
+def test_kl_matching_keeps_what_is_too_small_for_a_float32():
+    """A template's entry of 1e-87 counts by its logarithm, and a row's of 1e-37 for nothing."""
+    weight, bias = np.eye(2, dtype=np.float32), np.zeros(2, np.float32)
+    world = make_world().with_(weight=weight, bias=bias, train=np.array([[200, 0]] * 2, np.float32), tests={})
+    score = fit(["kl_matching"], world.with_(labels=np.zeros(2, np.int64)))["kl_matching"]
+    values = score.score(world.block(np.array([[200, 0], [0, 200], [85, 0]], np.float32)))
+    np.testing.assert_allclose(values, [0, -200, 0], rtol=1e-5, atol=1e-6)
 
 
 def test_mahalanobis_leaves_out_classes_without_rows(world):

@@ -174,8 +174,36 @@ def test_igeood_takes_labels_that_are_not_the_heads_classes(world):
 
 def test_igeood_at_a_centroid_is_at_distance_zero(world):
     score = fit(["igeood_logit"], world, igeood_logit={"reduce": "min"})["igeood_logit"]
-    assert score.score(block_of(score.roots_.square().log())).abs().max() < 1e-3
+    assert score.score(block_of(score.centroids_.exact.square().log().float())).abs().max() < 1e-6
     assert (score.score(world.block(world.tests["ood"])) < 0).all()
+
+
+def test_igeood_ties_rows_between_two_classes():
+    """Distributions over two classes lie on one arc: between the centroids the two distances add up to its length."""
+    logits = torch.tensor([[9.0, 0.0], [8.0, 1.0], [1.0, 6.0], [0.0, 9.0]])
+    world = make_world().with_(weight=np.eye(2, dtype=np.float32), bias=np.zeros(2, np.float32), train=logits.numpy())
+    score = fit(["igeood_logit"], world.with_(labels=np.array([0, 0, 1, 1])))["igeood_logit"]
+    steps = torch.linspace(-6, 7, 99)
+    assert score.score(block_of(torch.stack([steps, -steps / 100], dim=1))).unique().numel() == 1
+    assert score.score(block_of(torch.tensor([[20.0, 0.0]]))) > score.score(block_of(torch.tensor([[0.0, 0.0]])))
+
+
+@pytest.mark.parametrize("spread", [0.3, 4.0])
+def test_igeood_of_many_classes_keeps_the_digits_of_small_angles(spread):
+    """Near classes are measured by their chords, or, where a flat softmax makes all of them near, in float64."""
+    rng = np.random.default_rng(0)
+    logits = (rng.normal(size=(300, 90)) * spread).astype(np.float32)
+    labels = np.arange(300) % 90
+    world = make_world().with_(weight=np.eye(90, dtype=np.float32), bias=np.zeros(90, np.float32), train=logits)
+    roots = torch.softmax(torch.from_numpy(logits).double(), dim=1).sqrt()
+    for reduce in ("sum", "min"):
+        score = fit(["igeood_logit"], world.with_(labels=labels), igeood_logit={"reduce": reduce})["igeood_logit"]
+        centroids = score.centroids_.exact
+        chords = (roots[:, None] - centroids).square().sum(dim=2).sqrt()
+        angles = 4 * torch.asin(chords / 2)
+        expected = angles.sum(dim=1) if reduce == "sum" else -angles.amin(dim=1)
+        found = score.score(block_of(torch.from_numpy(logits)))
+        assert (found - expected).abs().max() < 1e-4 * expected.std()
 
 
 def tails_of(values):
