@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from pathlib import Path
+
+
+def temporary_file(file: Path) -> Path:
+    """Return the name under which this process makes what will become `file`.
+
+    The process number keeps two writers apart; what a kill leaves behind is hidden from every listing by the dot and
+    the suffix, and found by `sweep`.
+    """
+    return file.with_name(f".{file.name}.{os.getpid()}.tmp")
 
 
 def replace_file(file: Path, data: bytes | memoryview) -> None:
@@ -15,13 +26,37 @@ def replace_file(file: Path, data: bytes | memoryview) -> None:
         The file system refuses. What was there before stays.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    # The process number keeps two writers apart; the suffix keeps what a kill leaves behind out of every listing.
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary = temporary_file(file)
     try:
         with temporary.open("wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(file)
+        sync_folder(file.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the disk has the names in `folder` as they are now; where folders cannot be synced, at once."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sweep(file: Path) -> None:
+    """Remove what killed processes left of `file`: its temporary files.
+
+    Only for who holds the right to write `file`: to everybody else they may be the work of a living process. What
+    cannot be removed stays.
+    """
+    left = re.compile(rf"\.+{re.escape(file.name)}(\.\d+\.tmp|\.new|\.import)+")
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(file.parent)):
+            if left.fullmatch(entry.name):
+                Path(entry.path).unlink(missing_ok=True)

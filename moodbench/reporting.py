@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from moodbench.catalog import Seen, seen_by
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
-from moodbench.results import benchmarks_with_results, read_all, read_provenance
+from moodbench.results import benchmarks_with_results, read_all, read_provenance, result_files, unverified
 from moodbench.tables.footnotes import what_models_saw
 from moodbench.tables.formats import FORMATS
 from moodbench.tables.grid import Table, grid, per_dataset
@@ -177,6 +177,11 @@ def frame(*, benchmark: Sequence[str] = (), workspace: Workspace | None = None) 
     return pandas.DataFrame(map(asdict, rows))
 
 
+def unverified_results(space: Workspace, benchmark: Sequence[str] = ()) -> list[Path]:
+    """Return the result files that have no checksum to be compared with, of some benchmarks or of all."""
+    return [file for name in chosen_benchmarks(space, benchmark) for file in unverified(space.results_dir, name)]
+
+
 def chosen_benchmarks(space: Workspace, names: Sequence[str]) -> list[str]:
     """Return `names` if they have results, or without names every benchmark that has."""
     there = benchmarks_with_results(space.results_dir)
@@ -198,7 +203,7 @@ def chosen_benchmarks(space: Workspace, names: Sequence[str]) -> list[str]:
 def titles_of(space: Workspace, benchmark: str) -> Titles:
     """Return display names: models and datasets from the catalogue, scores from the provenance of the results."""
     scores: dict[str, tuple[int, str]] = {}
-    for file in sorted((space.results_dir / benchmark).glob("*.csv")):
+    for file in result_files(space.results_dir / benchmark):
         for name, entry in read_provenance(file).get("scores", {}).items():
             scores[name] = (entry["year"], entry["title"])
     return Titles(

@@ -10,9 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.catalog import BenchmarkSpec
-from moodbench.errors import CacheError, CacheMismatchError, ModelError, MoodbenchError, UnknownNameError, UsageError
+from moodbench.errors import (
+    CacheError,
+    CacheMismatchError,
+    ModelError,
+    MoodbenchError,
+    ResultsError,
+    UnknownNameError,
+    UsageError,
+)
 from moodbench.metrics import METRICS
-from moodbench.results import provenance_file, read_provenance, write_results
+from moodbench.results import changing, check_results, row_scores_file
 from moodbench.types import Result
 from moodbench.workspace import ModelName, Workspace
 
@@ -72,7 +80,10 @@ def score(
     UnknownNameError, UsageError
         A name is unknown, or a parameter does not exist.
     CacheError
-        Nothing is cached that could be scored, or a cache is damaged; the other models are scored before it is raised.
+        Nothing is cached that could be scored, or a cache is damaged.
+    ResultsError
+        Results that are there are damaged, and would be lost if written anew; or the folder cannot be written.
+        The other models are scored before this or a `CacheError` is raised.
     """
     space = workspace or Workspace()
     scores = _scores(score, params or {})
@@ -93,6 +104,7 @@ def score(
             try:
                 caches = _open(space, name, spec, asked=bool(benchmark), report=report)
                 if caches is not None:
+                    _check_results(space.results_file(spec.name, name), save_scores)
                     # a fitted score keeps what it has learned: every model gets fresh ones
                     fresh = copy.deepcopy(scores)
                     pretext = _pretext(space, name, caches)
@@ -100,7 +112,7 @@ def score(
                     _write(space, spec, name, caches, scored, save_scores, report)
                     out += scored.rows
                     report(_describe(str(name), spec.name, scored))
-            except (CacheError, ModelError) as error:  # the others are not to blame
+            except (CacheError, ModelError, ResultsError) as error:  # the others are not to blame
                 faults.append(error)
                 report(f"cannot score {name} on {spec.name}: {error.what}")
     if faults:
@@ -215,16 +227,55 @@ def _write(
 ) -> None:
     file = space.results_file(spec.name, name)
     provenance = _provenance(spec, name, caches)
-    before = read_provenance(file) if file.exists() and provenance_file(file).exists() else {}
-    keep = before.get("inputs") == provenance["inputs"]
-    if file.exists() and not keep:
-        report(f"{file}: made from other caches; its rows are dropped")
-    provenance["scores"] = _described(scored.rows, before.get("scores", {}) if keep else {})
-    if save_scores:
-        from moodbench.features.rowscores import write_row_scores
 
-        write_row_scores(file.with_name(f"{name.file}.scores.h5"), scored.values, keep=keep)
-    write_results(file, scored.rows, provenance, keep=keep)
+    def waiting() -> None:
+        report(f"{file}: another process is writing it: waiting")
+
+    with changing(file, waiting=waiting) as there:
+        before = there.provenance or {}
+        keep = before.get("inputs") == provenance["inputs"]
+        if there.rows and not keep:
+            report(f"{file}: made from other caches; its rows are dropped")
+        provenance["scores"] = _described(scored.rows, before.get("scores", {}) if keep else {})
+        provenance["made_with"] = _made_with(scored.rows, provenance, there.rows if keep else [], before)
+        if save_scores:
+            owner = {key: provenance[key] for key in ("benchmark", "model", "inputs")}
+            _save_row_scores(row_scores_file(file), owner, caches, scored, report)
+        there.write(scored.rows, provenance, keep=keep)
+
+
+def _check_results(file: Path, save_scores: bool) -> None:
+    """Raise now, and not after the work, if what is there cannot be read: it is never overwritten."""
+    check_results(file)
+    if save_scores and row_scores_file(file).exists():
+        from moodbench.features.rowscores import read_row_scores
+
+        read_row_scores(row_scores_file(file))
+
+
+def _save_row_scores(file: Path, owner: Mapping[str, Any], caches: Caches, scored: Scored, report: Report) -> None:
+    """Add the scores of every row to those that were made from the same; others are dropped."""
+    from moodbench.features.rowscores import RowScores, read_row_scores, write_row_scores
+    from moodbench.scores.base import create_score
+
+    there = read_row_scores(file) if file.exists() else None
+    if there is None or there.owner != owner:
+        if file.exists():
+            report(f"{file}: made from other caches; its scores are dropped")
+        there = RowScores(owner)
+    params = {row.score: row.params for row in scored.rows}
+    defaults = {score: create_score(score).describe() for score in params}
+    ids = {dataset: reader.ids for dataset, reader in (*caches.test.items(), *caches.ood.items())}
+    for (dataset, score), values in scored.values.items():
+        there.put(
+            dataset,
+            ids[dataset.rpartition("/")[2]],  # of a benchmark with one ID class at a time: class/dataset
+            values,
+            score=score,
+            params=params[score],
+            default=defaults[score],
+        )
+    write_row_scores(file, there)
 
 
 def _provenance(spec: BenchmarkSpec, name: ModelName, caches: Caches) -> dict[str, Any]:
@@ -271,6 +322,24 @@ def _described(rows: Sequence[Result], before: Mapping[str, Any]) -> dict[str, A
     names = dict.fromkeys(row.score for row in rows)
     new = {n: {"title": SCORES.get(n).title, "paper": SCORES.get(n).paper, "year": SCORES.get(n).year()} for n in names}
     return {**before, **new}
+
+
+def _made_with(
+    rows: Sequence[Result], provenance: Mapping[str, Any], kept: Sequence[Result], before: Mapping[str, Any]
+) -> dict[str, list[str]]:
+    """Return the versions that rows were made with → which rows; those that are kept keep theirs."""
+
+    def versions(noted: Mapping[str, Any]) -> str:
+        packages = {"moodbench": noted.get("moodbench", "of an unknown version"), **noted.get("versions", {})}
+        return ", ".join(f"{package} {number}" for package, number in packages.items())
+
+    def key(row: Result) -> str:
+        return f"{row.score} {row.params}".strip()
+
+    noted = {name: made for made, names in before.get("made_with", {}).items() for name in names}
+    made = {key(row): noted.get(key(row), versions(before)) for row in kept}
+    made |= {key(row): versions(provenance) for row in rows}
+    return {each: sorted(name for name, its in made.items() if its == each) for each in sorted({*made.values()})}
 
 
 def _digest(caches: Caches) -> str:

@@ -16,8 +16,8 @@ from moodbench.names import dataset_fault, name_fault
 class ModelName:
     """A model as it is named on the command line: ``BASE[@VARIANT][+HEAD]``.
 
-    ``timm:NAME`` is a base too; its folder is ``timm-NAME``. Whatever its parts come from, they can be parts of a path:
-    anything else is a `UsageError`.
+    ``timm:NAME`` is a base too; its folder is ``timm-NAME``, and that of a base ``timm-NAME`` is ``timm--NAME``.
+    Whatever its parts come from, they can be parts of a path: anything else is a `UsageError`.
     """
 
     base: str
@@ -32,6 +32,8 @@ class ModelName:
                     f"'{self}' cannot name a model: {kind}'{part}' {fault}",
                     fix="write MODEL, MODEL@VARIANT or timm:NAME, without blanks or slashes; a head is called likewise",
                 )
+        if self.base.startswith("timm:-"):
+            raise UsageError(f"'{self}' cannot name a model", fix="no name of timm begins with '-'")
         fault = name_fault(self.file.replace("@", "-").replace("+", "-"))
         if fault is not None:
             raise UsageError(f"'{self}' cannot name a model: it {fault}", fix="choose a shorter name")
@@ -47,14 +49,19 @@ class ModelName:
     def of_folder(cls, folder: str) -> ModelName:
         """Return the name whose caches lie in `folder` (without a head: heads share the folder)."""
         base, _, variant = folder.partition("@")
-        if base.startswith("timm-"):
-            base = "timm:" + base.removeprefix("timm-")
+        if base.startswith("timm--"):
+            base = base.replace("--", "-", 1)
+        elif base.startswith("timm-"):
+            base = base.replace("-", ":", 1)
         return cls(base, variant or None)
 
     @property
     def folder(self) -> str:
         """Name of the folder that holds the caches."""
-        base = self.base.replace("timm:", "timm-", 1)
+        base = self.base
+        if base.startswith("timm-"):  # somebody's own model, which is not to be taken for one of timm's
+            base = base.replace("-", "--", 1)
+        base = base.replace("timm:", "timm-", 1)
         return base if self.variant is None else f"{base}@{self.variant}"
 
     @property

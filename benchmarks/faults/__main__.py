@@ -34,7 +34,7 @@ COLUMNS = {
 def main() -> int:
     """Run what is named; exit 1 if anything went wrong in silence, with a traceback, or not at all."""
     names = sorted(m.name for m in pkgutil.iter_modules(benchmarks.faults.__path__))
-    names = [name for name in names if name not in ("trial", "__main__")]
+    names = [name for name in names if name not in ("trial", "steps", "__main__")]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="CLASS", help=f"by default all: {', '.join(names)}")
     parser.add_argument("--seed", type=int, default=0)

@@ -62,6 +62,7 @@ def table(
     Example: moodbench table --format latex
     """
     from moodbench.reporting import table as work
+    from moodbench.reporting import unverified_results
 
     text = work(
         benchmark=benchmark or (),
@@ -74,6 +75,10 @@ def table(
         group=group,
         workspace=run.workspace,
     )
+    for file in unverified_results(run.workspace, benchmark or ()):
+        run.output.detail(
+            f"{file}: written before results had checksums, unverified; the next moodbench score adds one"
+        )
     if out is None:
         write(text)
     else:

@@ -1,28 +1,31 @@
-"""One writer a cache: the lock of `moodbench.transfer.lock`, with the messages for caches."""
+"""One writer a file of the cache folder: `moodbench.lock`, with the messages for caches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from moodbench.atomic import sweep
 from moodbench.errors import CacheError
-from moodbench.transfer import lock
-from moodbench.transfer.lock import lock_file as lock_file
+from moodbench.lock import exclusive as hold
+from moodbench.lock import lock_file as lock_file
 
 
 @contextmanager
-def exclusive(file: Path) -> Iterator[None]:
-    """Hold the right to write `file` for the duration of the block.
+def exclusive(file: Path, *, waiting: Callable[[], None] | None = None, tidy: bool = False) -> Iterator[None]:
+    """Hold the right to write `file`, a cache or a head, for the duration of the block.
+
+    What a killed process left of it is removed first. `waiting` and `tidy` are those of `moodbench.lock.exclusive`.
 
     Raises
     ------
     CacheError
-        Another process holds it, or the folder cannot be written.
+        Another process holds it and `waiting` is None, or the folder cannot be written.
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(lock.exclusive(file))
+            stack.enter_context(hold(file, waiting=waiting, tidy=tidy))
         except BlockingIOError:
             raise CacheError(
                 "another process is writing this cache", file=file, fix="wait for it to end, or stop it"
@@ -33,4 +36,5 @@ def exclusive(file: Path) -> Iterator[None]:
                 file=file.parent,
                 fix="choose another --cache-dir",
             ) from None
+        sweep(file)
         yield

@@ -75,6 +75,12 @@ class RowReader:
             raise CacheError("the cache has no rows that could be scored", file=file)
 
     @property
+    def ids(self) -> list[str]:
+        """The ids of the rows: image paths or running numbers."""
+        with FeatureCache(self.file) as cache:
+            return [name for name, done in zip(cache.ids, self._done, strict=True) if done]
+
+    @property
     def limit(self) -> int | None:
         """The `--limit` of a trial extraction."""
         limit: int | None = self.provenance.get("limit")

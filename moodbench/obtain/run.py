@@ -8,6 +8,7 @@ from pathlib import Path
 
 from moodbench.datasets.images import dataset_folder
 from moodbench.errors import DataError, MoodbenchError
+from moodbench.lock import exclusive
 from moodbench.obtain.complete import complete, folder_of, incomplete
 from moodbench.obtain.fill import Means, by_drawing, from_archives, from_single_images
 from moodbench.obtain.jobs import Job
@@ -16,7 +17,6 @@ from moodbench.obtain.manifest import Origin, read_origin
 from moodbench.obtain.place import Examined, Filled, clear, examine, forget, partial_folder, put, recover
 from moodbench.obtain.plan import Planned, survey
 from moodbench.obtain.take import take
-from moodbench.transfer.lock import exclusive
 
 THERE = "there"
 """How a folder came here that needed nothing."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from moodbench.errors import DownloadError
+from moodbench.lock import exclusive
 from moodbench.transfer.contact import Reach, shown
 from moodbench.transfer.digests import Expected
-from moodbench.transfer.lock import exclusive
 from moodbench.transfer.meter import SILENT, Meter
 from moodbench.transfer.mirror import NETWORK, Fetched, GiveUpError, Transfer
 from moodbench.transfer.part import Part, disk_error

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import json
 import math
 import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +16,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.faults.steps import KilledError, Steps, error, killed, watched
 from moodbench.errors import ResultsError
 from moodbench.metrics import METRICS
 from moodbench.results import (
     FIELDS,
     benchmarks_with_results,
+    changing,
+    pair,
     provenance_file,
     read_all,
     read_provenance,
     read_results,
+    unverified,
     write_results,
 )
 from moodbench.types import FAMILIES, Result
@@ -175,11 +184,12 @@ OLDER = HEADER.replace("fpr95_ood,detection_accuracy,autc,aurc,failure_auroc,", 
 def test_what_is_not_a_result_file_is_refused_with_its_line(tmp_path, text, message):
     file = tmp_path / "vit.csv"
     file.write_text(text)
-    with pytest.raises(ResultsError) as error:
+    provenance_file(file).write_text("{}")
+    with pytest.raises(ResultsError) as caught:
         read_results(file)
-    assert message in str(error.value)
-    assert error.value.file == file
-    assert "moodbench score" in str(error.value)
+    assert message in str(caught.value)
+    assert caught.value.file == file
+    assert "moodbench score" in str(caught.value)
     with pytest.raises(ResultsError):  # nor is it overwritten in silence
         write_results(file, [row()], {})
     assert file.read_text() == text
@@ -189,6 +199,7 @@ def test_a_missing_or_binary_file_is_an_error(tmp_path):
     with pytest.raises(ResultsError, match="no such result file"):
         read_results(tmp_path / "vit.csv")
     (tmp_path / "vit.csv").write_bytes(b"\xff\xfe")
+    (tmp_path / "vit.json").write_text("{}")
     with pytest.raises(ResultsError, match="cannot be read"):
         read_results(tmp_path / "vit.csv")
 
@@ -215,45 +226,224 @@ def test_results_of_another_benchmark_are_not_mixed_in(tmp_path):
 def test_provenance_is_sorted_json(tmp_path):
     file = tmp_path / "vit.b16.csv"
     write_results(file, [row()], {"weights": "é", "device": {"b": 1, "a": [2]}})
-    text = '{\n  "device": {\n    "a": [\n      2\n    ],\n    "b": 1\n  },\n  "weights": "é"\n}\n'
-    assert (tmp_path / "vit.b16.json").read_text(encoding="utf-8") == text
+    text = (tmp_path / "vit.b16.json").read_text(encoding="utf-8")
+    assert text.startswith(
+        '{\n  "device": {\n    "a": [\n      2\n    ],\n    "b": 1\n  },\n  "schema": 2,\n  "sha256": {'
+    )
+    assert text.endswith('"\n  },\n  "weights": "é"\n}\n')
     assert read_provenance(file) == {"weights": "é", "device": {"b": 1, "a": [2]}}
 
 
-@pytest.mark.parametrize("text", [None, "{", "[1]", "3"])
-def test_a_provenance_that_is_not_there_or_not_json_is_an_error(tmp_path, text):
+@pytest.mark.parametrize("text", ["{", "[1]", "3", "[" * 100_000, "1" * 5000, '{"a": "\\udc00"}', "\x00", ""])
+def test_a_provenance_that_is_not_json_is_an_error(tmp_path, text):
     file = tmp_path / "vit.csv"
-    if text is not None:
-        provenance_file(file).write_text(text)
-    with pytest.raises(ResultsError, match=r"where the numbers in vit.csv come from|not a JSON object"):
+    provenance_file(file).write_text(text)
+    with pytest.raises(ResultsError, match="the provenance is not"):
         read_provenance(file)
 
 
-def test_a_kill_at_any_step_leaves_whole_files_and_no_foreign_provenance(tmp_path, monkeypatch):
+def outcome(file):
+    """What a reader sees: the numbers, and which run they are noted to be of."""
+    return read_results(file), read_provenance(file)["run"]
+
+
+def states(tmp_path):
+    """Every state that a writer can find: nothing, a pair, a pair from before there were digests."""
+    for name in ("nothing", "pair", "legacy"):
+        file = tmp_path / name / "vit.csv"
+        if name != "nothing":
+            write_results(file, [row(auroc=0.1), row("energy", family="logit")], {"run": "old"})
+        if name == "legacy":
+            provenance_file(file).write_text('{"run": "old"}')
+        yield file
+
+
+NEW = [row(auroc=0.2)]
+
+
+@pytest.mark.parametrize("stop", [killed, error(errno.ENOSPC), error(errno.EACCES)])
+@pytest.mark.parametrize("passing", [False, True])
+def test_no_step_of_a_write_loses_anything(tmp_path, stop, passing):
+    for original in states(tmp_path / "there"):
+        old = outcome(original) if original.exists() else None
+        for at in range(100):
+            file = tmp_path / f"{original.parent.name}{at}" / "b" / "vit.csv"
+            if old is not None:
+                shutil.copytree(original.parent, file.parent)
+            steps = Steps(at, stop, at if passing else None)
+            with watched(steps), contextlib.suppress(ResultsError, KilledError):
+                write_results(file, NEW, {"run": "new"})
+            new = ([*NEW, *(old[0][1:] if old else [])], "new")
+            if benchmarks_with_results(file.parents[1]):
+                assert outcome(file) in (old, new)
+            else:
+                assert old is None
+            write_results(file, NEW, {"run": "new"})  # the next run is not in the way of anything, and cleans up
+            assert outcome(file) == new
+            assert sorted(one.name for one in file.parent.iterdir()) == ["vit.csv", "vit.json"]
+            if steps.count <= at:
+                break
+        assert at > 8
+
+
+def test_a_reader_meets_no_half_written_pair(tmp_path):
+    file = tmp_path / "b" / "vit.csv"
+    write_results(file, [row(auroc=0.1)], {"run": "old"})
+    seen = []
+
+    def look():
+        with watched(lambda: None):
+            seen.append(outcome(file))
+
+    with watched(look):
+        write_results(file, NEW, {"run": "new"})
+    old = ([row(auroc=0.1)], "old")
+    assert seen[0] == old
+    assert seen[-1] == (NEW, "new")
+    assert all(one in (old, (NEW, "new")) for one in seen)
+
+
+def test_a_writer_that_was_there_between_two_looks_is_no_damage(tmp_path, monkeypatch):
+    file, other = tmp_path / "b" / "vit.csv", tmp_path / "other.csv"
+    write_results(file, [row(auroc=0.1)], {"run": "old"})
+    write_results(other, NEW, {"run": "new"})
+    look, looked = pair._read, []
+
+    def read(one):
+        data = look(one)
+        if not looked:  # the notes are those of the old pair; now the new one is put there
+            shutil.copy(other, file)
+            shutil.copy(provenance_file(other), provenance_file(file))
+        looked.append(one)
+        return data
+
+    monkeypatch.setattr(pair, "_read", read)
+    assert read_results(file) == NEW
+
+
+def change(file, old, new):
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_any_change_of_the_numbers_or_their_provenance_is_refused_and_not_overwritten(tmp_path):
     file = tmp_path / "vit.csv"
-    old, new = [row(auroc=0.1)], [row(auroc=0.2)]
-    steps = 0
+    beside = provenance_file(file)
+    for one, old, new, message in (
+        (file, "0.9", "0.8", "do not match the SHA-256 in vit.json"),
+        (file, ",50,40", ",50,41", "do not match the SHA-256"),
+        (
+            file,
+            "imagenet,vit,classification,msp,,probability,texture,far,50,40,0.9,,,0.25,,,,,,,,,\n",
+            "",
+            "do not match",
+        ),
+        (beside, "old", "odd", "does not match its own SHA-256"),
+        (beside, '"schema": 2', '"schema": 3', "have schema 3; this version of moodbench reads up to 2"),
+        (beside, '"schema": 2', '"schema": 1', "has schema = 1, which should be the number 2"),
+        (beside, "sha256", "sha255", "has sha256 = null"),
+        (beside, '"rows"', '"row"', "which should be the two digests"),
+        (beside, '"run": "old"', '"run": NaN', "NaN is no number of JSON"),
+        (beside, '"run": "old"', '"run": "old", "run": "old"', "a key occurs twice"),
+        (beside, "old", "\\ud800", "is not JSON"),
+    ):
+        write_results(file, [row(), row("energy", family="logit")], {"run": "old"}, keep=False)
+        change(one, old, new)
+        before = file.read_bytes(), beside.read_bytes()
+        for act in (read_results, read_provenance, lambda file: write_results(file, NEW, {"run": "new"})):
+            with pytest.raises(ResultsError) as caught:
+                act(file)
+            assert message in str(caught.value)
+            assert (caught.value.file, "move it and" in caught.value.fix) == (one, "schema 3" not in message)
+        assert (file.read_bytes(), beside.read_bytes()) == before
+        for each in (file, beside):
+            each.unlink()
 
-    def dies(at):
-        def fsync(_):
-            nonlocal steps
-            steps += 1
-            if steps == at:
-                raise KeyboardInterrupt
 
-        return fsync
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("scores", [1]),
+        ("scores", {"msp": 3}),
+        ("scores", {"msp": {"title": 1, "year": 2020}}),
+        ("scores", {"msp": {"title": "MSP", "year": "2020"}}),
+        ("scores", {"msp": {"title": "MSP", "year": True}}),
+        ("inputs", 3),
+        ("versions", "2.0"),
+        ("moodbench", 1),
+        ("made_with", {"moodbench 1": "msp"}),
+    ],
+)
+@pytest.mark.parametrize("legacy", [False, True])
+def test_fields_that_are_read_later_are_checked_and_named(tmp_path, field, value, legacy):
+    file = tmp_path / "vit.csv"
+    write_results(file, [row()], {field: value})
+    if legacy:
+        provenance_file(file).write_text(json.dumps({field: value}))
+    with pytest.raises(ResultsError, match=f"the provenance has {field}.* = .*, which should be"):
+        read_provenance(file)
 
-    for at in (1, 2):
-        write_results(file, old, {"run": "old"}, keep=False)
-        steps = 0
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "fsync", dies(at))
-            with pytest.raises(KeyboardInterrupt):
-                write_results(file, new, {"run": "new"})
-        assert read_results(file) == (old if at == 1 else new)
+
+def test_numbers_without_provenance_are_no_reason_to_drop_them(tmp_path):
+    file = tmp_path / "vit.csv"
+    write_results(file, [row()], {})
+    provenance_file(file).unlink()
+    for act in (read_results, read_provenance, lambda file: write_results(file, NEW, {})):
         with pytest.raises(ResultsError, match="nothing says where"):
-            read_provenance(file)
-        assert sorted(one.name for one in tmp_path.iterdir()) == ["vit.csv"]
+            act(file)
+    assert file.exists()
+
+
+def test_a_provenance_without_numbers_is_refused_and_replaced(tmp_path):
+    file = tmp_path / "b" / "vit.csv"
+    write_results(file, [row()], {"run": 1})
+    file.unlink()
+    assert benchmarks_with_results(tmp_path) == ["b"]
+    with pytest.raises(ResultsError, match=r"the results that vit.json describes are gone"):
+        read_all(tmp_path, "b")
+    write_results(file, NEW, {"run": 2})
+    assert outcome(file) == (NEW, 2)
+
+
+def test_results_from_before_there_were_digests_are_read_and_get_one(tmp_path):
+    file = tmp_path / "b" / "vit.csv"
+    write_results(file, [row(), row("energy", family="logit")], {"run": 1})
+    provenance_file(file).write_text('{"run": 1}')
+    assert unverified(tmp_path, "b") == [file]
+    assert len(read_results(file)) == 2
+    write_results(file, NEW, {"run": 2})
+    assert unverified(tmp_path, "b") == []
+    assert len(read_results(file)) == 2
+
+
+def test_files_in_the_place_of_others_are_refused(tmp_path):
+    for name in ("vit", "beit"):
+        write_results(tmp_path / "imagenet" / f"{name}.csv", [replace(row(), model=name)], {})
+    with pytest.raises(ResultsError, match="the file holds results of 'vit' on 'imagenet'"):
+        write_results(tmp_path / "imagenet" / "vit.csv", [replace(row("energy"), model="beit")], {})
+    for suffix in ("csv", "json"):
+        shutil.copy(tmp_path / "imagenet" / f"vit.{suffix}", tmp_path / "imagenet" / f"beit.{suffix}")
+    with pytest.raises(ResultsError, match=r"the model 'vit' has two result files; the other is beit.csv"):
+        read_all(tmp_path, "imagenet")
+
+
+def test_writers_side_by_side_end_with_all_rows_and_the_bytes_of_one_after_the_other(tmp_path):
+    scores = [f"s{i}" for i in range(12)]
+
+    def write(folder, names):
+        for name in names:
+            with changing(folder / "b" / "vit.csv") as there:
+                done = sorted({name, *(there.provenance or {"done": []})["done"]})
+                there.write([row(name)], {"done": done})
+
+    write(tmp_path / "one", scores)
+    with ThreadPoolExecutor(3) as pool:
+        for future in [pool.submit(write, tmp_path / "many", scores[i::3]) for i in range(3)]:
+            future.result()
+    for name in ("vit.csv", "vit.json"):
+        assert (tmp_path / "one" / "b" / name).read_bytes() == (tmp_path / "many" / "b" / name).read_bytes()
+    assert len(list((tmp_path / "many" / "b").iterdir())) == 2
 
 
 def test_a_folder_that_cannot_be_written_is_a_users_error(tmp_path):

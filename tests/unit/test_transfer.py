@@ -21,14 +21,14 @@ import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moodbench import lock as lock_module
 from moodbench.errors import DownloadError, UsageError
+from moodbench.lock import exclusive, lock_file
 from moodbench.transfer import contact, mirror
-from moodbench.transfer import lock as lock_module
 from moodbench.transfer import part as part_module
 from moodbench.transfer.contact import explain_error, pause_asked_for, shown
 from moodbench.transfer.digests import Expected, check_file, digest_file
 from moodbench.transfer.http import fetch
-from moodbench.transfer.lock import exclusive, lock_file
 from moodbench.transfer.meter import SMALL, Bars
 from moodbench.transfer.part import Note, Part
 from tests.server import Refusal, Server, server_fixture  # noqa: F401
@@ -681,16 +681,19 @@ def test_a_lock_is_for_one_and_leaves_nothing(tmp_path):
 
 
 def test_a_lock_on_a_file_that_is_removed_meanwhile_does_not_count(tmp_path, monkeypatch):
-    file, lockf, waited = tmp_path / "f", lock_module.fcntl.lockf, []
+    file, lockf, tries = tmp_path / "f", lock_module.fcntl.lockf, []
 
     def tidied_by_the_last_holder(descriptor, how):
-        if not waited:
+        tries.append(descriptor)
+        if len(tries) < 4:
             lock_file(file).unlink()
+            if len(tries) > 1:  # somebody else made it anew
+                lock_file(file).touch()
         lockf(descriptor, how)
 
     monkeypatch.setattr(lock_module.fcntl, "lockf", tidied_by_the_last_holder)
-    with exclusive(file, waiting=lambda: waited.append(True)):
-        assert waited
+    with exclusive(file):
+        assert len(tries) == 4
         assert lock_file(file).exists()
 
 

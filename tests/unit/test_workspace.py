@@ -18,6 +18,10 @@ from moodbench.workspace import ModelName, Workspace, check_dataset_name
         ("beitv2+probe", "beitv2", "beitv2+probe"),
         ("beitv2@bf16+probe", "beitv2@bf16", "beitv2@bf16+probe"),
         ("timm:resnet50.a1_in1k", "timm-resnet50.a1_in1k", "timm-resnet50.a1_in1k"),
+        ("timm-x@v+h", "timm--x@v", "timm--x@v+h"),
+        ("timm--x", "timm---x", "timm---x"),
+        ("timm", "timm", "timm"),
+        ("my-timm-x", "my-timm-x", "my-timm-x"),
     ],
 )
 def test_model_names_and_their_paths(name, folder, file):
@@ -29,7 +33,7 @@ def test_model_names_and_their_paths(name, folder, file):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "@x", "a@", "a+", "+h", "a/b", "../a", ".a", "a b", "timm:a:b", "other:a", "a\\b", "a@x+"]
+    "name", ["", "@x", "a@", "a+", "+h", "a/b", "../a", ".a", "a b", "timm:a:b", "other:a", "a\\b", "a@x+", "timm:-x"]
 )
 def test_names_that_cannot_be_models(name):
     with pytest.raises(UsageError, match="cannot name a model"):

@@ -1,0 +1,137 @@
+"""Result rows ↔ the text of a CSV file: strict both ways, and equal rows give equal text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from moodbench.errors import ResultsError
+from moodbench.types import ALL_GROUPS, FAMILIES, MEAN, Result
+
+FIELDS = tuple(field.name for field in fields(Result))
+"""The header of a result file."""
+
+ANEW = "restore it from a copy, or move it and the .json beside it away and run 'moodbench score' again"
+
+# Taken from the annotations (text, because of the __future__ import), so that a metric added to Result is stored too.
+_COUNTS = frozenset(field.name for field in fields(Result) if field.type == "int")
+_FRACTIONS = frozenset(field.name for field in fields(Result) if field.type == "float | None")
+
+_DIGITS = 10
+_COUNT = re.compile(r"\d{1,15}", re.ASCII)
+_NUMBER = re.compile(r"\d{1,30}(\.\d{1,30})?(e[+-]?\d{1,4})?", re.ASCII)
+
+
+def format_rows(rows: Iterable[Result]) -> str:
+    """Return the rows as CSV, sorted by family, score and parameters.
+
+    Within these come the OOD datasets by group and name, then the group means by group, and last the mean over all.
+    Fractions have 10 significant digits.
+    """
+    return _line(FIELDS) + "".join(
+        _line(_format(name, getattr(row, name)) for name in FIELDS) for row in sorted(rows, key=_position)
+    )
+
+
+def parse_rows(data: bytes, file: Path) -> list[Result]:
+    """Return the rows of a CSV file with this content, in its order.
+
+    Parameters
+    ----------
+    data : bytes
+    file : Path
+        To name in messages.
+
+    Raises
+    ------
+    ResultsError
+        It is not a result file, a value cannot be what its column holds, or a key occurs twice.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ResultsError(f"the results cannot be read ({error})", file=file, fix=ANEW) from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: dict[tuple[str, str, str, str], Result] = {}
+    try:
+        header = next(reader, [])
+        if tuple(header) != FIELDS:
+            raise ResultsError(f"this is not a result file of moodbench: {_header_fault(header)}", file=file, fix=ANEW)
+        for cells in reader:
+            row = _parse(cells, file, reader.line_num)
+            if row.key in rows:
+                raise _bad_line(file, reader.line_num, f"repeats the key {', '.join(map(repr, row.key))}")
+            rows[row.key] = row
+    except csv.Error as error:
+        raise _bad_line(file, reader.line_num, f"is not CSV ({error})") from None
+    return list(rows.values())
+
+
+def _position(row: Result) -> tuple[object, ...]:
+    mean = row.ood == MEAN
+    return (FAMILIES.index(row.family), row.score, row.params, mean, row.group == ALL_GROUPS, row.group, row.ood)
+
+
+def _format(name: str, value: Any) -> str:
+    if name in _COUNTS:
+        return str(int(value))
+    if name not in _FRACTIONS:
+        return str(value)
+    if value is None:
+        return ""
+    rounded = float(f"{value:.{_DIGITS}g}")
+    if not 0 <= rounded <= 1:
+        raise ValueError(f"{name} must be a fraction in [0, 1] or None, got {value}")
+    return repr(rounded + 0.0)  # no negative zero
+
+
+def _line(cells: Iterable[str]) -> str:
+    # Not csv.writer: before Python 3.13 it leaves a lone carriage return unquoted, which no reader accepts.
+    quoted = ('"' + c.replace('"', '""') + '"' if any(x in c for x in ',"\r\n') else c for c in cells)
+    return ",".join(quoted) + "\n"
+
+
+def _parse(cells: list[str], file: Path, line: int) -> Result:
+    if len(cells) != len(FIELDS):
+        raise _bad_line(file, line, f"has {len(cells)} cells instead of {len(FIELDS)}")
+    values: dict[str, Any] = dict(zip(FIELDS, cells, strict=True))
+    for name in _COUNTS:
+        if not _COUNT.fullmatch(values[name]):
+            raise _bad_line(file, line, f"has {name} = '{values[name][:80]}', which should be a number of images")
+        values[name] = int(values[name])
+    for name in _FRACTIONS:
+        try:
+            values[name] = _fraction(values[name])
+        except ValueError:
+            wanted = "a fraction between 0 and 1"
+            raise _bad_line(file, line, f"has {name} = '{values[name][:80]}', which should be {wanted}") from None
+    if values["family"] not in FAMILIES:
+        wanted = f"one of {', '.join(FAMILIES)}"
+        raise _bad_line(file, line, f"has family = '{values['family'][:80]}', which should be {wanted}")
+    return Result(**values)
+
+
+def _fraction(text: str) -> float | None:
+    if not text:
+        return None
+    value = float(text) if _NUMBER.fullmatch(text) else -1.0  # float() itself takes '1_0', ' 1' and 'nan'
+    if not 0 <= value <= 1:
+        raise ValueError(text)
+    return value
+
+
+def _header_fault(header: list[str]) -> str:
+    missing = [name for name in FIELDS if name not in header]
+    unknown = [name for name in header if name not in FIELDS]
+    if missing:
+        return f"its header lacks {', '.join(map(repr, missing[:3]))}"
+    return f"its header has the unknown column {unknown[0][:80]!r}" if unknown else "its columns are in another order"
+
+
+def _bad_line(file: Path, line: int, what: str) -> ResultsError:
+    return ResultsError(f"line {line} of the results {what}", file=file, fix=ANEW)
