@@ -457,3 +457,10 @@ def test_files_get_the_permissions_of_the_umask(tmp_path):
     umask = os.umask(0)
     os.umask(umask)
     assert Path(tmp_path / "vit.csv").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_the_results_of_the_repository_are_what_was_written():
+    folder = Path(__file__).parents[2] / "results"
+    for benchmark in benchmarks_with_results(folder):
+        assert read_all(folder, benchmark)
+        assert not unverified(folder, benchmark)
