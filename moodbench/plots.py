@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -311,5 +312,8 @@ def _save(figure: Figure, file: Path) -> None:
     kind = file.suffix.lower().removeprefix(".")
     timeless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)  # the time of day is left out
     out = io.BytesIO()
-    figure.savefig(out, format=kind, metadata=timeless)
+    with warnings.catch_warnings():
+        # a title in letters that the font lacks: the picture shows boxes, and that says it
+        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
+        figure.savefig(out, format=kind, metadata=timeless)
     write_atomic(file, out.getvalue())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
+from moodbench.scores.libraries import heard
 from moodbench.scores.sample import Rows, Sample
 
 
@@ -36,13 +36,12 @@ class _Detector(Score):
         features = sample.features.cpu().numpy()
         if len(features) < 2:
             raise ScoreError("ID train has one row only")
-        with warnings.catch_warnings():
-            # many equal rows: the detector says that its densities are huge then, which ranks them as it should
-            warnings.filterwarnings("ignore", message="Duplicate values")
-            self.detector_ = self.make(len(features)).fit(features)
+        detector = self.make(len(features))
+        # many equal rows: the detector says that its densities are huge then, which ranks them as it should
+        self.detector_, self.note_ = heard(lambda: detector.fit(features), known=["Duplicate values"])
 
     def score(self, block: Block) -> Tensor:
-        values = self.detector_.score_samples(block.features.cpu().numpy())
+        values, _ = heard(lambda: self.detector_.score_samples(block.features.cpu().numpy()))
         return torch.as_tensor(values, device=block.features.device)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
+from moodbench.scores.libraries import heard
 from moodbench.scores.sample import Rows, Sample
 from moodbench.scores.unit import unit_features, unit_rows
 
@@ -61,8 +62,9 @@ class KMeansDistance(Score):
         z = unit_rows(sample.features)
         clusters = self.clusters or train.label_classes or train.classes or FALLBACK
         distinct = len(torch.unique(z, dim=0))
+        kmeans = KMeans(min(clusters, distinct), n_init=1, random_state=0)
         with threadpool_limits(1):
-            found = KMeans(min(clusters, distinct), n_init=1, random_state=0).fit(z.cpu().numpy())
+            found, self.note_ = heard(lambda: kmeans.fit(z.cpu().numpy()))
         self.centres_ = torch.as_tensor(found.cluster_centers_, dtype=torch.float32, device=train.device)
         self.inertia_ = float(found.inertia_)
 

@@ -143,6 +143,11 @@ def test_files_are_valid_and_the_same_twice(tmp_path, suffix, start):
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == [f"a.{suffix}"]
 
 
+def test_letters_that_the_font_lacks_are_no_warning(tmp_path):
+    plot_grid(some(), tmp_path / "grid.png", title="数字 🦊")
+    assert (tmp_path / "grid.png").stat().st_size > 0
+
+
 def test_many_models_and_scores_fit(tmp_path):
     rows = [
         mean(f"model{i}", "classification" if i < 6 else "hybrid", f"score{j}", SCORES[j % 5][1], 0.5 + 0.02 * i)
