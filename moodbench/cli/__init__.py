@@ -12,7 +12,7 @@ __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """Run the command line; the entry point ``moodbench``."""
+    """Run the command line."""
     be_lenient()
     try:
         app()

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from moodbench.cli.output import say_interrupted, show_error, write
+from moodbench.cli.output import of_the_system, say_interrupted, show_error, write
 from moodbench.errors import MoodbenchError
+from moodbench.interrupts import watching
 
 ORDER = ("demo", "list", "download", "verify", "extract", "import", "cache", "probe", "score", "table", "plot")
 """The commands in the order in which people use them."""
@@ -25,16 +26,25 @@ class Boundary(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except MoodbenchError as error:
-            if "--debug" in sys.argv:
-                traceback.print_exc()
-            show_error(error)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            say_interrupted()
-            raise typer.Exit(130) from None
+        with watching() as watch:
+            try:
+                return super().invoke(ctx)
+            except typer.Exit:
+                raise
+            except KeyboardInterrupt as error:
+                say_interrupted()
+                raise typer.Exit(getattr(error, "exit_code", 130)) from None
+            except Exception as error:
+                if watch.exit_code is not None:  # what a library made of the interruption
+                    say_interrupted()
+                    raise typer.Exit(watch.exit_code) from None
+                known = error if isinstance(error, MoodbenchError) else of_the_system(error)
+                if known is None:
+                    raise
+                if "--debug" in sys.argv:
+                    traceback.print_exc()
+                show_error(known)
+                raise typer.Exit(known.exit_code) from None
 
 
 app = typer.Typer(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from traceback import walk_tb
@@ -73,6 +75,25 @@ def is_of_stdout(error: OSError) -> bool:
     )
 
 
+_OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
+
+
+def of_the_system(error: Exception) -> MoodbenchError | None:
+    """Return the message for what the system refuses at some file (no right to it, name too long, disk full), or None.
+
+    A net below the messages of the single readers and writers, which say more; any other error is a bug.
+    """
+    if not isinstance(error, OSError) or isinstance(error, BrokenPipeError):
+        return None
+    if not isinstance(error.filename, str | bytes) and error.errno not in _OF_THE_SYSTEM:
+        return None
+    if error.__traceback__ is not None and is_of_stdout(error):
+        return None
+    name = None if error.filename is None else os.fsdecode(error.filename)
+    reason = (error.strerror or str(error)).lower()
+    return MoodbenchError(f"the system refuses: {reason}", file=name, fix="--debug shows where that happened")
+
+
 def is_of_names(error: UnicodeEncodeError) -> bool:
     """Whether a file name could not be written in the encoding of the file system (a locale without UTF-8)."""
     names = codecs.lookup(sys.getfilesystemencoding()).name
@@ -93,4 +114,5 @@ def show_error(error: MoodbenchError) -> None:
 
 def say_interrupted() -> None:
     """Tell people on stderr that nothing is lost."""
-    print("interrupted; run the same command again to go on", file=sys.stderr, flush=True)  # noqa: T201
+    with suppress(OSError):  # the terminal may be gone
+        print("interrupted; run the same command again to go on", file=sys.stderr, flush=True)  # noqa: T201

@@ -212,7 +212,7 @@ def fetch_url(
     from moodbench.transfer.meter import Bars
 
     target = url_file(url)
-    if target.is_file():
+    if is_there(target):
         return target
     if not reachable(url):
         raise url_error(model, url, "does not answer", head=head)
@@ -238,6 +238,11 @@ def url_file(url: str) -> Path:
     return torch_cache() / Path(urlsplit(url).path).name
 
 
+def is_there(file: Path) -> bool:
+    """Say whether there is a file that may be looked at: in a home that may not be, there is nothing."""
+    return os.path.isfile(file)  # noqa: PTH113 (which `Path` raises an error for)
+
+
 def digest_in_name(file: Path) -> str | None:
     """Return the first digits of the SHA-256 that a name ending in ``-xxxxxxxx`` promises, else None."""
     match = re.search(r"-([0-9a-f]{8,})\.", file.name)
@@ -246,7 +251,7 @@ def digest_in_name(file: Path) -> str | None:
 
 def ready_url(model: str, url: str, *, head: bool = False) -> None:
     """Raise the `ModelError` for weights behind `url` that are neither cached by torch nor reachable."""
-    if not url_file(url).is_file() and not reachable(url):
+    if not is_there(url_file(url)) and not reachable(url):
         raise url_error(model, url, "does not answer", head=head)
 
 
@@ -268,7 +273,8 @@ def torch_cache() -> Path:
     if torch is not None:  # torch.hub.set_dir may have moved it
         return Path(torch.hub.get_dir()) / "checkpoints"
     home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    # not that of `Path`, which raises where nobody knows the home of a user
+    return Path(os.path.expanduser(home)) / "hub" / "checkpoints"  # noqa: PTH111
 
 
 @contextlib.contextmanager

@@ -144,7 +144,7 @@ def _main(spec: ModelSpec, report: Report, progress: bool) -> Weights:
 
 
 def _of_catalogue(spec: ModelSpec, file: Path, sha256: str | None) -> Weights:
-    if not file.is_file():
+    if not hub.is_there(file):
         raise ModelError(f"the checkpoint of '{spec.name}' does not exist", file=file)
     return _checked(file, sha256, already=True)
 
@@ -160,7 +160,7 @@ def _from_url(
     head: bool = False,
 ) -> Weights:
     file = hub.url_file(url)
-    already = file.is_file()
+    already = hub.is_there(file)
     if not already:
         report(f"{spec.name}: fetching {file.name} from {urlsplit(url).netloc}")
         hub.fetch_url(spec.name, url, sha256=sha256, size=size, head=head, report=report, progress=progress)
@@ -239,4 +239,4 @@ def _asked_of_timm(spec: ModelSpec) -> _Source:
 
 
 def _existing(file: Path) -> Path | None:
-    return file if file.is_file() else None
+    return file if hub.is_there(file) else None

@@ -14,7 +14,7 @@ import moodbench
 ROOT = Path(moodbench.__file__).parent
 
 LAYERS = [
-    {"atomic", "errors", "intervals", "lock", "names", "processes", "reading", "registry", "types"},
+    {"atomic", "errors", "interrupts", "intervals", "lock", "names", "processes", "reading", "registry", "types"},
     {"catalog", "metrics", "devices", "logistic", "pickles", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},

@@ -408,3 +408,32 @@ def test_the_list_says_what_is_here(server, body, space):
     assert (record["on_disk"], record["bytes"], record["digest"]) == (True, len(body), "none")
     line = next(line for line in listed().splitlines() if line.startswith("mine"))
     assert line.split()[4:] == ["yes", f"{len(body) / 1e6:.0f}", "MB", "none", "moodv2"]
+
+
+@pytest.mark.parametrize("home", ["a file", "a loop", "too long"])
+def test_list_models_without_a_home_that_may_be_read(tmp_path, monkeypatch, home):
+    """Root may read everything, so tests use homes that nobody can."""
+    from typer.testing import CliRunner
+
+    from moodbench.cli import app
+
+    place = tmp_path / ("x" * 300 if home == "too long" else "home")
+    if home == "a file":
+        place.write_text("")
+    elif home == "a loop":
+        place.symlink_to(place)
+    monkeypatch.setenv("TORCH_HOME", str(place))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(place / "hub"))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)  # which has read its own setting already
+    done = CliRunner().invoke(app, ["list", "models"])
+    assert (done.exit_code, done.stderr) == (0, "")
+
+
+def test_nobody_knows_a_home(monkeypatch):
+    from moodbench.models.hub import torch_cache
+
+    for name in ("TORCH_HOME", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where the user has no entry
+    assert torch_cache().parts[-3:] == ("torch", "hub", "checkpoints")
