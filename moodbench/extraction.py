@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from moodbench.catalog import HeadSpec
-from moodbench.datasets.images import ImageSource, folder_images, is_on_disk, open_images
+from moodbench.datasets.images import FolderImages, ImageSource, folder_images, is_on_disk, open_images
+from moodbench.datasets.suffixes import in_words
 from moodbench.errors import DataError, ModelError, UsageError
 from moodbench.models.variants import resolve
 from moodbench.models.weights import check_obtainable
@@ -71,6 +72,7 @@ def extract(
     compile: bool = False,
     limit: int | None = None,
     on_error: OnError = "stop",
+    max_pixels: int | None = None,
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
     progress: bool = False,
@@ -104,6 +106,8 @@ def extract(
         Pillow. Sooner, and other pixels: a variant (``@fast-decode``).
     device, precision, batch_size, workers, channels_last, compile, limit, on_error
         See `moodbench.features.extract.Settings`.
+    max_pixels : int, optional
+        Pictures with more pixels count as undecodable; as Pillow has it by default.
     report : callable
         Is told, line by line, what is done, skipped and left out.
 
@@ -118,6 +122,8 @@ def extract(
         Its children say what went wrong; datasets finished before stay.
     """
     space = workspace or Workspace()
+    if max_pixels is not None and max_pixels < 1:
+        raise UsageError(f"the limit of pixels must be at least 1, got {max_pixels}")
     if head_file is not None and not with_head:
         raise UsageError("--head-file names a head, and --no-head wants none")
     given: dict[str, Any] = {} if features is None else {"features": features}
@@ -170,9 +176,17 @@ def extract(
     for item in work:
         if item.expected not in (None, len(item.images)):
             report(f"note: {item.dataset} has {len(item.images)} images here, the catalogue expects {item.expected}")
+        left_out = getattr(item.images, "left_out", None)
+        if left_out:
+            report(f"note: {item.dataset}: {sum(left_out.values())} files are no images: {in_words(left_out)}")
         file = space.cache_file(target, item.dataset)
         outcome = extract_images(
-            backbone, item.images, file, model=str(target), dataset=item.dataset, settings=settings
+            backbone,
+            _limited(item.images, max_pixels),
+            file,
+            model=str(target),
+            dataset=item.dataset,
+            settings=settings,
         )
         report(_describe(str(target), item.dataset, outcome))
         done.append(outcome)
@@ -219,6 +233,11 @@ def _work(
         )
     for spec in present:
         yield _Work(spec.name, open_images(spec, space.data_dir), spec.images)
+
+
+def _limited(images: ImageSource, max_pixels: int | None) -> ImageSource:
+    """Return the same images with another limit of their size."""
+    return replace(images, max_pixels=max_pixels) if max_pixels and isinstance(images, FolderImages) else images
 
 
 def _check_size(backbone: Backbone, name: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.catalog import BenchmarkSpec, Catalog, DatasetSpec
-from moodbench.datasets.images import is_on_disk, open_images
+from moodbench.datasets.images import MAX_PIXELS, is_on_disk, open_images
 from moodbench.errors import MOST_LISTED, DataError, MoodbenchError, UsageError
 from moodbench.obtain.findings import KINDS, Finding, counts
 from moodbench.obtain.inspection import Inspection, how_to_mend, inspect
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_BITS = 16
 """Beyond this, different pictures are alike by chance."""
 
-FINE = {"absent", "folder", "list", "note", "overlap"}
+FINE = {"absent", "folder", "large", "list", "note", "overlap"}
 """Faults that the images themselves have no part in, or that say by themselves what to do."""
 
 _ORDER = {kind: position for position, kind in enumerate(KINDS)}
@@ -92,6 +92,7 @@ def verify(
     near: bool = False,
     bits: int = NEAR_BITS,
     jobs: int | None = None,
+    max_pixels: int = MAX_PIXELS,
     workspace: Workspace | None = None,
     report: Callable[[str], None] = lambda line: None,
     progress: bool = False,
@@ -112,6 +113,8 @@ def verify(
         differ. Makes the look a deep one.
     jobs : int, optional
         Processes that decode. One a core by default.
+    max_pixels : int
+        Pictures with more are not decoded.
     report : callable
         Is told, line by line, what is left out and could not be compared.
 
@@ -129,13 +132,15 @@ def verify(
     """
     if jobs is not None and jobs < 1:
         raise UsageError(f"the number of jobs must be at least 1, got {jobs}")
+    if max_pixels < 1:
+        raise UsageError(f"the limit of pixels must be at least 1, got {max_pixels}")
     if not 0 <= bits <= MOST_BITS:
         raise UsageError(f"pictures that differ in {bits} of 64 bits: use 0 to {MOST_BITS}")
     space = workspace or Workspace()
     space.check_data_dir()
     deep = deep or near
     looks = [_look(spec, space) for spec in _chosen(space, dataset, benchmark, report)]
-    seen = _decode(looks, space.catalog, near, jobs, progress) if deep else map(_noted, looks)
+    seen = _decode(looks, space.catalog, near, jobs, progress, max_pixels) if deep else map(_noted, looks)
     pictures = {one.dataset: one for one in seen}
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] if benchmark and not dataset else None
     found = list(_twice(pictures, benchmarks or space.catalog.benchmarks.values(), bits if near else None))
@@ -191,7 +196,7 @@ def _look(spec: DatasetSpec, space: Workspace) -> Inspection:
 
 
 def _decode(
-    looks: Sequence[Inspection], catalog: Catalog, near: bool, jobs: int | None, progress: bool
+    looks: Sequence[Inspection], catalog: Catalog, near: bool, jobs: int | None, progress: bool, max_pixels: int
 ) -> Iterator[Pictures]:
     """Decode every image of every dataset, and an image that belongs to several of them once."""
     from moodbench.obtain.probe import cores, probe_files
@@ -203,7 +208,9 @@ def _decode(
             continue
         files = {path: f"{look.folder}/{path}" for path, size in look.sizes.items() if size > 0}
         new = [file for file in files.values() if file not in shared]
-        probes = probe_files(new, near=near, jobs=jobs or cores(), label=look.spec.name, progress=progress)
+        probes = probe_files(
+            new, near=near, jobs=jobs or cores(), label=look.spec.name, progress=progress, max_pixels=max_pixels
+        )
         found = dict(zip(new, probes, strict=True))
         own = {path: found.get(file) or shared[file] for path, file in files.items()}
         if wholes.count(whole) > 1:

@@ -178,6 +178,14 @@ def extract(
     on_error: Annotated[
         str, typer.Option(metavar="WHAT", help="stop or skip: what to do about an image that cannot be decoded.")
     ] = "stop",
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Decode pictures of up to N pixels; larger ones count as those that cannot be decoded.  "
+            "[default: 178956970]",
+        ),
+    ] = None,
     run: Run,
 ) -> None:
     """Compute features and logits of images, once, into the feature cache.
@@ -224,6 +232,7 @@ def extract(
         compile=compile,
         limit=limit,
         on_error=on_error,  # type: ignore[arg-type]
+        max_pixels=max_pixels,
         workspace=run.workspace,
         report=run.output.say,
         progress=run.output.progress,

@@ -44,6 +44,12 @@ def verify(
     jobs: Annotated[
         int | None, typer.Option(metavar="N", help="Processes that decode images. One a core by default.")
     ] = None,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Decode pictures of up to N pixels; larger ones are a fault.  [default: 178956970]"
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON with every finding.")] = False,
     run: Run,
 ) -> None:
@@ -56,6 +62,7 @@ def verify(
 
     Example: moodbench verify --benchmark imagenet --deep
     """
+    from moodbench.datasets.images import MAX_PIXELS
     from moodbench.verification import verify as work
 
     done = work(
@@ -65,6 +72,7 @@ def verify(
         near=near,
         bits=bits,
         jobs=jobs,
+        max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
         workspace=run.workspace,
         report=run.output.say,
         progress=run.output.progress,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +12,21 @@ from PIL import Image, UnidentifiedImageError
 
 from moodbench.errors import DataError
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"))
-"""How the name of an image file ends, in lower case; upper case counts too."""
+MAX_PIXELS = 178_956_970
+"""Pixels of a picture beyond which it is not decoded unless the user says so. Where Pillow refuses, too."""
+
+BYTES_A_PIXEL = 4
+"""What a picture's file may take: some formats are read whole before their size is known."""
+
+AROUND = 1 << 20
+"""Bytes that a file may have beside its pixels."""
 
 
-def decode(path: Path, at_least: int | None = None) -> Image.Image:
+class TooLargeError(DataError):
+    """A picture has more pixels than are allowed; decoded, it might take all memory."""
+
+
+def decode(path: Path, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode the first frame of an image file as RGB.
 
     No EXIF rotation: torchvision's loader and the MOODv2 and ViM references apply none, and published numbers depend
@@ -25,25 +38,72 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
     at_least : int, optional
         A JPEG is decoded at a half, a quarter or an eighth of its size if both edges still have so many pixels: its
         blocks are then transformed to fewer pixels, which are others than those of a picture scaled down afterwards.
+    max_pixels : int
 
     Raises
     ------
+    TooLargeError
+        It has more than `max_pixels` pixels.
     DataError
-        The file is gone, empty, truncated, not an image, or too large to be decoded safely.
+        The file is gone, empty, truncated, or not an image.
     """
     try:
-        with Image.open(path) as image:
-            if at_least is not None:
-                image.draft(None, (at_least, at_least))
-            image.load()
-            # of its own, this is the picture that `to_rgb` would copy
-            return image if (image.format, image.mode) == ("JPEG", "RGB") else to_rgb(image)
+        return read_rgb(path, at_least, max_pixels)
+    except TooLargeError as error:
+        raise TooLargeError(
+            f"an image is larger than the limit: {error.what}",
+            file=path,
+            fix=f"{error.fix}, or leave such images out with  --on-error skip",
+        ) from None
     except Exception as error:  # Pillow's decoders raise anything (KeyError, zlib.error, …) on damaged bytes
         raise DataError(
             f"an image cannot be decoded: {_reason(path, error)}",
             file=path,
             fix="replace it with an intact copy, or leave unreadable images out with  --on-error skip",
         ) from error
+
+
+def read_rgb(path: Path, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Do the same as `decode`, and raise whatever Pillow raises.
+
+    Raises
+    ------
+    TooLargeError
+    Exception
+        Anything, on damaged bytes.
+    """
+    size = path.stat().st_size
+    if size > BYTES_A_PIXEL * max_pixels + AROUND:
+        what = f"its file has {size:,} bytes, more than {BYTES_A_PIXEL} for each of {max_pixels:,} pixels"
+        raise _too_large(what, size // BYTES_A_PIXEL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd EXIF, palettes and the like
+        with _limit_of_pillow(None):  # which names no width and height
+            opened = Image.open(path)
+        with opened as image:
+            pixels = image.width * image.height
+            if pixels > max_pixels:
+                raise _too_large(f"{image.width} × {image.height} = {pixels:,} pixels", pixels)
+            if at_least is not None:
+                image.draft(None, (at_least, at_least))
+            with _limit_of_pillow(max_pixels):  # pictures within pictures (icons) are looked at only now
+                image.load()
+            # of its own, this is the picture that `to_rgb` would copy
+            return image if (image.format, image.mode) == ("JPEG", "RGB") else to_rgb(image)
+
+
+def _too_large(what: str, pixels: int) -> TooLargeError:
+    return TooLargeError(what, fix=f"allow it, if memory holds it (3 to 8 bytes a pixel):  --max-pixels {pixels}")
+
+
+@contextmanager
+def _limit_of_pillow(pixels: int | None) -> Iterator[None]:
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

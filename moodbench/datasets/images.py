@@ -6,6 +6,7 @@ Order and labels are the same on every machine: they follow from the names alone
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,19 +15,20 @@ import numpy as np
 
 from moodbench.catalog import ListSpec
 from moodbench.datasets import labels as rules
-from moodbench.datasets.decode import SUFFIXES, to_rgb
+from moodbench.datasets.decode import MAX_PIXELS, to_rgb
 from moodbench.datasets.labels import UNKNOWN, imagenet_wnids
 from moodbench.datasets.listing import check_folder, file_size, first_level_folders, looks_filled, scan_folder
 from moodbench.datasets.lists import ImageList, list_file, read_list
 from moodbench.datasets.match import match_list, promised
 from moodbench.datasets.sources import ArrayImages, FolderImages, ImageSource
+from moodbench.datasets.suffixes import image_suffixes, in_words
 from moodbench.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:
     from moodbench.catalog import DatasetSpec
 
 __all__ = [
-    "SUFFIXES",
+    "MAX_PIXELS",
     "UNKNOWN",
     "ArrayImages",
     "FolderImages",
@@ -77,11 +79,15 @@ def folder_images(
     root = Path(root)
     check_folder(root, include)
     numbers: dict[str, int] = {}
+    left_out: Counter[str] = Counter()
     if image_list is None:
-        found = scan_folder(root, include)
+        found = scan_folder(root, include, left_out)
         if not found:
+            other = f", but other files: {in_words(left_out)}" if left_out else ""
             raise DataError(
-                "the folder holds no images", file=root, fix=f"put images there (any of {' '.join(sorted(SUFFIXES))})"
+                f"the folder holds no images{other}",
+                file=root,
+                fix=f"put images there (any of {' '.join(sorted(image_suffixes()))})",
             )
     else:
         if not isinstance(image_list, ImageList):
@@ -96,7 +102,7 @@ def folder_images(
     ids = tuple(found)
     sizes = np.fromiter(found.values(), dtype=np.int64, count=len(ids))
     values, classes = _labelled(root, ids, numbers, labels, include)
-    return FolderImages(root, ids, values, sizes, classes)
+    return FolderImages(root, ids, values, sizes, classes, left_out=dict(left_out))
 
 
 def _labelled(

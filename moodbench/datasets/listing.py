@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from stat import S_ISDIR
 
-from moodbench.datasets.decode import SUFFIXES
+from moodbench.datasets.suffixes import is_image
 from moodbench.errors import DataError
 
 _SHOWN = 5  # how many names a message lists before it only counts
 
 
-def scan_folder(root: Path, include: Sequence[str] = ()) -> dict[str, int]:
+def scan_folder(root: Path, include: Sequence[str] = (), left_out: Counter[str] | None = None) -> dict[str, int]:
     """Return path → byte size of every visible image file, in the order of the paths.
 
     At any depth; paths are relative to `root` with ``/`` and compared as strings of code points, which is also the
@@ -25,6 +26,8 @@ def scan_folder(root: Path, include: Sequence[str] = ()) -> dict[str, int]:
     root : Path
     include : sequence of str
         Look into these first-level folders only. Empty: everywhere.
+    left_out : Counter, optional
+        Is told how many files are no images, by suffix.
 
     Raises
     ------
@@ -34,7 +37,7 @@ def scan_folder(root: Path, include: Sequence[str] = ()) -> dict[str, int]:
     """
     check_folder(root, include)
     broken: list[str] = []
-    found = dict(sorted(_walk(root, include, broken)))
+    found = dict(sorted(_walk(root, include, broken, left_out)))
     if broken:
         raise DataError(
             counted(sorted(broken), "image is a link", "images are links", "to nowhere"),
@@ -57,7 +60,7 @@ def check_folder(root: Path, include: Sequence[str] = ()) -> None:
         raise DataError(
             "a dataset is a folder of images, but this is a file", file=root, fix="name the folder that holds it"
         )
-    missing = [name for name in include if not (root / name).is_dir()]
+    missing = [name for name in include if not os.path.isdir(root / name)]  # noqa: PTH112 (of any name)
     if missing:
         raise DataError(
             counted(
@@ -85,7 +88,7 @@ def looks_filled(root: Path, include: Sequence[str] = ()) -> bool:
 
 def first_level_folders(root: Path) -> tuple[str, ...]:
     """Return the names of all visible folders directly in `root`, sorted."""
-    return tuple(sorted(_utf8(root, entry.name) for entry in _entries(root, "") if entry.is_dir()))
+    return tuple(sorted(_utf8(root, entry.name) for entry in _entries(root, "") if is_folder(entry)))
 
 
 def file_size(path: Path) -> int | None:
@@ -103,7 +106,9 @@ def counted(names: Sequence[str], one: str, many: str, rest: str) -> str:
     return f"{len(names)} {one if len(names) == 1 else many} {rest}: {shown}{more}"
 
 
-def _walk(root: Path, include: Sequence[str], broken: list[str]) -> Iterator[tuple[str, int]]:
+def _walk(
+    root: Path, include: Sequence[str], broken: list[str], left_out: Counter[str] | None = None
+) -> Iterator[tuple[str, int]]:
     """Yield (path, byte size) in the order of the file system; note dangling links in `broken`."""
     top = _identity(root.stat())
     pending = [(f"{name}/", frozenset({top, _identity((root / name).stat())})) for name in include]
@@ -112,12 +117,12 @@ def _walk(root: Path, include: Sequence[str], broken: list[str]) -> Iterator[tup
         prefix, parents = pending.pop()
         for entry in _entries(root, prefix):
             name = _utf8(root, prefix + entry.name)
-            if entry.is_dir():
+            if is_folder(entry):
                 identity = _identity(entry.stat())
                 if identity not in parents:  # a link to one's own parent would never end
                     pending.append((name + "/", parents | {identity}))
-            elif _is_image(entry.name):
-                if entry.is_file():
+            elif is_image(entry.path, left_out):
+                if _is_file(entry):
                     yield name, _size(entry)
                 elif entry.is_symlink():
                     broken.append(name)
@@ -142,11 +147,22 @@ def _size(entry: os.DirEntry[str]) -> int:
 def _counts(entry: os.DirEntry[str], include: Sequence[str]) -> bool:
     if entry.name.startswith(".") or entry.name.endswith(".part"):
         return False
-    return entry.name in include if include else entry.is_dir() or _is_image(entry.name)
+    return entry.name in include if include else is_folder(entry) or is_image(entry.path)
 
 
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (faster for a million names)
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Say whether a name stands for a folder; a link to itself does not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

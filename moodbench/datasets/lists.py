@@ -20,7 +20,7 @@ from moodbench.errors import DataError
 FOLDER = "lists"
 """Folder of the fetched lists, below the data directory."""
 
-_LABEL_AT_END = re.compile(r"^(?P<path>.*\S)\s+(?P<label>-?\d+)$", re.DOTALL)
+_LABEL_AT_END = re.compile(r"^(?P<path>.*\S)\s+(?P<label>-?\d{1,4000})$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,15 @@ def _place(spec: ListSpec, line: int, text: str, file: Path) -> Listed | None:
             fix="correct 'strip' in the catalogue, or leave such lines out with 'only'",
         )
     added = tuple((_normal(spec, spec.add + path), label) for path, label in below)
-    for path, _ in added:
+    for path, label in added:
         if path.startswith("/") or ".." in path.split("/") or not path:
             raise DataError(f"line {line} leads out of the dataset's folder: '{path}'", file=file)
+        if label is not None and not -(2**63) <= label < 2**63:
+            raise DataError(
+                f"line {line}: the label {str(label)[:24]}… does not fit into 64 bits",
+                file=file,
+                fix="correct the list",
+            )
     return Listed(line, added)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def match_list(root: Path, listed: ImageList, include: Sequence[str] = ()) -> tu
 def promised(root: Path | None, listed: ImageList, include: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the path of each listed image; its bare name if the list has no more and it is not below `root`."""
     if listed.by_name and root is not None and root.is_dir():
-        present = [name for name in include if (root / name).is_dir()]
+        present = [name for name in include if os.path.isdir(root / name)]  # noqa: PTH112 (of any name)
         if present or not include:
             return tuple(path for path, _, _ in _by_name(root, listed, present))
     return tuple(image.path for image in listed.images)

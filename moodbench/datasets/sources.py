@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from moodbench.datasets.decode import decode
+from moodbench.datasets.decode import MAX_PIXELS, decode
 
 
 class ImageSource(Protocol):
@@ -58,6 +59,10 @@ class FolderImages:
     sizes : (N,) int64
         File sizes in bytes.
     classes : tuple of str
+    left_out : mapping
+        Suffix → how many files of the folder are no images. Nothing where a list selects.
+    max_pixels : int
+        Larger pictures are not decoded.
     """
 
     root: Path
@@ -65,6 +70,8 @@ class FolderImages:
     labels: NDArray[np.int64]
     sizes: NDArray[np.int64]
     classes: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    max_pixels: int = MAX_PIXELS
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,7 +86,7 @@ class FolderImages:
 
     def load(self, index: int, at_least: int | None = None) -> Image.Image:
         """Decode image `index` as RGB; see `moodbench.datasets.decode.decode`."""
-        return decode(self.root / self.ids[index], at_least)
+        return decode(self.root / self.ids[index], at_least, self.max_pixels)
 
 
 @dataclass(frozen=True, eq=False)

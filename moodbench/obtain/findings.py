@@ -20,6 +20,7 @@ FAULTS = {
     "html": "web page or error message saved as an image",
     "truncated": "truncated",
     "undecodable": "cannot be decoded",
+    "large": "more pixels than --max-pixels allows",
     "size": "another size than in the manifest",
     "changed": "another content than in the manifest",
     "overlap": "the same picture as ID and as OOD",
@@ -28,6 +29,7 @@ FAULTS = {
 
 NOTES = {
     "unlisted": "not in the image list, and so not used",
+    "left out": "files that are no images by their suffix, and so not used",
     "duplicate": "the same picture twice",
     "near": "nearly the same picture as ID and as OOD",
 }

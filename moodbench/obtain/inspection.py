@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from stat import S_ISDIR
 
 from moodbench.catalog import Catalog, DatasetSpec
-from moodbench.datasets.decode import SUFFIXES
 from moodbench.datasets.images import dataset_folder, expected_ids
+from moodbench.datasets.suffixes import image_suffixes, looks_like_an_image, suffix_of
 from moodbench.errors import DataError
 from moodbench.obtain.findings import Finding
 from moodbench.obtain.jobs import whole_of
@@ -87,6 +87,7 @@ def inspect(spec: DatasetSpec, catalog: Catalog, data_dir: Path) -> Inspection:
         return seen
     _compare_names(seen, listed, present)
     _compare_sizes(seen)
+    _find_left_out(seen, folder, present)
     return seen
 
 
@@ -120,13 +121,23 @@ def _manifest(seen: Inspection, catalog: Catalog, data_dir: Path) -> dict[str, F
         seen.found("note", detail=error.what)
         return None
     own = {path[len(prefix) :]: record for path, record in records.items() if path.startswith(prefix)}
-    include = seen.spec.include
+    include, suffixes = seen.spec.include, image_suffixes() | {""}
     images = {
         path: record
         for path, record in own.items()
-        if PurePosixPath(path).suffix.lower() in SUFFIXES and (not include or path.split("/", 1)[0] in include)
+        # what has no suffix was an image when the manifest was written
+        if suffix_of(path) in suffixes and (not include or path.split("/", 1)[0] in include)
     }
     return images or None
+
+
+def _find_left_out(seen: Inspection, folder: Path, present: Present) -> None:
+    """Say which files are no images by their suffix: one finding for each."""
+    for suffix, count in sorted(present.left_out.items(), key=lambda item: (-item[1], item[0])):
+        example = present.examples[suffix]
+        named = f"{count} {suffix}" if count > 1 else f"'{example}'"
+        image = looks_like_an_image(f"{folder}/{example}")
+        seen.found("left out", detail=f"{named}, by its content an image ('{example}'): rename it" if image else named)
 
 
 def _is_shared(spec: DatasetSpec) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 
-from moodbench.datasets.decode import SUFFIXES
+from moodbench.datasets.listing import is_folder
+from moodbench.datasets.suffixes import NO_SUFFIX, is_image, suffix_of
 
 
 @dataclass
@@ -25,12 +27,18 @@ class Present:
         Names that are not UTF-8, with the bytes that are not replaced by a question mark.
     unreadable : dict
         Folder → why it cannot be read.
+    left_out : Counter
+        Files that are no images, by suffix.
+    examples : dict
+        Suffix → one of these files.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
     unnameable: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
 
     @property
     def nothing(self) -> bool:
@@ -47,7 +55,7 @@ def look_at(folder: Path, names: Iterable[str]) -> Present:
         except PermissionError as error:
             _note_unreadable(found, name, error)
         except (OSError, ValueError):
-            if (folder / name).is_symlink():
+            if os.path.islink(folder / name):  # noqa: PTH114 (of any name)
                 found.broken.append(name)
         else:
             if S_ISREG(status.st_mode):
@@ -92,22 +100,17 @@ def _walk(folder: Path, prefix: str, found: Present) -> Iterator[tuple[str, os.D
             found.unreadable[prefix.rstrip("/") or "."] = error.strerror or str(error)
             continue
         for entry in entries:
-            if _is_folder(entry):
+            if is_folder(entry):
                 pending.append((f"{prefix}{entry.name}/", parents | {identity}))
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122 (faster for a million names)
+            elif is_image(entry.path, found.left_out):
                 yield prefix + entry.name, entry
+            else:
+                found.examples.setdefault(suffix_of(entry.name) or NO_SUFFIX, prefix + entry.name)
 
 
 def _identity(folder: Path) -> tuple[int, int]:
     status = folder.stat()
     return status.st_dev, status.st_ino
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
 
 
 def _add(found: Present, name: str, entry: os.DirEntry[str]) -> None:

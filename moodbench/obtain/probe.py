@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from moodbench.datasets.decode import to_rgb
+from moodbench.datasets.decode import MAX_PIXELS, TooLargeError, read_rgb
 from moodbench.errors import DataError
 from moodbench.processes import InOrder, ProcessLostError
 
@@ -50,44 +48,47 @@ class Probe:
     likeness: int | None = None
 
 
-def probe_file(path: str, near: bool = False) -> Probe:
-    """Hash and decode one file, in the way an extraction decodes it.
+def probe_file(path: str, near: bool = False, max_pixels: int = MAX_PIXELS) -> Probe:
+    """Hash and decode one file, in the way an extraction decodes it. Memory does not grow with the file.
 
     Parameters
     ----------
     path : str
     near : bool
         Compute the perceptual hash, too.
+    max_pixels : int
+        Larger pictures are not decoded.
     """
+    file = Path(path)
     try:
-        content = Path(path).read_bytes()
+        with file.open("rb") as stream:
+            head = stream.read(512)
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, "sha256").digest()
     except OSError as error:
         return Probe(fault="undecodable", detail=error.strerror or str(error))
-    digest = hashlib.sha256(content).digest()
-    if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
-        return Probe(digest, "html", f"it begins with {_beginning(content)}")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        return Probe(digest, "html", f"it begins with {_beginning(head)}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd EXIF, palettes and the like: extraction takes such images
-            with Image.open(io.BytesIO(content)) as image:
-                image.load()
-                rgb = to_rgb(image)
+        rgb = read_rgb(file, max_pixels=max_pixels)
+    except TooLargeError as error:
+        return Probe(digest, "large", f"{error.what}; {error.fix}")
     except Exception as error:  # Pillow's decoders raise anything on damaged bytes
-        return Probe(digest, *_fault(content, error))
+        return Probe(digest, *_fault(head, error))
     pixels = hashlib.blake2b(f"{rgb.width} {rgb.height} ".encode(), digest_size=16)
     pixels.update(rgb.tobytes())
     return Probe(digest, pixels=pixels.digest(), likeness=likeness(rgb) if near else None)
 
 
-def _beginning(content: bytes) -> str:
-    return repr(content.lstrip(b"\xef\xbb\xbf \t\r\n")[:24].decode("ascii", "replace"))
+def _beginning(head: bytes) -> str:
+    return repr(head.lstrip(b"\xef\xbb\xbf \t\r\n")[:24].decode("ascii", "replace"))
 
 
-def _fault(content: bytes, error: Exception) -> tuple[str, str]:
+def _fault(head: bytes, error: Exception) -> tuple[str, str]:
     if isinstance(error, DataError):
         return "undecodable", error.what
     if isinstance(error, UnidentifiedImageError):
-        return "undecodable", f"not a known image format: it begins with {_beginning(content)}"
+        return "undecodable", f"not a known image format: it begins with {_beginning(head)}"
     reason = str(error).rstrip(".") or type(error).__name__
     cut = any(words in reason.lower() for words in ("truncated", "unexpected end", "not enough data"))
     return "truncated" if cut else "undecodable", reason
@@ -110,7 +111,13 @@ def likeness(image: Image.Image) -> int | None:
 
 
 def probe_files(
-    paths: Sequence[str], *, near: bool = False, jobs: int = 1, label: str = "", progress: bool = False
+    paths: Sequence[str],
+    *,
+    near: bool = False,
+    jobs: int = 1,
+    label: str = "",
+    progress: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> list[Probe]:
     """Probe many files; the same list for any number of processes.
 
@@ -124,6 +131,7 @@ def probe_files(
         What the progress bar says.
     progress : bool
         Show a progress bar on stderr if that is a terminal.
+    max_pixels : int
 
     Raises
     ------
@@ -132,15 +140,14 @@ def probe_files(
     """
     with tqdm(total=len(paths), desc=label, unit="img", disable=None if progress else True) as bar:
         done: list[Probe] = []
-        for probes in _results(paths, near, jobs):
+        for probes in _results(_Chunks(paths, near, max_pixels), jobs):
             done += probes
             bar.update(len(probes))
         return done
 
 
-def _results(paths: Sequence[str], near: bool, jobs: int) -> Iterator[list[Probe]]:
-    chunks = _Chunks(paths, near)
-    if jobs == 1 or len(paths) < FEW:
+def _results(chunks: _Chunks, jobs: int) -> Iterator[list[Probe]]:
+    if jobs == 1 or len(chunks.paths) < FEW:
         yield from map(chunks, range(len(chunks)))
         return
     try:
@@ -156,12 +163,14 @@ class _Chunks:
 
     paths: Sequence[str]
     near: bool
+    max_pixels: int
 
     def __len__(self) -> int:
         return -(-len(self.paths) // CHUNK)
 
     def __call__(self, number: int, place: int = 0) -> list[Probe]:
-        return [probe_file(path, self.near) for path in self.paths[number * CHUNK : (number + 1) * CHUNK]]
+        paths = self.paths[number * CHUNK : (number + 1) * CHUNK]
+        return [probe_file(path, self.near, self.max_pixels) for path in paths]
 
 
 def cores() -> int:

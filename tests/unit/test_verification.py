@@ -186,7 +186,7 @@ def test_folders_that_may_not_be_read_are_named(disk, monkeypatch):
         with scandir(path) as entries:
             if path.name != "b":
                 return Names(entries)
-            return Names(SimpleNamespace(name=e.name, is_dir=e.is_dir, stat=forbidden) for e in entries)
+            return Names(SimpleNamespace(name=e.name, path=e.path, is_dir=e.is_dir, stat=forbidden) for e in entries)
 
     monkeypatch.setattr(
         Path, "stat", lambda path, **how: (stat if how or path.name != "id" else forbidden)(path, **how)
@@ -258,7 +258,7 @@ def test_any_number_of_processes_finds_the_same(disk, monkeypatch):
 
 def test_a_process_that_dies_is_one_message(disk, monkeypatch):
     monkeypatch.setattr(probe, "FEW", 0)
-    monkeypatch.setattr(probe, "probe_file", lambda path, near: os._exit(3))
+    monkeypatch.setattr(probe, "probe_file", lambda *_: os._exit(3))
     with pytest.raises(DataError, match=r"ended by itself \(exit code 3\)") as caught:
         verify(("id",), deep=True, jobs=2, workspace=disk.space())
     assert "--jobs 1" in str(caught.value)
@@ -267,7 +267,7 @@ def test_a_process_that_dies_is_one_message(disk, monkeypatch):
 def test_an_image_of_two_datasets_is_decoded_once(disk, monkeypatch):
     asked = []
     honest = probe.probe_file
-    monkeypatch.setattr(probe, "probe_file", lambda path, near: asked.append(path) or honest(path, near))
+    monkeypatch.setattr(probe, "probe_file", lambda path, *how: asked.append(path) or honest(path, *how))
     assert disk.look("ood", "part", deep=True) == {"ood": [], "part": []}
     assert len(asked) == len(set(asked)) == IMAGES
 
