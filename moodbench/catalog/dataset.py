@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from moodbench.catalog.entry import Entry
 from moodbench.names import file_fault, folder_fault, path_fault
@@ -193,6 +194,8 @@ def build_dataset(name: str, entry: Entry) -> DatasetSpec:
         steps=entry.strings("steps"),
         problems=entry.strings("problems"),
     )
+    if spec.per_image is not None:
+        _check_urls(entry, (spec.per_image,))
     _check(spec, entry)
     return spec
 
@@ -298,3 +301,10 @@ def _check_urls(entry: Entry, urls: tuple[str, ...]) -> None:
     for url in urls:
         if not url.startswith(("http://", "https://")):
             raise entry.error(f"has the address '{url}'", fix="addresses begin with https:// or http://")
+        try:
+            parts = urlsplit(url)
+            fault = None if parts.hostname and parts.port != 0 else "it names no host"
+        except ValueError as error:
+            fault = str(error)
+        if fault is not None:
+            raise entry.error(f"has the address '{url}': {fault}")

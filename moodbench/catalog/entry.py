@@ -15,6 +15,8 @@ UNKNOWN = "unknown"
 """What an entry says where nobody has published a size or digest: said, never guessed."""
 
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_MOST_BYTES = 10**18
+_MOST_SHOWN = 100
 _DIGITS = {"md5": 32, "sha256": 64, "git_blob": 40}
 
 
@@ -43,8 +45,10 @@ class Entry:
         kinds = kind if isinstance(kind, tuple) else (kind,)
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             wanted = " or ".join(k.__name__ for k in kinds)
-            quoted = f'quote it:  {key}: "{value}"' if str in kinds and isinstance(value, int) else None
-            raise self.error(f"has {key}: {value!r}, which should be of type {wanted}", fix=quoted)
+            quoted = f'quote it:  {key}: "{value}"' if str in kinds and isinstance(value, (int, float)) else None
+            if bool in kinds and isinstance(value, str):
+                quoted = "write true or false"
+            raise self.error(f"has {key}: {shown(value)}, which should be of type {wanted}", fix=quoted)
         return value
 
     def text(self, key: str) -> str | None:
@@ -59,7 +63,13 @@ class Entry:
 
     def beside(self, value: str) -> Path:
         """Return `value` as a path relative to the catalogue's file."""
-        return (self.file.parent / Path(value).expanduser()).absolute()
+        try:
+            path = (self.file.parent / Path(value).expanduser()).absolute()
+        except RuntimeError as error:  # ~NAME of somebody who is not known here
+            raise self.error(f"has the path '{value}': {error}") from None
+        if not value:
+            raise self.error("has an empty path", fix="leave the key out, or write  .  for the catalogue's own folder")
+        return path
 
     def choice(self, key: str, allowed: tuple[str, ...], default: Any = REQUIRED) -> str:
         """Return a text that is one of `allowed`."""
@@ -76,7 +86,7 @@ class Entry:
         """Return `value` as texts, or complain about `key`."""
         values = [value] if isinstance(value, str) else [] if value is None else value
         if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) for v in values):
-            raise self.error(f"has {key}: {value!r}, which should be a list of texts")
+            raise self.error(f"has {key}: {shown(value)}, which should be a list of texts")
         return tuple(values)
 
     def number(self, key: str, default: Any = REQUIRED) -> int:
@@ -93,8 +103,8 @@ class Entry:
             return None
         match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?B)", value) if isinstance(value, str) else None
         number = value if isinstance(value, int) else None if match is None else float(match[1]) * _UNITS[match[2]]
-        if number is None or number < 1:
-            raise self.error(f"has {key}: {value!r}, which should be a number of bytes, as 5000000 or '5 MB'")
+        if number is None or not 1 <= number <= _MOST_BYTES:
+            raise self.error(f"has {key}: {shown(value)}, which should be a number of bytes, as 5000000 or '5 MB'")
         return int(number)
 
     def digest(self, key: str, default: Any = REQUIRED) -> str | None:
@@ -104,6 +114,13 @@ class Entry:
             return None
         if re.fullmatch(f"[0-9a-f]{{{_DIGITS[key]}}}", value) is None:
             raise self.error(f"has {key}: '{value}', which should be {_DIGITS[key]} hexadecimal digits, or '{UNKNOWN}'")
+        return value
+
+    def measure(self, key: str, most: float) -> float | None:
+        """Return an optional number above zero and at most `most`."""
+        value: float | None = self.take(key, (int, float), None)
+        if value is not None and not 0 < value <= most:
+            raise self.error(f"has {key}: {value}, which should be a number above zero and at most {most:g}")
         return value
 
     def mapping(self, key: str) -> Entry | None:
@@ -128,3 +145,9 @@ class Entry:
     def error(self, what: str, fix: str | None = None) -> CatalogError:
         """Return the error that this entry is `what`."""
         return CatalogError(f"the {self.kind} '{self.name}' {what}", file=self.file, fix=fix)
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it, not longer than a line."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

@@ -11,6 +11,9 @@ IMAGE_KEYS = ("size", "crop", "crop_mode", "interpolation", "mean", "std")
 share of the resized edge that the crop keeps; how it is cut (`CROP_MODES`); the filter; mean and standard deviation of
 red, green and blue on the scale 0 to 1."""
 
+MOST_PIXELS = 10_000
+"""Of the side of a picture that a network is given."""
+
 CROP_MODES = ("center", "squash", "border")
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos", "hamming", "box")
 
@@ -26,8 +29,8 @@ def check_image(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _size(key: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{key}: {value!r}, which should be a number of pixels")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_PIXELS:
+        raise ValueError(f"{key}: {value!r}, which should be a number of pixels, at most {MOST_PIXELS}")
     return value
 
 

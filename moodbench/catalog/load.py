@@ -13,14 +13,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from moodbench.catalog.benchmark import BenchmarkSpec, build_benchmark
 from moodbench.catalog.dataset import DatasetSpec, build_dataset
 from moodbench.catalog.entry import Entry
 from moodbench.catalog.model import ModelSpec, build_model
+from moodbench.catalog.plain import PlainError, load_plain
 from moodbench.errors import CatalogError, UnknownNameError
 from moodbench.names import dataset_fault, name_fault
+from moodbench.reading import read_text
+
+MOST_BYTES = 16 << 20
+"""Of a catalogue file; the built-in ones have sixty thousand."""
+
+MOST_PARTS = 10
+"""Of which each is a part of the next."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,10 @@ def load_catalog(extra: Iterable[Path] = ()) -> Catalog:
     datasets: dict[str, DatasetSpec] = {}
     benchmarks: dict[str, BenchmarkSpec] = {}
     models: dict[str, ModelSpec] = {}
+    files: dict[tuple[str, str], Path] = {}
     for file in (*_builtin_files(), *extra):
         sections = _read_yaml(file)
+        files |= {(section, name): file for section, entries in sections.items() for name in entries or ()}
         _merge(datasets, sections.get("datasets"), "dataset", file, build_dataset)
         _merge(benchmarks, sections.get("benchmarks"), "benchmark", file, build_benchmark)
         _merge(models, sections.get("models"), "model", file, build_model)
@@ -85,29 +93,35 @@ def load_catalog(extra: Iterable[Path] = ()) -> Catalog:
             if name not in datasets:
                 raise CatalogError(
                     f"the benchmark '{benchmark.name}' names the dataset '{name}', which no catalogue declares",
+                    file=files["benchmarks", benchmark.name],
                     fix=f"add an entry '{name}' under 'datasets:'",
                 )
-    return Catalog(_with_places(datasets), benchmarks, models)
+    placed = {name: _placed(spec, datasets, files["datasets", name]) for name, spec in datasets.items()}
+    return Catalog(placed, benchmarks, models)
 
 
-def _with_places(datasets: Mapping[str, DatasetSpec]) -> dict[str, DatasetSpec]:
-    """Give every part of another dataset that one's place, and its homepage, paper and licence where it names none."""
-    return {name: _placed(spec, datasets, ()) for name, spec in datasets.items()}
-
-
-def _placed(spec: DatasetSpec, datasets: Mapping[str, DatasetSpec], seen: tuple[str, ...]) -> DatasetSpec:
+def _placed(
+    spec: DatasetSpec, datasets: Mapping[str, DatasetSpec], file: Path, seen: tuple[str, ...] = ()
+) -> DatasetSpec:
+    """Give a part of another dataset that one's place, and its homepage, paper and licence where it names none."""
     if spec.part_of is None:
         return spec
-    if spec.part_of not in datasets or spec.part_of in (*seen, spec.name):
-        wrong = "which no catalogue declares" if spec.part_of not in datasets else "which is in the end part of itself"
-        raise CatalogError(f"the dataset '{spec.name}' is part_of '{spec.part_of}', {wrong}")
-    whole = _placed(datasets[spec.part_of], datasets, (*seen, spec.name))
+    fault = None
+    if spec.part_of not in datasets:
+        fault = "which no catalogue declares"
+    elif spec.part_of in (*seen, spec.name):
+        fault = "which is in the end part of itself"
+    elif len(seen) == MOST_PARTS:
+        fault = f"the end of a chain of more than {MOST_PARTS} parts"
+    if fault is not None:
+        raise CatalogError(f"the dataset '{spec.name}' is part_of '{spec.part_of}', {fault}", file=file)
+    whole = _placed(datasets[spec.part_of], datasets, file, (*seen, spec.name))
     told = {key: getattr(spec, key) or getattr(whole, key) for key in ("homepage", "paper", "licence")}
     spec = replace(spec, **told)
     if whole.path is not None:
         return replace(spec, path=whole.path / spec.within)
     if whole.folder is None:
-        raise CatalogError(f"the dataset '{spec.name}' is part_of '{spec.part_of}', which has no folder")
+        raise CatalogError(f"the dataset '{spec.name}' is part_of '{spec.part_of}', which has no folder", file=file)
     return replace(spec, folder=f"{whole.folder}/{spec.within}".rstrip("/"))
 
 
@@ -118,39 +132,30 @@ def _builtin_files() -> tuple[Path, Path]:
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
+    text = read_text(file, "the catalogue", CatalogError, most=MOST_BYTES, fix="check --catalog")
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CatalogError(f"the catalogue cannot be read: {error}", file=file, fix="check --catalog") from None
-    try:
-        data = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise CatalogError(f"the catalogue is not valid YAML: {error}", file=file) from None
+        data = load_plain(text)
+    except PlainError as error:
+        raise CatalogError(f"the catalogue is {error}", file=file) from None
     if data is None:
         return {}
     sections = {"datasets", "benchmarks", "models"}
     if not isinstance(data, dict) or not set(data) <= sections:
-        found = sorted(map(str, data)) if isinstance(data, dict) else type(data).__name__
-        raise CatalogError(f"a catalogue has the sections datasets, benchmarks and models; found {found}", file=file)
+        found = sorted(data)[:5] if isinstance(data, dict) else type(data).__name__
+        raise CatalogError(
+            f"a catalogue has the sections datasets, benchmarks and models; found {found!s:.200}", file=file
+        )
+    for section, entries in data.items():
+        if entries is not None and not isinstance(entries, dict):
+            raise CatalogError(f"the section '{section}' must map names to entries", file=file)
     return data
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Refuses a mapping that has a key twice: YAML keeps the last one in silence."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        twice = sorted({key for key in keys if isinstance(key, str) and keys.count(key) > 1})
-        if twice:
-            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: the key '{twice[0]}' occurs twice")
-        return super().construct_mapping(node, deep)
-
-
-def _merge(into: dict[str, Spec], section: object, kind: str, file: Path, build: Callable[[str, Entry], Spec]) -> None:
+def _merge(
+    into: dict[str, Spec], section: dict[str, Any] | None, kind: str, file: Path, build: Callable[[str, Entry], Spec]
+) -> None:
     if section is None:
         return
-    if not isinstance(section, dict):
-        raise CatalogError(f"the section '{kind}s' must map names to entries", file=file)
     for name, values in section.items():
         fault = dataset_fault(name) if kind == "dataset" else name_fault(name)
         if fault is not None:

@@ -265,7 +265,7 @@ def test_later_files_see_earlier_ones(write):
         ("datasets: {a: {title: A, path: x, folder: y}}", "more than one of 'path' and 'folder'"),
         ("datasets: {a: [title]}", "must be a mapping of keys to values, not list"),
         ("datasets: {a b: {title: A}}", "'a b' cannot name a dataset"),
-        ("datasets: {1: {title: A}}", "'1' cannot name a dataset"),
+        ("datasets: {1: {title: A}}", "a key must be a text, and this is 1"),
         ("datasets: [a]", "section 'datasets' must map names"),
         ("dataset: {a: {title: A}}", "sections datasets, benchmarks and models; found .'dataset'."),
         ("- a", "found list"),
@@ -302,15 +302,14 @@ def test_mistakes_are_named(write, text, message):
     file = write(text)
     with pytest.raises(CatalogError, match=message) as caught:
         load_catalog([file])
-    names_file = "which no catalogue declares" not in str(caught.value)
-    assert not names_file or caught.value.file == file
+    assert caught.value.file == file
 
 
 def test_unreadable_files(write, tmp_path):
-    with pytest.raises(CatalogError, match="cannot be read"):
+    with pytest.raises(CatalogError, match="does not exist"):
         load_catalog([tmp_path / "no.yaml"])
     file = write("")
     assert load_catalog([file]).datasets  # an empty file adds nothing
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(CatalogError, match="cannot be read"):
+    with pytest.raises(CatalogError, match="is not UTF-8"):
         load_catalog([file])
