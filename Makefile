@@ -1,15 +1,19 @@
 # Everything a user or the CI runs. `make help` lists the targets.
 PYTHON ?= python3
-VENV := .venv
+VENV := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-models lint types unit format docs bench bench-scoring bench-extraction bench-faults bench-coverage clean
+# The lowest versions that pyproject.toml allows have wheels for this Python
+LOWEST_PYTHON ?= python3.11
+LOWEST := .venv-lowest
+
+.PHONY: help setup demo test test-lowest test-matrix test-models lint types unit format docs bench bench-scoring bench-extraction bench-faults bench-coverage bench-machines clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-setup: $(READY)  ## Create .venv with pinned dependencies and moodbench itself
+setup: $(READY)  ## Create .venv with pinned dependencies and moodbench itself; PYTHON=python3.14: .venv-python3.14
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "moodbench needs Python 3.11 or newer; this is $(PYTHON) %d.%d. Name another one: make PYTHON=python3.12" % sys.version_info[:2])'
@@ -22,6 +26,18 @@ demo: $(READY)  ## Run the whole pipeline on the embedded benchmark, into demo/
 	$(BIN)/moodbench demo
 
 test: lint types unit  ## What CI runs: lint, types, tests
+
+test-lowest: $(LOWEST)/.ready  ## Tests with the lowest versions that pyproject.toml allows, in .venv-lowest
+	$(LOWEST)/bin/pytest -n auto
+
+$(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
+	$(LOWEST_PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
+	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable ".[test]"
+	@touch $@
+
+test-matrix: $(READY)  ## Tests ten times: other orders, instructions and threads (an hour); FLAGS="--python .venv-lowest"
+	$(BIN)/python -m tests.matrix $(FLAGS)
 
 test-models: $(READY)  ## Features and head of every timm architecture (two hours; goes on where it stopped); FLAGS="--help"
 	$(BIN)/python -m tests.models.census $(FLAGS)
@@ -57,5 +73,8 @@ bench-coverage: $(READY)  ## Simulate how often the intervals of AUROC hold the 
 bench-faults: $(READY)  ## Damage, kills, races and bad inputs, counted; FLAGS="--help" shows options
 	$(BIN)/python -m benchmarks.faults $(FLAGS)
 
+bench-machines: $(READY)  ## How far numbers lie apart with other instructions, threads, versions; FLAGS="--help"
+	$(BIN)/python -m benchmarks.machines $(FLAGS)
+
 clean:  ## Remove the environment and what tools leave behind
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo

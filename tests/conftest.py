@@ -1,8 +1,19 @@
-"""A tiny benchmark on disk: three folders of generated pictures, a network with random weights, a catalogue."""
+"""A tiny benchmark on disk: three folders of generated pictures, a network with random weights, a catalogue.
+
+Tests run in another order each time; the seed stands in the last lines, and ``--randomly-seed=SEED`` repeats it. No
+test may depend on what another left behind: what a process shares is compared before and after each one.
+"""
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +21,60 @@ import torch
 import yaml
 from PIL import Image
 
-# Networks and matrices here are small: a pool of threads costs more than it gives, above all on busy machines.
-torch.set_num_threads(1)
+THREADS = int(os.environ.get("MOODBENCH_TEST_THREADS", "1"))
+"""Of torch. Networks and matrices here are small: a pool costs more than it gives, above all on busy machines."""
+
+torch.set_num_threads(THREADS)
 
 ARGS = {"img_size": 32, "num_classes": 3}
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say how to repeat this order: the header that says it is not shown by ``-q``."""
+    seed = config.getoption("randomly_seed", None)
+    if seed is not None:
+        terminalreporter.write_line(f"in random order: --randomly-seed={seed}")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Begin each test with its own random numbers in torch, no host met before; compare what tests share.
+
+    Ports are given anew by the system: a host and port that an earlier test's server answered on may be one where
+    nobody listens now.
+    """
+    from moodbench.transfer import contact
+
+    torch.manual_seed(random.getrandbits(32))  # of the seed that stands in the last lines
+    contact._reached.clear()
+    before = shared_state()
+    yield
+    after = shared_state()
+    changed = {name: (before[name], now) for name, now in after.items() if now != before[name]}
+    assert not changed, f"a test left this behind (before, after): {changed}"
+
+
+def shared_state() -> dict[str, Any]:
+    """Return what a test can change for all that come after it in the same process."""
+    return {
+        "current folder": str(Path.cwd()),
+        "environment": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
+        "sys.path": list(sys.path),
+        "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)],
+        "threads of torch": torch.get_num_threads(),
+        "default dtype": torch.get_default_dtype(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "gradients": torch.is_grad_enabled(),
+        "errors of numpy": np.geterr(),
+    }
+
+
+@pytest.fixture
+def nowhere() -> Iterator[int]:
+    """A port on 127.0.0.1 where nobody listens, and nobody can begin to: it stays taken while the test runs."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -134,9 +134,9 @@ class Server:
         """Port on 127.0.0.1."""
         return int(self._http.server_address[1])
 
-    def url(self, path: str = "/") -> str:
-        """Return the address of a path."""
-        return f"http://127.0.0.1:{self.port}{path}"
+    def url(self, path: str = "/", user: str = "") -> str:
+        """Return the address of a path, with ``NAME:PASSWORD`` of a user in it."""
+        return f"http://{user}{'@' if user else ''}127.0.0.1:{self.port}{path}"
 
     def add(self, path: str, body: bytes = b"", **behaviour) -> Page:
         """Put something at a path; `behaviour` sets attributes of `Page`."""

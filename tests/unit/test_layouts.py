@@ -21,8 +21,6 @@ from moodbench.errors import CatalogError, DataError, UnknownNameError
 from moodbench.obtain.layouts import cifar, imagenet
 from moodbench.obtain.layouts.base import LAYOUTS
 
-RNG = np.random.default_rng(0)
-
 
 def tar(entries) -> bytes:
     stream = io.BytesIO()
@@ -236,7 +234,7 @@ def python2(value) -> bytes:
 
 
 def batch(labels, key=b"labels") -> tuple[np.ndarray, bytes]:
-    data = RNG.integers(0, 256, (len(labels), 3072), dtype=np.uint8)
+    data = np.random.default_rng(0).integers(0, 256, (len(labels), 3072), dtype=np.uint8)
     names = [b"img_%d.png" % i for i in range(len(labels))]
     return data, python2({b"data": data, key: list(labels), b"filenames": names, b"batch_label": b"training batch"})
 
@@ -386,7 +384,7 @@ def mat(**values) -> bytes:
 
 
 def test_svhn(lay):
-    images = RNG.integers(0, 256, (32, 32, 3, 4), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (32, 32, 3, 4), dtype=np.uint8)
     labels = np.array([[5], [10], [1], [9]], np.uint8)
     target = lay("svhn", {"test_32x32.mat": mat(X=images, y=labels), "train_32x32.mat": mat(X=images, y=labels)})
     names = ["000001_5.png", "000002_0.png", "000003_1.png", "000004_9.png"]
@@ -430,7 +428,7 @@ def mnist_files(images, labels, split="t10k"):
 
 
 def test_mnist(lay):
-    images = RNG.integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
     both = {**mnist_files(images, [7, 2, 1]), **mnist_files(images[:2], [5, 0], "train")}
     target = lay("mnist", both)
     assert set(tree(target)) == {"test/7_0.png", "test/2_1.png", "test/1_2.png", "train/5_0.png", "train/0_1.png"}

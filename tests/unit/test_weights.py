@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -234,28 +233,24 @@ def test_names_that_timm_does_not_have():
 # -- no network ---------------------------------------------------------------------------------------------------
 
 
-def test_offline_is_one_message(monkeypatch, caches):
+def test_offline_is_one_message(monkeypatch, caches, nowhere):
     from huggingface_hub import constants
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
-    monkeypatch.setattr(constants, "ENDPOINT", nowhere)
-    with pytest.raises(ModelError, match=f"{nowhere} does not answer") as caught:
+    hub_address = f"http://127.0.0.1:{nowhere}"
+    monkeypatch.setattr(constants, "ENDPOINT", hub_address)
+    with pytest.raises(ModelError, match=f"{hub_address} does not answer") as caught:
         fetch(SPEC)
     assert caught.value.file == caches / "hub"
     with pytest.raises(ModelError, match="does not answer") as caught:
-        fetch(dataclasses.replace(SPEC, url=f"{nowhere}/x.pth"))
+        fetch(dataclasses.replace(SPEC, url=f"{hub_address}/x.pth"))
     assert caught.value.file == hub.torch_cache()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="HF_HUB_OFFLINE is set"):
         fetch(SPEC)
 
 
-def test_offline_is_noticed_before_torch_is_imported(space, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/x.pth"
+def test_offline_is_noticed_before_torch_is_imported(space, tmp_path, nowhere):
+    url = f"http://127.0.0.1:{nowhere}/x.pth"
     file = tmp_path / "offline.yaml"
     file.write_text(
         f"models:\n  far: {{title: F, pretext: hybrid, timm: test_vit, url: '{url}'}}\n"
@@ -272,18 +267,16 @@ def test_offline_is_noticed_before_torch_is_imported(space, tmp_path):
         assert out.stdout.endswith("does not answer False\n")
 
 
-def test_download_says_it_before_timm_is_imported(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
+def test_download_says_it_before_timm_is_imported(tmp_path, nowhere):
+    hub_address = f"http://127.0.0.1:{nowhere}"
     code = (
         "import sys, moodbench\ntry:\n    moodbench.download(model=['beit'])\n"
         "except moodbench.MoodbenchError as error:\n    print(error.what, 'timm' in sys.modules)"
     )
-    environment = {**os.environ, "HF_ENDPOINT": nowhere, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    environment = {**os.environ, "HF_ENDPOINT": hub_address, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "0"}
     command = [sys.executable, "-c", code]
     out = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert f"{nowhere} does not answer" in out.stdout
+    assert f"{hub_address} does not answer" in out.stdout
     assert out.stdout.endswith("False\n")
 
 
