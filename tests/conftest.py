@@ -21,10 +21,17 @@ import torch
 import yaml
 from PIL import Image
 
+from moodbench.extraction import BEFORE_TORCH
+
 THREADS = int(os.environ.get("MOODBENCH_TEST_THREADS", "1"))
 """Of torch. Networks and matrices here are small: a pool costs more than it gives, above all on busy machines."""
 
 torch.set_num_threads(THREADS)
+for switch, value in BEFORE_TORCH.items():  # as the first extraction of a process would, for it and its children
+    os.environ.setdefault(switch, value)
+
+OF_OTHERS = {"PYTEST_CURRENT_TEST", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}
+"""Environment variables that pytest sets, and scikit-learn when it is imported first."""
 
 ARGS = {"img_size": 32, "num_classes": 3}
 
@@ -50,15 +57,15 @@ def nothing_left_behind() -> Iterator[None]:
     before = shared_state()
     yield
     after = shared_state()
-    changed = {name: (before[name], now) for name, now in after.items() if now != before[name]}
-    assert not changed, f"a test left this behind (before, after): {changed}"
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    assert not names, "left behind: " + "; ".join(f"{n}: {before.get(n)!r} -> {after.get(n)!r}" for n in names)
 
 
 def shared_state() -> dict[str, Any]:
     """Return what a test can change for all that come after it in the same process."""
     return {
         "current folder": str(Path.cwd()),
-        "environment": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
+        **{f"environment variable {k}": v for k, v in os.environ.items() if k not in OF_OTHERS},
         "sys.path": list(sys.path),
         "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)],
         "threads of torch": torch.get_num_threads(),

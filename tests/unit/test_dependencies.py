@@ -42,7 +42,9 @@ def test_the_matrix_is_every_pair_once_and_what_the_machine_does_by_itself():
     ten = matrix.settings(10, seed=0)
     assert len({setting.seed for setting in ten}) == 10
     assert [(s.capability, s.threads) for s in ten][-1] == (None, None)
-    assert {(s.capability, s.threads) for s in ten[:9]} == {(c, t) for c in ("default", "avx2", None) for t in (1, 2, 4)}
+    assert {(s.capability, s.threads) for s in ten[:9]} == {
+        (c, t) for c in ("default", "avx2", None) for t in (1, 2, 4)
+    }
     assert ten[-1].variables == {}
     assert ten[0].variables["ATEN_CPU_CAPABILITY"] == "default"
     assert matrix.settings(10, seed=0) == ten

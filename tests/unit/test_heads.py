@@ -118,7 +118,7 @@ SPECIAL = {
     "efficientformerv2_s0": ({"img_size": 64}, 64, "mean of two heads"),
     "swiftformer_xs": ({}, 64, "mean of two heads"),
     "levit_128s": ({"img_size": 64}, 64, "mean of two heads, batch norm folded"),
-    "efficientvit_m0": ({}, 64, "plain, batch norm folded"),  # of which timm calls only the linear layer classifier
+    "efficientvit_m0": ({}, 224, "plain, batch norm folded"),  # of which timm calls only the linear layer classifier
     "shvit_s1": ({}, 64, "plain, batch norm folded"),  # the same
     "repvit_m0_9": ({}, 64, "mean of two heads, batch norm folded"),
     "iformer_t": ({}, 64, "plain, batch norm folded"),
@@ -133,6 +133,8 @@ SPECIAL = {
 @pytest.mark.parametrize("name", SPECIAL)
 def test_what_networks_say_is_features_times_head(name, tmp_path):
     args, pixels, how = SPECIAL[name]
+    if not timm.is_model(name):
+        pytest.skip(f"timm {timm.__version__} has no {name}")
     torch.manual_seed(0)
     made = timm.create_model(name, num_classes=7, **args).eval()
     redraw(made)
