@@ -24,6 +24,9 @@ Layout = Literal["grid", "datasets", "all"]
 
 LAYOUTS: tuple[Layout, ...] = ("grid", "datasets", "all")
 
+FOR_PROGRAMS = ("csv", "json")
+"""Formats that keep every column, also those that are empty for one reason."""
+
 Positive = Literal["id", "ood"]
 
 OWN = "own"
@@ -84,14 +87,21 @@ def table(
     tables: list[Table] = []
     for name in chosen_benchmarks(space, benchmark):
         rows, titles = _rows(space, name, head), titles_of(space, name)
+        expected = _expected(space, name)
         made = []
         if layout != "datasets" and model is None:
-            made.append(grid(rows, metric=shown, group=group, titles=titles))
+            made.append(grid(rows, metric=shown, group=group, titles=titles, expected=expected))
         if layout != "grid" or model is not None:
-            made.append(per_dataset(rows, model, metric=shown, titles=titles))
+            made.append(per_dataset(rows, model, metric=shown, titles=titles, expected=expected))
         notes = () if model is not None else what_models_saw(models_in_order(rows, titles), _seen(space, rows))
         tables += [replace(one, footnotes=(*one.footnotes, *notes)) for one in made]
-    return render(tables)
+    return render(tables if format in FOR_PROGRAMS else [one.for_people() for one in tables])
+
+
+def _expected(space: Workspace, benchmark: str) -> Mapping[str, Sequence[str]] | None:
+    """Return the OOD datasets that results should be of, by group; None where the catalogue does not know."""
+    spec = space.catalog.benchmarks.get(benchmark)
+    return None if spec is None or spec.each else spec.ood
 
 
 def _rows(space: Workspace, benchmark: str, head: str | None) -> list[Result]:

@@ -10,7 +10,7 @@ from moodbench.catalog import Seen
 from moodbench.errors import ResultsError, UsageError
 from moodbench.metrics import METRICS
 from moodbench.tables.order import Model, Series
-from moodbench.types import MEAN, Result
+from moodbench.types import ALL_GROUPS, MEAN, Result
 
 EMPTY = "—"
 """Stands in a cell without a number."""
@@ -20,6 +20,9 @@ FLAG = "†"
 
 _ABOUT_MODELS = re.compile(r"; (?=trial: |memory bank of |\d+ undecodable images left out)")
 """Where the remark of a score ends. A score may write ``; `` itself, so that alone takes nothing apart."""
+
+MOST_NAMED = 12
+"""Scores or OOD datasets that a footnote names; it counts more of them."""
 
 Place = tuple[Model, Series, str, str]
 """Where a number of a table comes from: model, score, OOD dataset (or `MEAN`), group."""
@@ -39,8 +42,9 @@ class Index:
         They are of several benchmarks.
     """
 
-    def __init__(self, results: Iterable[Result]) -> None:
+    def __init__(self, results: Iterable[Result], expected: Mapping[str, Sequence[str]] | None = None) -> None:
         results = list(results)
+        self._expected = expected or _groups(results)
         benchmarks = sorted({row.benchmark for row in results})
         if not benchmarks:
             raise ResultsError("there are no results to show", fix="run 'moodbench score --all' first")
@@ -60,6 +64,13 @@ class Index:
         """Return the row of a place, if there is one."""
         model, series, ood, group = place
         return self.rows(model, series).get((ood, group))
+
+    def lacking(self, model: Model, group: str) -> tuple[str, ...]:
+        """Return the OOD datasets of a group on which nothing of a model was scored."""
+        names = chain.from_iterable(self._expected.values()) if group == ALL_GROUPS else self._expected.get(group, ())
+        of_model = (rows for (name, *_), rows in self._rows.items() if name == model.name)
+        known = {ood for rows in of_model for ood, _ in rows}
+        return tuple(name for name in names if name not in known)
 
     def title(self, model: Model) -> str:
         """Return the title of a model, flagged if all its numbers carry a remark."""
@@ -105,12 +116,26 @@ class Index:
         models = list(dict.fromkeys(model for model, *_ in places))
         series = list(dict.fromkeys(series for _, series, *_ in places))
         found: dict[str, dict[tuple[Model, Series], None]] = {}
+        absent: dict[tuple[str, ...], dict[Model, None]] = {}
         for place in places:
+            if lacking := self._lacking_for(place):
+                absent.setdefault(lacking, {})[place[0]] = None
+                continue
             for metric in metrics:
                 reason = self.why_empty(place, metric)
                 if reason:
                     found.setdefault(reason, {})[place[0], place[1]] = None
-        return [f"{EMPTY} {reason}: {_scope(pairs, models, series)}" for reason, pairs in found.items()]
+        lines = [f"{EMPTY} {reason}: {_scope(pairs, models, series)}" for reason, pairs in found.items()]
+        of_models = {names: ", ".join(model.title for model in of) for names, of in absent.items()}
+        return [*lines, *(f"{EMPTY} {no_result_on(names)}: {titles}" for names, titles in of_models.items())]
+
+    def _lacking_for(self, place: Place) -> tuple[str, ...]:
+        """Return the OOD datasets that a place has no number for because nothing of its model was scored there."""
+        model, _, ood, group = place
+        if self.find(place) is not None:
+            return ()
+        lacking = self.lacking(model, group)
+        return lacking if ood == MEAN else (ood,) if ood in lacking else ()
 
     def why_empty(self, place: Place, metric: str = "auroc") -> str:
         """Return why a place has no number, and nothing if it has one."""
@@ -143,6 +168,21 @@ class Index:
             known = [row.id_accuracy for row in self._valued(model) if row.id_accuracy is not None]
             found += [f"{model.title} {100 * known[0]:.2f} %"] if known else []
         return ["ID accuracy: " + ", ".join(found)] if found else []
+
+
+def no_result_on(names: Sequence[str]) -> str:
+    """Return which OOD datasets are missing, and what shows the others."""
+    shown = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+    return f"no result on {shown} yet, and no mean with it (--layout datasets shows the other OOD datasets)"
+
+
+def _groups(results: Sequence[Result]) -> dict[str, list[str]]:
+    """Return group → OOD datasets, as far as there are results of them."""
+    found: dict[str, dict[str, None]] = {}
+    for row in results:
+        if row.ood != MEAN:
+            found.setdefault(row.group, {})[row.ood] = None
+    return {group: list(names) for group, names in found.items()}
 
 
 def what_models_saw(models: Sequence[Model], seen: Mapping[str, Seen]) -> list[str]:
@@ -197,7 +237,12 @@ def _scope(pairs: Iterable[tuple[Model, Series]], models: Sequence[Model], serie
         shared.setdefault(tuple(found), []).append(model)
     words = []
     for group, of in shared.items():
-        titles = "all scores" if len(group) == len(series) > 1 else ", ".join(one.title for one in group)
+        if len(group) == len(series) > 1:
+            titles = "all scores"
+        elif len(group) > MOST_NAMED:
+            titles = f"{len(group)} of {len(series)} scores"
+        else:
+            titles = ", ".join(one.title for one in group)
         names = ", ".join(model.title for model in of)
         words.append(titles if len(of) == len(models) else f"{names} ({titles})")
     return "; ".join(words)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from moodbench.errors import UnknownNameError
 from moodbench.metrics import METRICS, Better
-from moodbench.tables.footnotes import Index, Place
+from moodbench.tables.footnotes import EMPTY, Index, Place, no_result_on
 from moodbench.tables.order import (
     CONTROLS,
     NO_TITLES,
@@ -78,13 +78,31 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `stub` heads the two columns that name the rows (block and title)."""
+    """A table; `stub` heads the two columns that name the rows (block and title).
+
+    `absent` is why columns of models are empty that lack a result on an OOD dataset: model → words.
+    """
 
     title: str
     stub: tuple[str, str]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+    def for_people(self) -> Table:
+        """Return it without the columns that are empty for one reason, which the footnotes say, or as one line."""
+        kept = [i for i, column in enumerate(self.columns) if column.keys.get("model") not in self.absent]
+        if len(kept) == len(self.columns):
+            return self
+        if not kept:
+            why = next(iter(self.absent.values()))
+            line = Row(EMPTY, f"all {len(self.rows)} scores", (Cell(why),))
+            return replace(
+                self, columns=(Column(("why there is no number",), kind="text"),), rows=(line,), footnotes=()
+            )
+        rows = (replace(row, cells=tuple(row.cells[i] for i in kept)) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[i] for i in kept), rows=tuple(rows))
 
 
 def grid(
@@ -94,6 +112,7 @@ def grid(
     group: str = ALL_GROUPS,
     titles: Titles = NO_TITLES,
     title: str | None = None,
+    expected: Mapping[str, Sequence[str]] | None = None,
 ) -> Table:
     """Return the pretext task × score grid of one benchmark: means over the OOD datasets of `group`.
 
@@ -109,6 +128,8 @@ def grid(
         Display names and order of models and scores.
     title : str, optional
         What to call the table.
+    expected : mapping, optional
+        Group → OOD datasets of the benchmark; by default those that there are results of.
 
     Raises
     ------
@@ -117,7 +138,7 @@ def grid(
     UsageError
         They are of several benchmarks, a metric is unknown, or no row belongs to `group`.
     """
-    index = Index(results)
+    index = Index(results, expected)
     groups = {row.group for row in results} | {ALL_GROUPS}
     if group not in groups:
         raise UnknownNameError("OOD group", group, groups)
@@ -125,7 +146,15 @@ def grid(
     spots = [_Spot((m.pretext, index.title(m)), MEAN, group, m) for m in models_in_order(results, titles)]
     over = "all OOD datasets" if group == ALL_GROUPS else f"the {group} OOD datasets"
     table = _table(title or f"{index.benchmark}: mean over {over}", ("family", "score"), lines, spots, metric, index)
-    return replace(table, footnotes=(*_winners(table), *table.footnotes))
+    lacking = {m.name: names for m in models_in_order(results, titles) if (names := index.lacking(m, group))}
+    numbers = {
+        c.keys["model"]
+        for row in table.rows
+        for c, cell in zip(table.columns, row.cells, strict=True)
+        if cell.value is not None
+    }
+    absent = {name: no_result_on(names) for name, names in lacking.items() if name not in numbers}
+    return replace(table, footnotes=(*_winners(table), *table.footnotes), absent=absent)
 
 
 def per_dataset(
@@ -135,6 +164,7 @@ def per_dataset(
     metric: Sequence[str] = ("auroc", "fpr95"),
     titles: Titles = NO_TITLES,
     title: str | None = None,
+    expected: Mapping[str, Sequence[str]] | None = None,
 ) -> Table:
     """Return one row per score and, for every OOD dataset, its metrics; then the average over all.
 
@@ -142,7 +172,7 @@ def per_dataset(
     models stand below one another and the best of a column is the best of all. Parameters and errors as in `grid`;
     a model without results is an `UnknownNameError`.
     """
-    index = Index(results)
+    index = Index(results, expected)
     models = models_in_order(results, titles)
     if model is not None:
         chosen = [one for one in models if one.name == model]

@@ -582,3 +582,53 @@ def test_every_format_ends_with_one_line_feed_and_takes_several_tables():
         assert text.endswith("\n")
         assert not text.endswith("\n\n")
         assert text == FORMATS.get(name)([TABLE, TABLE])
+
+
+# -- OOD datasets that are not there yet ------------------------------------------------------------------------------
+
+
+def without_one(model, count=79, **more):
+    """A model that has `count` scores on one OOD dataset of two."""
+    family = dict.fromkeys((f"s{i:02}" for i in range(count)), "feature")
+    FAMILY.update(family)
+    return [result(model, score, 0.9, ood="texture", group="far", **more) for score in family]
+
+
+EXPECTED = {"near": ["ninco"], "far": ["texture"]}
+WHY = "no result on ninco yet, and no mean with it (--layout datasets shows the other OOD datasets)"
+
+
+def test_a_grid_without_one_mean_is_one_line():
+    table = grid(without_one("vit"), titles=TITLES, expected=EXPECTED)
+    assert (len(table.rows), table.absent) == (79, {"vit": WHY})
+    assert f"— {WHY}: ViT-B/16" in table.footnotes
+    assert not any("s01" in foot for foot in table.footnotes)
+    people = table.for_people()
+    assert [(row.title, row.cells[0].value) for row in people.rows] == [("all 79 scores", WHY)]
+    for name in FORMATS:
+        text = FORMATS.get(name)([people])
+        assert "no result on ninco yet" in text
+        assert len(text.splitlines()) < 200
+
+
+def test_a_model_that_lacks_an_ood_dataset_is_one_footnote_and_no_column():
+    whole = [result("beit", f"s{i:02}", 0.8) for i in range(79)]
+    whole += [result("beit", "s00", 0.8, ood=ood, group=group) for group, (ood,) in EXPECTED.items()]
+    table = grid([*without_one("vit"), *whole], titles=TITLES, expected=EXPECTED)
+    assert f"— {WHY}: ViT-B/16" in table.footnotes
+    assert [column.heading[1] for column in table.columns] == ["ViT-B/16", "ViT-B/16", "BEiT v2", "BEiT v2"]
+    people = table.for_people()
+    assert [column.heading[1] for column in people.columns] == ["BEiT v2", "BEiT v2"]
+    assert len(people.rows) == 79
+    assert {cell.value for row in people.rows for cell in row.cells} == {0.8, 0.2}
+    each = per_dataset([*without_one("vit"), *whole], titles=TITLES, expected=EXPECTED)
+    assert f"— {WHY}: ViT-B/16" in each.footnotes
+    assert each.for_people() == each
+
+
+def test_many_scores_are_counted():
+    rows = [result("beit", f"s{i:02}", 0.8) for i in range(79)]
+    without_one("vit")
+    rows += [result("vit", f"s{i:02}", None, note="no head") for i in range(50)]
+    rows += [result("vit", f"s{i:02}", 0.7) for i in range(50, 79)]
+    assert "— no head: ViT-B/16 (50 of 79 scores)" in grid(rows, titles=TITLES).footnotes
