@@ -22,6 +22,7 @@ from moodbench.devices import keep_freed_memory
 from moodbench.errors import CacheError, ModelError
 from moodbench.features.heads import stored_head
 from moodbench.features.reader import RowReader
+from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.fitting import failure, fit_scores
@@ -130,8 +131,16 @@ def arithmetic(threads: int | None) -> Iterator[None]:
 class Engine:
     """Turns cached rows into blocks on the device, and blocks into scores."""
 
-    def __init__(self, caches: Caches, device: torch.device, block: int, bank_rows: int | None = None) -> None:
+    def __init__(
+        self,
+        caches: Caches,
+        device: torch.device,
+        block: int,
+        bank_rows: int | None = None,
+        progress: Progress = SILENT,
+    ) -> None:
         self.caches, self.device, self.size, self.bank_rows = caches, device, block, bank_rows
+        self.progress = progress
         head = caches.head
         self.weight = None if head is None else torch.from_numpy(head.weight).to(device)
         self.bias = None if head is None else torch.from_numpy(head.bias).to(device)
@@ -178,7 +187,12 @@ class Engine:
         """
         held_out = None if self.caches.held_out is None else partial(self.blocks, self.caches.held_out)
         fitted, missing = fit_scores(
-            scores, self.train, partial(self.blocks, self.caches.train), held_out, tolerant=True
+            scores,
+            self.train,
+            partial(self.blocks, self.caches.train),
+            held_out,
+            tolerant=True,
+            progress=self.progress,
         )
         for score in fitted.values():
             if self.bank_rows is not None and self.bank_rows < self.caches.train.rows and score.cost == "memory bank":
@@ -188,20 +202,28 @@ class Engine:
         self._correct = {name: np.zeros(reader.rows, dtype=np.bool_) for name, reader in tested.items()}
         products = {name: score for name, score in fitted.items() if score.cost == "products"}
         others = {name: score for name, score in fitted.items() if name not in products}
+        rows = sum(reader.rows for reader in tested.values())
         blocks = ((name, block) for name, reader in tested.items() for block in self.blocks(reader))
         if products or not others:  # without any score, which rows are classified correctly is still asked
-            self._side_by_side(partial(self._score, products, values), blocks)
+            with self.progress.phase("test rows", rows) as tick:
+                self._side_by_side(partial(self._score, products, values, tick), blocks)
         if others:  # they walk over a bank of rows for every block, or leave the work to libraries with threads
-            for name, reader in tested.items():
-                for block in self.blocks(reader):
-                    self._score(others, values, name, block)
+            with self.progress.phase("test rows against ID train", rows) as tick:
+                for name, reader in tested.items():
+                    for block in self.blocks(reader):
+                        self._score(others, values, tick, name, block)
         values = {key: array for key, array in values.items() if key[1] not in self.failures}
         missing |= self.failures | _not_numbers(values)
         _note_degenerate(scores, missing, values)
         return values, missing
 
     def _score(
-        self, scores: Mapping[str, Score], values: Mapping[tuple[str, str], Array], dataset: str, block: Block
+        self,
+        scores: Mapping[str, Score],
+        values: Mapping[tuple[str, str], Array],
+        tick: Callable[[float], object],
+        dataset: str,
+        block: Block,
     ) -> None:
         rows = slice(block.start, block.start + len(block))
         with torch.inference_mode():
@@ -213,6 +235,7 @@ class Engine:
                         raise
                     except Exception as error:  # a fault of one score must not cost the others
                         self.failures[name] = failure(error)
+                tick(len(block) / len(scores))
             if self.logits:
                 self._correct[dataset][rows] = (block.predicted == block.labels).cpu().numpy()
 

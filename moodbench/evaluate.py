@@ -16,6 +16,7 @@ from moodbench.engine import BLOCK, Array, Caches, Engine, arithmetic
 from moodbench.features.reader import RowReader
 from moodbench.measure import ResultRows
 from moodbench.metrics import Comparison, Ranked
+from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score
 from moodbench.types import Result
 
@@ -45,6 +46,7 @@ def score_caches(
     threads: int | None = None,
     bank_rows: int | None = None,
     block: int = BLOCK,
+    progress: Progress = SILENT,
 ) -> Scored:
     """Fit `scores` on ID train and measure them on every OOD dataset that `caches` has.
 
@@ -61,6 +63,8 @@ def score_caches(
         Of the CPU; by default torch's own choice.
     bank_rows : int, optional
         Thin out the memory bank to this many ID train rows; by default it has all.
+    progress : Progress
+        Shows how far it is.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def score_caches(
         A score that lacks something has rows without numbers and a note that says what.
     """
     place = device or torch.device("cpu")
-    make = partial(Engine, device=place, block=block, bank_rows=bank_rows)
+    make = partial(Engine, device=place, block=block, bank_rows=bank_rows, progress=progress)
     rows = partial(ResultRows, model=model, pretext=pretext, remarks=_remarks(caches))
     with arithmetic(threads), torch.inference_mode():
         if benchmark.each:

@@ -46,6 +46,7 @@ def score(
     save_scores: bool = False,
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
+    progress: bool = False,
 ) -> list[Result]:
     """Fit and run scores over the caches, and write ``<results-dir>/<benchmark>/<model>.csv`` and ``.json``.
 
@@ -69,6 +70,8 @@ def score(
         Also write the score of every row to ``<model>.scores.h5``.
     report : callable
         Is told, line by line, what is done, skipped and left out.
+    progress : bool
+        Show bars on stderr if that is a terminal.
 
     Returns
     -------
@@ -91,6 +94,7 @@ def score(
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import resolve_device
     from moodbench.evaluate import score_caches
+    from moodbench.progress import Progress
 
     place = resolve_device(device)
     for what, number in (("threads", threads), ("bank rows", bank_rows)):
@@ -108,7 +112,8 @@ def score(
                     # a fitted score keeps what it has learned: every model gets fresh ones
                     fresh = copy.deepcopy(scores)
                     pretext = _pretext(space, name, caches)
-                    scored = score_caches(spec, caches, fresh, model=str(name), pretext=pretext, **how)
+                    bars = Progress(f"{name} on {spec.name}", progress)
+                    scored = score_caches(spec, caches, fresh, model=str(name), pretext=pretext, progress=bars, **how)
                     _write(space, spec, name, caches, scored, save_scores, report)
                     out += scored.rows
                     report(_describe(str(name), spec.name, scored))

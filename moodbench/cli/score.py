@@ -73,6 +73,7 @@ def score(
         save_scores=save_scores,
         workspace=run.workspace,
         report=run.output.say,
+        progress=run.output.progress,
     )
 
 

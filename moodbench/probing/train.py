@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from moodbench.errors import CacheError
 from moodbench.features.labelled import LabelledRows, every_nth
 from moodbench.features.reader import RowReader
-from moodbench.logistic import Moments, Problem, Quality, Settings, Standardised, assess, choose, measure
+from moodbench.logistic import Batches, Moments, Problem, Quality, Settings, Standardised, assess, choose, measure
+from moodbench.progress import Progress
 from moodbench.types import Head
 
 KEPT_BYTES = 1 << 28
@@ -132,16 +133,15 @@ def train_head(rows: ProbeRows, settings: Settings, device: torch.device, *, tit
         See `ProbeRows.split`.
     """
     rest, held = rows.split(device)
-    bar = tqdm(desc=title, unit="pass", disable=None if progress else True)
-
-    def tick(lam: float, gradient: float) -> None:
-        bar.set_postfix_str(f"lam {lam:g}, gradient {gradient:.1e}", refresh=False)
-        bar.update()
-
-    with torch.inference_mode(), bar:
-        moments = measure(rest, int(rest.labels.max()) + 1)
+    bars = Progress(title, progress)
+    with torch.inference_mode():
+        with bars.phase("first pass", rest.rows) as tick:
+            moments = measure(_watched(rest, tick), int(rest.labels.max()) + 1)
         standardised = _standardised(rest, held, moments, device)
-        chosen = choose(Problem(standardised[0], moments, tick), standardised[1], settings)
+        # how many penalties are worth a try turns out on the way: the time left is what it takes at most
+        with bars.phase("penalties, at most", len(settings.penalties), "penalty") as tick:
+            problem = Problem(standardised[0], moments, _each_penalty(settings, tick))
+            chosen = choose(problem, standardised[1], settings)
         head = _fold(moments, chosen.fit.weight, chosen.fit.bias)
     quality = _assess(head, held, device)  # of the head as it is stored, on rows as they are cached
     return Trained(
@@ -163,6 +163,33 @@ def train_head(rows: ProbeRows, settings: Settings, device: torch.device, *, tit
             "tried": chosen.record(),
         },
     )
+
+
+def _watched(rows: LabelledRows, tick: Callable[[float], object]) -> Batches:
+    """Return the same rows, and tell how many of them have been read."""
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for features, labels in rows():
+            yield features, labels
+            tick(len(labels))
+
+    return batches
+
+
+def _each_penalty(settings: Settings, tick: Callable[[float], object]) -> Callable[[float, float], None]:
+    """Return what the solver calls after every pass, of which a penalty takes many."""
+    done = 0.0
+
+    def told(lam: float, gradient: float) -> None:
+        nonlocal done
+        at = settings.penalties.index(lam) if lam in settings.penalties else done
+        # within a penalty the gradient says how far it is, on a logarithmic scale
+        share = math.log(max(gradient, settings.tolerance)) / math.log(settings.tolerance) if 0 < gradient < 1 else 0.0
+        now = max(done, at + min(share, 1.0))
+        tick(now - done)
+        done = now
+
+    return told
 
 
 def accuracies(head: Head, tests: Mapping[str, RowReader], device: torch.device) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from moodbench.errors import CacheError, ScoreError
+from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Fit, Score, Train
 from moodbench.scores.block import HELD_OUT, Block
 from moodbench.scores.statistics import Statistic
@@ -22,6 +23,7 @@ def fit_scores(
     held_out: Callable[[], Iterable[Block]] | None = None,
     *,
     tolerant: bool = False,
+    progress: Progress = SILENT,
 ) -> tuple[dict[str, Score], dict[str, str]]:
     """Fit every score on the ID train rows.
 
@@ -35,6 +37,9 @@ def fit_scores(
         The same for ID rows kept for tuning. Without it, every tenth ID train row is.
     tolerant : bool
         A score that raises anything is listed under `missing` instead: a fault of one must not cost the others.
+
+    progress : Progress
+        Is told of every pass over the rows, and of the fits between passes.
 
     Returns
     -------
@@ -73,19 +78,26 @@ def fit_scores(
                 raise
             missing[name] = failure(error)
 
-    for name, score in scores.items():
-        lack = _lacking(score, train)
-        if lack is not None:
-            missing[name] = lack
-        else:
-            advance(name, score.fit(train), None)
+    with progress.phase("fitting", len(scores), "score") as tick:
+        for name, score in scores.items():
+            lack = _lacking(score, train)
+            if lack is not None:
+                missing[name] = lack
+            else:
+                advance(name, score.fit(train), None)
+            tick(1)
+    number = 0
     while running:
+        number += 1
         wanted = {_key(s): s for _, request in running.values() for s in _each(request) if _key(s) not in values}
-        _one_pass(list(wanted.values()), blocks, held_out)
+        with progress.phase(f"pass {number} over ID train", train.rows) as tick:
+            _one_pass(list(wanted.values()), blocks, held_out, tick)
         values |= {key: statistic.finalize() for key, statistic in wanted.items()}
-        for name, (fit, request) in list(running.items()):
-            answer = tuple(values[_key(s)] for s in request) if isinstance(request, tuple) else values[_key(request)]
-            advance(name, fit, answer)
+        with progress.phase(f"fitting after pass {number}", len(running), "score") as tick:
+            for name, (fit, request) in list(running.items()):
+                found = [values[_key(statistic)] for statistic in _each(request)]
+                advance(name, fit, tuple(found) if isinstance(request, tuple) else found[0])
+                tick(1)
     return {name: fitted[name] for name in scores if name in fitted}, missing
 
 
@@ -99,6 +111,7 @@ def _one_pass(
     wanted: list[Statistic[Any]],
     blocks: Callable[[], Iterable[Block]],
     held_out: Callable[[], Iterable[Block]] | None,
+    tick: Callable[[float], object],
 ) -> None:
     apart = [s for s in wanted if s.part == "held_out"] if held_out is not None else []
     inside = [s for s in wanted if s not in apart]
@@ -111,6 +124,7 @@ def _one_pass(
                 statistic.update(block)
             elif len(rows := block.part(held_out=statistic.part == "held_out")):
                 statistic.update(rows)
+        tick(len(block))
 
 
 def _key(statistic: Statistic[Any]) -> Hashable:

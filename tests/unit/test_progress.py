@@ -1,0 +1,100 @@
+"""Bars of score and probe: on a terminal, for those who ask, with the time that is left."""
+
+from __future__ import annotations
+
+import io
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import moodbench
+from moodbench.cli import app
+from moodbench.engine import open_caches
+from moodbench.evaluate import score_caches
+from moodbench.features.importer import import_features
+from moodbench.progress import Progress
+from moodbench.scores.base import create_score
+from moodbench.workspace import ModelName
+
+SCORES = ["msp", "mahalanobis", "vim", "knn", "energy_react"]
+
+
+@pytest.fixture
+def cached(space, tmp_path):
+    """A workspace with the caches of one model, and a head."""
+    rng = np.random.default_rng(0)
+    head = {"weight": rng.normal(size=(3, 6)).astype(np.float32), "bias": np.zeros(3, np.float32)}
+    np.savez(tmp_path / "head.npz", **head)
+    for i, (dataset, rows) in enumerate((("tiny_train", 90), ("tiny_test", 30), ("tiny_ood", 20))):
+        features = rng.normal(size=(rows, 6)).astype(np.float32) + i
+        features[:, 0] += 3 * (np.arange(rows) % 3)
+        np.savez(tmp_path / "x.npz", features=features, labels=np.arange(rows) % 3)
+        import_features("ours", dataset, tmp_path / "x.npz", head=tmp_path / "head.npz", workspace=space)
+    return space
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@dataclass(frozen=True)
+class Noted(Progress):
+    phases: dict[str, tuple[float, list[float]]] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, what, total, unit="row"):
+        done: list[float] = []
+        self.phases[what] = (total, done)
+        yield done.append
+
+
+def test_every_phase_of_scoring_comes_to_its_end(cached):
+    spec = cached.catalog.benchmark("tiny")
+    files = {name: cached.cache_file(ModelName("ours"), name) for name in spec.datasets}
+    caches = open_caches(files, spec, cached.head_file(ModelName("ours")), own_head=True)
+    noted = Noted()
+    score_caches(spec, caches, {name: create_score(name) for name in SCORES}, progress=noted, block=16)
+    assert list(noted.phases)[:2] == ["fitting", "pass 1 over ID train"]
+    assert list(noted.phases)[-2:] == ["test rows", "test rows against ID train"]
+    for what, (total, done) in noted.phases.items():
+        assert sum(done) == pytest.approx(total), what
+        assert len(done) > 1
+
+
+@pytest.mark.parametrize("work", ["score", "probe"])
+def test_the_bars_go_away_and_say_how_much_time_is_left(cached, monkeypatch, work):
+    monkeypatch.setattr("moodbench.progress.SECONDS", 0)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    def run(**how):
+        if work == "score":
+            moodbench.score(model=["ours"], score=SCORES, benchmark=["tiny"], workspace=cached, **how)
+        else:
+            moodbench.probe("ours", benchmark="tiny", workspace=cached, force=True, **how)
+
+    run()
+    assert terminal.getvalue() == ""  # from Python, nobody asked
+    for head in cached.cache_dir.rglob("heads/*.h5"):
+        head.unlink()
+    run(progress=True)
+    shown = terminal.getvalue()
+    assert {"score": "ours on tiny: pass 1 over ID train", "probe": "probe ours: penalties, at most"}[work] in shown
+    assert " left" in shown
+    assert shown.rpartition("\r")[2] == ""
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_pipes_and_quiet_stay_clean(cached, catalog, quiet):
+    folders = ["--cache-dir", str(cached.cache_dir), "--results-dir", str(cached.results_dir)]
+    options = ["--model", "ours", "--catalog", str(catalog), *folders, *quiet]
+    for command in (["score", "--score", "msp"], ["probe"]):
+        done = CliRunner().invoke(app, [*command, "--benchmark", "tiny", *options])
+        assert (done.exit_code, done.stdout) == (0, "")
+        assert "\r" not in done.stderr
+        assert len(done.stderr.splitlines()) == (0 if quiet else 1)
