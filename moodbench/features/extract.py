@@ -22,7 +22,7 @@ from moodbench.datasets.images import ImageSource
 from moodbench.devices import keep_freed_memory
 from moodbench.errors import ModelError, MoodbenchError
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache, Layout, create_cache
-from moodbench.features.heads import store_head
+from moodbench.features.heads import drop_left_over, store_head
 from moodbench.features.loading import load_batches, read_batch
 from moodbench.features.lock import exclusive
 from moodbench.features.memory import settle_batch_size
@@ -90,8 +90,11 @@ class _Job:
 
     def store_head(self) -> None:
         """Write the head beside the cache."""
+        head = self.file.with_name("head.h5")
         if self.backbone.head is not None:
-            store_head(self.file.with_name("head.h5"), self.backbone.head)
+            store_head(head, self.backbone.head, of=self.file)
+        else:
+            drop_left_over(head, of=self.file)
 
 
 def extract_images(

@@ -16,6 +16,7 @@ from moodbench.atomic import replace_file
 from moodbench.errors import CacheError, CacheMismatchError, ModelError
 from moodbench.features.hdf5 import UnreadableError, open_hdf5
 from moodbench.features.headfile import as_head, given_arrays
+from moodbench.features.lock import exclusive, is_written
 from moodbench.features.npy import RATIO, ROOM
 from moodbench.features.seal import BLOCK, Seal, put_seal
 from moodbench.types import Head
@@ -153,26 +154,62 @@ def _whose(owner: Mapping[str, str]) -> str:
     return f"{name} of '{owner['model']}'"
 
 
-def store_head(file: Path, head: Head) -> None:
+def store_head(file: Path, head: Head, *, of: Path | None = None) -> None:
     """Write the head to `file`, or accept it if an equal one is there.
+
+    Another one that is there is replaced if no cache needs it: it was left by a process that failed or was killed
+    before it had made its first cache.
+
+    Parameters
+    ----------
+    file : Path
+        The model's own head.
+    head : Head
+    of : Path, optional
+        The cache it is stored for, whose lock the caller holds.
 
     Raises
     ------
     CacheMismatchError
         Another head is there.
     """
+    if file.exists() and _equal(stored_head(file), head):
+        return
+    with exclusive(file, waiting=_silently, tidy=True):
+        if file.exists() and not is_left_over(file, of=of):
+            there = stored_head(file)
+            if _equal(there, head):
+                return
+            raise CacheMismatchError(
+                f"another head is stored for this model: {there.classes} classes on {there.dim} features, "
+                f"the new one has {head.classes} on {head.dim}"
+                + (" with other values" if _same_shape(there, head) else ""),
+                file=file,
+                fix="use another model or variant name, or remove this model's caches first",
+            )
+        write_head(file, head)
+
+
+def drop_left_over(file: Path, *, of: Path) -> None:
+    """Remove the model's own head if no cache needs it; `of` is the cache whose lock the caller holds."""
     if file.exists():
-        there = stored_head(file)
-        if np.array_equal(there.weight, head.weight) and np.array_equal(there.bias, head.bias):
-            return
-        raise CacheMismatchError(
-            f"another head is stored for this model: {there.classes} classes on {there.dim} features, "
-            f"the new one has {head.classes} on {head.dim}"
-            + (" with other values" if _same_shape(there, head) else ""),
-            file=file,
-            fix="use another model or variant name, or remove this model's caches first",
-        )
-    write_head(file, head)
+        with exclusive(file, waiting=_silently, tidy=True):
+            if is_left_over(file, of=of):
+                file.unlink(missing_ok=True)
+
+
+def is_left_over(file: Path, *, of: Path | None = None) -> bool:
+    """Say whether no cache needs the model's own head; `of`: a cache whose lock the caller holds."""
+    caches = (one for one in file.parent.glob("*.h5") if one.name != file.name and not one.name.startswith("."))
+    return not any(caches) and not is_written(file.parent, besides=of)
+
+
+def _silently() -> None:
+    """Wait without a word: a head is written in no time."""
+
+
+def _equal(a: Head, b: Head) -> bool:
+    return np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
 
 
 def write_head(file: Path, head: Head, provenance: Mapping[str, object] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from moodbench.catalog import PRETEXT_TASKS
 from moodbench.errors import CacheMismatchError, UsageError
 from moodbench.features.cache import DONE, FeatureCache, Layout, create_cache, row_checksums
 from moodbench.features.given import Given, read_given
-from moodbench.features.heads import read_head, store_head, stored_head
+from moodbench.features.heads import drop_left_over, is_left_over, read_head, store_head, stored_head
 from moodbench.features.lock import exclusive
 from moodbench.models.digest import file_sha256
 from moodbench.types import Head
@@ -84,30 +84,46 @@ def import_features(
     own = _head(space.head_file(name), head)
     given = read_given(file, own, labels)
     if target.exists():
-        return _compare(target, given)
+        return _already(target, given, space.head_file(name))
     with exclusive(target):
         if target.exists():  # another process may just have ended
-            return _compare(target, given)
+            return _already(target, given, space.head_file(name))
         if own is not None:
-            store_head(space.head_file(name), own)
+            store_head(space.head_file(name), own, of=target)
+        else:
+            drop_left_over(space.head_file(name), of=target)
         provenance = {
             "source": "import",
             "pretext": pretext,
             "file": {"name": file.name, "sha256": file_sha256(file)},
             "limit": None,
         }
-        _write(target, str(name), dataset, given, provenance)
+        try:
+            _write(target, str(name), dataset, given, provenance)
+        except BaseException:
+            drop_left_over(space.head_file(name), of=target)
+            raise
     return Imported(target, given.rows, given.dim, given.classes, already=False)
 
 
 def _head(stored: Path, given: Path | None) -> Head | None:
     if given is not None:
         return read_head(given)
-    return stored_head(stored) if stored.exists() else None
+    return stored_head(stored) if stored.exists() and not is_left_over(stored) else None
+
+
+def _already(target: Path, given: Given, head_file: Path) -> Imported:
+    """Return what is there if it is the same, and store the head that comes with it."""
+    found = _compare(target, given)
+    if given.head is not None:
+        store_head(head_file, given.head)
+    return found
 
 
 def _compare(target: Path, given: Given) -> Imported:
     with FeatureCache(target) as cache:
+        if cache.classes is None and given.logits is None:  # the head came later: scoring computes logits from it
+            given = replace(given, head=None)
         same = cache.complete and (cache.rows, cache.dim, cache.classes) == (given.rows, given.dim, given.classes)
         same = same and _equal_rows(cache.checksums, given)
         if same and given.class_names not in ((), cache.class_names):

@@ -1,7 +1,12 @@
-"""One writer a file of the cache folder: `moodbench.lock`, with the messages for caches."""
+"""One writer a file of the cache folder: `moodbench.lock`, with the messages for caches.
+
+Whoever makes a cache holds its lock from before the head is stored until the cache has its name. So a folder in which
+no lock of a cache is held, and no cache lies, has a head that nobody needs.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,6 +15,9 @@ from moodbench.atomic import sweep
 from moodbench.errors import CacheError
 from moodbench.lock import exclusive as hold
 from moodbench.lock import lock_file as lock_file
+
+_TRIES, _PAUSE = 4, 0.01
+"""Others may hold a lock for a moment to look whether it is held (`is_written`)."""
 
 
 @contextmanager
@@ -25,7 +33,7 @@ def exclusive(file: Path, *, waiting: Callable[[], None] | None = None, tidy: bo
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(hold(file, waiting=waiting, tidy=tidy))
+            _enter(stack, file, waiting, tidy)
         except BlockingIOError:
             raise CacheError(
                 "another process is writing this cache", file=file, fix="wait for it to end, or stop it"
@@ -38,3 +46,29 @@ def exclusive(file: Path, *, waiting: Callable[[], None] | None = None, tidy: bo
             ) from None
         sweep(file)
         yield
+
+
+def _enter(stack: ExitStack, file: Path, waiting: Callable[[], None] | None, tidy: bool) -> None:
+    for left in reversed(range(_TRIES)):
+        try:
+            stack.enter_context(hold(file, waiting=waiting, tidy=tidy))
+            return
+        except BlockingIOError:
+            if left == 0:
+                raise
+            time.sleep(_PAUSE)
+
+
+def is_written(folder: Path, *, besides: Path | None = None) -> bool:
+    """Say whether somebody is making a cache in this folder; `besides`: a cache whose lock the caller holds."""
+    for path in folder.glob(".*.h5.lock"):
+        file = path.with_name(path.name[1 : -len(".lock")])
+        if file.name != "head.h5" and file != besides:
+            try:
+                with hold(file, tidy=True):  # nobody holds it: what killed processes left goes with the lock
+                    sweep(file)
+            except BlockingIOError:
+                return True
+            except OSError:  # a folder that cannot be written: nobody makes a cache in it
+                return False
+    return False

@@ -8,8 +8,7 @@
 attributes                               ``benchmark``, ``model``, ``inputs`` (caches, head, roles), each in JSON
 ==========================  ===========  ==============================================================================
 
-The first 512 bytes, which HDF5 leaves to the user, hold a line of text with the SHA-256 of the rest: it is checked
-before HDF5 sees the file.
+The file is sealed (`moodbench.features.seal`): every byte is compared before HDF5 sees it.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ import h5py
 import numpy as np
 
 from moodbench.errors import ResultsError
+from moodbench.features.hdf5 import UnreadableError, open_hdf5
+from moodbench.features.seal import BLOCK, Seal, put_seal
 from moodbench.results import write_atomic
-from moodbench.results.notes import sha256
 
 IDS = "ids"
 """Beside the scores of a dataset; no score can be called so."""
 
-_TITLE = b"moodbench row scores, schema 2, sha256 "
-_BLOCK = 512
-_HDF5 = b"\x89HDF\r\n\x1a\n"
+OWNER = ("benchmark", "model", "inputs")
+"""Attributes of the file."""
 
 Array = np.ndarray[Any, Any]
 
@@ -78,25 +77,24 @@ def read_row_scores(file: Path) -> RowScores | None:
         It is none of ours, or was changed after it was written.
     """
     try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise _unreadable(file, error.strerror) from None
-    if data.startswith(_HDF5):
-        return None
-    title, digest = data[: len(_TITLE)], data[len(_TITLE) : len(_TITLE) + 64]
-    if title != _TITLE:
-        raise _unreadable(file, "this is no file of moodbench")
-    if digest != sha256(data[_BLOCK:]).encode():
-        raise _unreadable(file, "they were changed after they were written, and do not match their SHA-256")
-    found = RowScores()
-    with h5py.File(io.BytesIO(data), "r") as h5:
-        found.owner = {name: json.loads(h5.attrs[name]) for name in h5.attrs}
+        h5, found, seal = open_hdf5(file, _collect)
+        h5.close()
+    except (OSError, UnreadableError) as error:
+        raise _unreadable(file, str(error)) from None
+    if seal is None and found.owner:
+        raise _unreadable(file, "its seal is damaged")
+    return None if seal is None else found
 
-        def collect(path: str, item: Any) -> None:
-            if isinstance(item, h5py.Dataset):
-                found.arrays[path] = item[:]
-                found.attributes[path] = {name: str(item.attrs[name]) for name in item.attrs}
 
+def _collect(h5: Any, seal: Seal | None) -> RowScores:
+    found = RowScores({name: json.loads(h5.attrs[name]) for name in OWNER if name in h5.attrs})
+
+    def collect(path: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found.arrays[path] = item[:]
+            found.attributes[path] = {name: str(item.attrs[name]) for name in item.attrs}
+
+    if seal is not None:
         h5.visititems(collect)
     return found
 
@@ -112,7 +110,7 @@ def write_row_scores(file: Path, scores: RowScores) -> None:
         The file system refuses.
     """
     memory = io.BytesIO()
-    with h5py.File(memory, "w", libver="earliest", userblock_size=_BLOCK) as h5:
+    with h5py.File(memory, "w", libver="earliest", userblock_size=BLOCK) as h5:
         for name in sorted(scores.owner):
             h5.attrs[name] = json.dumps(scores.owner[name], sort_keys=True)
         for path in sorted(scores.arrays):
@@ -121,13 +119,11 @@ def write_row_scores(file: Path, scores: RowScores) -> None:
             h5[path] = array.astype(kind)
             for name, value in sorted(scores.attributes.get(path, {}).items()):
                 h5[path].attrs[name] = value
-    data = bytearray(memory.getvalue())
-    title = _TITLE + sha256(bytes(data[_BLOCK:])).encode() + b"\n"
-    data[: len(title)] = title
-    write_atomic(file, memoryview(data))
+    put_seal(memory)
+    write_atomic(file, memory.getbuffer())
 
 
-def _unreadable(file: Path, why: str | None) -> ResultsError:
+def _unreadable(file: Path, why: str) -> ResultsError:
     return ResultsError(
         f"the row scores cannot be read: {why}", file=file, fix="move the file away, or leave out --save-scores"
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from moodbench.errors import CacheError, MoodbenchError, UnknownNameError
 from moodbench.features.cache import PENDING, SKIPPED, FeatureCache
-from moodbench.features.heads import read_head
-from moodbench.features.lock import exclusive, lock_file
+from moodbench.features.heads import is_left_over, read_head
+from moodbench.features.lock import exclusive
 from moodbench.features.verify import NOTES, check_cache, forget
 from moodbench.workspace import ModelName, Workspace
 
@@ -45,11 +45,12 @@ def list_caches(space: Workspace, models: Sequence[str] = (), datasets: Sequence
     found = list(_files(space))
     _known("cached model", models, {str(model) for model, _, _ in found})
     _known("cached dataset", datasets, {dataset for _, dataset, _ in found})
-    return [
+    infos = (
         _inspect(str(model), dataset, file)
         for model, dataset, file in found
         if (not models or str(model) in models) and (not datasets or dataset in datasets)
-    ]
+    )
+    return [info for info in infos if info is not None]
 
 
 def verify_caches(
@@ -94,21 +95,21 @@ def remove_caches(space: Workspace, model: str, datasets: Sequence[str] = ()) ->
     """
     removed = []
     for info in list_caches(space, [model], datasets):
-        with exclusive(info.file):
+        with exclusive(info.file, tidy=True):
             forget(info.file)
-            info.file.unlink()
-            removed.append(info.file)
-        lock_file(info.file).unlink(missing_ok=True)
+            if info.file.exists():  # somebody else may have removed it just now
+                info.file.unlink()
+                removed.append(info.file)
     name = ModelName.parse(model)
-    if not space.cached_datasets(name):
-        head = space.head_file(name)
-        if head.exists():
-            head.unlink()
-            removed.append(head)
-        folder = space.cache_dir / name.folder
-        (folder / NOTES).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # other heads, or files that are not ours: the folder stays
-            folder.rmdir()
+    head = space.head_file(name)
+    with exclusive(head, waiting=lambda: None, tidy=True):
+        if is_left_over(head):
+            head.with_name(NOTES).unlink(missing_ok=True)
+            if head.exists():
+                head.unlink()
+                removed.append(head)
+    with contextlib.suppress(OSError):  # other heads, caches, or files that are not ours: the folder stays
+        head.parent.rmdir()
     return removed
 
 
@@ -124,9 +125,11 @@ def _known(kind: str, names: Sequence[str], known: set[str]) -> None:
             raise UnknownNameError(kind, name, known)
 
 
-def _inspect(model: str, dataset: str, file: Path) -> CacheInfo:
-    size = file.stat().st_size
+def _inspect(model: str, dataset: str, file: Path) -> CacheInfo | None:
+    """Look at one cache; None if it was removed just now."""
+    size = 0
     try:
+        size = file.stat().st_size
         with FeatureCache(file) as cache:
             status = cache.status
             return CacheInfo(
@@ -143,5 +146,7 @@ def _inspect(model: str, dataset: str, file: Path) -> CacheInfo:
                 limit=cache.provenance.get("limit"),
                 source=cache.provenance.get("source"),
             )
+    except FileNotFoundError:
+        return None
     except MoodbenchError as error:
-        return CacheInfo(model, dataset, file, size, fault=error.what)
+        return CacheInfo(model, dataset, file, size, fault=error.what) if file.exists() else None

@@ -92,7 +92,8 @@ def probe(
     from moodbench.logistic import Settings as Defaults
     from moodbench.probing.one import Probing
 
-    work = Probing(space, task, tests, name, resolve_device(device), threads, force, settings or Defaults(), progress)
+    how = (threads, force, settings or Defaults(), progress, report)
+    work = Probing(space, task, tests, name, resolve_device(device), *how)
     done: list[Probed] = []
     faults: list[MoodbenchError] = []
     for one in chosen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -34,23 +34,43 @@ class Probing:
     force: bool
     settings: Settings
     progress: bool
+    report: Callable[[str], None]
 
     def run(self, model: ModelName) -> Probed:
         """Train the head of one model, unless it is there."""
-        from moodbench.engine import arithmetic
-        from moodbench.features.heads import stored_head, write_head
-        from moodbench.probing.train import accuracies, train_head
+        from moodbench.features.lock import exclusive
 
         file = self.space.head_file(replace(model, head=self.name))
         rows = self._open(model)
         inputs = {**self.task.record(), **rows.inputs, "settings": self.settings.record()}
-        if file.exists():
-            before = self._said_by(file)
-            if before.get("inputs") == inputs:
-                stored_head(file)  # which says so if it belongs elsewhere
-                return self._probed(model, file, before["fit"], already=True)
-            if not self.force:
-                raise _refusal(model, file, before.get("inputs", {}), inputs)
+        if (there := self._there(model, file, inputs)) is not None:  # on a read-only disk, too, that is a success
+            return there
+
+        def waiting() -> None:
+            self.report(f"{model}: another process is making the head '{self.name}': waiting")
+
+        with exclusive(file, waiting=waiting, tidy=True):
+            return self._there(model, file, inputs) or self._trained(model, file, rows, inputs)
+
+    def _there(self, model: ModelName, file: Path, inputs: Mapping[str, Any]) -> Probed | None:
+        """Return the head that is there if it was made from the same; refuse another, unless it is to be replaced."""
+        from moodbench.features.heads import stored_head
+
+        if not file.exists():
+            return None
+        before = self._said_by(file)
+        if before.get("inputs") == inputs:
+            stored_head(file)  # which says so if it belongs elsewhere
+            return self._probed(model, file, before["fit"], already=True)
+        if not self.force:
+            raise _refusal(model, file, before.get("inputs", {}), inputs)
+        return None
+
+    def _trained(self, model: ModelName, file: Path, rows: ProbeRows, inputs: Mapping[str, Any]) -> Probed:
+        from moodbench.engine import arithmetic
+        from moodbench.features.heads import write_head
+        from moodbench.probing.train import accuracies, train_head
+
         begun = time.perf_counter()
         with arithmetic(self.threads or (1 if rows.small else None)):
             trained = train_head(rows, self.settings, self.device, title=f"probe {model}", progress=self.progress)

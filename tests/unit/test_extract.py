@@ -125,7 +125,7 @@ def test_a_row_that_was_damaged_before_the_end_is_computed_again(space):
 
 
 KILLED = """
-import sys, pathlib
+import os, sys, pathlib
 from moodbench.extraction import extract
 from moodbench.features.cache import FeatureCache
 from moodbench.workspace import Workspace
@@ -135,7 +135,7 @@ write = FeatureCache.write
 def slow(*a):
     write(*a)
     print("row", flush=True)
-    time.sleep(0.02)
+    time.sleep(float(os.environ.get("PAUSE", 0.02)))
 FeatureCache.write = slow
 root, catalog, workers = sys.argv[1:]
 root = pathlib.Path(root)
@@ -162,7 +162,7 @@ def test_kill_9_then_run_again_at_once(space, catalog, tmp_path, workers, lines)
 
 def test_two_writers_of_one_file(space, catalog, tmp_path):
     command = [sys.executable, "-c", KILLED, str(tmp_path), str(catalog), "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PAUSE": "600"})
     try:
         process.stdout.readline()
         with pytest.raises(CacheError, match="another process is writing this cache"):

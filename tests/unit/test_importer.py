@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from moodbench.errors import CacheMismatchError, DataError, ModelError, UsageError
+from moodbench.features.heads import is_left_over, store_head
 from moodbench.features.importer import import_features
+from moodbench.features.lock import exclusive
 from moodbench.features.reader import RowReader
+from moodbench.features.store import list_caches, remove_caches
+from moodbench.types import Head
 from moodbench.workspace import ModelName, Workspace
 
 RNG = np.random.default_rng(0)
@@ -220,3 +224,63 @@ def test_names_of_classes_that_make_no_sense(tmp_path, space, classes, message):
     file = npz(tmp_path, labels=np.array([0, 2, 1, 0, -1, 2]), classes=classes)
     with pytest.raises(DataError, match=message):
         import_features("net", "set", file, workspace=space)
+
+
+def test_a_head_that_comes_with_rows_that_are_there_is_stored(tmp_path, space, head):
+    import_features("net", "set", npz(tmp_path), workspace=space)
+    file = space.head_file(ModelName.parse("net"))
+    assert not file.exists()
+    again = import_features("net", "set", npz(tmp_path), head=head, workspace=space)
+    assert (again.already, file.exists()) == (True, True)
+    with_logits = npz(tmp_path, "more.npz", logits=LOGITS)
+    import_features("other", "set", with_logits, workspace=space)
+    assert import_features("other", "set", with_logits, head=head, workspace=space).already
+    assert space.head_file(ModelName.parse("other")).exists()
+    np.savez(tmp_path / "second.npz", weight=W, bias=B + 1)
+    with pytest.raises(CacheMismatchError, match="another head is stored"):
+        import_features("net", "set", npz(tmp_path), head=tmp_path / "second.npz", workspace=space)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_head_that_a_killed_import_left_is_in_nobodys_way(tmp_path, space, head, given):
+    name = ModelName.parse("net")
+    store_head(space.head_file(name), Head(np.ones((2, 5), np.float32), np.zeros(2, np.float32)))
+    done = import_features("net", "set", npz(tmp_path), head=head if given else None, workspace=space)
+    assert done.classes == (3 if given else None)
+    assert space.head_file(name).exists() == given
+
+
+def test_a_head_is_needed_while_another_import_runs(tmp_path, space, head):
+    import_features("net", "set", npz(tmp_path), head=head, workspace=space)
+    file = space.head_file(ModelName.parse("net"))
+    space.cache_file(ModelName.parse("net"), "set").unlink()
+    with exclusive(file.with_name("set.h5")):
+        assert not is_left_over(file)
+        assert is_left_over(file, of=file.with_name("set.h5"))
+    assert is_left_over(file)
+
+
+def test_an_import_that_fails_leaves_no_head(tmp_path, space, head):
+    with pytest.raises(DataError):
+        import_features("net", "set", npz(tmp_path, features=np.full((6, 4), np.nan)), head=head, workspace=space)
+    assert not list(space.cache_dir.rglob("*.h5"))
+
+
+def test_what_killed_processes_left_is_removed(tmp_path, space):
+    folder = space.cache_dir / "net"
+    folder.mkdir(parents=True)
+    left = [".set.h5.new", ".set.h5.import", "..set.h5.import.new", ".set.h5.123.tmp", "..set.h5.import.7.tmp"]
+    kept = [".other.h5.new", ".set.h5.mine", "set.h5.new", ".set.h5.x.tmp", ".sets.h5.123.tmp"]
+    for name in left + kept:
+        (folder / name).touch()
+    import_features("net", "set", npz(tmp_path), workspace=space)
+    assert sorted(one.name for one in folder.iterdir()) == sorted([*kept, "set.h5", ".set.h5.lock"])
+
+
+def test_a_model_that_is_called_like_one_of_timm_keeps_its_name(tmp_path, space):
+    import_features("timm-x", "set", npz(tmp_path), workspace=space)
+    import_features("timm:x", "set", npz(tmp_path, features=X + 1), workspace=space)
+    assert [str(model) for model in space.cached_models()] == ["timm-x", "timm:x"]
+    assert [info.model for info in list_caches(space)] == ["timm-x", "timm:x"]
+    remove_caches(space, "timm-x")
+    assert [str(model) for model in space.cached_models()] == ["timm:x"]

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from moodbench.errors import ResultsError
-from moodbench.features import rowscores
 from moodbench.features.importer import import_features
 from moodbench.features.rowscores import read_row_scores, row_key
+from moodbench.features.seal import BLOCK
 from moodbench.features.store import remove_caches
 from moodbench.results import provenance_file, read_provenance, read_results
 from moodbench.scoring import score
@@ -118,12 +118,11 @@ def test_any_flipped_byte_of_row_scores_is_refused_before_the_work(space, monkey
     file, before = files(space)[1], read_results(files(space)[0])
     data = file.read_bytes()
     monkeypatch.setattr("moodbench.evaluate.score_caches", lambda *a, **k: pytest.fail("the work was done"))
-    title = len(rowscores._TITLE) + 64
-    for place in (0, 40, title - 1, 512, 600, len(data) // 2, len(data) - 1):
+    for place in (0, 40, BLOCK, BLOCK + 9, len(data) // 2, len(data) - 1):
         file.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
         with pytest.raises(ResultsError, match="the row scores cannot be read"):
             run(space, "knn")
-    for size in (0, 100, 512, len(data) - 1):
+    for size in (0, 100, BLOCK, len(data) - 1):
         file.write_bytes(data[:size])
         with pytest.raises(ResultsError, match="the row scores cannot be read"):
             run(space, "knn")
