@@ -18,10 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from moodbench.catalog import BenchmarkSpec
+from moodbench.classes import Classes, Labelled, join
 from moodbench.devices import keep_freed_memory
 from moodbench.errors import CacheError, ModelError
 from moodbench.features.heads import stored_head
 from moodbench.features.reader import RowReader
+from moodbench.predictions import Predictions
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score, Train
 from moodbench.scores.block import Block
@@ -30,6 +32,9 @@ from moodbench.types import Head
 
 BLOCK = 2048
 """Rows that are worked on at once: few enough for the caches of a processor, enough for its matrix products."""
+
+SAMPLE = 2048
+"""Rows of ID train that tell whether the head's classes are the data's, where names do not."""
 
 MOST_BLOCKS = 4
 """Blocks that are worked on side by side: each takes some hundred megabytes with all scores at ImageNet's size."""
@@ -50,6 +55,10 @@ class Caches:
         ID validation rows, where the benchmark has a dataset of them.
     recompute : bool
         Compute logits from the head even where they are cached (for a head that is not the model's own).
+    joined : Classes, optional
+        The numbering that all labels here are in; see `by_name`.
+    columns : tuple of int, optional
+        The outputs of the head that cached logits are restricted to; `head` has no others then.
     """
 
     train: RowReader
@@ -58,6 +67,8 @@ class Caches:
     head: Head | None
     held_out: RowReader | None = None
     recompute: bool = False
+    joined: Classes | None = None
+    columns: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         for reader in self.readers.values():
@@ -65,7 +76,7 @@ class Caches:
                 raise CacheError(
                     f"the features are {reader.dim} wide, those of ID train {self.train.dim}", file=reader.file
                 )
-            if not self.recompute and reader.classes not in (None, self.classes):
+            if not self.recompute and self.columns is None and reader.classes not in (None, self.classes):
                 raise CacheError(f"the logits have {reader.classes} classes, expected {self.classes}", file=reader.file)
         if sum(reader.rows for reader in self.test.values()) < 2:
             raise CacheError("an ID test set needs two rows at least", file=next(iter(self.test.values())).file)
@@ -75,6 +86,50 @@ class Caches:
                 file=self.train.file,
                 fix="the head belongs to another model",
             )
+
+    def by_name(self, aliases: Mapping[str, str] | None = None, classes: Sequence[int | str] = ()) -> Caches:
+        """Return the same with the labels of all ID datasets in one numbering; parameters as those of `classes.join`.
+
+        Raises
+        ------
+        CacheMismatchError
+            Names of classes differ, and nothing says which is which.
+        """
+        train = Labelled(self.train.file.stem, self.train.labels, self.train.class_names)
+        others = {**({} if self.held_out is None else {self.held_out.file.stem: self.held_out}), **self.test}
+        joined = join(
+            train,
+            [Labelled(name, reader.labels, reader.class_names) for name, reader in others.items()],
+            head=self.classes,
+            head_names=None if self.head is None else self.head.class_names,
+            aliases=aliases,
+            classes=classes,
+        )
+        return self._with(joined)
+
+    def _with(self, joined: Classes) -> Caches:
+        def renamed(readers: Mapping[str, RowReader]) -> dict[str, RowReader]:
+            return {n: r.relabelled(joined.labels[n]) if n in joined.labels else r for n, r in readers.items()}
+
+        held_out = None if self.held_out is None else renamed({self.held_out.file.stem: self.held_out})
+        return replace(
+            self,
+            train=self.train.relabelled(joined.labels[self.train.file.stem]),
+            held_out=None if held_out is None else next(iter(held_out.values())),
+            test=renamed(self.test),
+            ood=renamed(self.ood),
+            joined=joined,
+        )
+
+    def restricted(self, keep: Sequence[int]) -> Caches:
+        """Return the same with the head's outputs `keep` alone, in their order, and labels that number those."""
+        assert self.joined is not None
+        head = self.head
+        if head is not None:
+            rows = list(keep)
+            names = None if head.class_names is None else tuple(head.class_names[i] for i in rows)
+            head = Head(head.weight[rows], head.bias[rows], names)
+        return replace(self._with(self.joined.restricted(keep)), head=head, columns=tuple(keep))
 
     def fit_on(self, labels: Sequence[int]) -> Caches:
         """Return the same with the ID train and validation rows of these labels alone; of none at all, unchanged."""
@@ -95,13 +150,13 @@ class Caches:
         if self.head is not None:
             return self.head.classes
         widths = [reader.classes for reader in self.readers.values()]
-        return None if None in widths else self.train.classes
+        return None if None in widths else self.train.classes if self.columns is None else len(self.columns)
 
 
 def open_caches(files: Mapping[str, Path], benchmark: BenchmarkSpec, head_file: Path, *, own_head: bool) -> Caches:
     """Open the caches of one model for a benchmark; `files` maps the datasets that are cached to their files."""
     head = stored_head(head_file) if head_file.exists() or not own_head else None
-    return Caches(
+    caches = Caches(
         train=RowReader(files[benchmark.id_train]),
         held_out=None if benchmark.id_val is None else RowReader(files[benchmark.id_val]),
         test={name: RowReader(files[name]) for name in benchmark.id_test},
@@ -109,6 +164,7 @@ def open_caches(files: Mapping[str, Path], benchmark: BenchmarkSpec, head_file: 
         head=head,
         recompute=not own_head,
     )
+    return caches.by_name(benchmark.aliases, benchmark.id_classes)
 
 
 @contextmanager
@@ -139,13 +195,15 @@ class Engine:
         bank_rows: int | None = None,
         progress: Progress = SILENT,
     ) -> None:
+        caches = caches if caches.joined is not None else caches.by_name()
         self.caches, self.device, self.size, self.bank_rows = caches, device, block, bank_rows
         self.progress = progress
         head = caches.head
         self.weight = None if head is None else torch.from_numpy(head.weight).to(device)
         self.bias = None if head is None else torch.from_numpy(head.bias).to(device)
+        self.columns = None if caches.columns is None else torch.tensor(caches.columns, device=device)
         self.logits = caches.classes is not None
-        self._correct: dict[str, NDArray[np.bool_]] = {}
+        self._predicted: dict[str, NDArray[np.int64]] = {}
         self.failures: dict[str, str] = {}
         labels = caches.train.labels
         self.train = Train(
@@ -154,11 +212,32 @@ class Engine:
             classes=caches.classes,
             label_classes=int(labels.max()) + 1 if labels.min() >= 0 else 0,
             unlabelled=int((labels < 0).sum()),
+            own_classes=self.own_classes,
             weight=self.weight,
             bias=self.bias,
             device=device,
             bank=partial(self.blocks, caches.train, thinned_to=bank_rows),
         )
+
+    @property
+    def own_classes(self) -> bool:
+        """Whether the labels number the head's classes."""
+        return self.logits and self.caches.joined is not None and bool(self.caches.joined.own)
+
+    def settle_classes(self) -> Caches:
+        """Return the caches with it said whether the head's classes are the data's, where only predictions can tell.
+
+        Numbers without names may leave the last class out, or number other classes. The head's own predictions of ID
+        train nearly all fall on classes that occur in the first case, and hardly any in the second.
+        """
+        joined = self.caches.joined
+        if joined is None or joined.own is not None:
+            return self.caches
+        known = torch.from_numpy(joined.train.found).to(self.device)
+        reader = next(r for r in (self.caches.train, *self.caches.test.values()) if r.labels.max() >= 0)
+        some = min(SAMPLE, reader.rows)
+        hits = sum(int(torch.isin(b.predicted, known).sum()) for b in self.blocks(reader, thinned_to=some))
+        return replace(self.caches, joined=replace(joined, own=2 * hits >= some))
 
     def blocks(self, reader: RowReader, *, thinned_to: int | None = None) -> Iterator[Block]:
         cached = self.logits and not self.caches.recompute
@@ -172,6 +251,7 @@ class Engine:
             logits = None
             if rows.logits is not None:
                 logits = torch.from_numpy(rows.logits).to(self.device)
+                logits = logits if self.columns is None else logits[:, self.columns]
             elif self.weight is not None and self.bias is not None:
                 logits = torch.addmm(self.bias, features, self.weight.T)
             yield Block(features, logits, torch.from_numpy(rows.labels).to(self.device), start)
@@ -199,7 +279,7 @@ class Engine:
                 _add_note(score, f"memory bank of {self.bank_rows} of {self.caches.train.rows} rows")
         tested = {**self.caches.test, **self.caches.ood}
         values = {(name, score): np.empty(reader.rows) for name, reader in tested.items() for score in fitted}
-        self._correct = {name: np.zeros(reader.rows, dtype=np.bool_) for name, reader in tested.items()}
+        self._predicted = {name: np.full(r.rows, -1, np.int64) for name, r in self.caches.test.items()}
         products = {name: score for name, score in fitted.items() if score.cost == "products"}
         others = {name: score for name, score in fitted.items() if name not in products}
         rows = sum(reader.rows for reader in tested.values())
@@ -236,8 +316,8 @@ class Engine:
                     except Exception as error:  # a fault of one score must not cost the others
                         self.failures[name] = failure(error)
                 tick(len(block) / len(scores))
-            if self.logits:
-                self._correct[dataset][rows] = (block.predicted == block.labels).cpu().numpy()
+            if self.logits and dataset in self._predicted:
+                self._predicted[dataset][rows] = block.predicted.cpu().numpy()
 
     def _side_by_side(self, work: Callable[[str, Block], None], blocks: Iterator[tuple[str, Block]]) -> None:
         """Do `work` on every block, on a CPU several blocks at a time while the next is read.
@@ -265,15 +345,16 @@ class Engine:
         finally:
             torch.set_num_threads(threads)
 
-    def correct(self, is_id: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_] | None:
-        """Whether each ID test row's predicted class is its label; None unless all have one and C allows it."""
+    def predictions(self, is_id: Mapping[str, NDArray[np.bool_]]) -> Predictions | None:
+        """Return labels and predicted classes of the ID test rows; None unless all have a label of the head's classes.
+
+        An ImageNet head on CIFAR labels has none: equal numbers would mean other classes.
+        """
         readers = self.caches.test
         labels = np.concatenate([reader.labels[is_id[name]] for name, reader in readers.items()])
-        train = self.caches.train.labels
-        # an ImageNet head on CIFAR labels: equal numbers would mean other classes
-        if not self.logits or labels.min() < 0 or max(labels.max(), train.max()) + 1 != self.caches.classes:
+        if not self.own_classes or len(labels) == 0 or labels.min() < 0:
             return None
-        return np.concatenate([self._correct[name][is_id[name]] for name in readers])
+        return Predictions(labels, np.concatenate([self._predicted[name][is_id[name]] for name in readers]))
 
 
 def _start_thread(threads: int) -> None:

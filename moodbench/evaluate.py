@@ -12,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from moodbench.catalog import BenchmarkSpec
+from moodbench.classes import Classes
 from moodbench.engine import BLOCK, Array, Caches, Engine, arithmetic
+from moodbench.errors import CacheError
 from moodbench.features.reader import RowReader
 from moodbench.measure import ResultRows
 from moodbench.metrics import Comparison, Ranked
@@ -29,9 +31,12 @@ class Scored:
     ----------
     rows : list of Result
     values : mapping (dataset, score) → (N,) float64, of the rows that are done
+    hints : list of str
+        What to say to whoever asked for it: the labels seem to be in another order than the head's classes.
     """
 
     rows: list[Result] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
     values: dict[tuple[str, str], Array] = field(default_factory=dict)
 
 
@@ -73,8 +78,11 @@ def score_caches(
     """
     place = device or torch.device("cpu")
     make = partial(Engine, device=place, block=block, bank_rows=bank_rows, progress=progress)
-    rows = partial(ResultRows, model=model, pretext=pretext, remarks=_remarks(caches))
     with arithmetic(threads), torch.inference_mode():
+        if caches.joined is None:
+            caches = caches.by_name(benchmark.aliases, benchmark.id_classes)
+        caches = make(caches).settle_classes()
+        rows = partial(ResultRows, model=model, pretext=pretext)
         if benchmark.each:
             return _one_class(benchmark, caches, scores, make, rows)
         return _all_classes(benchmark, caches, scores, make, rows)
@@ -88,21 +96,39 @@ def _all_classes(
     rows: Callable[..., ResultRows],
 ) -> Scored:
     """Fit once; ID test rows (those of `benchmark.classes`) against every OOD dataset."""
-    engine = make(caches.fit_on(benchmark.classes))
+    about = _about_logits(caches)
+    if benchmark.restrict_logits:
+        caches, about = _restricted(caches, about)
+    wanted = _joined(caches).numbers(benchmark.classes)
+    engine = make(caches.fit_on(wanted))
     values, missing = engine.run(scores)
-    is_id = {name: _has_label(reader, benchmark.classes) for name, reader in caches.test.items()}
-    is_ood = {name: ~is_id[name] if name in is_id else slice(None) for name in caches.ood}
+    is_id = {name: _has_label(reader, wanted) for name, reader in caches.test.items()}
+    # a row without a label may be of any class: in a dataset that is both, it is neither
+    is_ood = {
+        name: ~is_id[name] & (r.labels >= 0) if name in is_id else np.ones(r.rows, bool)
+        for name, r in caches.ood.items()
+    }
     n_id = sum(int(one.sum()) for one in is_id.values())
-    n_ood = {name: len(reader.labels[is_ood[name]]) for name, reader in caches.ood.items()}
-    made = rows(benchmark, dict.fromkeys(n_ood, n_id), n_ood, engine.correct(is_id))
-    out = Scored(values=values)
+    n_ood = {name: int(one.sum()) for name, one in is_ood.items()}
+    predictions = engine.predictions(is_id)
+    hint = None if predictions is None else predictions.remark()
+    unlabelled = sum(int((reader.labels < 0).sum()) for reader in caches.test.values()) if wanted else 0
+    remarks = [*_remarks(caches, unlabelled), *([hint] if hint else [])]
+    correct = None if predictions is None else predictions.correct
+    made = rows(benchmark, dict.fromkeys(n_ood, n_id), n_ood, correct, remarks=remarks, about_logits=about)
+    lacking = {ood: lack for ood, count in n_ood.items() if (lack := _too_few(n_id, count))}
+    out = Scored(values=values, hints=[hint] if hint else [])
     for name, score in scores.items():
         if name in missing:
             out.rows += made.empty(name, score, missing[name])
         else:
-            id_scores = np.concatenate([values[test, name][is_id[test]] for test in caches.test])
-            ood_scores = {ood: values[ood, name][is_ood[ood]] for ood in caches.ood}
-            out.rows += made.measured(name, score, id_scores, ood_scores)
+            note = getattr(score, "note_", None) or score.note or ""
+            notes = {ood: lacking.get(ood, note) for ood in n_ood} if lacking else None
+            against: dict[str, Comparison] = {}
+            if len(lacking) < len(n_ood):
+                ranked = Ranked(np.concatenate([values[test, name][is_id[test]] for test in caches.test]), correct)
+                against = {ood: ranked.against(values[ood, name][is_ood[ood]]) for ood in n_ood if ood not in lacking}
+            out.rows += made.compared(name, score, against, notes)
     return out
 
 
@@ -113,34 +139,69 @@ def _one_class(
     make: Callable[[Caches], Engine],
     rows: Callable[..., ResultRows],
 ) -> Scored:
-    """Fit once for each class: its rows of ID test against all the others. The class stands in the OOD column."""
+    """Fit once for each class: its rows of ID test against all the others. The class stands in the OOD column.
+
+    A class that has too few rows leaves its cell empty, and with it the mean; the others keep theirs.
+    """
     (test,) = caches.test
     reader = caches.test[test]
+    of = dict(zip(benchmark.each, _joined(caches).numbers(benchmark.each.values()), strict=True))
+    n_id = {name: int((reader.labels == label).sum()) for name, label in of.items()}
+    n_ood = {name: int((reader.labels >= 0).sum()) - count for name, count in n_id.items()}
     against: dict[str, dict[str, Comparison]] = {name: {} for name in scores}
-    empty: dict[str, str] = {}
-    fitted: dict[str, Score] = {}
+    notes: dict[str, dict[str, str]] = {name: {} for name in scores}
     out = Scored()
-    for class_name, label in benchmark.each.items():
+    for class_name, label in of.items():
+        lack = _too_few(n_id[class_name], n_ood[class_name])
+        if not (caches.train.labels == label).any():
+            lack = "no ID train row of this class"
         fitted = copy.deepcopy(dict(scores))
-        values, missing = make(caches.fit_on([label])).run(fitted)
+        values, missing = ({}, dict.fromkeys(scores, lack)) if lack else make(caches.fit_on([label])).run(fitted)
         out.values |= {(f"{class_name}/{dataset}", name): array for (dataset, name), array in values.items()}
-        empty |= {name: f"class {class_name}: {why}" for name, why in missing.items() if name not in empty}
-        is_id = _has_label(reader, [label])
-        for name in fitted.keys() - missing.keys():
-            array = values[test, name]
-            against[name][class_name] = Ranked(array[is_id]).against(array[~is_id])
-    n_id = {name: int((reader.labels == label).sum()) for name, label in benchmark.each.items()}
-    n_ood = {name: reader.rows - count for name, count in n_id.items()}
+        is_id, is_ood = reader.labels == label, (reader.labels != label) & (reader.labels >= 0)
+        for name, score in fitted.items():
+            notes[name][class_name] = missing.get(name) or getattr(score, "note_", None) or score.note or ""
+            if name not in missing:
+                array = values[test, name]
+                against[name][class_name] = Ranked(array[is_id]).against(array[is_ood])
     (group,) = benchmark.ood
     each = replace(benchmark, ood={group: tuple(benchmark.each)})
-    remarks = [*_remarks(caches), "each class in turn is ID, and the others are OOD"]
-    made = rows(each, n_id, n_ood, same_id=False, remarks=remarks)
-    for name, score in fitted.items():
-        if name in empty:
-            out.rows += made.empty(name, score, empty[name])
-        else:
-            out.rows += made.compared(name, score, against[name])
+    remarks = [*_remarks(caches, reader.rows - int((reader.labels >= 0).sum()))]
+    remarks.append("each class in turn is ID, and the others are OOD")
+    made = rows(each, n_id, n_ood, same_id=False, remarks=remarks, about_logits=_about_logits(caches))
+    for name, score in scores.items():
+        out.rows += made.compared(name, score, against[name], notes[name])
     return out
+
+
+def _joined(caches: Caches) -> Classes:
+    assert caches.joined is not None  # `score_caches` sees to it
+    return caches.joined
+
+
+def _restricted(caches: Caches, about: list[str]) -> tuple[Caches, list[str]]:
+    """Return the caches with the head's outputs for the classes of ID train alone, and what to say of them."""
+    joined = _joined(caches)
+    if not joined.own or caches.classes is None:
+        return caches, [*about, "the logits are not restricted, because the head's classes are others"]
+    keep = joined.present
+    if len(keep) < 2:
+        raise CacheError("the logits cannot be restricted to less than two classes", file=caches.train.file)
+    restricted = f"logits restricted to {len(keep)} of the head's {joined.head} classes"
+    return caches.restricted(keep), [restricted]
+
+
+def _too_few(n_id: int, n_ood: int) -> str | None:
+    """Return why so many rows give no number; None if they do."""
+    if n_id < 2:
+        return f"{n_id or 'no'} ID test row{'' if n_id == 1 else 's'}, and two are needed"
+    return None if n_ood else "no OOD row"
+
+
+def _about_logits(caches: Caches) -> list[str]:
+    """What everybody who reads a number made from logits should know."""
+    joined = _joined(caches)
+    return list(filter(None, [joined.head_remark(), joined.part_remark()]))
 
 
 def _has_label(reader: RowReader, labels: Iterable[int]) -> NDArray[np.bool_]:
@@ -149,9 +210,10 @@ def _has_label(reader: RowReader, labels: Iterable[int]) -> NDArray[np.bool_]:
     return np.isin(reader.labels, wanted) if wanted else np.ones(reader.rows, dtype=np.bool_)
 
 
-def _remarks(caches: Caches) -> list[str]:
-    """What everybody who reads a number of these caches should know."""
+def _remarks(caches: Caches, unlabelled: int = 0) -> list[str]:
+    """What everybody who reads a number of these caches should know; `unlabelled` test rows are neither ID nor OOD."""
     limits = sorted({reader.limit for reader in caches.readers.values() if reader.limit is not None})
     skipped = sum(reader.skipped for reader in caches.readers.values())
     remarks = [f"trial: --limit {', '.join(map(str, limits))}"] if limits else []
-    return remarks + ([f"{skipped} undecodable images left out"] if skipped else [])
+    remarks += [f"{skipped} undecodable images left out"] if skipped else []
+    return remarks + ([f"{unlabelled} ID test rows without a label left out"] if unlabelled else [])

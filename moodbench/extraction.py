@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from moodbench.catalog import HeadSpec
+from moodbench.catalog import LABEL_RULES, HeadSpec, label_rule
 from moodbench.datasets.images import FolderImages, ImageSource, folder_images, is_on_disk, open_images
 from moodbench.datasets.suffixes import in_words
 from moodbench.errors import DataError, ModelError, UsageError
@@ -55,6 +55,7 @@ def extract(
     benchmark: Sequence[str] = (),
     dataset: Sequence[str] = (),
     images: str | Path | None = None,
+    labels: str | Path | None = None,
     checkpoint: str | Path | None = None,
     format: str | None = None,
     transform: str | None = None,
@@ -88,6 +89,9 @@ def extract(
         What to extract. Without either: every dataset that a benchmark of the catalogue names and that is on this disk.
     images : Path, optional
         A folder of images, to be called by the single name in `dataset`.
+    labels : str or Path, optional
+        How those get their labels: a rule (`moodbench.catalog.LABEL_RULES`), or a file that names the class folders in
+        order.
     checkpoint, format, transform, with_head
         See `moodbench.models.load.load_model`.
     head_file : Path, optional
@@ -129,7 +133,7 @@ def extract(
     given: dict[str, Any] = {} if features is None else {"features": features}
     if head_file is not None:
         given["head"] = HeadSpec("file", path=Path(head_file))
-    work = list(_work(space, benchmark, dataset, images, report))
+    work = list(_work(space, benchmark, dataset, images, _rule(labels, images), report))
     # torch and timm take seconds: names, folders and the network are checked before
     if isinstance(model, str):
         parsed = ModelName.parse(model)
@@ -179,6 +183,8 @@ def extract(
         left_out = getattr(item.images, "left_out", None)
         if left_out:
             report(f"note: {item.dataset}: {sum(left_out.values())} files are no images: {in_words(left_out)}")
+        for remark in getattr(item.images, "remarks", ()):
+            report(f"note: {item.dataset}: {remark}")
         file = space.cache_file(target, item.dataset)
         outcome = extract_images(
             backbone,
@@ -193,8 +199,29 @@ def extract(
     return done
 
 
+def _rule(labels: str | Path | None, images: str | Path | None) -> str | Path:
+    """Return how the images of a folder get their labels."""
+    if labels is None:
+        return "auto"
+    if images is None:
+        raise UsageError(
+            "labels are given for a folder of images, and none is named",
+            fix="give --images FOLDER, or say 'labels' in the dataset's entry of the catalogue",
+        )
+    rule = labels if isinstance(labels, Path) else label_rule(labels)
+    if rule is None or rule == "list":
+        rules = ", ".join(rule for rule in LABEL_RULES if rule != "list")
+        raise UsageError(f"there is no rule '{labels}' for labels", fix=f"use one of: {rules}; or a file")
+    return rule
+
+
 def _work(
-    space: Workspace, benchmark: Sequence[str], dataset: Sequence[str], images: str | Path | None, report: Report
+    space: Workspace,
+    benchmark: Sequence[str],
+    dataset: Sequence[str],
+    images: str | Path | None,
+    labels: str | Path,
+    report: Report,
 ) -> Iterator[_Work]:
     if images is not None:
         if len(dataset) != 1 or benchmark:
@@ -209,7 +236,7 @@ def _work(
                 f"the catalogue's dataset '{name}' has images of its own ({known.source}), and --images names others",
                 fix="choose another --dataset NAME",
             )
-        yield _Work(name, folder_images(Path(images)), None if known is None else known.images)
+        yield _Work(name, folder_images(Path(images), labels=labels), None if known is None else known.images)
         return
     if benchmark or dataset:
         named = [space.catalog.dataset(d) for d in dataset]

@@ -66,7 +66,7 @@ def list_datasets(space: Workspace) -> list[Record]:
                 "role": spec.role,
                 "source": spec.source,
                 "images": spec.images,
-                "labels": spec.labels,
+                "labels": str(spec.labels),
                 "on_disk": is_on_disk(spec, space.data_dir),
                 **_on_disk(spec, space),
                 "folder": None if folder is None else str(folder),
@@ -131,10 +131,9 @@ def list_benchmarks(space: Workspace) -> list[Record]:
     cached = {str(name): set(space.cached_datasets(name)) for name in space.cached_models()}
     records = []
     for name, spec in space.catalog.benchmarks.items():
+        needed = {spec.id_train, *spec.id_test, *([] if spec.id_val is None else [spec.id_val])}
         ready = [
-            model
-            for model, datasets in cached.items()
-            if {spec.id_train, *spec.id_test} <= datasets and datasets & set(spec.ood_datasets)
+            model for model, datasets in cached.items() if needed <= datasets and datasets & set(spec.ood_datasets)
         ]
         records.append(
             {

@@ -32,6 +32,8 @@ class ResultRows:
         Those that were scored. The others get no row, and their groups no mean.
     correct : (n_id,) bool, optional
         Whether the model classifies each ID test row as its label says; None where that has no meaning.
+    about_logits : sequence of str
+        What to say in the rows of every score that reads logits or the head.
     model, pretext : str
     remarks : sequence of str
         What to say in every row.
@@ -47,6 +49,7 @@ class ResultRows:
     model: str = ""
     pretext: str = "unspecified"
     remarks: Sequence[str] = field(default_factory=tuple)
+    about_logits: Sequence[str] = ()
     same_id: bool = True
 
     def measured(self, name: str, score: Score, id_scores: Array, ood_scores: Mapping[str, Array]) -> list[Result]:
@@ -54,17 +57,29 @@ class ResultRows:
         ranked = Ranked(id_scores, self.correct)
         return self.compared(name, score, {ood: ranked.against(ood_scores[ood]) for ood in self.n_ood})
 
-    def compared(self, name: str, score: Score, against: Mapping[str, Comparison]) -> list[Result]:
-        """Return the rows of a score with its metrics; a mean is the plain mean over the OOD datasets of its group."""
+    def compared(
+        self, name: str, score: Score, against: Mapping[str, Comparison], notes: Mapping[str, str] | None = None
+    ) -> list[Result]:
+        """Return the rows of a score with its metrics; a mean is the plain mean over the OOD datasets of its group.
+
+        Parameters
+        ----------
+        against : mapping of OOD dataset to Comparison
+            One that is not there has an empty row, and so have its means.
+        notes : mapping, optional
+            OOD dataset → what to say about it, or why it is empty; by default what the score itself says.
+        """
         values = {ood: {metric: how.of(c) for metric, how in METRICS.items()} for ood, c in against.items()}
-        note = getattr(score, "note_", None) or score.note
+        own = getattr(score, "note_", None) or score.note or ""
         rows = []
         for ood, group, members in self._places():
-            limits: Metrics = {}
-            if self.same_id or ood != MEAN:
-                interval = mean_auroc([against[member] for member in members])
-                limits = {"auroc_low": interval.low, "auroc_high": interval.high}
-            metrics = _means([values[member] for member in members]) | limits
+            note = own if notes is None else _together({member: notes.get(member, "") for member in members})
+            metrics: Metrics = {}
+            if all(member in against for member in members):
+                metrics = _means([values[member] for member in members])
+                if self.same_id or ood != MEAN:
+                    interval = mean_auroc([against[member] for member in members])
+                    metrics |= {"auroc_low": interval.low, "auroc_high": interval.high}
             rows.append(self._row(name, score, ood, group, members, note, metrics))
         return rows
 
@@ -82,6 +97,7 @@ class ResultRows:
     def _row(
         self, name: str, score: Score, ood: str, group: str, members: Sequence[str], note: str | None, metrics: Metrics
     ) -> Result:
+        logits = self.about_logits if score.needs & {"logits", "head"} else ()
         return Result(
             benchmark=self.benchmark.name,
             model=self.model,
@@ -94,9 +110,19 @@ class ResultRows:
             n_id=self.n_id[members[0]] if self.same_id else sum(self.n_id[member] for member in members),
             n_ood=sum(self.n_ood[member] for member in members),
             id_accuracy=None if self.correct is None else float(self.correct.mean()),
-            note="; ".join(filter(None, [note, *self.remarks])),
+            note="; ".join(filter(None, [note, *logits, *self.remarks])),
             **metrics,
         )
+
+
+def _together(notes: Mapping[str, str]) -> str:
+    """Return the notes of several OOD datasets as one: what all say once, and else who says it."""
+    of: dict[str, list[str]] = {}
+    for name, note in notes.items():
+        of.setdefault(note, []).append(name)
+    if len(of) == 1:
+        return next(iter(of))
+    return "; ".join(f"{', '.join(names)}: {note}" for note, names in of.items() if note)
 
 
 def _means(values: Sequence[Mapping[str, float | None]]) -> Metrics:

@@ -102,6 +102,7 @@ def score(
             raise UsageError(f"the number of {what} must be at least 1, got {number}")
     how: dict[str, Any] = {"device": place, "threads": threads, "bank_rows": bank_rows}
     out: list[Result] = []
+    unnamed: dict[str, None] = {}
     faults: list[MoodbenchError] = []
     for spec in benchmarks:
         for name in models:
@@ -117,9 +118,15 @@ def score(
                     _write(space, spec, name, caches, scored, save_scores, report)
                     out += scored.rows
                     report(_describe(str(name), spec.name, scored))
+                    for hint in scored.hints:
+                        report(f"note: {name} on {spec.name}: {hint}; see 'labels' in docs/files.md")
+                    if caches.joined is not None:
+                        unnamed |= dict.fromkeys(caches.joined.unnamed)
             except (CacheError, ModelError, ResultsError) as error:  # the others are not to blame
                 faults.append(error)
                 report(f"cannot score {name} on {spec.name}: {error.what}")
+    if unnamed:
+        report(f"note: the classes of {', '.join(unnamed)} have no names: their labels are compared by number")
     if faults:
         raise faults[0]
     if not out:
@@ -302,17 +309,24 @@ def _provenance(spec: BenchmarkSpec, name: ModelName, caches: Caches) -> dict[st
     }
     if spec.classes or spec.each:
         roles["classes"] = list(spec.classes) or dict(spec.each)
+    if spec.aliases:
+        roles["aliases"] = dict(spec.aliases)
+    if spec.restrict_logits:
+        roles["restrict_logits"] = True
     inputs: dict[str, Any] = {
         "benchmark": roles,
         "contents": {name: entry["contents"] for name, entry in datasets.items()},
     }
     if caches.head is not None:
         inputs["head"] = _digest(caches)
+    joined = caches.joined
+    known = None if joined is None or joined.train.names is None else list(joined.train.names)
     return {
         "moodbench": version("moodbench"),
         "benchmark": spec.name,
         "model": str(name),
         "inputs": inputs,
+        "classes": known,
         "datasets": datasets,
         "metrics": {name: metric.convention for name, metric in METRICS.items() if metric.convention},
         "intervals": "95 %, DeLong's variance and half an unseen row, inverted as Wilson does; ID rows are shared",
@@ -349,7 +363,8 @@ def _made_with(
 
 def _digest(caches: Caches) -> str:
     assert caches.head is not None
-    return hashlib.sha256(caches.head.weight.tobytes() + caches.head.bias.tobytes()).hexdigest()
+    names = "\0".join(caches.head.class_names or ()).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(caches.head.weight.tobytes() + caches.head.bias.tobytes() + names).hexdigest()
 
 
 def _describe(model: str, benchmark: str, scored: Scored) -> str:

@@ -30,14 +30,21 @@ class Head:
     ----------
     weight : (C, D) float32
     bias : (C,) float32
+    class_names : tuple of C str, or None
+        What its outputs stand for; None where nobody knows.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
+    class_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.weight.ndim != 2 or self.bias.shape != (self.weight.shape[0],):
             raise ValueError(f"a head is weight (C, D) and bias (C,), got {self.weight.shape} and {self.bias.shape}")
+        if self.class_names is not None and len(set(self.class_names)) != self.weight.shape[0]:
+            raise ValueError(
+                f"a head of {self.weight.shape[0]} classes has {len(set(self.class_names))} different names"
+            )
 
     @property
     def digest(self) -> str:

@@ -46,6 +46,7 @@ class World:
             dim=self.train.shape[1],
             classes=None if weight is None else len(weight),
             label_classes=int(self.labels.max()) + 1 if self.labels.min() >= 0 else 0,
+            own_classes=weight is not None and int(self.labels.max()) + 1 == len(weight),
             weight=weight,
             bias=bias,
             device=torch.device("cpu"),

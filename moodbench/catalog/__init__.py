@@ -1,7 +1,7 @@
 """The catalogue: datasets, benchmarks and models as data, read from YAML and checked key by key."""
 
 from moodbench.catalog.benchmark import BenchmarkSpec
-from moodbench.catalog.dataset import LABEL_RULES, ArchiveSpec, DatasetSpec, ListSpec
+from moodbench.catalog.dataset import LABEL_RULES, ArchiveSpec, DatasetSpec, ListSpec, label_rule
 from moodbench.catalog.image import IMAGE_KEYS, check_image
 from moodbench.catalog.load import Catalog, load_catalog
 from moodbench.catalog.model import PRETEXT_TASKS, TUNINGS, HeadSpec, ModelSpec
@@ -21,6 +21,7 @@ __all__ = [
     "ModelSpec",
     "Seen",
     "check_image",
+    "label_rule",
     "load_catalog",
     "pixels_of",
     "seen_by",

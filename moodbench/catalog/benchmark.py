@@ -22,11 +22,15 @@ class BenchmarkSpec:
     ood : mapping of group to datasets
     id_val : str or None
         For scores that tune on ID rows they were not fitted on; without it they hold out every tenth row of ID train.
-    classes : tuple of int
-        The labels that count as ID, in training and test; empty: all. In a dataset that is ID test too, the rows with
-        other labels are OOD.
-    each : mapping of class name to label
+    classes : tuple of int or str
+        The classes that count as ID, in training and test: labels as ID train numbers them, or names; empty: all. In a
+        dataset that is ID test too, the rows with other labels are OOD; those without a label are neither.
+    each : mapping of title to label or name of a class
         One-class protocol: every one of them in turn is the only ID class. Empty: not one.
+    aliases : mapping of name to name
+        What a class is called in another ID dataset, or in the head → its name in ID train.
+    restrict_logits : bool
+        Leave out the head's outputs for classes that ID train has no rows of.
     paper : str or None
     note : str or None
         In what it differs from the protocol that was published.
@@ -38,8 +42,10 @@ class BenchmarkSpec:
     id_test: tuple[str, ...]
     ood: Mapping[str, tuple[str, ...]]
     id_val: str | None = None
-    classes: tuple[int, ...] = ()
-    each: Mapping[str, int] = field(default_factory=dict)
+    classes: tuple[int | str, ...] = ()
+    each: Mapping[str, int | str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    restrict_logits: bool = False
     paper: str | None = None
     note: str | None = None
 
@@ -53,6 +59,11 @@ class BenchmarkSpec:
         """Every dataset the benchmark names, once: ID train, ID validation, ID test, OOD."""
         validation = () if self.id_val is None else (self.id_val,)
         return tuple(dict.fromkeys((self.id_train, *validation, *self.id_test, *self.ood_datasets)))
+
+    @property
+    def id_classes(self) -> tuple[int | str, ...]:
+        """The classes that count as ID, at once or in turn; empty: all."""
+        return (*self.classes, *self.each.values())
 
     def group_of(self, dataset: str) -> str:
         """Return the OOD group a dataset belongs to."""
@@ -72,6 +83,8 @@ def build_benchmark(name: str, entry: Entry) -> BenchmarkSpec:
         id_val=entry.text("id_val"),
         classes=() if isinstance(classes, dict) else tuple(classes),
         each=classes if isinstance(classes, dict) else {},
+        aliases=entry.take("aliases", dict, {}),
+        restrict_logits=entry.take("restrict_logits", bool, False),
         paper=entry.text("paper"),
         note=entry.text("note"),
     )
@@ -90,10 +103,15 @@ def _check(spec: BenchmarkSpec, entry: Entry) -> None:
     if not spec.id_test:
         raise entry.error("has no ID test dataset")
     labels = (*spec.classes, *spec.each.values())
-    if not all(isinstance(label, int) and not isinstance(label, bool) and label >= 0 for label in labels):
+    if not all(_is_class(label) for label in labels):
         raise entry.error(
-            "has classes that are not labels", fix="write  classes: [0, 3]  or  classes: {cat: 3, dog: 5}"
+            "has classes that are neither labels nor names",
+            fix="write  classes: [0, 3]  or  classes: [cat, dog]  or  classes: {cat: 3, dog: 5}",
         )
+    if not all(isinstance(name, str) and name for pair in spec.aliases.items() for name in pair):
+        raise entry.error("has aliases that are no names", fix='quote numbers:  aliases: {"01": "1"}')
+    if spec.restrict_logits and (spec.each or len(spec.classes) == 1):
+        raise entry.error("restricts the logits to one class, of which no score can be made")
     if spec.each and (spec.ood_datasets != spec.id_test or len(spec.id_test) > 1):
         raise entry.error(
             "takes each class in turn, so the only OOD dataset must be the ID test set",
@@ -107,3 +125,9 @@ def _check(spec: BenchmarkSpec, entry: Entry) -> None:
     repeated = sorted({d for d in roles if roles.count(d) > 1} - {d for d in fine if roles.count(d) == 2})
     if repeated:
         raise entry.error(f"uses {', '.join(map(repr, repeated))} more than once")
+
+
+def _is_class(value: object) -> bool:
+    return (isinstance(value, int) and not isinstance(value, bool) and value >= 0) or (
+        isinstance(value, str) and bool(value)
+    )

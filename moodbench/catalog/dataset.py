@@ -10,11 +10,21 @@ from urllib.parse import urlsplit
 from moodbench.catalog.entry import Entry
 from moodbench.names import file_fault, folder_fault, path_fault
 
-LABEL_RULES = ("auto", "folder", "imagenet", "list", "none")
-"""How an image gets its label. ``folder``: the index of its first-level folder among all of them, sorted by name.
-``imagenet``: the index of the WordNet id in its path among the 1000 of ImageNet-1k, sorted; or the number that its
-folder is called. ``list``: the number at the end of its line. ``auto``: ``list`` where lines have numbers, else
-``folder``."""
+LABEL_RULES = ("auto", "folder", "sorted", "natural", "index", "imagenet", "list", "none")
+"""How an image gets its label; besides these, a FILE names the class folders in order, one a line.
+
+``folder`` and ``sorted``: the index of its first-level folder among all that hold images, sorted by code points; where
+natural order is another, ``folder`` says so. ``natural``: the same in natural order, 2 before 10, as timm sorts.
+``index``: the number that its first-level folder is called. ``imagenet``: the index of the WordNet id in its path among
+the 1000 of ImageNet-1k, sorted; or the number from 0 to 999 that its folder is called. ``list``: the number at the end
+of its line. ``auto``: ``list`` where lines have numbers, else ``folder``."""
+
+
+def label_rule(text: str) -> str | Path | None:
+    """Return the rule that `text` names, or the file; None if it is neither."""
+    if text in LABEL_RULES:
+        return text
+    return Path(text).expanduser() if "/" in text or Path(text).suffix else None
 
 
 @dataclass(frozen=True)
@@ -119,8 +129,8 @@ class DatasetSpec:
         Which images, in which order. None: all, sorted by path.
     include : tuple of str
         The first-level folders that count; empty: all.
-    labels : str
-        One of `LABEL_RULES`.
+    labels : str or Path
+        One of `LABEL_RULES`, or the file that names the class folders in order.
     images : int or None
         How many there should be.
     steps : tuple of str
@@ -143,7 +153,7 @@ class DatasetSpec:
     within: str = ""
     image_list: ListSpec | None = None
     include: tuple[str, ...] = ()
-    labels: str = "auto"
+    labels: str | Path = "auto"
     images: int | None = None
     homepage: str | None = None
     paper: str | None = None
@@ -186,7 +196,7 @@ def build_dataset(name: str, entry: Entry) -> DatasetSpec:
         within=_below(entry, "within") or "",
         image_list=_list(entry),
         include=entry.strings("include"),
-        labels=entry.choice("labels", LABEL_RULES, "auto"),
+        labels=_labels(entry),
         images=entry.number("images", None),
         homepage=entry.text("homepage"),
         paper=entry.text("paper"),
@@ -198,6 +208,17 @@ def build_dataset(name: str, entry: Entry) -> DatasetSpec:
         _check_urls(entry, (spec.per_image,))
     _check(spec, entry)
     return spec
+
+
+def _labels(entry: Entry) -> str | Path:
+    text: str = entry.take("labels", str, "auto")
+    rule = label_rule(text)
+    if rule is None:
+        raise entry.error(
+            f"has labels: '{text}'",
+            fix=f"use one of: {', '.join(LABEL_RULES)}; or a file with a class folder a line, as classes.txt",
+        )
+    return entry.beside(text) if isinstance(rule, Path) else rule
 
 
 def _check(spec: DatasetSpec, entry: Entry) -> None:

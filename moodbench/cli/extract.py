@@ -53,6 +53,14 @@ def extract(
     images: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="A folder of images, to be called by --dataset NAME.")
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="How those get their labels: folder, sorted, natural, index, imagenet, none, or a file that names the "
+            "class folders in order.",
+        ),
+    ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Load the weights from this file (.safetensors, .pth).")
     ] = None,
@@ -215,6 +223,7 @@ def extract(
         benchmark=benchmark or (),
         dataset=dataset or (),
         images=images,
+        labels=labels,
         checkpoint=checkpoint,
         format=format,
         transform=transform,

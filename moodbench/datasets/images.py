@@ -14,10 +14,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from moodbench.catalog import ListSpec
+from moodbench.classes import natural_key, orders_differ
 from moodbench.datasets import labels as rules
 from moodbench.datasets.decode import MAX_PIXELS, to_rgb
 from moodbench.datasets.labels import UNKNOWN, imagenet_wnids
-from moodbench.datasets.listing import check_folder, file_size, first_level_folders, looks_filled, scan_folder
+from moodbench.datasets.listing import (
+    check_folder,
+    class_folders,
+    counted,
+    file_size,
+    first_level_folders,
+    looks_filled,
+    scan_folder,
+)
 from moodbench.datasets.lists import ImageList, list_file, read_list
 from moodbench.datasets.match import match_list, promised
 from moodbench.datasets.sources import ArrayImages, FolderImages, ImageSource
@@ -48,7 +57,7 @@ def folder_images(
     root: Path,
     *,
     image_list: Path | ImageList | None = None,
-    labels: str = "auto",
+    labels: str | Path = "auto",
     include: Sequence[str] = (),
 ) -> FolderImages:
     """List the images of a folder, or those that a list selects.
@@ -62,11 +71,13 @@ def folder_images(
     image_list : Path or ImageList, optional
         It selects and orders. A file has one path per line, relative to `root`. An integer after the last blank is the
         label, unless there is no such image while the whole line names one. Blank lines and CRLF are tolerated.
-    labels : one of `LABEL_RULES`
+    labels : one of `LABEL_RULES`, or Path
         ``folder``: the class is the first-level sub-folder, indexed in sorted order of the names of `include`, or of
-        all visible first-level sub-folders, so that leaving images out does not renumber the classes; an image
-        directly in `root` has label -1. ``list``: the integer of its line; -1 where a line has none. ``imagenet``: see
-        `imagenet_labels`. ``auto``: ``list`` if a line has an integer, else ``folder``. ``none``: all are -1.
+        all that hold an image, so that a list that leaves images out does not renumber the classes; an image directly
+        in `root` has label -1. ``sorted`` and ``natural`` say the order. A file names the folders in order, one a line,
+        and so keeps the number of a class without images. ``index``: the folder is called by the number. ``list``: the
+        integer of its line; -1 where a line has none. ``imagenet``: see `imagenet_labels`. ``auto``: ``list`` if a line
+        has an integer, else ``folder``. ``none``: all are -1.
     include : sequence of str
         The first-level folders that count. Empty: all.
 
@@ -101,22 +112,61 @@ def folder_images(
             )
     ids = tuple(found)
     sizes = np.fromiter(found.values(), dtype=np.int64, count=len(ids))
-    values, classes = _labelled(root, ids, numbers, labels, include)
-    return FolderImages(root, ids, values, sizes, classes, left_out=dict(left_out))
+    values, classes, remarks = _labelled(root, ids, numbers, labels, include, whole=image_list is None)
+    return FolderImages(root, ids, values, sizes, classes, left_out=dict(left_out), remarks=remarks)
 
 
 def _labelled(
-    root: Path, ids: tuple[str, ...], numbers: dict[str, int], labels: str, include: Sequence[str]
-) -> tuple[rules.Labels, tuple[str, ...]]:
-    """Return labels and class names after the rule `labels`."""
+    root: Path,
+    ids: tuple[str, ...],
+    numbers: dict[str, int],
+    labels: str | Path,
+    include: Sequence[str],
+    *,
+    whole: bool,
+) -> tuple[rules.Labels, tuple[str, ...], tuple[str, ...]]:
+    """Return labels, class names and remarks after the rule `labels`; `whole` says whether `ids` are all images."""
     if labels == "imagenet":
-        return rules.imagenet_labels(ids), imagenet_wnids()
+        rules.count_from_0(root, ids, first_level_folders(root))
+        return rules.imagenet_labels(ids), imagenet_wnids(), ()
     if labels == "list" or (labels == "auto" and numbers):
-        return rules.listed_labels(ids, numbers), ()
+        return rules.listed_labels(ids, numbers), (), ()
     if labels == "none" or not any("/" in name for name in ids):
-        return rules.unknown_labels(len(ids)), ()
-    classes = tuple(sorted(include)) or first_level_folders(root)
-    return rules.folder_labels(ids, classes), classes
+        return rules.unknown_labels(len(ids)), (), ()
+    if labels == "index":
+        return *rules.index_labels(root, ids), ()
+    used = {name.split("/", 1)[0] for name in ids if "/" in name}
+    if isinstance(labels, Path):
+        classes = rules.read_class_file(labels)
+        strange = sorted(used - {*classes})
+        if strange:
+            raise DataError(
+                counted(strange, "class folder is", "class folders are", "not named in the file of class folders"),
+                file=labels,
+                fix="name every folder that holds images, or leave it out with 'include'",
+            )
+        return rules.folder_labels(ids, classes), classes, ()
+    found = include or (used if whole else class_folders(root))
+    classes = tuple(sorted(found, key=natural_key if labels == "natural" else None))
+    return rules.folder_labels(ids, classes), classes, _about_folders(root, classes, labels, include)
+
+
+def _about_folders(root: Path, classes: tuple[str, ...], labels: str, include: Sequence[str]) -> tuple[str, ...]:
+    """Return what to say of class folders: in which order they are numbered, and which are none."""
+    remarks = []
+    if labels in ("auto", "folder") and orders_differ(classes):
+        first, other = (", ".join(map(repr, sorted(classes, key=key)[:3])) for key in (None, natural_key))
+        remarks.append(
+            f"its {len(classes)} class folders are numbered in the order of code points ({first}, …); a classifier "
+            f"that was trained in natural order ({other}, …), as timm's are, needs labels: natural"
+        )
+    empty = [] if include else sorted({*first_level_folders(root)} - {*classes})
+    if empty:
+        remarks.append(
+            counted(empty, "folder holds", "folders hold", "no image and is no class")
+            + "; to keep its number, name all folders in a file (labels: FILE)"
+        )
+    return tuple(remarks)
 
 
 def bundled_images(key: str) -> ArrayImages:

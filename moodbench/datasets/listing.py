@@ -11,6 +11,9 @@ from stat import S_ISDIR
 from moodbench.datasets.suffixes import is_image
 from moodbench.errors import DataError
 
+_JUNK = frozenset({"__MACOSX", "@eaDir"})
+"""Folders that archivers and file servers leave beside the images: resource forks, thumbnails."""
+
 _SHOWN = 5  # how many names a message lists before it only counts
 
 
@@ -91,6 +94,11 @@ def first_level_folders(root: Path) -> tuple[str, ...]:
     return tuple(sorted(_utf8(root, entry.name) for entry in _entries(root, "") if is_folder(entry)))
 
 
+def class_folders(root: Path) -> tuple[str, ...]:
+    """Return those of the `first_level_folders` that hold an image at any depth."""
+    return tuple(name for name in first_level_folders(root) if next(_walk(root, (name,), []), None) is not None)
+
+
 def file_size(path: Path) -> int | None:
     """Return the size of a file in bytes; None if there is no such file."""
     try:
@@ -132,7 +140,7 @@ def _entries(root: Path, prefix: str) -> list[os.DirEntry[str]]:
     folder = root / prefix
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+            return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _JUNK]
     except OSError as error:
         raise DataError(f"a folder cannot be read: {error.strerror}", file=folder) from None
 

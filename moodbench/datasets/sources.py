@@ -63,6 +63,8 @@ class FolderImages:
         Suffix → how many files of the folder are no images. Nothing where a list selects.
     max_pixels : int
         Larger pictures are not decoded.
+    remarks : tuple of str
+        What somebody who uses the labels should know.
     """
 
     root: Path
@@ -72,6 +74,7 @@ class FolderImages:
     classes: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     max_pixels: int = MAX_PIXELS
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -210,9 +210,11 @@ class FeatureCache:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the checksums and shapes: equal for equal contents."""
+        """SHA-256 over checksums, shapes and names of classes: equal for equal contents."""
         digest = hashlib.sha256(f"{self.rows},{self.dim},{self.classes};".encode())
         digest.update(self.checksums.astype("<u4").tobytes())
+        if self.class_names is not None:
+            digest.update("\0".join(self.class_names).encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
     def write(

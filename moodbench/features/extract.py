@@ -7,7 +7,7 @@ the one before is checksummed and written.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -128,12 +128,12 @@ def extract_images(
     """
     job = _Job(backbone, images, _selection(len(images), settings.limit), file, settings)
     noted = provenance(backbone, images, settings)
-    if _is_done(file, noted):  # asked before the lock: finished work on a read-only disk is a success
+    if _is_done(file, noted, images.classes):  # asked before the lock: finished work on a read-only disk is a success
         check_cache(file)
         job.store_head()
         return _outcome(file, len(job.rows), 0.0)
     with exclusive(file):
-        if _is_done(file, noted):  # and again under it: another process may just have ended
+        if _is_done(file, noted, images.classes):  # and again under it: another process may just have ended
             return _outcome(file, len(job.rows), 0.0)
         keep_freed_memory()
         network = _resumed(job) if file.exists() else _begun(job, model, dataset, noted)
@@ -145,12 +145,12 @@ def extract_images(
     return _outcome(file, begin, seconds, network.rows)
 
 
-def _is_done(file: Path, noted: Mapping[str, Any]) -> bool:
+def _is_done(file: Path, noted: Mapping[str, Any], classes: Sequence[str]) -> bool:
     """Say whether a complete cache of this is there; refuse one of something else."""
     if not file.exists():
         return False
     with FeatureCache(file) as cache:
-        refuse_mismatch(cache, noted)
+        refuse_mismatch(cache, noted, classes)
         return cache.complete
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,12 @@ from numpy.typing import NDArray
 from moodbench.errors import DataError
 from moodbench.features.arrays import load_arrays
 from moodbench.features.npy import BLOCK, Stored, held
+from moodbench.features.texts import MOST_CLASSES, read_names, read_texts
 from moodbench.reading import read_text
 from moodbench.types import Head
 
 MOST_ROWS = 20_000_000
 """More than the largest sets of labelled images have; their ids and labels are kept in memory."""
-
-MOST_CLASSES = 1_000_000
-"""Labels from here on are no class numbers but something else."""
-
-MOST_NAME = 4096
-"""Characters of an id or of the name of a class, as an array of texts declares them."""
 
 TOLERANCE = 1e-3
 """Largest difference of given logits from features @ W.T + b, relative to the largest logit: features that were stored
@@ -169,7 +163,7 @@ def read_given(file: Path, head: Head | None, labels: Path | None) -> Given:
         numbers = _labels(labels, read_labels(labels), n)
     else:
         numbers = _labels(file, raw["labels"], n) if "labels" in raw else np.full(n, -1, np.int64)
-    ids = _texts(file, "ids", raw["ids"], n) if "ids" in raw else [str(i) for i in range(n)]
+    ids = read_texts(file, "ids", raw["ids"], n) if "ids" in raw else [str(i) for i in range(n)]
     names = _class_names(file, raw["classes"], numbers) if "classes" in raw else ()
     return Given(file, features, logits, head, numbers, ids, names)
 
@@ -195,36 +189,8 @@ def _labels(file: Path, found: Stored, n: int) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-def _texts(file: Path, name: str, array: Stored, n: int | None = None) -> list[str]:
-    """Return `n` texts, or as many as there are; numbers become texts where their count is known."""
-    kinds = "USO" if n is None else "USOiu"
-    letter = "K" if n is None else "N"
-    if len(array.shape) != 1 or array.dtype.kind not in kinds:
-        raise DataError(f"'{name}' should be texts of shape ({letter},), found {array.dtype} {array.shape}", file=file)
-    if n is not None and array.shape[0] != n:
-        raise DataError(f"{n} rows of features, but {array.shape[0]} {name}", file=file)
-    if array.dtype.kind in "US" and array.dtype.itemsize > MOST_NAME * 4:
-        raise DataError(f"'{name}' has texts of more than {MOST_NAME} characters", file=file)
-    width = max(1, BLOCK // array.dtype.itemsize)
-    try:
-        values = chain.from_iterable(part.tolist() for part in array.parts(width))
-        texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values]
-        fault = next((text for text in texts if "\0" in text or len(text) > MOST_NAME or text.encode() is None), None)
-    except (UnicodeError, ValueError) as error:
-        raise DataError(f"'{name}' are not all UTF-8: {error}", file=file) from None
-    if fault is not None:
-        raise DataError(f"'{name}' has a text with a zero in it, or of more than {MOST_NAME} characters", file=file)
-    return texts
-
-
 def _class_names(file: Path, found: Stored, labels: NDArray[np.int64]) -> tuple[str, ...]:
-    if len(found.shape) == 1 and found.shape[0] > MOST_CLASSES:
-        raise DataError(f"there are {found.shape[0]} 'classes', and {MOST_CLASSES} are the limit", file=file)
-    names = tuple(_texts(file, "classes", found))
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice or "" in names:
-        what = f"'{twice[0]}' twice" if twice else "a name that is empty"
-        raise DataError(f"'classes' has {what}: names of classes tell them apart", file=file)
+    names = read_names(file, found)
     if labels.max() >= len(names):
         raise DataError(f"there are {len(names)} 'classes', and a label {labels.max()}: they count from 0", file=file)
     return names

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from moodbench.errors import ModelError
 from moodbench.features.arrays import as_array
 from moodbench.features.npy import Archive, Stored, held
+from moodbench.features.texts import read_names
 from moodbench.pickles import load_pickle
 from moodbench.reading import open_regular
 from moodbench.types import Head
@@ -21,8 +22,8 @@ SUFFIXES = (".npz", ".pkl", ".pickle")
 MOST_CLASSES = 1_000_000
 
 
-def given_arrays(file: Path) -> tuple[Any, Any]:
-    """Return weight and bias of a ``.npz`` (by these names) or a pickle of them, or of ``[W, b]``.
+def given_arrays(file: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
+    """Return weight, bias and, where they are, `classes` of a ``.npz`` or a pickle of them, or of ``[W, b]``.
 
     Raises
     ------
@@ -50,15 +51,15 @@ def given_arrays(file: Path) -> tuple[Any, Any]:
         found = value
     size = file.stat().st_size
     arrays = []
-    for name in ("weight", "bias"):
+    for name in ("weight", "bias", *(["classes"] if "classes" in found else [])):
         if name not in found:
             raise ValueError(f"it has no '{name}'")
         try:
             arrays.append(found[name] if isinstance(found[name], Stored) else held(as_array(found[name], size)))
         except ValueError as error:
             raise ValueError(f"'{name}': {error}") from None
-    _check_shapes(*arrays)
-    return arrays[0].whole(), arrays[1].whole()
+    _check_shapes(*arrays[:2])
+    return arrays[0].whole(), arrays[1].whole(), read_names(file, arrays[2]) if arrays[2:] else None
 
 
 def _check_shapes(weight: Stored, bias: Stored) -> None:
@@ -71,14 +72,14 @@ def _check_shapes(weight: Stored, bias: Stored) -> None:
         raise ValueError(f"it has {weight.shape[0]} classes, and {MOST_CLASSES} are the limit")
 
 
-def as_head(file: Path, weight: Any, bias: Any) -> Head:
+def as_head(file: Path, weight: Any, bias: Any, names: tuple[str, ...] | None) -> Head:
     """Return the head in float32, or raise the `ModelError` that it is none."""
     if {weight.dtype.kind, bias.dtype.kind} - set("fiu"):
         raise ModelError(f"the head should be numbers, found {weight.dtype} and {bias.dtype}", file=file)
     if 0 in weight.shape:
         raise ModelError(f"the head is empty: its weight has the shape {weight.shape}", file=file)
     try:
-        head = Head(_float32(weight), _float32(bias))
+        head = Head(_float32(weight), _float32(bias), names)
     except ValueError as error:
         raise ModelError(str(error), file=file) from None
     if not (np.isfinite(head.weight).all() and np.isfinite(head.bias).all()):

@@ -19,6 +19,7 @@ from moodbench.features.headfile import as_head, given_arrays
 from moodbench.features.lock import exclusive, is_written
 from moodbench.features.npy import RATIO, ROOM
 from moodbench.features.seal import BLOCK, Seal, put_seal
+from moodbench.features.texts import MOST_CLASSES, MOST_NAME
 from moodbench.types import Head
 
 SCHEMA = 2
@@ -28,7 +29,7 @@ READABLE = (1, 2)
 MOST_BYTES = 1 << 32
 """Of an array of a head; the largest published ones have a hundred megabytes."""
 
-_DAMAGED = "a head file holds 'weight' (C, D) and 'bias' (C,): .npz, .h5, or a pickle of [W, b]"
+_DAMAGED = "a head file holds 'weight' (C, D), 'bias' (C,) and perhaps 'classes' (C,): .npz, .h5, or a pickle of [W, b]"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class _Stored:
 
     weight: np.ndarray[Any, Any]
     bias: np.ndarray[Any, Any]
+    names: tuple[str, ...] | None
     schema: int | None
     attributes: Mapping[str, str]
 
@@ -44,20 +46,22 @@ class _Stored:
 def read_head(file: Path) -> Head:
     """Read a head from ``.h5`` or ``.npz`` (arrays `weight` and `bias`) or the reference's pickle of ``[W, b]``.
 
+    The names of its classes are in the array `classes`, if anywhere.
+
     Raises
     ------
     ModelError
         The file is missing, damaged, of another kind, or its arrays are no linear head.
     """
     try:
-        weight, bias = _arrays(file)
+        weight, bias, names = _arrays(file)
     except FileNotFoundError:
         raise ModelError("there is no such head file", file=file) from None
     except ModelError:
         raise
     except Exception as error:  # zip, NumPy and pickle errors have no common base
         raise ModelError(f"no head can be read from this file: {error}", file=file, fix=_DAMAGED) from None
-    return as_head(file, weight, bias)
+    return as_head(file, weight, bias, names)
 
 
 def stored_head(file: Path) -> Head:
@@ -84,14 +88,14 @@ def stored_head(file: Path) -> Head:
             file=file,
             fix="put it back where it belongs; if you renamed it, extract, import or probe again under the new name",
         )
-    return as_head(file, stored.weight, stored.bias)
+    return as_head(file, stored.weight, stored.bias, stored.names)
 
 
-def _arrays(file: Path) -> tuple[Any, Any]:
+def _arrays(file: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
     suffix = file.suffix.lower()
     if suffix in (".h5", ".hdf5"):
         stored = _stored(file)
-        return stored.weight, stored.bias
+        return stored.weight, stored.bias, stored.names
     return given_arrays(file)
 
 
@@ -139,7 +143,16 @@ def _inspect(h5: Any, seal: Seal | None) -> _Stored:
             raise UnreadableError(f"its '{name}' of shape {array.shape} is too large for a head")
         arrays[name] = array[()]
     texts = {key: str(h5.attrs[key]) for key in ("model", "head", "provenance") if key in h5.attrs}
-    return _Stored(arrays["weight"], arrays["bias"], None if schema is None else int(schema), texts)
+    names = _names(h5["classes"]) if "classes" in h5 else None
+    return _Stored(arrays["weight"], arrays["bias"], names, None if schema is None else int(schema), texts)
+
+
+def _names(array: Any) -> tuple[str, ...]:
+    if not isinstance(array, h5py.Dataset) or array.ndim != 1 or h5py.check_string_dtype(array.dtype) is None:
+        raise UnreadableError("its 'classes' are no list of texts")
+    if array.shape[0] > MOST_CLASSES or array.dtype.itemsize > 4 * MOST_NAME:
+        raise UnreadableError(f"its 'classes' of shape {array.shape} are too large")
+    return tuple(text.decode("utf-8", "surrogateescape") for text in array[:])
 
 
 def _owner(file: Path) -> dict[str, str]:
@@ -173,20 +186,22 @@ def store_head(file: Path, head: Head, *, of: Path | None = None) -> None:
     CacheMismatchError
         Another head is there.
     """
-    if file.exists() and _equal(stored_head(file), head):
+    if file.exists() and _holds(stored_head(file), head):
         return
     with exclusive(file, waiting=_silently, tidy=True):
         if file.exists() and not is_left_over(file, of=of):
             there = stored_head(file)
-            if _equal(there, head):
+            if _holds(there, head):
                 return
-            raise CacheMismatchError(
-                f"another head is stored for this model: {there.classes} classes on {there.dim} features, "
-                f"the new one has {head.classes} on {head.dim}"
-                + (" with other values" if _same_shape(there, head) else ""),
-                file=file,
-                fix="use another model or variant name, or remove this model's caches first",
-            )
+            same = _equal(there, head)
+            if not same or there.class_names is not None:  # names where there were none are news
+                raise CacheMismatchError(
+                    f"another head is stored for this model: {there.classes} classes on {there.dim} features, "
+                    f"the new one has {head.classes} on {head.dim}"
+                    + (" with other names" if same else " with other values" if _same_shape(there, head) else ""),
+                    file=file,
+                    fix="use another model or variant name, or remove this model's caches first",
+                )
         write_head(file, head)
 
 
@@ -208,6 +223,11 @@ def _silently() -> None:
     """Wait without a word: a head is written in no time."""
 
 
+def _holds(there: Head, head: Head) -> bool:
+    """Say whether the head that is there has the same values, and the names of the other one if that has any."""
+    return _equal(there, head) and head.class_names in (None, there.class_names)
+
+
 def _equal(a: Head, b: Head) -> bool:
     return np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
 
@@ -226,6 +246,9 @@ def write_head(file: Path, head: Head, provenance: Mapping[str, object] | None =
     with h5py.File(memory, "w", libver="earliest", userblock_size=BLOCK) as h5:
         h5["weight"] = head.weight
         h5["bias"] = head.bias
+        if head.class_names is not None:
+            names = [name.encode("utf-8", "surrogateescape") for name in head.class_names]
+            h5["classes"] = np.array(names, h5py.string_dtype("utf-8", max(map(len, names))))
         h5.attrs["moodbench_schema"] = SCHEMA
         for key, value in _owner(file).items():
             h5.attrs[key] = value

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import torch
 
+from moodbench.classes import shown
 from moodbench.datasets.images import ImageSource
 from moodbench.errors import CacheMismatchError
 from moodbench.features.cache import FeatureCache
@@ -45,10 +46,15 @@ def provenance(backbone: Backbone, images: ImageSource, settings: Settings) -> P
     }
 
 
-def refuse_mismatch(cache: FeatureCache, wanted: Mapping[str, Any]) -> None:
-    """Raise a `CacheMismatchError` that names every difference unless the cache was made from the same."""
+def refuse_mismatch(cache: FeatureCache, wanted: Mapping[str, Any], classes: Sequence[str]) -> None:
+    """Raise a `CacheMismatchError` that names every difference unless the cache was made from the same.
+
+    `classes` are the names of the classes now; old caches have none, and are not asked.
+    """
     there, new = _identity(cache.provenance), _identity(wanted)
     differences = [f"{path}: {old} in the cache, {now} now" for path, old, now in _differences("", there, new)]
+    if cache.class_names is not None and cache.class_names != tuple(classes):
+        differences.append(f"classes: {shown(cache.class_names)} in the cache, {shown(classes)} now")
     if differences:
         raise CacheMismatchError(
             f"the cached features of '{cache.model}' on '{cache.dataset}' were made from something else\n    "

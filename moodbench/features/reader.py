@@ -69,6 +69,12 @@ class RowReader:
             self.fingerprint = cache.fingerprint
             self._features = cache.offset("features")
             self._logits = cache.offset("logits") if cache.classes is not None else None
+        if self.class_names is not None and self.labels.max(initial=-1) >= len(self.class_names):
+            raise CacheError(
+                f"there is a label {self.labels.max()} and {len(self.class_names)} names of classes: damaged",
+                file=file,
+                fix="remove it with moodbench cache remove, then make it again",
+            )
         self.rows = int(self._done.sum())
         self.skipped = self._all - self.rows
         if self.rows == 0:
@@ -85,6 +91,12 @@ class RowReader:
         """The `--limit` of a trial extraction."""
         limit: int | None = self.provenance.get("limit")
         return limit
+
+    def relabelled(self, labels: NDArray[np.int64]) -> RowReader:
+        """Return a reader of the same rows with other labels, (rows,) int64: those of another numbering."""
+        other = copy.copy(self)
+        other.labels = labels
+        return other
 
     def of_labels(self, labels: Iterable[int]) -> RowReader:
         """Return a reader of the rows with these labels alone.

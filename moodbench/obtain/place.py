@@ -175,6 +175,6 @@ def examine(spec: DatasetSpec, root: Path, data_dir: Path) -> Examined:
 def _lack(spec: DatasetSpec, names: Sequence[str]) -> str | None:
     if spec.images is not None and len(names) != spec.images:
         return f"{len(names)} images are there, and there should be {spec.images}"
-    if spec.labels in ("folder", "imagenet") and not any("/" in name for name in names):
+    if spec.labels not in ("auto", "list", "none") and not any("/" in name for name in names):
         return "the images lie in one flat folder, but their class is read from the folder they are in"
     return None

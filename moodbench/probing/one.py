@@ -93,12 +93,11 @@ class Probing:
     def _open(self, model: ModelName) -> ProbeRows:
         from moodbench.features.cache import FeatureCache
         from moodbench.features.reader import RowReader
-        from moodbench.probing.train import ProbeRows
+        from moodbench.probing.train import probe_rows
         from moodbench.scores.block import HELD_OUT
 
         def read(dataset: str) -> RowReader:
-            reader = RowReader(self.space.cache_file(model, dataset))
-            return reader.of_labels(self.task.classes) if self.task.classes else reader
+            return RowReader(self.space.cache_file(model, dataset))
 
         cached = self.space.cached_datasets(model)
         tests = {}
@@ -109,7 +108,7 @@ class Probing:
                 if complete:
                     tests[name] = read(name)
         validation = None if self.task.id_val is None else read(self.task.id_val)
-        return ProbeRows(read(self.task.id_train), validation, HELD_OUT, tests)
+        return probe_rows(self.task, read(self.task.id_train), validation, HELD_OUT, tests)
 
     def _provenance(self, model: ModelName, inputs: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, object]:
         """Return what is stored beside the head. No time: equal inputs give equal bytes."""

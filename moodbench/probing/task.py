@@ -19,18 +19,20 @@ class Task:
     id_train : str
     id_val : str or None
         Held-out rows; without it, every tenth of `id_train`.
-    classes : tuple of int
-        The labels that count as ID; empty: all.
+    classes : tuple of int or str
+        The classes that count as ID, as in a benchmark; empty: all.
+    aliases : tuple of (name, name in ID train)
     """
 
     id_train: str
     id_val: str | None
-    classes: tuple[int, ...]
+    classes: tuple[int | str, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, spec: BenchmarkSpec) -> Task:
         """Return that of a benchmark."""
-        return cls(spec.id_train, spec.id_val, spec.classes)
+        return cls(spec.id_train, spec.id_val, spec.classes, tuple(sorted(spec.aliases.items())))
 
     def record(self) -> dict[str, object]:
         """Return what a head depends on, in JSON types."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from moodbench.classes import Labelled, join
 from moodbench.errors import CacheError
 from moodbench.features.labelled import LabelledRows, every_nth
 from moodbench.features.reader import RowReader
 from moodbench.logistic import Batches, Moments, Problem, Quality, Settings, Standardised, assess, choose, measure
+from moodbench.probing.task import Task
 from moodbench.progress import Progress
 from moodbench.types import Head
 
@@ -42,12 +44,15 @@ class ProbeRows:
         The same of ID validation. Without it, one in `held_out` rows of ID train is held out.
     held_out : int
     tests : mapping of dataset to RowReader
+    names : tuple of str, or None
+        What labels stand for in all of them: they count the classes that ID train has rows of.
     """
 
     train: RowReader
     validation: RowReader | None
     held_out: int
     tests: Mapping[str, RowReader] = field(default_factory=dict)
+    names: tuple[str, ...] | None = None
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -93,9 +98,9 @@ class ProbeRows:
         empty = np.setdiff1d(np.arange(classes), rest.labels)
         if len(empty):
             raise CacheError(
-                f"{len(empty)} of {classes} classes have no row to fit on, the first is class {empty[0]}",
+                f"{len(empty)} of {classes} classes have no row to fit on, the first is class {self._name(empty[0])}",
                 file=file,
-                fix="classes are counted from 0 without gaps, and each needs rows that are not held out",
+                fix="each class needs rows that are not held out",
             )
         if held.rows == 0:
             reader = self.train if self.validation is None else self.validation
@@ -110,8 +115,46 @@ class ProbeRows:
             )
         if held.labels.max() >= classes:
             raise CacheError(
-                f"ID validation has a label {held.labels.max()}, ID train has {classes} classes", file=held.reader.file
+                f"ID validation has rows of a class that ID train, with {classes} classes, has no row of",
+                file=held.reader.file,
             )
+
+    def _name(self, label: int) -> str:
+        return str(label) if self.names is None else f"'{self.names[label]}'"
+
+
+def probe_rows(
+    task: Task, train: RowReader, validation: RowReader | None, held_out: int, tests: Mapping[str, RowReader]
+) -> ProbeRows:
+    """Bring the labels of the readers together by name, and number the classes that ID train has rows of from 0 on.
+
+    Raises
+    ------
+    CacheMismatchError
+        ID validation has rows of classes that ID train does not know.
+    CacheError
+        ID train has no row of the classes that count.
+    """
+    own, aliases = Labelled(task.id_train, train.labels, train.class_names), dict(task.aliases)
+    held = [] if validation is None else [Labelled(task.id_val or "", validation.labels, validation.class_names)]
+    join(own, held, aliases=aliases, classes=task.classes)
+    others = [Labelled(name, reader.labels, reader.class_names) for name, reader in tests.items()]
+    joined = join(own, [*held, *others], aliases=aliases, classes=task.classes, some=True)
+    keep = joined.present
+    names = joined.names_of(keep)
+    joined = joined.restricted(keep)
+
+    def read(name: str, reader: RowReader) -> RowReader:
+        renamed = reader.relabelled(joined.labels[name])
+        return renamed.of_labels(range(len(keep))) if task.classes else renamed
+
+    return ProbeRows(
+        read(task.id_train, train),
+        None if validation is None else read(task.id_val or "", validation),
+        held_out,
+        {name: read(name, reader) for name, reader in tests.items()},
+        names,
+    )
 
 
 @dataclass(frozen=True)
@@ -142,7 +185,7 @@ def train_head(rows: ProbeRows, settings: Settings, device: torch.device, *, tit
         with bars.phase("penalties, at most", len(settings.penalties), "penalty") as tick:
             problem = Problem(standardised[0], moments, _each_penalty(settings, tick))
             chosen = choose(problem, standardised[1], settings)
-        head = _fold(moments, chosen.fit.weight, chosen.fit.bias)
+        head = replace(_fold(moments, chosen.fit.weight, chosen.fit.bias), class_names=rows.names)
     quality = _assess(head, held, device)  # of the head as it is stored, on rows as they are cached
     return Trained(
         head,

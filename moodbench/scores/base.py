@@ -75,6 +75,8 @@ class Train:
         Number of classes of the labels (largest label + 1), 0 unless every row has one. It may differ from C.
     unlabelled : int
         Rows without a label.
+    own_classes : bool
+        Label *i* is the head's class *i*: predictions can be compared with labels.
     weight, bias : (C, D) and (C,) float32 tensors, or None
         The head, on `device`.
     device : torch.device
@@ -93,6 +95,7 @@ class Train:
     device: device
     bank: Callable[[], Iterable[Block]] = tuple
     unlabelled: int = 0
+    own_classes: bool = True
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def shared(self, key: Hashable, compute: Callable[[], V]) -> V:

@@ -38,7 +38,7 @@ def head_classes(train: Train) -> int:
     ScoreError
         Labels number other classes than the head does.
     """
-    if train.classes is None or train.label_classes != train.classes:
+    if train.classes is None or not train.own_classes:
         raise ScoreError("labels are not the head's classes")
     return train.classes
 

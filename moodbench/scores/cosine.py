@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import TINY, Block, log_sum_exp
+from moodbench.scores.class_means import head_classes
 from moodbench.scores.gaussian import empty_classes
 from moodbench.scores.statistics import FeatureSumsByLabel, GroupSums
 from moodbench.scores.unit import unit_features, unit_rows
@@ -139,11 +139,10 @@ class ProjectionClass(Score):
     paper = "Dadalto et al., 2023, arXiv 2306.03522"
 
     def fit(self, train: Train) -> Fit:
-        if train.classes is None or train.label_classes > train.classes:
-            raise ScoreError(f"{train.label_classes} classes of labels, but {train.classes} logits")
-        classes: GroupSums = yield FeatureSumsByLabel(train.label_classes)
+        outputs = head_classes(train)
+        classes: GroupSums = yield FeatureSumsByLabel(outputs)
         present, self.directions_, self.note_ = class_directions(classes)
-        everyone = len(self.directions_) == train.classes
+        everyone = len(self.directions_) == outputs
         self.classes_ = None if everyone else present.nonzero()[:, 0]
 
     def score(self, block: Block) -> Tensor:

@@ -18,7 +18,13 @@ EMPTY = "—"
 FLAG = "†"
 """Follows the title of a model whose numbers all carry a remark (a trial run)."""
 
-_ABOUT_MODELS = re.compile(r"; (?=trial: |memory bank of |\d+ undecodable images left out)")
+_ABOUT_LOGITS = (
+    r"the head's \d+ classes are not |\d+ of the head's \d+ classes |logits restricted to |the logits are not "
+)
+_ABOUT_MODELS = re.compile(
+    r"; (?=trial: |memory bank of |\d+ undecodable images left out|\d+ ID test rows without a label |"
+    rf"another order of the classes |each class in turn is ID|{_ABOUT_LOGITS})"
+)
 """Where the remark of a score ends. A score may write ``; `` itself, so that alone takes nothing apart."""
 
 MOST_NAMED = 12
@@ -110,7 +116,7 @@ class Index:
                 for part in parts:
                     if part not in self._shared(model):
                         found.setdefault(part, {})[model, one] = None
-        return [f"{part}: {_scope(pairs, models, series)}" for part, pairs in found.items()]
+        return [f"{part}: {_reach(part, pairs, models, series)}" for part, pairs in found.items()]
 
     def _gaps(self, places: Sequence[Place], metrics: Sequence[str]) -> list[str]:
         models = list(dict.fromkeys(model for model, *_ in places))
@@ -225,6 +231,14 @@ def _conventions(metrics: Sequence[str]) -> list[str]:
 
 def _parts(row: Result) -> list[str]:
     return [part for part in _ABOUT_MODELS.split(row.note) if part]
+
+
+def _reach(part: str, pairs: Iterable[tuple[Model, Series]], models: Sequence[Model], series: Sequence[Series]) -> str:
+    """Return in words which models and scores a remark holds for; one about a head, for those that read its logits."""
+    if not re.match(_ABOUT_LOGITS, part):
+        return _scope(pairs, models, series)
+    of = list(dict.fromkeys(model.title for model, _ in pairs))
+    return "every score on logits" + ("" if len(of) == len(models) else f" of {', '.join(of)}")
 
 
 def _scope(pairs: Iterable[tuple[Model, Series]], models: Sequence[Model], series: Sequence[Series]) -> str:

@@ -15,7 +15,7 @@ ROOT = Path(moodbench.__file__).parent
 
 LAYERS = [
     {"atomic", "errors", "interrupts", "intervals", "lock", "names", "processes", "reading", "registry", "types"},
-    {"catalog", "metrics", "devices", "logistic", "pickles", "progress", "transfer"},
+    {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "predictions", "progress", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
     {"plots", "features", "pretraining", "measure", "obtain"},

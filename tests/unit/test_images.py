@@ -82,8 +82,10 @@ def test_labels_of_flat_mixed_and_unlabelled_folders(tmp_path):
     save(tmp_path / "a" / "2.png")
     (tmp_path / "0_empty").mkdir()
     mixed = folder_images(tmp_path)
-    assert dict(zip(mixed.ids, mixed.labels.tolist(), strict=True)) == {"1.png": -1, "a/2.png": 1}
-    assert mixed.classes == ("0_empty", "a")  # an empty class keeps its number
+    assert dict(zip(mixed.ids, mixed.labels.tolist(), strict=True)) == {"1.png": -1, "a/2.png": 0}
+    assert mixed.classes == ("a",)
+    (remark,) = mixed.remarks
+    assert remark.startswith("1 folder holds no image and is no class: '0_empty'; to keep its number, name all folders")
     none = folder_images(tmp_path, labels="none")
     assert none.labels.tolist() == [-1, -1]
     assert none.classes == ()
@@ -169,12 +171,82 @@ def test_imagenet_labels_come_from_the_wnid_wherever_it_stands(tmp_path):
 
 
 def test_folders_that_are_numbers_are_class_indices_not_strings(tmp_path):
-    expected = {"0/1.png": 0, "10/1.png": 10, "2/1.png": 2, "999/1.png": 999, "1000/1.png": -1, "x/3/1.png": -1}
+    expected = {"0/1.png": 0, "10/1.png": 10, "2/1.png": 2, "999/1.png": 999, "1001/1.png": -1, "x/3/1.png": -1}
     for name in expected:
         save(tmp_path / name)
     source = folder_images(tmp_path, labels="imagenet")
     assert dict(zip(source.ids, source.labels.tolist(), strict=True)) == expected
     assert source.classes[source.labels[source.ids.index("10/1.png")]] == imagenet_wnids()[10]
+
+
+@pytest.mark.parametrize(
+    ("folders", "what"), [(("1", "1000"), "a folder 1000"), (("1", "2"), "no folder 0"), (("0001",), "no folder 0")]
+)
+def test_numbers_of_the_development_kit_are_refused(tmp_path, folders, what):
+    for name in folders:
+        save(tmp_path / name / "1.png")
+    with pytest.raises(DataError, match=f"{what}: numbers from 1 to 1000 are those of the development kit"):
+        folder_images(tmp_path, labels="imagenet")
+    (tmp_path / "0").mkdir()
+    if "1000" not in folders:
+        assert folder_images(tmp_path, labels="imagenet").labels.tolist() == [int(name) for name in folders]
+
+
+def test_folders_in_natural_order_in_that_of_a_file_and_as_numbers(tmp_path):
+    root, file = tmp_path / "data", tmp_path / "classes.txt"
+    for i in (1, 2, 10):
+        save(root / str(i) / "1.png")  # listed as 1, 10, 2
+    file.write_text("2\r\n\nabsent\n10\n1\n", encoding="utf-8-sig")
+    wanted = {
+        "sorted": ([0, 1, 2], ("1", "10", "2")),
+        "natural": ([0, 2, 1], ("1", "2", "10")),
+        file: ([3, 2, 0], ("2", "absent", "10", "1")),  # an absent class keeps its number
+        "index": ([1, 10, 2], tuple(map(str, range(11)))),
+    }
+    for rule, (labels, classes) in wanted.items():
+        source = folder_images(root, labels=rule)
+        assert (source.labels.tolist(), source.classes, source.remarks) == (labels, classes, ())
+    (remark,) = folder_images(root).remarks  # nobody said which order is meant
+    assert "('1', '10', '2', …)" in remark
+    assert "('1', '2', '10', …), as timm's are, needs labels: natural" in remark
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "no such file"), ("", "is empty"), ("a\na\n", "'a' twice"), ("a\n", "not named in the file of class f")],
+)
+def test_class_files_that_do_not_fit(tmp_path, text, message):
+    save(tmp_path / "data" / "a" / "1.png")
+    save(tmp_path / "data" / "b" / "1.png")
+    if text is not None:
+        (tmp_path / "classes.txt").write_text(text)
+    with pytest.raises(DataError, match=message):
+        folder_images(tmp_path / "data", labels=tmp_path / "classes.txt")
+
+
+@pytest.mark.parametrize(("folders", "message"), [(("1", "cat"), "there is 'cat'"), (("1", "01"), "the same number")])
+def test_folders_that_are_no_index(tmp_path, folders, message):
+    for name in folders:
+        save(tmp_path / name / "1.png")
+    with pytest.raises(DataError, match=message):
+        folder_images(tmp_path, labels="index")
+
+
+def test_what_archivers_leave_behind_is_no_class(tmp_path):
+    for name in ("a/1.png", "__MACOSX/a/1.png", "b/@eaDir/1.png", "b/1.png", ".hidden/1.png", "a/._1.png"):
+        save(tmp_path / name)
+    source = folder_images(tmp_path)
+    assert source.ids == ("a/1.png", "b/1.png")
+    assert (source.classes, source.remarks) == (("a", "b"), ())
+
+
+def test_a_list_that_leaves_images_out_does_not_renumber_the_classes(tmp_path):
+    for name in ("a/1.png", "b/c/1.png"):
+        save(tmp_path / "data" / name)
+    (tmp_path / "data" / "0").mkdir()
+    (tmp_path / "list.txt").write_text("b/c/1.png\n")
+    source = folder_images(tmp_path / "data", image_list=tmp_path / "list.txt")
+    assert (source.labels.tolist(), source.classes) == ([1], ("a", "b"))
 
 
 # -- datasets of the catalogue ------------------------------------------------------------------------------------

@@ -347,7 +347,7 @@ def test_validation_rows_choose_where_there_are_some(cache):
     made = trained(rows)
     assert (made.record["rows"], made.record["held_out_rows"]) == (300, 40)
     assert rows.inputs["held_out"] == {"contents": rows.validation.fingerprint}
-    with pytest.raises(CacheError, match="label 4, ID train has 4 classes"):
+    with pytest.raises(CacheError, match="class that ID train, with 4 classes, has no row of"):
         trained(dataclasses.replace(rows, validation=cache(more[0], np.full(40, 4), "wrong")))
 
 

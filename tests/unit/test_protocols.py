@@ -98,7 +98,7 @@ def test_a_score_that_cannot_be_fitted_on_one_class_says_so(tmp_path, world):
     each = {"classes": {name: i for i, name in enumerate(NAMES)}, "ood": {"others": ["test"]}}
     _, rows = run(tmp_path, each, scores=("msp", "knn"))
     assert rows["msp", "mean"]["auroc"] == ""
-    assert rows["msp", "mean"]["note"].startswith("class ant: ")
+    assert rows["msp", "mean"]["note"].startswith("no logits")
     assert rows["knn", "mean"]["auroc"]
 
 
@@ -110,7 +110,7 @@ def test_a_class_without_rows_is_an_error_that_names_it(tmp_path, world):
 @pytest.mark.parametrize(
     ("ood", "text", "message"),
     [
-        ("ood: {far: [c]}", "classes: [cat]", "classes that are not labels"),
+        ("ood: {far: [c]}", "classes: [1.5]", "neither labels nor names"),
         ("ood: {far: [c]}", "classes: [1, 1]", "the same label"),
         ("ood: {o: [b]}", "classes: {mean: 1}", "usable name"),
         ("ood: {far: [c]}", "classes: {ant: 0}", "the only OOD dataset must be the ID test set"),

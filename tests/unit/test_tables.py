@@ -463,6 +463,19 @@ def test_a_note_stays_whole_but_for_what_it_says_about_the_model():
         assert (f"† {tail[2:]}: vit" in table.footnotes) == bool(tail)
 
 
+def test_a_head_of_other_classes_is_one_footnote_of_every_score_on_logits():
+    remark = "the head's 1000 classes are not the 10 of ID train: moodbench probe trains one that is"
+    rows = [
+        result(model, score, 0.9 - i / 10, note=remark if score != "knn" else "")
+        for model in ("vit", "moco")
+        for i, score in enumerate(FAMILY)
+    ]
+    assert f"{remark}: every score on logits" in grid(rows).footnotes
+    other = [replace(row, note="") if row.model == "moco" else row for row in rows]
+    assert f"{remark}: every score on logits of vit" in grid(other).footnotes
+    assert not any(remark in line for line in grid([row for row in rows if row.score == "knn"]).footnotes)
+
+
 def test_controls_are_never_best():
     rows = [replace(result("vit", "knn", 0.99), score="random"), result("vit", "msp", 0.9), result("vit", "vim", 0.8)]
     assert marks(grid(rows)) == [["best", "best"], ["", ""], ["second", "second"]]
