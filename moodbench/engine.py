@@ -39,6 +39,9 @@ SAMPLE = 2048
 MOST_BLOCKS = 4
 """Blocks that are worked on side by side: each takes some hundred megabytes with all scores at ImageNet's size."""
 
+MOST_NOT_NUMBERS = 0.01
+"""Share of a dataset's rows for which a score may be NaN; with more, or more than one of a few, it has no result."""
+
 Array = NDArray[np.float64]
 
 
@@ -206,11 +209,13 @@ class Engine:
         self._predicted: dict[str, NDArray[np.int64]] = {}
         self.failures: dict[str, str] = {}
         labels = caches.train.labels
+        self._present: NDArray[np.int64] | None = None if self.own_classes else np.unique(labels[labels >= 0])
+        largest = int(self._numbered(labels).max())
         self.train = Train(
             rows=caches.train.rows,
             dim=caches.train.dim,
             classes=caches.classes,
-            label_classes=int(labels.max()) + 1 if labels.min() >= 0 else 0,
+            label_classes=largest + 1 if labels.min() >= 0 else 0,
             unlabelled=int((labels < 0).sum()),
             own_classes=self.own_classes,
             weight=self.weight,
@@ -223,6 +228,16 @@ class Engine:
     def own_classes(self) -> bool:
         """Whether the labels number the head's classes."""
         return self.logits and self.caches.joined is not None and bool(self.caches.joined.own)
+
+    def _numbered(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return labels as scores see them: of a head's classes as they are, others without the gaps of ID train.
+
+        Whatever is kept for each class is as large as there are classes, even where one is number 999,999.
+        """
+        if self._present is None or len(self._present) == 0:
+            return labels
+        place = np.searchsorted(self._present, labels).clip(max=len(self._present) - 1)
+        return np.where(self._present[place] == labels, place, -1)
 
     def settle_classes(self) -> Caches:
         """Return the caches with it said whether the head's classes are the data's, where only predictions can tell.
@@ -254,7 +269,7 @@ class Engine:
                 logits = logits if self.columns is None else logits[:, self.columns]
             elif self.weight is not None and self.bias is not None:
                 logits = torch.addmm(self.bias, features, self.weight.T)
-            yield Block(features, logits, torch.from_numpy(rows.labels).to(self.device), start)
+            yield Block(features, logits, torch.from_numpy(self._numbered(rows.labels)).to(self.device), start)
             start += len(rows.labels)
 
     def run(self, scores: Mapping[str, Score]) -> tuple[dict[tuple[str, str], Array], dict[str, str]]:
@@ -293,7 +308,7 @@ class Engine:
                     for block in self.blocks(reader):
                         self._score(others, values, tick, name, block)
         values = {key: array for key, array in values.items() if key[1] not in self.failures}
-        missing |= self.failures | _not_numbers(values)
+        missing |= self.failures | _not_numbers(scores, values)
         _note_degenerate(scores, missing, values)
         return values, missing
 
@@ -367,12 +382,20 @@ def _add_note(score: Score, note: str) -> None:
     score.note_ = "; ".join(filter(None, [getattr(score, "note_", None) or score.note, note]))
 
 
-def _not_numbers(values: Mapping[tuple[str, str], Array]) -> dict[str, str]:
-    """Return the scores that are NaN somewhere, with a note: a fault of one must not cost the others."""
-    bad: dict[str, int] = {}
-    for (_, score), array in values.items():
-        bad[score] = bad.get(score, 0) + int(np.isnan(array).sum())
-    return {score: f"not a number for {count} rows" for score, count in bad.items() if count}
+def _not_numbers(scores: Mapping[str, Score], values: Mapping[tuple[str, str], Array]) -> dict[str, str]:
+    """Return the scores that are NaN for more than a few rows of a dataset, with a reason; note it of the others.
+
+    A fault of one score must not cost the others, and one bad row not its score.
+    """
+    missing = {}
+    for name, score in scores.items():
+        bad = {dataset: np.isnan(array) for (dataset, one), array in values.items() if one == name}
+        count, rows = sum(int(one.sum()) for one in bad.values()), sum(map(len, bad.values()))
+        if any(one.sum() > max(1, MOST_NOT_NUMBERS * len(one)) for one in bad.values()):
+            missing[name] = f"not a number for {count} of {rows} rows"
+        elif count:
+            _add_note(score, f"{count} of {rows} rows are not a number and count as errors")
+    return missing
 
 
 def _note_degenerate(
@@ -380,7 +403,8 @@ def _note_degenerate(
 ) -> None:
     """Note scores that tell no rows apart or are infinite: their 50.00 means something else than chance."""
     for name, score in scores.items():
-        arrays = [array for (_, one), array in values.items() if one == name]
+        arrays = [array[~np.isnan(array)] for (_, one), array in values.items() if one == name]
+        arrays = [array for array in arrays if len(array)]
         if name in missing or score.control or not arrays:
             continue
         infinite = sum(int(np.isinf(array).sum()) for array in arrays)

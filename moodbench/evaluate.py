@@ -126,8 +126,10 @@ def _all_classes(
             notes = {ood: lacking.get(ood, note) for ood in n_ood} if lacking else None
             against: dict[str, Comparison] = {}
             if len(lacking) < len(n_ood):
-                ranked = Ranked(np.concatenate([values[test, name][is_id[test]] for test in caches.test]), correct)
-                against = {ood: ranked.against(values[ood, name][is_ood[ood]]) for ood in n_ood if ood not in lacking}
+                id_values = np.concatenate([values[test, name][is_id[test]] for test in caches.test])
+                ranked = Ranked(_nan_as(-np.inf, id_values), correct)
+                ood_values = {ood: values[ood, name][is_ood[ood]] for ood in n_ood if ood not in lacking}
+                against = {ood: ranked.against(_nan_as(np.inf, array)) for ood, array in ood_values.items()}
             out.rows += made.compared(name, score, against, notes)
     return out
 
@@ -163,7 +165,9 @@ def _one_class(
             notes[name][class_name] = missing.get(name) or getattr(score, "note_", None) or score.note or ""
             if name not in missing:
                 array = values[test, name]
-                against[name][class_name] = Ranked(array[is_id]).against(array[is_ood])
+                against[name][class_name] = Ranked(_nan_as(-np.inf, array[is_id])).against(
+                    _nan_as(np.inf, array[is_ood])
+                )
     (group,) = benchmark.ood
     each = replace(benchmark, ood={group: tuple(benchmark.each)})
     remarks = [*_remarks(caches, reader.rows - int((reader.labels >= 0).sum()))]
@@ -172,6 +176,11 @@ def _one_class(
     for name, score in scores.items():
         out.rows += made.compared(name, score, against[name], notes[name])
     return out
+
+
+def _nan_as(value: float, scores: Array) -> Array:
+    """Return scores with `value` for NaN: lowest for ID rows and highest for OOD rows, so that each is an error."""
+    return np.where(np.isnan(scores), value, scores)
 
 
 def _joined(caches: Caches) -> Classes:
