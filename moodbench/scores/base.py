@@ -72,7 +72,8 @@ class Train:
     classes : int or None
         C, the number of logits; None where there are none.
     label_classes : int
-        Number of classes of the labels (largest label + 1), 0 unless every row has one. It may differ from C.
+        Number of classes that the labels of blocks count: largest label + 1 of a head's own classes, otherwise the
+        classes that occur, whose labels are without gaps. 0 unless every row has one. It may differ from C.
     unlabelled : int
         Rows without a label.
     own_classes : bool
