@@ -68,7 +68,11 @@ def _auroc(values: np.ndarray) -> float:
     return Ranked(values[:ROWS]).against(values[ROWS:]).auroc
 
 
+def differences(name: str) -> dict[str, str]:
+    """Return in which worlds a score and its definition differ, and how."""
+    return {text: found for text, world in _worlds(name) if (found := _difference(name, world)) is not None}
+
+
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_rows_agree_with_the_plain_definition_where_rounding_shows(name):
-    differences = {text: found for text, world in _worlds(name) if (found := _difference(name, world)) is not None}
-    assert not differences
+    assert not differences(name)
