@@ -28,6 +28,7 @@ from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.fitting import failure, fit_scores
+from moodbench.scores.notes import add_note, not_numbers, note_degenerate
 from moodbench.types import Head
 
 BLOCK = 2048
@@ -38,9 +39,6 @@ SAMPLE = 2048
 
 MOST_BLOCKS = 4
 """Blocks that are worked on side by side: each takes some hundred megabytes with all scores at ImageNet's size."""
-
-MOST_NOT_NUMBERS = 0.01
-"""Share of a dataset's rows for which a score may be NaN; with more, or more than one of a few, it has no result."""
 
 Array = NDArray[np.float64]
 
@@ -291,7 +289,7 @@ class Engine:
         )
         for score in fitted.values():
             if self.bank_rows is not None and self.bank_rows < self.caches.train.rows and score.cost == "memory bank":
-                _add_note(score, f"memory bank of {self.bank_rows} of {self.caches.train.rows} rows")
+                add_note(score, f"memory bank of {self.bank_rows} of {self.caches.train.rows} rows")
         tested = {**self.caches.test, **self.caches.ood}
         values = {(name, score): np.empty(reader.rows) for name, reader in tested.items() for score in fitted}
         self._predicted = {name: np.full(r.rows, -1, np.int64) for name, r in self.caches.test.items()}
@@ -308,8 +306,8 @@ class Engine:
                     for block in self.blocks(reader):
                         self._score(others, values, tick, name, block)
         values = {key: array for key, array in values.items() if key[1] not in self.failures}
-        missing |= self.failures | _not_numbers(scores, values)
-        _note_degenerate(scores, missing, values)
+        missing |= self.failures | not_numbers(scores, values)
+        note_degenerate(scores, missing, values)
         return values, missing
 
     def _score(
@@ -376,39 +374,3 @@ def _start_thread(threads: int) -> None:
     """Make a new thread calculate as the main one does: both settings belong to a thread."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-
-
-def _add_note(score: Score, note: str) -> None:
-    score.note_ = "; ".join(filter(None, [getattr(score, "note_", None) or score.note, note]))
-
-
-def _not_numbers(scores: Mapping[str, Score], values: Mapping[tuple[str, str], Array]) -> dict[str, str]:
-    """Return the scores that are NaN for more than a few rows of a dataset, with a reason; note it of the others.
-
-    A fault of one score must not cost the others, and one bad row not its score.
-    """
-    missing = {}
-    for name, score in scores.items():
-        bad = {dataset: np.isnan(array) for (dataset, one), array in values.items() if one == name}
-        count, rows = sum(int(one.sum()) for one in bad.values()), sum(map(len, bad.values()))
-        if any(one.sum() > max(1, MOST_NOT_NUMBERS * len(one)) for one in bad.values()):
-            missing[name] = f"not a number for {count} of {rows} rows"
-        elif count:
-            _add_note(score, f"{count} of {rows} rows are not a number and count as errors")
-    return missing
-
-
-def _note_degenerate(
-    scores: Mapping[str, Score], missing: Mapping[str, str], values: Mapping[tuple[str, str], Array]
-) -> None:
-    """Note scores that tell no rows apart or are infinite: their 50.00 means something else than chance."""
-    for name, score in scores.items():
-        arrays = [array[~np.isnan(array)] for (_, one), array in values.items() if one == name]
-        arrays = [array for array in arrays if len(array)]
-        if name in missing or score.control or not arrays:
-            continue
-        infinite = sum(int(np.isinf(array).sum()) for array in arrays)
-        if min(array.min() for array in arrays) == max(array.max() for array in arrays):
-            _add_note(score, "all rows score the same")
-        elif infinite:
-            _add_note(score, f"{infinite} of {sum(map(len, arrays))} rows score infinity")
