@@ -137,7 +137,17 @@ def main() -> None:
     options = parser.parse_args()
     settings = product(options.python or [sys.executable], CAPABILITIES, options.threads)
     first, *others = [run(*setting, options.folder.resolve()) for setting in settings]
-    head = ["versions", "instructions", "threads", "features", "AUROC of nine", "FPR95", "AUROC of all", "FPR95", "missing"]
+    head = [
+        "versions",
+        "instructions",
+        "threads",
+        "features",
+        "AUROC of nine",
+        "FPR95",
+        "AUROC of all",
+        "FPR95",
+        "missing",
+    ]
     print(f"largest differences from {first.versions}, {first.capability}, {first.threads}; metrics in points\n")
     print(tabulate([compare(other, first) for other in others], headers=head, tablefmt="github", disable_numparse=True))
     worst: dict[str, float] = {}

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from moodbench.extraction import BEFORE_TORCH
@@ -29,6 +30,10 @@ THREADS = int(os.environ.get("MOODBENCH_TEST_THREADS", "1"))
 torch.set_num_threads(THREADS)
 for switch, value in BEFORE_TORCH.items():  # as the first extraction of a process would, for it and its children
     os.environ.setdefault(switch, value)
+
+# How long an example or making one takes depends on what else the machine does
+settings.register_profile("moodbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("moodbench")
 
 OF_OTHERS = {"PYTEST_CURRENT_TEST", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}
 """Environment variables that pytest sets, and scikit-learn when it is imported first."""

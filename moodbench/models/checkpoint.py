@@ -7,15 +7,13 @@ import hashlib
 import pickle
 import re
 import warnings
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.torch_version import TorchVersion
 
 from moodbench.errors import ModelError
 
@@ -74,7 +72,7 @@ def _read(file: Path) -> Any:
         # The 9th byte opens a safetensors header, whatever the file is called.
         if file.suffix == ".safetensors" or (start[8:9] == b"{" and start[:2] != b"PK"):
             return load_file(file)
-        with _allowing(_harmless()), warnings.catch_warnings():
+        with torch.serialization.safe_globals(_harmless()), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # on the age of a file's format, which nobody can change
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -117,14 +115,6 @@ _LEFT_BEHIND = (
 def _harmless() -> list[Any]:
     """Return what else than tensors may be in a file: the arguments of a training script, and stand-ins for logs."""
     return [argparse.Namespace, *((_Inert, name) for name in _LEFT_BEHIND)]
-
-
-def _allowing(classes: list[Any]) -> AbstractContextManager[Any]:
-    allow = getattr(torch.serialization, "safe_globals", None)  # since torch 2.5; since 2.6 with names for stand-ins
-    if allow is None:
-        return nullcontext()
-    named = torch.__version__ >= TorchVersion("2.6")
-    return cast(AbstractContextManager[Any], allow([one for one in classes if named or isinstance(one, type)]))
 
 
 def _unreadable(file: Path, start: bytes, error: Exception | None = None) -> ModelError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 
@@ -30,12 +29,6 @@ def test_the_lowest_versions_are_those_of_the_ranges(requirement):
     assert bound.operator == ">="
     assert pinned("constraints-lowest.txt")[canonicalize_name(requirement.name)] == Version(bound.version)
     assert requirement.specifier.contains(pinned("constraints.txt")[canonicalize_name(requirement.name)])
-
-
-def test_each_dependency_has_a_reason():
-    text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
-    for requirement in REQUIREMENTS:
-        assert re.search(rf"^\|[^|]*\b{re.escape(requirement.name)}\b", text, re.M), requirement.name
 
 
 def test_the_matrix_is_every_pair_once_and_what_the_machine_does_by_itself():

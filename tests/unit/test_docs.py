@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ SPEC.loader.exec_module(build)
 
 @pytest.mark.parametrize("name", build.PAGES)
 def test_pages_are_what_make_docs_would_write(name):
+    if name == "cli.md" and f"typer=={version('typer')}\n" not in (ROOT / "constraints.txt").read_text(
+        encoding="utf-8"
+    ):
+        pytest.skip("the page is what the pinned typer prints")
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == build.PAGES[name](), "run make docs"
 
 
