@@ -15,7 +15,8 @@ from moodbench.features.importer import import_features
 from moodbench.metrics import Ranked
 from moodbench.scores.base import SCORES, Score, create_score
 from moodbench.workspace import ModelName, Workspace
-from tests.worlds import make_world
+from tests.parity.hard_worlds import hard_world
+from tests.worlds import World, make_world
 
 SPEC = BenchmarkSpec("b", "b", "train", ("test",), {"far": ("ood",)})
 
@@ -95,3 +96,28 @@ def test_a_label_of_999999_costs_what_a_label_of_9_does(tmp_path, with_head):
     for key, values in small.values.items():
         np.testing.assert_array_equal(large.values[key], values)
     assert [(row.score, row.auroc) for row in large.rows] == [(row.score, row.auroc) for row in small.rows]
+
+
+def constant_world() -> World:
+    world = make_world(relu=True)
+    train = world.train.copy()
+    train[:, :12] = 0
+    train[::3] = 0
+    return world.with_(train=train)
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        pytest.param(hard_world(2, 1e-3, relu=True), id="two saturated classes"),
+        pytest.param(constant_world(), id="constant features and rows of zeros"),
+        pytest.param(make_world(rows=12, classes=2), id="few rows"),
+        pytest.param(make_world(rows=60, classes=1), id="one class"),
+    ],
+)
+def test_no_score_warns_or_fails_whatever_the_rows(tmp_path, world):
+    """A warning is an error here, and an error in one of the engine's threads a note of the score."""
+    caches = caches_of(tmp_path, {"train": world.train, **world.tests}, world.labels, head=(world.weight, world.bias))
+    scored = score_caches(SPEC, caches, {name: create_score(name) for name in SCORES.names()}, threads=2)
+    assert len(scored.rows) == 3 * len(SCORES.names())
+    assert [row.note for row in scored.rows if "failed" in row.note or "not a number" in row.note] == []
