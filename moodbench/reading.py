@@ -10,9 +10,12 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import UnionType
+from typing import Any, BinaryIO, TypeVar, get_args, get_origin, get_type_hints
 
 from moodbench.errors import MoodbenchError
+
+Record = TypeVar("Record")
 
 MOST_TEXT = 1 << 30
 """Bytes of the largest text that is read: a list of twenty million images."""
@@ -26,7 +29,9 @@ _INSTEAD = (
 )
 
 
-def open_regular(file: Path, what: str, kind: type[MoodbenchError], *, fix: str | None = None) -> BinaryIO:
+def open_regular(
+    file: Path, what: str, kind: type[MoodbenchError], *, missing: str = "does not exist", fix: str | None = None
+) -> BinaryIO:
     """Open a regular file for reading; nothing is waited for.
 
     Parameters
@@ -36,8 +41,8 @@ def open_regular(file: Path, what: str, kind: type[MoodbenchError], *, fix: str 
         What it should be, as in ``the catalogue``: the message begins with it.
     kind : type
         Of the error.
-    fix : str, optional
-        What to do where there is no such file.
+    missing : str
+        What to say of it where there is no such file; `fix` is what to do then.
 
     Raises
     ------
@@ -47,7 +52,7 @@ def open_regular(file: Path, what: str, kind: type[MoodbenchError], *, fix: str 
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise kind(f"{what} does not exist", file=file, fix=fix or "check the path") from None
+        raise kind(f"{what} {missing}", file=file, fix=fix or "check the path") from None
     except OSError as error:
         raise kind(f"{what} cannot be read: {(error.strerror or str(error)).lower()}", file=file, fix=fix) from None
     except ValueError as error:  # a path with a zero in it
@@ -61,10 +66,16 @@ def open_regular(file: Path, what: str, kind: type[MoodbenchError], *, fix: str 
 
 
 def read_bytes(
-    file: Path, what: str, kind: type[MoodbenchError], *, most: int = MOST_TEXT, fix: str | None = None
+    file: Path,
+    what: str,
+    kind: type[MoodbenchError],
+    *,
+    most: int = MOST_TEXT,
+    missing: str = "does not exist",
+    fix: str | None = None,
 ) -> bytes:
     """Return what is in a regular file of at most `most` bytes; see `open_regular`."""
-    with open_regular(file, what, kind, fix=fix) as stream:
+    with open_regular(file, what, kind, missing=missing, fix=fix) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > most:
             raise kind(f"{what} has {size} bytes, and {most} are the limit", file=file, fix="is it the right file?")
@@ -90,3 +101,17 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def as_record(kind: type[Record], values: Any) -> Record:
+    """Return a dataclass made of what a JSON object says; a field of another type is a `TypeError` that names it."""
+    if not isinstance(values, dict):
+        raise TypeError(f"it is a {type(values).__name__}, not an object")
+    made = kind(**values)
+    for name, hint in get_type_hints(kind).items():
+        hints = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        kinds = tuple(get_origin(one) or one for one in hints)
+        value = getattr(made, name)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise TypeError(f"its '{name}' is a {type(value).__name__}")
+    return made

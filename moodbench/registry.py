@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
@@ -55,6 +55,10 @@ class Registry(Generic[T]):
             return self._items[name]
         except KeyError:
             raise UnknownNameError(self.kind, name, self._items) from None
+
+    def keep(self, names: Collection[str]) -> None:
+        """Forget all but these: what a file registered before it failed."""
+        self._items = {name: item for name, item in self._items.items() if name in names}
 
     def names(self) -> list[str]:
         """Return all names in the order of registration."""

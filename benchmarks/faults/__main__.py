@@ -19,6 +19,9 @@ from benchmarks.faults.trial import Row
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- figures: make bench-faults FLAGS=--write -->", "<!-- end of figures -->"
 
+HELPERS = ("trial", "steps", "changes", "inputs", "__main__")
+"""Modules that are no class of faults."""
+
 COLUMNS = {
     "fault": "kind",
     "runs": "runs",
@@ -34,7 +37,7 @@ COLUMNS = {
 def main() -> int:
     """Run what is named; exit 1 if anything went wrong in silence, with a traceback, or not at all."""
     names = sorted(m.name for m in pkgutil.iter_modules(benchmarks.faults.__path__))
-    names = [name for name in names if name not in ("trial", "steps", "__main__")]
+    names = [name for name in names if name not in HELPERS]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="CLASS", help=f"by default all: {', '.join(names)}")
     parser.add_argument("--seed", type=int, default=0)

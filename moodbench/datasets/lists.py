@@ -16,6 +16,7 @@ from pathlib import Path
 
 from moodbench.catalog import ListSpec
 from moodbench.errors import DataError
+from moodbench.reading import read_bytes
 
 FOLDER = "lists"
 """Folder of the fetched lists, below the data directory."""
@@ -86,12 +87,8 @@ def read_list(spec: ListSpec, file: Path, *, include: Sequence[str] = (), fix: s
         The file is missing or unreadable, not the one that the catalogue means, has a line that does not fit, or names
         no image.
     """
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        raise DataError("the image list is not on this disk", file=file, fix=fix or "correct its path") from None
-    except OSError as error:
-        raise DataError(f"the image list cannot be read: {error.strerror}", file=file) from None
+    fix_path = fix or "correct its path"
+    content = read_bytes(file, "the image list", DataError, missing="is not on this disk", fix=fix_path)
     check_list(spec, content, file, fix=fix)
     placed = (listed for row in _rows(spec, content, file) if (listed := _place(spec, *row, file)) is not None)
     every = not include or spec.match == "name"

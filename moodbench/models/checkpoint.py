@@ -7,15 +7,16 @@ import hashlib
 import pickle
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from moodbench.errors import ModelError
+from moodbench.reading import open_regular
 
 # Where projects keep the tensors inside a checkpoint; averaged weights first, as they are what was evaluated.
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "module", "teacher", "encoder")
@@ -45,9 +46,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
     ModelError
         The file is missing, holds foreign Python objects, or is not a checkpoint.
     """
-    if not file.is_file():
-        what = "is a folder, not a checkpoint file" if file.is_dir() else "does not exist"
-        raise ModelError(f"the checkpoint {what}", file=file, fix="check the path")
+    open_regular(file, "the checkpoint", ModelError).close()
     part = file.name
     content: Any = _read(file)
     architecture = content.get("arch") if isinstance(content, dict) else None
@@ -62,12 +61,41 @@ def read_checkpoint(file: Path) -> Checkpoint:
             f"the file is not a checkpoint: it holds a {type(content).__name__} without tensors by name", file=file
         )
     named = {_bare(str(name)): tensor for name, tensor in state.items()}
+    for name, tensor in named.items():
+        _check_tensor(file, name, tensor)
     return Checkpoint(named, part, architecture if isinstance(architecture, str) else None)
 
 
+def _check_tensor(file: Path, name: str, tensor: Tensor) -> None:
+    """Refuse a tensor that the file does not hold as it stands: sparse, without data, or a view that repeats data."""
+    if tensor.layout is not torch.strided or tensor.is_meta or tensor.is_quantized or tensor.is_complex():
+        raise ModelError(f"the checkpoint's tensor '{name}' is not a plain array of numbers", file=file)
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise ModelError(
+            f"the checkpoint's tensor '{name}' of shape {tuple(tensor.shape)} is larger than what is stored of it",
+            file=file,
+        )
+
+
+def _check_archive(file: Path) -> None:
+    """Refuse an archive that unpacks to more than the file has bytes: torch never compresses."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except Exception:  # torch has its own words for it
+        return
+    if unpacked > file.stat().st_size:
+        raise ModelError(
+            f"the checkpoint unpacks to {unpacked} bytes, and has {file.stat().st_size}: torch does not compress",
+            file=file,
+        )
+
+
 def _read(file: Path) -> Any:
-    with file.open("rb") as stream:
+    with open_regular(file, "the checkpoint", ModelError) as stream:
         start = stream.read(16)
+    if start[:2] == b"PK":
+        _check_archive(file)
     try:
         # The 9th byte opens a safetensors header, whatever the file is called.
         if file.suffix == ".safetensors" or (start[8:9] == b"{" and start[:2] != b"PK"):
@@ -84,7 +112,7 @@ def _read(file: Path) -> Any:
             fix="if you trust the file, write its tensors alone to a new one and use that:\n"
             "  state = torch.load(FILE, weights_only=False)['state_dict']; torch.save(state, NEW)",
         ) from None
-    except (SafetensorError, RuntimeError, ValueError, KeyError, EOFError, OSError) as error:
+    except Exception as error:  # of a damaged file, torch raises nearly everything
         raise _unreadable(file, start, error) from error
 
 

@@ -8,7 +8,6 @@ As long as size and time of a file are those of its note, it is neither read nor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from moodbench.catalog import ArchiveSpec
 from moodbench.obtain.manifest import NOTES, write_note
+from moodbench.reading import parse_json
 from moodbench.transfer.contact import shown
 from moodbench.transfer.digests import Expected, check_file
 from moodbench.transfer.http import fetch
@@ -154,7 +154,7 @@ def _remember(held: Held) -> None:
 def _remembered(archive: ArchiveSpec, file: Path) -> Held | None:
     """Return the archive if its note says that this very file was found right."""
     try:
-        values: Mapping[str, Any] = json.loads(_note(file).read_text(encoding="utf-8"))
+        values: Mapping[str, Any] = parse_json(_note(file).read_text(encoding="utf-8"))
         state = file.stat()
         same = (values["bytes"], values["mtime_ns"]) == (state.st_size, state.st_mtime_ns)
         # without a digest, a file of the same name from elsewhere may be another dataset's

@@ -18,6 +18,7 @@ from typing import Any
 
 from moodbench.atomic import replace_file
 from moodbench.errors import DataError
+from moodbench.reading import as_record, parse_json
 
 NOTES = ".moodbench"
 """Folder of these notes, below the data directory."""
@@ -85,11 +86,11 @@ def read_origin(data_dir: Path, dataset: str) -> Origin | None:
     """
     file = origin_file(data_dir, dataset)
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = parse_json(file.read_text(encoding="utf-8"))
         schema = values.pop("schema")
         if schema != SCHEMA:
             raise DataError(f"the note has schema {schema}; this moodbench knows {SCHEMA}", file=file)
-        return Origin(**{**values, "archives": tuple(values["archives"])})
+        return as_record(Origin, {**values, "archives": tuple(values["archives"])})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

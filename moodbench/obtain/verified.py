@@ -7,7 +7,6 @@ A quick and a deep verification are noted apart: a quick one neither confirms no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from moodbench.errors import DataError
 from moodbench.obtain.manifest import NOTES, write_note
+from moodbench.reading import as_record, parse_json
 
 SCHEMA = 1
 
@@ -57,10 +57,10 @@ def read_verified(data_dir: Path, dataset: str) -> dict[str, Verified]:
     """
     file = verified_file(data_dir, dataset)
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = parse_json(file.read_text(encoding="utf-8"))
         if values["schema"] != SCHEMA:
             raise DataError(f"the note has schema {values['schema']}; this moodbench knows {SCHEMA}", file=file)
-        return {kind: Verified(**values[kind]) for kind in ("quick", "deep") if kind in values}
+        return {kind: as_record(Verified, values[kind]) for kind in ("quick", "deep") if kind in values}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -28,7 +28,6 @@ that waits for one, and equal statistics are computed once (`moodbench.scores.st
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 import runpy
 from abc import ABC, abstractmethod
@@ -38,7 +37,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from moodbench.errors import MoodbenchError, UsageError
+from moodbench.reading import open_regular
 from moodbench.registry import Registry
+from moodbench.scores.parameters import checked
 from moodbench.types import FAMILIES, Family
 
 if TYPE_CHECKING:
@@ -187,19 +188,34 @@ def load_scores(file: Path) -> list[str]:
     UsageError
         The file is missing, fails, or registers nothing.
     """
+    open_regular(file, "the file with scores", UsageError).close()  # a pipe or a device would run for ever
     before = set(SCORES.names())
     try:
         runpy.run_path(str(file))
-    except FileNotFoundError:
-        raise UsageError("there is no such file", file=file) from None
+        added = [name for name in SCORES.names() if name not in before]
+        for name in added:
+            _check_contract(name)
     except MoodbenchError:
+        SCORES.keep(before)
         raise
     except (Exception, SystemExit) as error:  # somebody's code may raise anything
-        raise UsageError(f"the file failed: {type(error).__name__}: {error}", file=file) from error
-    added = [name for name in SCORES.names() if name not in before]
+        SCORES.keep(before)
+        raise UsageError(f"the file failed: {type(error).__name__}: {error!s:.300}", file=file) from error
     if not added:
         raise UsageError("the file registers no score", file=file, fix='decorate a Score with @SCORES.register("name")')
     return added
+
+
+def _check_contract(name: str) -> None:
+    """Raise a `TypeError` or `ValueError` unless what is registered can be used as a score."""
+    cls: Any = SCORES.get(name)
+    if not (isinstance(cls, type) and issubclass(cls, Score)):
+        raise TypeError(f"'{name}' is no subclass of Score")
+    if cls.family not in FAMILIES:
+        raise ValueError(f"'{name}' has the family {cls.family!r}; use one of {', '.join(FAMILIES)}")
+    if not (isinstance(cls.title, str) and isinstance(cls.paper, str)):
+        raise TypeError(f"'{name}' has a title or paper that is no text")
+    create_score(name)
 
 
 def create_score(name: str, params: Mapping[str, Any] | None = None) -> Score:
@@ -212,7 +228,7 @@ def create_score(name: str, params: Mapping[str, Any] | None = None) -> Score:
     UnknownNameError
         There is no such score.
     UsageError
-        The score has no such parameter, or the value does not fit its type.
+        The score has no such parameter, or the value does not fit its type (`moodbench.scores.parameters`).
     """
     cls = SCORES.get(name)
     defaults = cls.parameters()
@@ -221,21 +237,7 @@ def create_score(name: str, params: Mapping[str, Any] | None = None) -> Score:
         if key not in defaults:
             known = ", ".join(defaults) or "none"
             raise UsageError(f"the score '{name}' has no parameter '{key}'", fix=f"its parameters: {known}")
-        values[key] = _convert(name, key, value, defaults[key])
-        if isinstance(values[key], float) and not math.isfinite(values[key]):
-            raise UsageError(f"the parameter '{name}.{key}' must be finite, got {values[key]}")
+        values[key] = checked(name, key, value, defaults[key])
     score = cls(**values)
     type(score).name = name
     return score
-
-
-def _convert(score: str, key: str, value: Any, default: Any) -> Any:
-    if not isinstance(value, str) or isinstance(default, str):
-        return value
-    try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False}[value.lower()]
-        return type(default)(value)
-    except (KeyError, ValueError):
-        kind = type(default).__name__
-        raise UsageError(f"'{value}' is no {kind}, which the parameter '{score}.{key}' should be") from None

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from moodbench.errors import DownloadError
+from moodbench.reading import parse_json
 
 SCHEMA = 1
 
@@ -148,7 +149,7 @@ def disk_error(target: Path, error: OSError) -> DownloadError:
 
 def _read(file: Path) -> Note | None:
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = parse_json(file.read_text(encoding="utf-8"))
         note = Note(**values["note"]) if values["schema"] == SCHEMA else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
