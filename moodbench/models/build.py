@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from typing import Any
 
 import timm
@@ -26,7 +27,10 @@ def create(spec: ModelSpec, headed: bool, *, pretrained: bool, **more: Any) -> n
     if overlay:
         more["pretrained_cfg_overlay"] = overlay
     try:
-        network: nn.Module = timm.create_model(spec.timm, pretrained, **{**args, **more})
+        with warnings.catch_warnings():
+            # such as that an old name stands for a new one
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"timm\.")
+            network: nn.Module = timm.create_model(spec.timm, pretrained, **{**args, **more})
     except OSError:
         raise
     except Exception as error:  # architectures assert, or raise what they like, on arguments they cannot use

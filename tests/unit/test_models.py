@@ -26,6 +26,7 @@ from moodbench.catalog import HeadSpec, ModelSpec, load_catalog
 from moodbench.errors import ModelError, UnknownNameError, UsageError
 from moodbench.models import hub
 from moodbench.models.backbone import Backbone
+from moodbench.models.build import create
 from moodbench.models.checkpoint import weights_sha256
 from moodbench.models.load import load_model
 from moodbench.models.transforms import TRANSFORMS, Transform, build_transform
@@ -600,3 +601,10 @@ def test_quiet_puts_everything_back():
         assert logger.getEffectiveLevel() == logging.CRITICAL
     assert logger.level == before
     assert "torch" in sys.modules
+
+
+def test_an_old_name_of_timm_is_no_warning():
+    """A warning is an error here; timm warns that it maps the name to a current one."""
+    old = dataclasses.replace(SPEC, timm="vit_tiny_patch16_224_in21k")
+    network = create(old, headed=False, pretrained=False, depth=1, embed_dim=24)
+    assert network.pretrained_cfg["tag"] == "augreg_in21k"
