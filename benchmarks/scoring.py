@@ -113,14 +113,11 @@ def cheap_scores() -> list[str]:
 
 
 def warm(space: Workspace) -> None:
-    """Read every cache, so that it is in the page cache, and let its checksums be verified once.
+    """Read every cache, so that it is in the page cache.
 
     Done before every run: some systems take cold pages back within a minute.
     """
-    from moodbench.features.verify import check_cache
-
     for file in space.cache_dir.glob("*/syn_*.h5"):
-        check_cache(file)
         with file.open("rb") as stream:
             while stream.read(1 << 24):
                 pass

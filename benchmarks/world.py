@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from moodbench.features.cache import DONE, FeatureCache, Layout, create_cache
+from moodbench.features.cache import DONE, FeatureCache
+from moodbench.features.create import Layout, create_cache
 from moodbench.features.heads import store_head
 from moodbench.types import Head
 from moodbench.workspace import ModelName, Workspace
@@ -86,11 +87,12 @@ def build(space: Workspace, size: Size, model: str = "synthetic") -> Path:
     name = ModelName.parse(model)
     counts = {"syn_train": (size.train, 0.0), "syn_test": (size.test, 0.0)}
     counts |= {f"syn_ood{i}": (n, 0.4 + 0.15 * i) for i, n in enumerate(size.ood)}
-    store_head(space.head_file(name), Head(world.weight.numpy(), world.bias.numpy()))
+    head = Head(world.weight.numpy(), world.bias.numpy())
+    store_head(space.head_file(name), head)
     for dataset, (n, shift) in counts.items():
         file = space.cache_file(name, dataset)
         if not file.exists():
-            _write(world, file, model, dataset, n, shift)
+            _write(world, file, model, dataset, n, shift, head.digest)
     catalog = space.cache_dir / "synthetic.yaml"
     lines = ["datasets:", *(f"  {d}: {{title: {d}}}" for d in counts)]
     lines += ["benchmarks:", "  synthetic:", "    id_train: syn_train", "    id_test: syn_test", "    ood:"]
@@ -99,10 +101,10 @@ def build(space: Workspace, size: Size, model: str = "synthetic") -> Path:
     return catalog
 
 
-def _write(world: World, file: Path, model: str, dataset: str, n: int, shift: float) -> None:
+def _write(world: World, file: Path, model: str, dataset: str, n: int, shift: float, head: str) -> None:
     labels, size = world.labels(n), world.size
     known = labels.numpy() if shift == 0 else np.full(n, -1, np.int64)
-    layout = Layout([str(i) for i in range(n)], known, size.dim, size.classes)
+    layout = Layout([str(i) for i in range(n)], known, size.dim, size.classes, head=head)
     unfinished = file.with_name(f".{file.name}.making")
     create_cache(unfinished, model, dataset, layout, {"source": "synthetic", "limit": None})
     with FeatureCache(unfinished, write=True) as cache:

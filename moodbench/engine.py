@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from moodbench.catalog import BenchmarkSpec
 from moodbench.classes import Classes, Labelled, join
 from moodbench.devices import keep_freed_memory
-from moodbench.errors import CacheError, ModelError
+from moodbench.errors import CacheError, CacheMismatchError, ModelError
 from moodbench.features.heads import stored_head
 from moodbench.features.reader import RowReader
 from moodbench.predictions import Predictions
@@ -165,7 +165,23 @@ def open_caches(files: Mapping[str, Path], benchmark: BenchmarkSpec, head_file: 
         head=head,
         recompute=not own_head,
     )
+    if own_head:
+        for reader in caches.readers.values():
+            _refuse_other_head(reader, head, head_file)
     return caches.by_name(benchmark.aliases, benchmark.id_classes)
+
+
+def _refuse_other_head(reader: RowReader, head: Head | None, head_file: Path) -> None:
+    """Refuse a head that is not the one which the cached logits were made with."""
+    found = None if head is None else head.digest
+    if reader.head not in (None, found):
+        raise CacheMismatchError(
+            f"the logits of '{reader.file.stem}' were made with another head than the one that is there"
+            if found
+            else f"the head that the logits of '{reader.file.stem}' were made with is gone",
+            file=head_file,
+            fix="run the same moodbench extract, or moodbench import --head FILE, again: it stores the head",
+        )
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def list_(*, model: Model = None, dataset: DatasetOption = None, json_: Json = F
 
     Example: moodbench cache list
     """
-    from moodbench.features.cache import human_bytes
+    from moodbench.features.create import human_bytes
     from moodbench.features.store import list_caches
 
     infos = list_caches(run.workspace, model or (), dataset or ())
@@ -66,7 +66,7 @@ def _state(
 @cache.command()
 @with_run
 def verify(*, model: Model = None, dataset: DatasetOption = None, json_: Json = False, run: Run) -> None:
-    """Read every row of the caches and compare it with its checksum; exit 1 if anything is wrong.
+    """Read caches and heads and compare every byte with the checksums; exit 1 if anything is wrong.
 
     Example: moodbench cache verify
     """
@@ -74,13 +74,13 @@ def verify(*, model: Model = None, dataset: DatasetOption = None, json_: Json = 
     from moodbench.features.store import verify_caches
 
     faults, report = 0, []
-    for info, error in verify_caches(run.workspace, model or (), dataset or ()):
-        report.append({"name": f"{info.model}/{info.dataset}", "ok": error is None, "fault": error and error.what})
-        if error is None:
-            run.output.say(f"ok {info.model} on {info.dataset}: {info.rows} rows")
+    for one in verify_caches(run.workspace, model or (), dataset or ()):
+        report.append({"name": one.name, "ok": one.fault is None, "fault": one.fault and one.fault.what})
+        if one.fault is None:
+            run.output.say(f"ok {one.what}")
         else:
             faults += 1
-            show_error(error)
+            show_error(one.fault)
     if json_:
         write(json.dumps(report, indent=2) + "\n")
     if not report:

@@ -1,8 +1,9 @@
-"""The feature cache: one HDF5 file per (model, dataset). The only module that knows HDF5.
+"""The feature cache: one HDF5 file per (model, dataset).
 
 Everything is allocated when the file is created, under a temporary name, and then renamed into place. From then on rows
 are written into space that exists, so no structure of the file ever changes: a process killed at any moment leaves a
-file that opens. A row counts as there once its checksum is; the checksum is written and flushed after the row.
+file that opens. A row counts as there once its checksum is; the checksum is written and flushed after the row. All that
+is no row never changes, and is compared with the file's seal (`moodbench.features.seal`) before HDF5 sees it.
 
 =============  ======================  =========================================================================
 ``features``   (N, D) float32          penultimate features
@@ -13,18 +14,18 @@ file that opens. A row counts as there once its checksum is; the checksum is wri
 ``crc32``      (N,) uint32             of the row's features, logits, label and status; 0 = not there yet
 ``classes``    (K,) UTF-8              names of classes: label i is the i-th; absent where nobody knows them
 attributes                             ``moodbench_schema``, ``model``, ``dataset``, ``complete``, ``provenance`` (JSON)
+                                       ``head`` (digest of the head that the logits are of)
 =============  ======================  =========================================================================
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
+import math
 import os
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,17 +36,21 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from moodbench.errors import CacheError
+from moodbench.errors import CacheError, CacheMismatchError, UsageError
+from moodbench.features.checksums import row_checksums
+from moodbench.features.create import COMPLETE, SCHEMA, reason
+from moodbench.features.hdf5 import UnreadableError, in_words, open_hdf5
+from moodbench.features.raw import read_into, write_from
+from moodbench.features.seal import Seal, check_part
+from moodbench.workspace import ModelName
 
-SCHEMA = 2
-READABLE = (1, 2)
-"""Schema 1 has no names of classes."""
+READABLE = (1, SCHEMA)
+"""Schema 1 has no names of classes and no seal."""
 
 PENDING, DONE, SKIPPED = 0, 1, 2
 
 _CHECK_ROWS = 4096
-_ROOM = 1 << 20
-"""Bytes for the file's own structure, on top of its arrays, when space is estimated."""
+_DAMAGED = "it is damaged or foreign: remove it, then extract or import again"
 
 _OVERFLOW = "half precision overflows in some networks: try --precision fp32"
 _NOT_FINITE = {
@@ -57,42 +62,16 @@ _NOT_FINITE = {
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What a new cache will hold.
+class _Place:
+    """Where an array lies in the file, what type its numbers have, and the shape of a row."""
 
-    Attributes
-    ----------
-    ids : sequence of str
-    labels : (N,) int64
-    dim : int
-        D.
-    classes : int or None
-        C, or None without logits.
-    class_names : sequence of str
-        K unique names: label *i* is the *i*-th. Empty where nobody knows them.
-    """
+    offset: int
+    kind: np.dtype[Any]
+    width: tuple[int, ...]
 
-    ids: Sequence[str]
-    labels: NDArray[np.int64]
-    dim: int
-    classes: int | None
-    class_names: Sequence[str] = ()
-
-    @property
-    def rows(self) -> int:
-        """N."""
-        return len(self.ids)
-
-    @property
-    def id_bytes(self) -> int:
-        """Bytes of the longest id."""
-        return _longest(self.ids)
-
-    @property
-    def size(self) -> int:
-        """Bytes that the file will take."""
-        row = 4 * (self.dim + (self.classes or 0)) + 8 + 1 + 4 + self.id_bytes
-        return self.rows * row + len(self.class_names) * _longest(self.class_names) + _ROOM
+    def of(self, row: int) -> int:
+        """Return the offset of a row."""
+        return self.offset + row * math.prod(self.width) * self.kind.itemsize
 
 
 class FeatureCache:
@@ -104,9 +83,22 @@ class FeatureCache:
         N, D and C.
     class_names : tuple of str, or None
         K names of the classes that labels stand for; None where they are unknown.
+    head : str or None
+        Digest of the head that logits were made with; None where the file does not say it, or there was none.
+    sealed : bool
+        Whether everything that is no row was compared; caches of schema 1 cannot be.
     provenance : dict
         What the rows were made from.
     """
+
+    rows: int
+    dim: int
+    classes: int | None
+    class_names: tuple[str, ...] | None
+    head: str | None
+    model: str
+    dataset: str
+    provenance: dict[str, Any]
 
     def __init__(self, file: Path, *, write: bool = False) -> None:
         """Open `file`, read-only unless `write`.
@@ -114,28 +106,28 @@ class FeatureCache:
         Raises
         ------
         CacheError
-            The file is missing, truncated, no HDF5, no cache of ours, or of another schema.
+            The file is missing, truncated, damaged, no HDF5, no cache of ours, of another schema, or lies in the place
+            of another cache.
         """
         self.file = file
         if not file.exists():
             raise CacheError("there is no such cache", file=file, fix="run moodbench extract or moodbench import first")
-        try:
-            # no HDF5 lock: a forked worker would inherit it and outlive a killed parent (see moodbench.features.lock)
-            self._h5 = h5py.File(file, "r+" if write else "r", locking=False)
-        except OSError as error:
-            raise CacheError(
-                f"this is no readable HDF5 file ({_first_line(error)})",
-                file=file,
-                fix="it is damaged or foreign: remove it, then extract or import again",
-            ) from None
-        try:
-            self._inspect()
-        except BaseException:
-            self._h5.close()
-            raise
+        with self._in_words("this is no readable HDF5 file"):
+            self._seal = open_hdf5(file, self._inspect)
+            self._stream = file.open("r+b" if write else "rb", buffering=0)
+        self.sealed = self._seal is not None
 
-    def _inspect(self) -> None:
-        attributes = self._h5.attrs
+    @contextmanager
+    def _in_words(self, what: str) -> Iterator[None]:
+        """Turn whatever the library raises into an error that says `what`."""
+        try:
+            with in_words():
+                yield
+        except UnreadableError as error:
+            raise CacheError(f"{what} ({error})", file=self.file, fix=_DAMAGED) from None
+
+    def _inspect(self, h5: Any, seal: Seal | None) -> None:
+        attributes = h5.attrs
         schema = attributes.get("moodbench_schema")
         if schema is None:
             raise CacheError(
@@ -147,26 +139,54 @@ class FeatureCache:
                 file=self.file,
                 fix="extract again with this version, or use the version that wrote it",
             )
+        if int(schema) > 1 and seal is None:
+            raise UnreadableError("its seal is damaged")
+        self._check_arrays(h5)
         try:
-            self.rows, self.dim = map(int, self._h5["features"].shape)
-            self.classes = int(self._h5["logits"].shape[1]) if "logits" in self._h5 else None
-            self.provenance: dict[str, Any] = json.loads(attributes["provenance"])
+            self.provenance = dict(json.loads(attributes["provenance"]))
             self.model, self.dataset = str(attributes["model"]), str(attributes["dataset"])
-            self.class_names = _texts(self._h5["classes"]) if "classes" in self._h5 else None
-            lengths = {name: len(self._h5[name]) for name in ("labels", "ids", "status", "crc32")}
-        except (KeyError, ValueError, IndexError, TypeError) as error:
-            raise CacheError(
-                f"the cache lacks a part: {error}", file=self.file, fix="remove it and make it again"
-            ) from None
-        if any(length != self.rows for length in lengths.values()):
-            raise CacheError(f"the cache's arrays differ in length: {lengths}", file=self.file, fix="make it again")
-        end = max(self._h5[name].id.get_offset() + self._h5[name].id.get_storage_size() for name in self._arrays)
-        if self.file.stat().st_size < end:
-            raise CacheError("the cache is truncated", file=self.file, fix="remove it and make it again")
+            self.head = str(attributes["head"]) if "head" in attributes else None
+            self.complete = bool(attributes["complete"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise UnreadableError(f"it lacks a part: {error}") from None
+        self._check_place()
 
-    @property
-    def _arrays(self) -> list[str]:
-        return ["features", *(["logits"] if self.classes is not None else []), "labels", "status", "crc32"]
+    def _check_arrays(self, h5: Any) -> None:
+        """Refuse arrays of other types and shapes before anything of them is read: sizes could be made up."""
+        self.rows, self.dim = map(int, _array(h5, "features").shape)
+        self.classes = int(_array(h5, "logits").shape[1]) if "logits" in h5 else None
+        n = (self.rows,)
+        wanted = {"features": ("<f4", (self.rows, self.dim)), "labels": ("<i8", n), "status": ("|u1", n)}
+        wanted |= {"crc32": ("<u4", n)}
+        wanted |= {} if self.classes is None else {"logits": ("<f4", (self.rows, self.classes))}
+        for name, (kind, shape) in wanted.items():
+            if (_array(h5, name).dtype.str, h5[name].shape) != (kind, shape):
+                raise UnreadableError(f"its '{name}' are {h5[name].dtype.str} {h5[name].shape}, not {kind} {shape}")
+        if _array(h5, "ids").dtype.kind != "S" or h5["ids"].shape != n:
+            raise UnreadableError(f"its 'ids' are {h5['ids'].dtype.str} {h5['ids'].shape}")
+        size = self.file.stat().st_size
+        self._places: dict[str, _Place] = {}
+        for name in (*wanted, "ids"):
+            offset, length = h5[name].id.get_offset(), h5[name].size * h5[name].dtype.itemsize
+            if length and (offset is None or not 0 < offset <= size - length):
+                raise UnreadableError(f"its '{name}' are truncated, or not in one piece")
+            self._places[name] = _Place(offset or 0, np.dtype(h5[name].dtype.str), h5[name].shape[1:])
+        self.class_names = _texts(_array(h5, "classes")[:]) if "classes" in h5 else None
+
+    def _check_place(self) -> None:
+        """Refuse the cache of another model or dataset; hidden files have no place yet."""
+        if self.file.name.startswith("."):
+            return
+        try:
+            folder = ModelName.parse(self.model).folder
+        except UsageError as error:
+            raise UnreadableError(error.what) from None
+        if (folder, self.dataset) != (self.file.parent.name, self.file.stem):
+            raise CacheMismatchError(
+                f"this is the cache of '{self.model}' on '{self.dataset}', in the place of another",
+                file=self.file,
+                fix=f"move it back to {Path(folder, self.dataset)}.h5, or make it again under the name that is meant",
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -178,34 +198,51 @@ class FeatureCache:
 
     def close(self) -> None:
         """Close the file."""
-        self._h5.close()
-
-    @property
-    def complete(self) -> bool:
-        """Whether every row was written (some may be skipped)."""
-        return bool(self._h5.attrs["complete"])
+        self._stream.close()
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """(N,) int64, -1 where unknown."""
-        labels: NDArray[np.int64] = self._h5["labels"][:]
+        labels: NDArray[np.int64] = self._part("labels")
         return labels
 
     @cached_property
     def ids(self) -> list[str]:
         """N image paths or running numbers."""
-        return list(_texts(self._h5["ids"]))
+        return list(_texts(self._part("ids")))
+
+    def _part(self, name: str) -> Any:
+        """Return an array that never changes, once it was compared with the seal."""
+        with self._in_words("the cache cannot be read"):
+            if self._seal is not None:
+                with self.file.open("rb") as stream:
+                    check_part(stream, self._seal, name)
+        return self._rows(name)
+
+    def _rows(self, name: str, rows: slice = slice(None)) -> Any:
+        """Read rows of an array."""
+        place = self._places[name]
+        start, stop, _ = rows.indices(self.rows)
+        array = np.empty((stop - start, *place.width), place.kind)
+        with self._in_words("the cache cannot be read"):
+            read_into(self._stream.fileno(), array, place.of(start))
+        return array
+
+    def _put(self, name: str, start: int, values: NDArray[Any]) -> None:
+        """Write rows of an array."""
+        place = self._places[name]
+        write_from(self._stream.fileno(), np.ascontiguousarray(values, place.kind), place.of(start))
 
     @property
     def status(self) -> NDArray[np.uint8]:
         """(N,) uint8, see the module's table."""
-        status: NDArray[np.uint8] = self._h5["status"][:]
+        status: NDArray[np.uint8] = self._rows("status")
         return status
 
     @property
     def checksums(self) -> NDArray[np.uint32]:
         """(N,) uint32, 0 where a row is not there yet."""
-        checksums: NDArray[np.uint32] = self._h5["crc32"][:]
+        checksums: NDArray[np.uint32] = self._rows("crc32")
         return checksums
 
     @property
@@ -217,6 +254,28 @@ class FeatureCache:
             digest.update("\0".join(self.class_names).encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
+    @property
+    def lost_rows(self) -> NDArray[np.intp]:
+        """Rows that are not there: damage, in a complete cache, as a power cut or a disk leaves it."""
+        return np.flatnonzero((self.checksums == 0) | ~np.isin(self.status, (DONE, SKIPPED)))
+
+    def refuse_lost_rows(self) -> None:
+        """Raise a `CacheError` if rows of a complete cache are not there."""
+        lost = self.lost_rows
+        if lost.size:
+            shown = ", ".join(map(str, lost[:5].tolist())) + (", …" if lost.size > 5 else "")
+            raise CacheError(
+                f"{lost.size} rows of a complete cache are lost: {shown}", file=self.file, fix=self.how_to_replace
+            )
+
+    @property
+    def how_to_replace(self) -> str:
+        """What to do about a damaged cache."""
+        return (
+            "the file was damaged after it was written, by a disk or a power cut: moodbench cache remove "
+            f"--model {self.model} --dataset {self.dataset}, then the same moodbench extract or import as before"
+        )
+
     def write(
         self,
         start: int,
@@ -224,7 +283,7 @@ class FeatureCache:
         logits: NDArray[np.float32] | None,
         status: NDArray[np.uint8],
     ) -> None:
-        """Write rows ``start, start + 1, …`` and then, flushed after them, their checksums.
+        """Write rows ``start, start + 1, …`` and then their checksums.
 
         Raises
         ------
@@ -235,22 +294,20 @@ class FeatureCache:
         self._refuse_non_finite(start, features, logits)
         checksums = row_checksums(features, logits, self.labels[rows], status)
         try:
-            self._h5["features"][rows] = features
+            self._put("features", start, features)
             if logits is not None:
-                self._h5["logits"][rows] = logits
-            self._h5["status"][rows] = status
-            self._h5.flush()
-            self._h5["crc32"][rows] = checksums
-            self._h5.flush()
+                self._put("logits", start, logits)
+            self._put("status", start, status)
+            self._put("crc32", start, checksums)
         except OSError as error:
             raise CacheError(
-                f"rows {start} to {rows.stop - 1} could not be written: {_reason(error)}",
+                f"rows {start} to {rows.stop - 1} could not be written: {reason(error)}",
                 file=self.file,
                 fix="make room, then run the same command again: it goes on where it stopped",
             ) from None
 
     def _refuse_non_finite(self, start: int, features: NDArray[np.float32], logits: NDArray[np.float32] | None) -> None:
-        bad = _non_finite_rows(features, logits)
+        bad = np.flatnonzero(~_finite(features, logits))
         if bad.size:
             names = ", ".join(f"{start + i} ('{self.ids[start + i]}')" for i in bad[:3])
             raise CacheError(
@@ -260,177 +317,86 @@ class FeatureCache:
             )
 
     def finish(self) -> None:
-        """Mark the cache as complete."""
-        # same type and size as at creation: h5py overwrites the value in place
-        self._h5.attrs.modify("complete", np.uint8(1))
-        self._h5.flush()
+        """Mark the cache as complete, once its rows are on the disk.
+
+        Raises
+        ------
+        CacheError
+            A row was not written, or the disk cannot take what was.
+        """
+        if self.lost_rows.size:
+            raise CacheError(f"{self.lost_rows.size} rows were not written", file=self.file)
+        try:
+            os.fsync(self._stream.fileno())
+            if self._seal is not None:
+                write_from(self._stream.fileno(), np.ones(1, np.uint8), self._seal.free[COMPLETE][0])
+            else:
+                with h5py.File(self.file, "r+", locking=False) as h5:
+                    h5.attrs.modify(COMPLETE, np.uint8(1))
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise CacheError(
+                f"the cache could not be written to the disk: {reason(error)}",
+                file=self.file,
+                fix="mend the disk or make room, then run the same command again",
+            ) from None
+        self.complete = True
 
     def first_missing(self) -> int:
         """Return the first row that is not there or whose bytes do not match its checksum; N if all are there."""
-        for start, block in self._blocks():
-            found, computed = block
-            bad = np.flatnonzero((found == 0) | (found != computed))
+        for start, missing, damaged in self._blocks():
+            bad = np.flatnonzero(missing | damaged)
             if bad.size:
                 return start + int(bad[0])
         return self.rows
 
     def damaged_rows(self) -> list[int]:
-        """Return the rows that are there but whose bytes do not match their checksum, or are not finite."""
+        """Return the rows whose bytes do not match their checksum, or that a complete cache lacks.
+
+        Raises
+        ------
+        CacheError
+            A row is not finite.
+        """
         rows: list[int] = []
-        for start, (found, computed) in self._blocks(finite=True):
-            rows += (start + np.flatnonzero((found != 0) & (found != computed))).tolist()
+        for start, missing, damaged in self._blocks(finite=True):
+            rows += (start + np.flatnonzero(missing | damaged if self.complete else damaged)).tolist()
         return rows
 
-    def _blocks(self, *, finite: bool = False) -> Iterator[tuple[int, tuple[NDArray[np.uint32], NDArray[np.uint32]]]]:
-        """Walk through the file: (first row, (stored checksums, computed ones)). `finite` also refuses NaN."""
+    def _blocks(self, *, finite: bool = False) -> Iterator[tuple[int, NDArray[np.bool_], NDArray[np.bool_]]]:
+        """Walk through the file: first row, which rows are not there, which are damaged. `finite` also refuses NaN."""
         for start in range(0, self.rows, _CHECK_ROWS):
             rows = slice(start, min(start + _CHECK_ROWS, self.rows))
-            found = self._h5["crc32"][rows]
+            found = self._rows("crc32", rows)
             if not found.any():
-                yield start, (found, found)
+                yield start, found == 0, found != 0
                 continue
-            features = self._h5["features"][rows]
-            logits = self._h5["logits"][rows] if self.classes is not None else None
-            computed = row_checksums(features, logits, self._h5["labels"][rows], self._h5["status"][rows])
-            bad = _non_finite_rows(features, logits) if finite else np.empty(0, np.intp)
-            bad = bad[(found == computed)[bad]]
+            features, status = self._rows("features", rows), self._rows("status", rows)
+            logits = self._rows("logits", rows) if self.classes is not None else None
+            same = found == row_checksums(features, logits, self.labels[rows], status)
+            bad = np.flatnonzero(same & ~_finite(features, logits)) if finite else np.empty(0, np.intp)
             if bad.size:
                 raise CacheError(
                     f"NaN or infinity in row {start + int(bad[0])}", file=self.file, fix="extract or import it again"
                 )
-            yield start, (found, computed)
+            yield start, found == 0, (found != 0) & ~same
 
     def offset(self, name: str) -> int:
         """Byte offset of the contiguous array `name` in the file: rows can be read without HDF5."""
-        return int(self._h5[name].id.get_offset())
+        return self._places[name].offset
 
 
-def create_cache(file: Path, model: str, dataset: str, layout: Layout, provenance: Mapping[str, object]) -> None:
-    """Create an empty cache, whole, under a temporary name, and rename it to `file`.
-
-    Raises
-    ------
-    CacheError
-        The disk has no room for it, or the folder cannot be written.
-    """
-    temporary = file.with_name(f".{file.name}.new")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _refuse_if_full(file.parent, layout.size)
-        _allocate(temporary, model, dataset, layout, provenance)
-        temporary.replace(file)
-    except OSError as error:
-        raise CacheError(
-            f"the cache cannot be created: {_reason(error)}", file=file, fix="make room or choose another --cache-dir"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _refuse_if_full(folder: Path, size: int) -> None:
-    stat = os.statvfs(folder)
-    free = stat.f_bavail * stat.f_frsize
-    if size > free:
-        raise CacheError(
-            f"the cache needs {human_bytes(size)}, the disk has {human_bytes(free)} left",
-            file=folder,
-            fix="make room or choose another --cache-dir",
-        )
-
-
-def _allocate(temporary: Path, model: str, dataset: str, layout: Layout, provenance: Mapping[str, object]) -> None:
-    n = layout.rows
-    with h5py.File(temporary, "w", libver="earliest", locking=False) as h5:
-        _contiguous(h5, "features", (n, layout.dim), np.dtype("<f4"))
-        if layout.classes is not None:
-            _contiguous(h5, "logits", (n, layout.classes), np.dtype("<f4"))
-        _contiguous(h5, "labels", (n,), np.dtype("<i8"))
-        _contiguous(h5, "status", (n,), np.dtype("u1"))
-        _contiguous(h5, "crc32", (n,), np.dtype("<u4"))
-        h5["labels"][:] = layout.labels
-        _write_texts(h5, "ids", layout.ids)
-        if layout.class_names:
-            _write_texts(h5, "classes", layout.class_names)
-        h5.attrs["moodbench_schema"] = SCHEMA
-        h5.attrs["model"] = model
-        h5.attrs["dataset"] = dataset
-        h5.attrs["complete"] = np.uint8(0)
-        h5.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
-    with temporary.open("r+b") as stream:
-        # take the blocks now: a disk that is full then says so here, not in the middle of a row
-        size = temporary.stat().st_size
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(stream.fileno(), 0, size)
-        os.fsync(stream.fileno())
-
-
-def _contiguous(h5: Any, name: str, shape: tuple[int, ...], dtype: Any) -> None:
-    """Create an array in one piece, with its space taken at once and zeros in it."""
-    settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    settings.set_layout(h5py.h5d.CONTIGUOUS)
-    settings.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    # new space in a file reads as zeros: writing a fill value would only take time
-    settings.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    kind = h5py.h5t.py_create(dtype, logical=True)
-    h5py.h5d.create(h5.id, name.encode(), kind, h5py.h5s.create_simple(shape), dcpl=settings)
-
-
-def _write_texts(h5: Any, name: str, texts: Sequence[str]) -> None:
-    _contiguous(h5, name, (len(texts),), h5py.string_dtype("utf-8", _longest(texts)))
-    h5[name][:] = np.array([text.encode("utf-8", "surrogateescape") for text in texts], dtype=h5[name].dtype)
+def _array(h5: Any, name: str) -> Any:
+    """Return a dataset of the file."""
+    if name not in h5 or not hasattr(h5[name], "chunks"):
+        raise UnreadableError(f"it lacks a part: {name}")
+    return h5[name]
 
 
 def _texts(stored: Any) -> tuple[str, ...]:
-    return tuple(text.decode("utf-8", "surrogateescape") for text in stored[:])
+    return tuple(text.decode("utf-8", "surrogateescape") for text in stored)
 
 
-def _longest(texts: Sequence[str]) -> int:
-    """Return the bytes of the longest of some texts in UTF-8, at least 1."""
-    return max((len(text.encode("utf-8", "surrogateescape")) for text in texts), default=1) or 1
-
-
-def row_checksums(
-    features: NDArray[np.float32],
-    logits: NDArray[np.float32] | None,
-    labels: NDArray[np.int64],
-    status: NDArray[np.uint8],
-) -> NDArray[np.uint32]:
-    """Return the CRC-32 of each row's little-endian bytes, (B,) uint32; a checksum that happens to be 0 becomes 1."""
-    parts = [np.ascontiguousarray(features, "<f4")]
-    if logits is not None:
-        parts.append(np.ascontiguousarray(logits, "<f4"))
-    parts += [np.ascontiguousarray(labels, "<i8")[:, None], np.ascontiguousarray(status)[:, None]]
-    checksums = [0] * len(features)
-    for part in parts:
-        data, width = memoryview(part.reshape(-1)).cast("B"), part[:1].nbytes  # type: ignore[arg-type]
-        checksums = [zlib.crc32(data[i * width : (i + 1) * width], c) for i, c in enumerate(checksums)]
-    result = np.array(checksums, np.uint32)
-    result[result == 0] = 1
-    return result
-
-
-def _non_finite_rows(features: NDArray[np.float32], logits: NDArray[np.float32] | None) -> NDArray[np.intp]:
-    good = np.isfinite(features).all(axis=1)
-    if logits is not None:
-        good &= np.isfinite(logits).all(axis=1)
-    return np.flatnonzero(~good)
-
-
-def human_bytes(size: float) -> str:
-    """Return a number of bytes in the largest unit that fits."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _reason(error: OSError) -> str:
-    if error.errno == errno.ENOSPC or "No space left" in str(error):
-        return "the disk is full"
-    return error.strerror or _first_line(error)
+def _finite(features: NDArray[np.float32], logits: NDArray[np.float32] | None) -> NDArray[np.bool_]:
+    good: NDArray[np.bool_] = np.asarray(np.isfinite(features).all(axis=1))
+    return good if logits is None else np.asarray(good & np.isfinite(logits).all(axis=1))

@@ -21,7 +21,8 @@ from tqdm import tqdm
 from moodbench.datasets.images import ImageSource
 from moodbench.devices import keep_freed_memory
 from moodbench.errors import ModelError, MoodbenchError
-from moodbench.features.cache import DONE, SKIPPED, FeatureCache, Layout, create_cache
+from moodbench.features.cache import DONE, SKIPPED, FeatureCache
+from moodbench.features.create import Layout, create_cache
 from moodbench.features.heads import drop_left_over, store_head
 from moodbench.features.loading import load_batches, read_batch
 from moodbench.features.lock import exclusive
@@ -167,7 +168,8 @@ def _begun(job: _Job, model: str, dataset: str, noted: Mapping[str, Any]) -> Net
     network, dim, classes = _tried(job)
     batch_size = settle_batch_size(network, job.settings, job.side)
     job.store_head()
-    layout = Layout([images.ids[i] for i in rows], images.labels[rows], dim, classes, images.classes)
+    head = None if job.backbone.head is None else job.backbone.head.digest
+    layout = Layout([images.ids[i] for i in rows], images.labels[rows], dim, classes, images.classes, head)
     create_cache(
         job.file, model, dataset, layout, {**noted, "batch_size": batch_size, "channels_last": network.channels_last}
     )

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import h5py
 
@@ -30,8 +30,6 @@ SECONDS = 20.0
 
 MOST_BYTES = 1 << 30
 """Memory that it may take for looking at such a file, besides twice the file's size."""
-
-Value = TypeVar("Value")
 
 _KNOWN_GOOD: set[tuple[int, ...]] = set()
 """Files without a seal, in the state in which the library has come back from them."""
@@ -56,25 +54,11 @@ def in_words() -> Iterator[None]:
         raise UnreadableError(text if plain else f"{type(error).__name__}: {text}") from None
 
 
-def open_hdf5(
-    file: Path, inspect: Callable[[Any, Seal | None], Value], *, write: bool = False
-) -> tuple[Any, Value, Seal | None]:
-    """Open a file, read-only unless `write`, and look at it with `inspect`.
+def open_hdf5(file: Path, inspect: Callable[[Any, Seal | None], object]) -> Seal | None:
+    """Open a file for reading, look at it with `inspect`, close it, and return its seal if it has one.
 
-    Parameters
-    ----------
-    file : Path
-    inspect : callable
-        Takes the open `h5py.File` and the seal, and reads everything whose size a damaged file could make up.
-    write : bool
-
-    Returns
-    -------
-    h5 : h5py.File
-        For the caller to close.
-    value : object
-        What `inspect` returned.
-    seal : Seal or None
+    `inspect` takes the open `h5py.File` and the seal, and reads everything whose size a damaged file could make up.
+    Without a seal it is called in a process of its own first.
 
     Raises
     ------
@@ -90,23 +74,20 @@ def open_hdf5(
             seal = read_seal(stream)
             state = _state(stream.fileno())
         if seal is None and state not in _KNOWN_GOOD:
-            _come_back(file, lambda: _opened(file, inspect, seal, write=False)[0].close(), state[2])
+            _come_back(lambda: _look(file, inspect, seal), state[2])
             _KNOWN_GOOD.add(state)
-        h5, value = _opened(file, inspect, seal, write=write)
-        return h5, value, seal
+        _look(file, inspect, seal)
+        return seal
 
 
-def _opened(
-    file: Path, inspect: Callable[[Any, Seal | None], Value], seal: Seal | None, *, write: bool
-) -> tuple[Any, Value]:
+def _look(file: Path, inspect: Callable[[Any, Seal | None], object], seal: Seal | None) -> None:
     # no HDF5 lock: a forked worker would inherit it and outlive a killed parent (see moodbench.features.lock)
-    h5 = h5py.File(file, "r+" if write else "r", locking=False)
+    h5 = h5py.File(file, "r", locking=False)
     try:
-        return h5, inspect(h5, seal)
-    except BaseException:
+        inspect(h5, seal)
+    finally:
         with contextlib.suppress(Exception):
             h5.close()
-        raise
 
 
 def _state(descriptor: int) -> tuple[int, ...]:
@@ -114,7 +95,7 @@ def _state(descriptor: int) -> tuple[int, ...]:
     return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
-def _come_back(file: Path, work: Callable[[], object], size: int) -> None:
+def _come_back(work: Callable[[], object], size: int) -> None:
     """Do `work` in a forked process; raise an `UnreadableError` unless it ends by itself, however that is."""
     read, write = os.pipe()
     with warnings.catch_warnings():

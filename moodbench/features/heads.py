@@ -111,21 +111,22 @@ def _stored(file: Path) -> _Stored:
     if not file.exists():
         raise FileNotFoundError(file)
     try:
-        h5, stored, _ = open_hdf5(file, _inspect)
-        h5.close()
+        stored: list[_Stored] = []
+        open_hdf5(file, lambda h5, seal: stored.append(_inspect(h5, seal)))
     except UnreadableError as error:
         raise ModelError(
             f"no head can be read from this file: {error}",
             file=file,
             fix=f"it is damaged, or something else: restore it, or make it again; {_DAMAGED}",
         ) from None
-    if stored.schema is not None and stored.schema not in READABLE:
+    (found,) = stored
+    if found.schema is not None and found.schema not in READABLE:
         raise ModelError(
-            f"the head has schema {stored.schema}; this version of moodbench reads schemas up to {SCHEMA}",
+            f"the head has schema {found.schema}; this version of moodbench reads schemas up to {SCHEMA}",
             file=file,
             fix="make it again with this version, or use the version that wrote it",
         )
-    return stored
+    return found
 
 
 def _inspect(h5: Any, seal: Seal | None) -> _Stored:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from moodbench.catalog import PRETEXT_TASKS
 from moodbench.errors import CacheMismatchError, UsageError
-from moodbench.features.cache import DONE, FeatureCache, Layout, create_cache, row_checksums
+from moodbench.features.cache import DONE, FeatureCache
+from moodbench.features.checksums import row_checksums
+from moodbench.features.create import Layout, create_cache
 from moodbench.features.given import Given, read_given
 from moodbench.features.heads import drop_left_over, is_left_over, read_head, store_head, stored_head
 from moodbench.features.lock import exclusive
@@ -99,7 +101,7 @@ def import_features(
             "limit": None,
         }
         try:
-            _write(target, str(name), dataset, given, provenance)
+            _write(target, str(name), dataset, given, provenance, own)
         except BaseException:
             drop_left_over(space.head_file(name), of=target)
             raise
@@ -151,10 +153,11 @@ def _equal_rows(checksums: NDArray[np.uint32], given: Given) -> bool:
     return True
 
 
-def _write(target: Path, model: str, dataset: str, given: Given, provenance: dict[str, Any]) -> None:
+def _write(target: Path, model: str, dataset: str, given: Given, provenance: dict[str, Any], head: Head | None) -> None:
     """Fill a cache under a name of its own and rename it at the end: an import is whole or not there."""
     unfinished = target.with_name(f".{target.name}.import")
-    layout = Layout(given.ids, given.labels, given.dim, given.classes, given.class_names)
+    digest = None if head is None else head.digest
+    layout = Layout(given.ids, given.labels, given.dim, given.classes, given.class_names, digest)
     create_cache(unfinished, model, dataset, layout, provenance)
     try:
         with FeatureCache(unfinished, write=True) as cache:

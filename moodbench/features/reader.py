@@ -1,4 +1,8 @@
-"""Reads cached rows in blocks, at disk speed and in constant memory, without HDF5 in the way."""
+"""Reads cached rows in blocks, at disk speed and in constant memory, without HDF5 in the way.
+
+Every block is compared with the checksums of its rows as it is read: whatever rots on the disk is an error that names
+file and rows, never a number.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from numpy.typing import NDArray
 
 from moodbench.errors import CacheError
 from moodbench.features.cache import DONE, FeatureCache
+from moodbench.features.checksums import feature_checksums, finish_checksums
+from moodbench.features.raw import read_into
 from moodbench.features.verify import check_cache
 
 _AGAIN = "run the same command again; if the cache is gone, make it with moodbench extract or moodbench import first"
@@ -26,6 +32,51 @@ class RowBlock:
     features: NDArray[np.float32]
     logits: NDArray[np.float32] | None
     labels: NDArray[np.int64]
+
+
+class _Watch:
+    """Compares rows with their checksums as they are read.
+
+    A checksum covers features and logits. A pass that wants features alone reads the logits too, once: what the
+    checksum of the features was then is remembered for the passes that follow.
+    """
+
+    def __init__(self, cache: FeatureCache) -> None:
+        self.status = cache.status
+        self._file, self._fix = cache.file, cache.how_to_replace
+        self._labels, self._stored = cache.labels, cache.checksums
+        self._logits = cache.classes is not None
+        self._features = np.zeros(cache.rows, np.uint32)
+        self._known = np.zeros(cache.rows, np.bool_)
+
+    def knows(self, rows: slice) -> bool:
+        """Say whether these rows were compared before."""
+        return bool(self._known[rows].all())
+
+    def check(self, rows: slice, features: NDArray[np.float32], logits: NDArray[np.float32] | None) -> None:
+        """Raise a `CacheError` unless rows are as they were written. Without logits they must be known already."""
+        begun = feature_checksums(features)
+        if self._logits and logits is None:
+            same = begun == self._features[rows]
+        else:
+            same = finish_checksums(begun, logits, self._labels[rows], self.status[rows]) == self._stored[rows]
+        self._refuse("do not match their checksums", rows.start + np.flatnonzero(~same))
+        if not self.knows(rows):
+            for array in (features, *([] if logits is None else [logits])):
+                if not _surely_finite(array):
+                    self._refuse("have NaN or infinity", rows.start + np.flatnonzero(~np.isfinite(array).all(axis=1)))
+            self._features[rows], self._known[rows] = begun, True
+
+    def _refuse(self, what: str, rows: NDArray[np.intp]) -> None:
+        if rows.size:
+            first = ", ".join(map(str, rows[:5].tolist())) + (", …" if rows.size > 5 else "")
+            raise CacheError(f"{rows.size} rows {what}: {first}", file=self._file, fix=self._fix)
+
+
+def _surely_finite(array: NDArray[np.float32]) -> bool:
+    """Say whether the sum is finite, which is sooner known than for each number; large ones may overflow it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(array.sum()))
 
 
 class RowReader:
@@ -42,6 +93,8 @@ class RowReader:
     labels : (rows,) int64
     class_names : tuple of str, or None
         Names of the classes that labels stand for; None where they are unknown.
+    head : str or None
+        Digest of the head that the logits were made with; None where it is not noted.
     provenance : dict
     fingerprint : str
         Of the cache's contents.
@@ -59,12 +112,16 @@ class RowReader:
         with FeatureCache(file) as cache:
             if not cache.complete:
                 raise CacheError("the cache is incomplete", file=file, fix="run the same moodbench extract again")
-            check_cache(file)
-            self._done = cache.status == DONE
+            cache.refuse_lost_rows()
+            if not cache.sealed:
+                check_cache(file)  # nothing else watches over its labels, and they are used before the rows are read
+            self._watch = _Watch(cache)
+            self._done = self._watch.status == DONE
             self._all = cache.rows
             self.dim, self.classes = cache.dim, cache.classes
             self.labels: NDArray[np.int64] = cache.labels[self._done]
             self.class_names = cache.class_names
+            self.head = cache.head
             self.provenance = cache.provenance
             self.fingerprint = cache.fingerprint
             self._features = cache.offset("features")
@@ -136,7 +193,8 @@ class RowReader:
         Raises
         ------
         CacheError
-            The file was removed, replaced or changed since it was opened: passes over two files must never be mixed.
+            Rows do not match their checksums, or are not finite; or the file was removed, replaced or changed since it
+            was opened: passes over two files must never be mixed.
         """
         with _open(self.file) as descriptor:
             if _state(descriptor) != self._state:
@@ -144,11 +202,14 @@ class RowReader:
             seen = 0
             for start in range(0, self._all, size):
                 count = min(size, self._all - start)
-                done = self._done[start : start + count]
+                rows = slice(start, start + count)
+                done = self._done[rows]
                 features = self._read(descriptor, self._features, start, count, self.dim)
                 values = None
-                if logits and self._logits is not None and self.classes is not None:
+                if self._logits is not None and self.classes is not None and (logits or not self._watch.knows(rows)):
                     values = self._read(descriptor, self._logits, start, count, self.classes)
+                self._watch.check(rows, features, values)
+                values = values if logits else None
                 if not done.all():
                     features = features[done]
                     values = None if values is None else values[done]
@@ -157,18 +218,13 @@ class RowReader:
                 seen += len(features)
 
     def _read(self, descriptor: int, offset: int, start: int, count: int, width: int) -> NDArray[np.float32]:
-        """Read `count` rows straight into an array: no page faults of a mapping, no copy."""
         rows: NDArray[np.float32] = np.empty((count, width), np.dtype("<f4"))
-        view = memoryview(rows).cast("B")  # type: ignore[arg-type]
-        position = offset + start * width * 4
-        while view:
-            try:
-                read = os.preadv(descriptor, [view], position)
-            except OSError as error:
-                raise CacheError(f"the cache cannot be read: {error.strerror}", file=self.file) from None
-            if read == 0:
-                raise CacheError("the cache became shorter while it was read", file=self.file, fix=_AGAIN)
-            view, position = view[read:], position + read
+        try:
+            read_into(descriptor, rows, offset + start * width * 4)
+        except OSError as error:
+            raise CacheError(f"the cache cannot be read: {error.strerror}", file=self.file) from None
+        except EOFError:
+            raise CacheError("the cache became shorter while it was read", file=self.file, fix=_AGAIN) from None
         return rows
 
 

@@ -77,10 +77,11 @@ def read_row_scores(file: Path) -> RowScores | None:
         It is none of ours, or was changed after it was written.
     """
     try:
-        h5, found, seal = open_hdf5(file, _collect)
-        h5.close()
+        looked: list[RowScores] = []
+        seal = open_hdf5(file, lambda h5, seal: looked.append(_collect(h5, seal)))
     except (OSError, UnreadableError) as error:
         raise _unreadable(file, str(error)) from None
+    (found,) = looked
     if seal is None and found.owner:
         raise _unreadable(file, "its seal is damaged")
     return None if seal is None else found

@@ -7,10 +7,11 @@ block*, which HDF5 skips::
     moodbench seal 1 0a1b2c3d                        checksum (CRC-32) of the rest of the block
     {"free": {"features": [offset, bytes], …},       may change after sealing: rows, which have their own checksums
      "parts": {"ids": [offset, bytes, sha256], …},   compared when they are read: they are large
-     "rest": [sha256, …],                            of everything else, in each state that it may be in
+     "rest": sha256,                                 of everything else
      "size": bytes}                                  of the file
 
-It is written once. Files without one are from before, or of other programs.
+It is written once, and from then on nothing but the free bytes is, and not through HDF5, which would note in the file
+that it is open. Files without one are from before, or of other programs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -50,45 +50,33 @@ class Seal:
     size : int
     free : mapping of name to (offset, bytes)
     parts : mapping of name to (offset, bytes, SHA-256 in hex)
-    rest : tuple of str
-        SHA-256 in hex, one for each state.
+    rest : str
+        SHA-256 in hex.
     """
 
     size: int
     free: Mapping[str, Extent]
     parts: Mapping[str, tuple[int, int, str]]
-    rest: tuple[str, ...]
+    rest: str
 
 
-def rest_digest(stream: IO[bytes], extents: Iterable[Extent]) -> str:
-    """Return the SHA-256 of everything behind the block that lies in none of `extents`."""
-    digest = hashlib.sha256()
+def rest_pieces(stream: IO[bytes], extents: Iterable[Extent]) -> Iterator[tuple[int, bytes]]:
+    """Yield, piece by piece with its offset, everything behind the block that lies in none of `extents`."""
     position, size = BLOCK, stream.seek(0, io.SEEK_END)
-    for offset, length in sorted(extents):
-        _update(digest, stream, position, offset)
+    for offset, length in (*sorted(extents), (size, 0)):
+        yield from _pieces(stream, position, offset)
         position = offset + length
-    _update(digest, stream, position, size)
-    return digest.hexdigest()
 
 
 def put_seal(
-    stream: IO[bytes],
-    *,
-    free: Mapping[str, Extent] | None = None,
-    parts: Mapping[str, Extent] | None = None,
-    rest: Iterable[str] | None = None,
+    stream: IO[bytes], *, free: Mapping[str, Extent] | None = None, parts: Mapping[str, Extent] | None = None
 ) -> None:
-    """Write the seal of the file that `stream` reads and writes; its user block has `BLOCK` bytes.
-
-    `rest`: the digests of its states, by default that of the present one alone.
-    """
+    """Write the seal of the file that `stream` reads and writes; its user block has `BLOCK` bytes."""
     free, named = free or {}, parts or {}
-    extents = [*free.values(), *named.values()]
-    sealed = {name: [*extent, _digest(stream, *extent)] for name, extent in named.items()}
     text = {
         "free": {name: list(extent) for name, extent in free.items()},
-        "parts": sealed,
-        "rest": [rest_digest(stream, extents)] if rest is None else list(rest),
+        "parts": {name: [*extent, _digest(stream, *extent)] for name, extent in named.items()},
+        "rest": _rest_digest(stream, [*free.values(), *named.values()]),
         "size": stream.seek(0, io.SEEK_END),
     }
     head = len(b"moodbench seal 1 00000000\n")
@@ -122,7 +110,7 @@ def read_seal(stream: IO[bytes]) -> Seal | None:
         word = "truncated" if size < seal.size else "too long"
         raise BrokenSealError(f"it is {word}: {size} bytes instead of {seal.size}")
     extents = [*seal.free.values(), *((offset, length) for offset, length, _ in seal.parts.values())]
-    if rest_digest(stream, extents) not in seal.rest:
+    if _rest_digest(stream, extents) != seal.rest:
         raise BrokenSealError("its structure is damaged")
     return seal
 
@@ -140,26 +128,29 @@ def _parse(body: bytes) -> Seal:
         size=text["size"],
         free={name: (extent[0], extent[1]) for name, extent in text["free"].items()},
         parts={name: (part[0], part[1], part[2]) for name, part in text["parts"].items()},
-        rest=tuple(text["rest"]),
+        rest=text["rest"],
     )
+
+
+def _rest_digest(stream: IO[bytes], extents: Iterable[Extent]) -> str:
+    digest = hashlib.sha256()
+    for _, piece in rest_pieces(stream, extents):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _digest(stream: IO[bytes], offset: int, length: int) -> str:
     digest = hashlib.sha256()
-    _update(digest, stream, offset, offset + length)
+    for _, piece in _pieces(stream, offset, offset + length):
+        digest.update(piece)
     return digest.hexdigest()
 
 
-def _update(digest: hashlib._Hash, stream: IO[bytes], begin: int, end: int) -> None:
-    for piece in _pieces(stream, begin, end):
-        digest.update(piece)
-
-
-def _pieces(stream: IO[bytes], begin: int, end: int) -> Iterator[bytes]:
-    stream.seek(begin, os.SEEK_SET)
+def _pieces(stream: IO[bytes], begin: int, end: int) -> Iterator[tuple[int, bytes]]:
+    stream.seek(begin)
     while begin < end:
         piece = stream.read(min(_PIECE, end - begin))
         if not piece:
             return
+        yield begin, piece
         begin += len(piece)
-        yield piece

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from moodbench.errors import CacheError, MoodbenchError, UnknownNameError
 from moodbench.features.cache import PENDING, SKIPPED, FeatureCache
-from moodbench.features.heads import is_left_over, read_head
+from moodbench.features.heads import is_left_over, stored_head
 from moodbench.features.lock import exclusive
-from moodbench.features.verify import NOTES, check_cache, forget
+from moodbench.features.verify import NOTES, check_cache
 from moodbench.workspace import ModelName, Workspace
 
 
@@ -53,34 +54,54 @@ def list_caches(space: Workspace, models: Sequence[str] = (), datasets: Sequence
     return [info for info in infos if info is not None]
 
 
-def verify_caches(
-    space: Workspace, models: Sequence[str] = (), datasets: Sequence[str] = ()
-) -> Iterator[tuple[CacheInfo, MoodbenchError | None]]:
-    """Read every row of the caches and yield each with its fault, or None. An incomplete cache is a fault."""
-    heads: set[str] = set()
-    for info in list_caches(space, models, datasets):
-        try:
-            check_cache(info.file, again=True)
-            if info.model not in heads:
-                heads.add(info.model)
-                check_head(space, info.model)
-            if not info.complete:
-                raise CacheError(
-                    f"the cache is incomplete: {info.done} of {info.rows} rows",
-                    file=info.file,
-                    fix="run the same moodbench extract again",
-                )
-        except MoodbenchError as error:
-            yield info, error
-        else:
-            yield info, None
+@dataclass(frozen=True)
+class Verified:
+    """A file that was read and compared with its checksums.
+
+    Attributes
+    ----------
+    name : str
+        ``MODEL/DATASET``, ``MODEL/head`` or ``MODEL/heads/NAME``.
+    what : str
+        The same for people, and how much was found.
+    fault : MoodbenchError or None
+    """
+
+    name: str
+    what: str
+    fault: MoodbenchError | None
 
 
-def check_head(space: Workspace, model: str) -> None:
-    """Raise a `ModelError` if the model's own head is there but cannot be read."""
-    file = space.head_file(ModelName.parse(model))
-    if file.exists():
-        read_head(file)
+def verify_caches(space: Workspace, models: Sequence[str] = (), datasets: Sequence[str] = ()) -> Iterator[Verified]:
+    """Read every byte of the caches, and of the heads of their models. An incomplete cache is a fault."""
+    infos = list_caches(space, models, datasets)
+    for info in infos:
+        what = f"{info.model} on {info.dataset}: {info.rows} rows"
+        yield Verified(f"{info.model}/{info.dataset}", what, _fault(partial(_verify, info)))
+    for model in dict.fromkeys(info.model for info in infos):
+        own = space.head_file(ModelName.parse(model))
+        files = [*([own] if own.exists() else []), *sorted(own.with_name("heads").glob("*.h5"))]
+        for file in files:
+            name = file.relative_to(own.parent).with_suffix("")
+            yield Verified(f"{model}/{name}", f"{model}: {name}", _fault(partial(stored_head, file)))
+
+
+def _verify(info: CacheInfo) -> None:
+    check_cache(info.file)
+    if not info.complete:
+        raise CacheError(
+            f"the cache is incomplete: {info.done} of {info.rows} rows",
+            file=info.file,
+            fix="run the same moodbench extract again",
+        )
+
+
+def _fault(look: Callable[[], object]) -> MoodbenchError | None:
+    try:
+        look()
+    except MoodbenchError as error:
+        return error
+    return None
 
 
 def remove_caches(space: Workspace, model: str, datasets: Sequence[str] = ()) -> list[Path]:
@@ -96,7 +117,6 @@ def remove_caches(space: Workspace, model: str, datasets: Sequence[str] = ()) ->
     removed = []
     for info in list_caches(space, [model], datasets):
         with exclusive(info.file, tidy=True):
-            forget(info.file)
             if info.file.exists():  # somebody else may have removed it just now
                 info.file.unlink()
                 removed.append(info.file)

@@ -434,7 +434,7 @@ def test_row_scores_do_not_grow_and_a_foreign_file_is_refused(scored):
 @pytest.mark.parametrize("name", ["head", "mean"])
 def test_names_that_moodbench_itself_uses(home, name, pictures):
     result = call("extract", "--model", "tiny", "--images", pictures / "ood", "--dataset", name)
-    assert (result.exit_code, "moodbench itself uses that name" in result.stderr) == (2, True)
+    assert (result.exit_code, "moodbench itself uses" in result.stderr) == (2, True)
 
 
 def test_bundled_images_are_not_replaced(home, pictures):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import moodbench
 from moodbench.cli import app
-from moodbench.features.cache import Layout, create_cache
+from moodbench.features.create import Layout, create_cache
 from moodbench.features.heads import head_provenance, read_head, store_head
 from moodbench.types import Head
 from moodbench.workspace import Workspace

@@ -29,6 +29,7 @@ from moodbench.features.memory import grown
 from moodbench.features.network import Network
 from moodbench.features.verify import check_cache
 from moodbench.workspace import ModelName
+from tests.caches import as_schema_1
 from tests.conftest import save
 
 TINY = ModelName.parse("tiny")
@@ -322,19 +323,19 @@ def test_a_full_disk_is_seen_before_the_work(space, monkeypatch):
 
 def test_a_full_disk_in_the_middle_loses_nothing(space, monkeypatch):
     (whole,) = run(space, variant="whole")
-    flush = h5py.File.flush
+    put = FeatureCache._put
 
-    def full(self):
+    def full(*values):
         if full.left == 0:
             raise OSError(28, "No space left on device")
         full.left -= 1
-        flush(self)
+        put(*values)
 
-    full.left = 4
-    monkeypatch.setattr(h5py.File, "flush", full)
+    full.left = 8  # features, logits, status and checksums of two batches
+    monkeypatch.setattr(FeatureCache, "_put", full)
     with pytest.raises(CacheError, match="the disk is full"):
         run(space)
-    monkeypatch.setattr(h5py.File, "flush", flush)
+    monkeypatch.setattr(FeatureCache, "_put", put)
     (done,) = run(space)
     assert done.begun_at == 16
     same(done.file, whole.file)
@@ -607,6 +608,7 @@ def test_compiled_networks_see_one_shape_and_are_not_mixed_with_others(space, co
 
 def test_a_cache_from_before_these_options_goes_on(space):
     (done,) = run(space)
+    as_schema_1(done.file)
     with h5py.File(done.file, "r+") as h5:
         noted = json.loads(h5.attrs["provenance"])
         del noted["compile"], noted["channels_last"]
@@ -683,3 +685,15 @@ def test_waiting_threads_sleep_and_pages_are_large_unless_the_user_says_otherwis
     command = [sys.executable, "-c", AS_TORCH_IS_LOADED, str(catalog)]
     done = subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert done.stdout == f"{found}\n"
+
+
+@pytest.mark.parametrize("array", ["features", "status", "crc32", "ids"])
+def test_a_complete_cache_that_is_damaged_is_never_done_already(space, array):
+    (done,) = run(space)
+    with h5py.File(done.file, "r+") as h5:
+        h5[array][30:] = np.zeros_like(h5[array][30:])
+    lines = []
+    with pytest.raises(CacheError) as caught:
+        run(space, report=lines.append)
+    assert caught.value.file == done.file
+    assert lines == []

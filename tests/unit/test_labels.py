@@ -17,6 +17,7 @@ from moodbench.probing import probe
 from moodbench.results import read_provenance
 from moodbench.scoring import score
 from moodbench.workspace import ModelName, Workspace
+from tests.caches import as_schema_1
 
 NAMES = [f"c{i}" for i in range(5)]
 SCORES = ("msp", "mahalanobis", "she", "knn")
@@ -221,15 +222,10 @@ def test_a_benchmark_is_ready_only_with_its_validation_rows(world):
 
 
 def test_old_caches_are_read_and_said_to_have_no_names(world):
-    import h5py
-
     said = []
     world.run("old")
     for dataset in world.x:
-        with h5py.File(world.space.cache_file(ModelName("net"), dataset), "r+") as h5:
-            h5.attrs.modify("moodbench_schema", 1)
-            if "classes" in h5:
-                del h5["classes"]
+        as_schema_1(world.space.cache_file(ModelName("net"), dataset))
     score(model=["net"], benchmark=["b"], score=["knn"], workspace=world.space, report=said.append)
     assert said[-1] == "note: the classes of train, test have no names: their labels are compared by number"
 
