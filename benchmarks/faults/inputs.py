@@ -282,7 +282,7 @@ def _read_notes(folder: Path, _name: str) -> object:
 
 READERS = (
     Reader("import", _imports, _import, 600),
-    Reader("odd arrays", lambda: [{"rows.npz": b""}], _import_odd, 400, _odd_arrays),
+    Reader("odd arrays", lambda: [{"rows.npz": _npz(**_ARRAYS)}], _import_odd, 400, _odd_arrays),
     Reader("heads", _heads, lambda folder, name: read_head(folder / name), 400),
     Reader("labels", lambda: [{"labels.txt": b"0 1 2\n0 -1"}], lambda f, name: read_labels(f / name).whole(), 100),
     Reader("catalogue", lambda: [{"mine.yaml": _CATALOGUE}], _load_catalog, 1500, either),
