@@ -14,10 +14,11 @@ Nothing heavy is imported before it is used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # for type checkers it is true; `typing` itself takes a third of the time until the first line
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from moodbench.downloading import download
     from moodbench.errors import MoodbenchError
     from moodbench.extraction import extract
@@ -77,6 +78,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name == "__version__":
         return import_module("importlib.metadata").version("moodbench")
     if name not in _HOME:

@@ -1,6 +1,6 @@
 """The command ``moodbench``, and ``python -m moodbench``."""
 
-from moodbench.interrupts import leave_at_once
+from moodbench.leaving import leave_at_once
 
 leave_at_once()  # before what takes longer to be imported
 

@@ -1,7 +1,7 @@
 """What a command does about Ctrl-C, a closed terminal and ``kill``: one line, exit code 128 + signal, no traceback.
 
-While nothing is to be lost (libraries are imported, options are parsed) it leaves at once. While it works, the signal
-becomes an exception, so that files are closed and temporary ones removed.
+While nothing is to be lost (libraries are imported, options are parsed) it leaves at once (`leaving`). While it works,
+the signal becomes an exception, so that files are closed and temporary ones removed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, NoReturn
+from contextlib import contextmanager
+from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from moodbench.leaving import SIGNALS, leave
 
 PATIENCE = 2.0
 """Seconds in which more signals change nothing (a terminal and the shell may both send one); later ones end at once."""
@@ -43,7 +43,7 @@ class Watch:
             self.exit_code, self._since = 128 + number, now
             raise InterruptedBySignal(number)
         if now - self._since > PATIENCE:
-            _leave(number, frame)
+            leave(number, frame)
 
     def unraisable(self, args: Any) -> None:
         """Raise it again where it fell into a place that swallows exceptions (a finaliser, a callback of an import)."""
@@ -53,11 +53,6 @@ class Watch:
         number = self.exit_code - 128
         self.exit_code = None
         threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
-
-
-def leave_at_once() -> None:
-    """Let the signals end the process without a traceback; those that are ignored (``nohup``) stay ignored."""
-    _handle(_leave)
 
 
 @contextmanager
@@ -84,9 +79,3 @@ def _handle(handler: Any) -> dict[signal.Signals, Any]:
     for number in before:
         signal.signal(number, handler)
     return before
-
-
-def _leave(number: int, frame: object) -> NoReturn:
-    with suppress(OSError):  # the terminal may be gone
-        os.write(2, b"interrupted\n")
-    os._exit(128 + number)

@@ -14,7 +14,8 @@ import moodbench
 ROOT = Path(moodbench.__file__).parent
 
 LAYERS = [
-    {"atomic", "errors", "interrupts", "intervals", "lock", "names", "processes", "reading", "registry", "types"},
+    {"atomic", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
+    | {"processes", "reading", "registry", "types"},
     {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "predictions", "progress", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
@@ -28,7 +29,13 @@ LAYERS = [
 ]
 """From the ground up. A module imports from its own layer's other names only where `SIBLINGS` says so."""
 
-SIBLINGS = {("errors", "registry"), ("registry", "errors"), ("reading", "errors"), ("features", "pretraining")}
+SIBLINGS = {
+    ("errors", "registry"),
+    ("registry", "errors"),
+    ("reading", "errors"),
+    ("features", "pretraining"),
+    ("interrupts", "leaving"),
+}
 STRANGERS = [("scores", "datasets"), ("scores", "models"), ("scores", "features"), ("datasets", "models")]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
