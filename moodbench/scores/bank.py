@@ -10,7 +10,8 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.unit import unit_features
+from moodbench.scores.directions import Directions
+from moodbench.scores.statistics import UnitMean
 
 
 class NearestCosines:
@@ -20,8 +21,9 @@ class NearestCosines:
     the most that was asked for.
     """
 
-    def __init__(self, train: Train) -> None:
+    def __init__(self, train: Train, directions: Directions) -> None:
         self._train = train
+        self._directions = directions
         self._wanted = 1
 
     def ask(self, k: int) -> None:
@@ -29,13 +31,13 @@ class NearestCosines:
         self._wanted = max(self._wanted, k)
 
     def of(self, block: Block) -> Tensor:
-        """Return the largest cosines, descending, (B, k) float32; k is at least what was asked for, rows permitting."""
-        return block.shared("nearest_cosines", lambda: self._walk(unit_features(block)))
+        """Return the largest cosines, descending, (B, k) float64; k is at least what was asked for, rows permitting."""
+        return block.shared("nearest_cosines", lambda: self._walk(block))
 
-    def _walk(self, z: Tensor) -> Tensor:
-        best = z.new_empty(len(z), 0)
+    def _walk(self, block: Block) -> Tensor:
+        best = block.features.new_empty(len(block), 0)
         for rows in self._train.bank():
-            cosines = z @ unit_features(rows).T
+            cosines = self._directions.relative(block, self._directions.of(rows))
             width = min(self._wanted, best.shape[1] + len(rows))
             if best.shape[1] == self._wanted:
                 # few rows of a block still enter: look at no more of them than the row with the most gains
@@ -44,12 +46,15 @@ class NearestCosines:
                     continue
                 cosines = cosines.topk(min(entering, self._wanted), dim=1, sorted=False).values
             best = torch.cat([best, cosines], dim=1).topk(width, dim=1).values
-        return best
+        return best.double().add_(self._directions.own(block)[:, None])
 
 
-def nearest_cosines(train: Train, k: int) -> NearestCosines:
-    """Return what all scores of this fit share to look rows up in the bank, and announce `k`."""
-    cosines = train.shared("nearest_cosines", lambda: NearestCosines(train))
+def nearest_cosines(train: Train, mean: Tensor, k: int) -> NearestCosines:
+    """Return what all scores of this fit share to look rows up in the bank, and announce `k`.
+
+    `mean` is that of the unit rows of ID train.
+    """
+    cosines = train.shared("nearest_cosines", lambda: NearestCosines(train, Directions(mean)))
     cosines.ask(k)
     return cosines
 
@@ -91,8 +96,8 @@ class KNN(Score):
             raise UsageError(f"the number of neighbours must be at least 1, got {self.k}")
 
     def fit(self, train: Train) -> Fit:
-        yield from ()
-        self.bank_ = nearest_cosines(train, self.k)
+        mean: Tensor = yield UnitMean()
+        self.bank_ = nearest_cosines(train, mean, self.k)
         if train.rows < self.k:
             self.note_ = f"ID train has {train.rows} rows only: the farthest of them is taken"
 
@@ -119,8 +124,8 @@ class CosMax(Score):
     cost = "memory bank"
 
     def fit(self, train: Train) -> Fit:
-        yield from ()
-        self.bank_ = nearest_cosines(train, 1)
+        mean: Tensor = yield UnitMean()
+        self.bank_ = nearest_cosines(train, mean, 1)
 
     def score(self, block: Block) -> Tensor:
         return self.bank_.of(block)[:, 0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,18 +12,49 @@ from torch import Tensor
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import TINY, Block, log_sum_exp
 from moodbench.scores.class_means import head_classes
+from moodbench.scores.directions import Directions, Fan
 from moodbench.scores.gaussian import empty_classes
-from moodbench.scores.statistics import FeatureSumsByLabel, GroupSums
-from moodbench.scores.unit import unit_features, unit_rows
+from moodbench.scores.statistics import FeatureSumsByLabel, GroupSums, Statistic, UnitMean
 
 
-def class_directions(classes: GroupSums) -> tuple[Tensor, Tensor, str | None]:
-    """Return which classes have rows, (K,) bool, their means at unit length, and a word about those without.
+@dataclass(frozen=True, eq=False)
+class ClassCosines:
+    """Cosines of rows to the means of the classes that have ID train rows.
 
     The means are of the features as they are, as in the reference codes; means of unit features point elsewhere.
+
+    Attributes
+    ----------
+    directions : Directions
+    means : Fan
+        Of the K classes that have rows.
+    present : (classes,) bool
+        Which they are.
+    note : str or None
+        A word about the others.
     """
-    present = classes.counts > 0
-    return present, unit_rows(classes.means[present]).float(), empty_classes(classes)
+
+    directions: Directions
+    means: Fan
+    present: Tensor
+    note: str | None
+
+    @classmethod
+    def fit(cls, classes: int) -> Generator[tuple[Statistic[Any], ...], Any, ClassCosines]:
+        """Return them (with ``yield from``, inside a fit) for labels of so many classes."""
+        sums: GroupSums
+        mean: Tensor
+        sums, mean = yield FeatureSumsByLabel(classes), UnitMean()
+        present, directions = sums.counts > 0, Directions(mean)
+        return cls(directions, directions.fan(sums.means[present]), present, empty_classes(sums))
+
+    def relative(self, block: Block) -> Tensor:
+        """Return the cosines less what those of a row have in common, (B, K) float32, computed once a block."""
+        return block.shared("class_cosines", lambda: self.directions.relative(block, self.means))
+
+    def own(self, block: Block) -> Tensor:
+        """Return what the cosines of a row have in common, (B,) float64."""
+        return self.directions.own(block)
 
 
 @SCORES.register("cosine_class")
@@ -45,11 +78,11 @@ class CosineClass(Score):
     paper = "Bitterwolf et al., ICML 2023, arXiv 2306.00826"
 
     def fit(self, train: Train) -> Fit:
-        classes: GroupSums = yield FeatureSumsByLabel(train.label_classes)
-        _, self.directions_, self.note_ = class_directions(classes)
+        self.cosines_ = yield from ClassCosines.fit(train.label_classes)
+        self.note_ = self.cosines_.note
 
     def score(self, block: Block) -> Tensor:
-        return class_cosines(block, self.directions_).amax(dim=1)
+        return self.cosines_.relative(block).amax(dim=1) + self.cosines_.own(block)
 
 
 @SCORES.register("rcos")
@@ -74,7 +107,7 @@ class RelativeCosine(CosineClass):
     title = "Relative cosine"
 
     def score(self, block: Block) -> Tensor:
-        cosines = class_cosines(block, self.directions_).double()
+        cosines = self.cosines_.relative(block).double()  # what a row's have in common drops out
         return cosines.amax(dim=1) - log_sum_exp(cosines)
 
 
@@ -108,11 +141,6 @@ class CosineHead(Score):
         return cosines
 
 
-def class_cosines(block: Block, directions: Tensor) -> Tensor:
-    """Return the cosines to the class means, (B, K) float32, computed once a block."""
-    return block.shared("class_cosines", lambda: unit_features(block) @ directions.T)
-
-
 @SCORES.register("projection_class")
 @dataclass
 class ProjectionClass(Score):
@@ -140,15 +168,16 @@ class ProjectionClass(Score):
 
     def fit(self, train: Train) -> Fit:
         outputs = head_classes(train)
-        classes: GroupSums = yield FeatureSumsByLabel(outputs)
-        present, self.directions_, self.note_ = class_directions(classes)
-        everyone = len(self.directions_) == outputs
-        self.classes_ = None if everyone else present.nonzero()[:, 0]
+        self.cosines_ = yield from ClassCosines.fit(outputs)
+        self.note_ = self.cosines_.note
+        everyone = len(self.cosines_.means) == outputs
+        self.classes_ = None if everyone else self.cosines_.present.nonzero()[:, 0]
 
     def score(self, block: Block) -> Tensor:
         p = block.probabilities
         if self.classes_ is not None:
             p = p[:, self.classes_]
+        common = self.cosines_.own(block) * p.sum(dim=1, dtype=torch.float64)
         lengths = torch.linalg.vector_norm(block.features, dim=1)
-        score: Tensor = lengths * torch.linalg.vecdot(class_cosines(block, self.directions_), p)
+        score: Tensor = lengths * (common + torch.linalg.vecdot(self.cosines_.relative(block), p))
         return score

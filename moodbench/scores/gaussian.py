@@ -16,7 +16,7 @@ from torch import Tensor
 from moodbench.scores.base import Train
 from moodbench.scores.block import Block
 from moodbench.scores.statistics import FeatureSumsByLabel, GroupSums, Moment, SecondMoment, Statistic
-from moodbench.scores.unit import unit_features
+from moodbench.scores.unit import centred_rows, exact_unit_features
 from moodbench.scores.vectorised import row_argmax
 
 RCOND = 1e-10
@@ -40,15 +40,15 @@ class PrincipalAxes:
         Names the covariance, so that blocks are projected once for all scores that use it.
     unit : bool
         Rows are divided by their length first.
-    centre : (D,) float32 or float64
-        What rows are taken relative to. In float64 where the covariance is ill-conditioned, because the small
-        directions drown in float32 rounding.
+    centre : (D,) float64
+        What rows are taken relative to: the mean row.
     values : (D,) float64
         Eigenvalues, rising.
     vectors : (D, D) float64
         In columns.
     basis : (D, D) float32 or float64
-        The same, as rows are multiplied with it.
+        The same, as rows are multiplied with it. In float64 where the covariance is ill-conditioned, because the small
+        directions drown in float32 rounding.
     """
 
     key: tuple[object, ...]
@@ -63,8 +63,14 @@ class PrincipalAxes:
         return block.shared(("principal", *self.key), lambda: self._project(block))
 
     def _project(self, block: Block) -> Tensor:
-        features = unit_features(block) if self.unit else block.features
-        return ((features.to(self.centre.dtype) - self.centre) @ self.basis).float()
+        if self.basis.dtype == torch.float64:
+            features = exact_unit_features(block) if self.unit else block.features.double()
+            return ((features - self.centre) @ self.basis).float()
+        # several covariances share the mean row
+        centred = block.shared(
+            ("centred", self.unit), lambda: centred_rows(block.features, self.centre, unit=self.unit)
+        )
+        return centred @ self.basis
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +131,7 @@ def whitener(
     name : str
         What the covariance is ("within", "total"); together with `unit` it must determine its value.
     centre : (D,) float64
+        The mean row of ID train, of unit length if `unit`.
     covariance : callable
         Returns the covariance, (D, D) float64, symmetric.
     unit : bool
@@ -149,7 +156,7 @@ def principal_axes(
         kept = in_range(values)
         condition = float(values[-1] / values[kept][0]) if bool(kept.any()) else 1.0
         dtype = torch.float64 if condition > FLOAT32_CONDITION else torch.float32
-        return PrincipalAxes((name, unit), unit, centre.to(dtype), values, vectors, vectors.to(dtype))
+        return PrincipalAxes((name, unit), unit, centre, values, vectors, vectors.to(dtype))
 
     return train.shared(("principal_axes", name, unit), build)
 

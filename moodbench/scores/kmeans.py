@@ -10,9 +10,10 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
+from moodbench.scores.directions import Directions
 from moodbench.scores.libraries import heard
 from moodbench.scores.sample import Rows, Sample
-from moodbench.scores.unit import unit_features, unit_rows
+from moodbench.scores.statistics import UnitMean
 
 FALLBACK = 100
 """Centres where neither labels nor logits say how many classes there are."""
@@ -33,7 +34,7 @@ class KMeansDistance(Score):
     Notes
     -----
     Lloyd's algorithm of scikit-learn from one k-means++ start with a fixed seed, on one thread so that it repeats to
-    the last bit. `inertia_` is the sum of squared distances on the sample.
+    the last bit, and about the mean of all z. `inertia_` is the sum of squared distances on the sample.
 
     References
     ----------
@@ -55,11 +56,14 @@ class KMeansDistance(Score):
             raise UsageError("k-means needs clusters >= 0 and rows >= 1")
 
     def fit(self, train: Train) -> Fit:
-        sample: Rows = yield Sample(self.rows)
+        sample: Rows
+        mean: Tensor
+        sample, mean = yield Sample(self.rows), UnitMean()
         from sklearn.cluster import KMeans
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-        z = unit_rows(sample.features)
+        self.directions_ = Directions(mean)
+        z = self.directions_.fan(sample.features.double()).ways
         clusters = self.clusters or train.label_classes or train.classes or FALLBACK
         distinct = len(torch.unique(z, dim=0))
         kmeans = KMeans(min(clusters, distinct), n_init=1, random_state=0)
@@ -69,7 +73,7 @@ class KMeansDistance(Score):
         self.inertia_ = float(found.inertia_)
 
     def score(self, block: Block) -> Tensor:
-        z = unit_features(block)
+        z = self.directions_.ways(block)
         halves = torch.addmm(self.centres_.square().sum(dim=1) / -2, z, self.centres_.T)
         # directly, because the expanded square cancels in float32
         near = halves.topk(min(2, len(self.centres_)), dim=1).indices

@@ -13,7 +13,7 @@ from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.gaussian import FLOAT32_CONDITION, PrincipalAxes, in_range, principal_axes, whitener
 from moodbench.scores.statistics import Mean, Moment, SecondMoment
-from moodbench.scores.unit import unit_features
+from moodbench.scores.unit import exact_unit_features
 
 MOST_LOST = 8
 """Null directions of a covariance that are worth correcting for one by one. A LayerNorm leaves one."""
@@ -133,7 +133,7 @@ class GaussLedoitWolf(Score):
         mean = moment.mean
         quartic: float = yield Mean(
             "unit_features_to_mean_quartic",
-            lambda block: (unit_features(block).double() - mean).square().sum(dim=1).square(),
+            lambda block: (exact_unit_features(block) - mean).square().sum(dim=1).square(),
         )
         covariance = moment.covariance_about(mean)
         level = float(covariance.trace()) / train.dim

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from moodbench.scores.block import Block
-from moodbench.scores.unit import unit_features
+from moodbench.scores.unit import exact_unit_features
 
 V_co = TypeVar("V_co", covariant=True)
 
@@ -98,7 +98,7 @@ class SecondMoment(Statistic[Moment]):
 
     Rows are shifted by the mean of the first block, which takes the bulk of the size out of the sums, and multiplied in
     float64: a float32 product loses the small eigenvalues (below about 1e-6 of the largest) that Mahalanobis distances
-    and null spaces are made of. With `unit`, rows are divided by their length before.
+    and null spaces are made of. With `unit`, rows are divided by their length before, in float64 too.
     """
 
     def __init__(self, *, unit: bool = False) -> None:
@@ -110,13 +110,13 @@ class SecondMoment(Statistic[Moment]):
         return ("second_moment", self.unit)
 
     def update(self, block: Block) -> None:
-        x = (unit_features(block) if self.unit else block.features).double()
+        x = exact_unit_features(block) if self.unit else block.features.double()
         if self._moment is None:
             dim = x.shape[1]
             zero = x.new_zeros(dim)
             self._moment = Moment(0, x.mean(dim=0), zero, x.new_zeros(dim, dim))
         m = self._moment
-        x -= m.shift
+        x = x - m.shift
         add_gram(m.scatter, x)
         self._moment = Moment(m.count + len(block), m.shift, m.total + x.sum(dim=0), m.scatter)
 
@@ -224,7 +224,7 @@ class FeatureSumsByLabel(GroupedSums):
         return (type(self).__name__, self.groups, self.unit)
 
     def rows(self, block: Block) -> tuple[Tensor, Tensor]:
-        return block.labels, unit_features(block) if self.unit else block.features
+        return block.labels, exact_unit_features(block) if self.unit else block.features
 
 
 class ProbabilitySumsByPrediction(GroupedSums):
@@ -241,6 +241,32 @@ class ProbabilitySumsByPrediction(GroupedSums):
             p = p.double()
             p[low] = torch.softmax(block.logits[low].double(), dim=1)
         return block.predicted, p
+
+
+class UnitMean(Statistic[Tensor]):
+    """The mean of the unit features, (D,) float64."""
+
+    key: Hashable = "unit_mean"
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._total: Tensor | None = None
+
+    def update(self, block: Block) -> None:
+        self._add(len(block), exact_unit_features(block).sum(dim=0))
+
+    def _add(self, count: int, total: Tensor) -> None:
+        self._count += count
+        self._total = total if self._total is None else self._total + total
+
+    def merge(self, other: Self) -> None:
+        if other._total is not None:
+            self._add(other._count, other._total)
+
+    def finalize(self) -> Tensor:
+        if self._total is None:
+            raise ValueError("no rows were seen")
+        return self._total / self._count
 
 
 class Mean(Statistic[float]):

@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.statistics import Statistic
-from moodbench.scores.unit import unit_features
-
-
-class UnitMean(Statistic[Tensor]):
-    """The mean of the unit features, (D,) float64."""
-
-    key: Hashable = "unit_mean"
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._total: Tensor | None = None
-
-    def update(self, block: Block) -> None:
-        self._add(len(block), unit_features(block).sum(dim=0, dtype=torch.float64))
-
-    def _add(self, count: int, total: Tensor) -> None:
-        self._count += count
-        self._total = total if self._total is None else self._total + total
-
-    def merge(self, other: Self) -> None:
-        if other._total is not None:
-            self._add(other._count, other._total)
-
-    def finalize(self) -> Tensor:
-        if self._total is None:
-            raise ValueError("no rows were seen")
-        return self._total / self._count
+from moodbench.scores.directions import Directions
+from moodbench.scores.statistics import UnitMean
 
 
 class _ToMean(Score):
@@ -52,12 +25,12 @@ class _ToMean(Score):
 
     def fit(self, train: Train) -> Fit:
         mean: Tensor = yield UnitMean()
-        self.mean_ = mean.float()
+        self.directions_ = Directions(mean)
 
     def score(self, block: Block) -> Tensor:
-        way = unit_features(block) - self.mean_
+        way = self.directions_.ways(block)
         if self.order == math.inf:  # as a norm it is twenty times slower
-            return -way.abs_().amax(dim=1)
+            return -way.abs().amax(dim=1)
         distance: Tensor = torch.linalg.vector_norm(way, ord=self.order, dim=1)
         return -distance
 

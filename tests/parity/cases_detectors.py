@@ -52,7 +52,7 @@ def _signed(number, bits):
 
 
 def kmeans(w, b, train, labels, rows, clusters):
-    bank = _unit(train)[_sample_order(train)].astype(np.float32)
+    bank = _unit(train)[_sample_order(train)]
     with threadpool_limits(1):
         centres = KMeans(clusters, n_init=1, random_state=0).fit(bank).cluster_centers_
     return np.array([-min(np.linalg.norm(z - c) for c in centres) for z in _unit(rows)])

@@ -18,7 +18,7 @@ from moodbench.scores.base import create_score
 from moodbench.scores.block import Block
 from moodbench.scores.fitting import fit_scores
 from moodbench.scores.medians import RESOLUTION, median_and_deviation
-from moodbench.scores.to_mean import UnitMean
+from moodbench.scores.statistics import UnitMean
 from moodbench.scores.unit import unit_rows
 from tests.worlds import CannotFitError, fit, make_world
 
@@ -278,7 +278,7 @@ def test_depth_leaves_out_directions_without_spread():
 
 def test_centres_of_k_means_are_the_means_of_their_rows():
     score = fit(["kmeans"], WORLD, kmeans={"clusters": 4})["kmeans"]
-    z, centres = unit(WORLD.train), score.centres_.numpy()
+    z, centres = unit(WORLD.train), (score.centres_ + score.directions_.mean).numpy()
     assert centres.shape == (4, 24)
     distances = np.linalg.norm(z[:, None] - centres, axis=2)
     own = distances.argmin(axis=1)
