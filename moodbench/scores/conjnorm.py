@@ -13,8 +13,9 @@ from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
 from moodbench.scores.statistics import FeatureSumsByLabel, GroupSums, Statistic
+from moodbench.scores.unit import pieces
 
-_TINY = torch.finfo(torch.float32).tiny
+_TINY = torch.finfo(torch.float64).tiny
 
 
 class LogSumsByLabel(Statistic[Tensor]):
@@ -113,35 +114,78 @@ class ConjNorm(Score):
     def fit(self, train: Train) -> Fit:
         q = self.p / (self.p - 1)
         classes: GroupSums = yield FeatureSumsByLabel(train.label_classes)
-        v = classes.means / torch.linalg.vector_norm(classes.means, ord=self.p, dim=1, keepdim=True).clamp_min(_TINY)
+        v = _to_norm(classes.means, self.p)
         size = torch.linalg.vector_norm(v, ord=q, dim=1, keepdim=True).clamp_min(_TINY)
-        self.gradients_ = (v.sign() * (v.abs() / size).pow(q - 1) * size).float().T.contiguous()
-        self.log_sums_ = torch.zeros(train.label_classes, dtype=torch.float64, device=train.device)
-        sums: Tensor = yield LogSumsByLabel((self.p, self.temperature), train.label_classes, self._own_density)
+        gradients = v.sign() * (v.abs() / size).pow(q - 1) * size
         present = classes.counts > 0
-        self.gradients_, self.log_sums_ = self.gradients_[:, present], sums[present].float()
+        centre = _to_norm(classes.sums.sum(dim=0, keepdim=True), self.p)[0]
+        middle = gradients[present].mean(dim=0)
+        self.rows_ = _Rows(self.p, centre, middle)
+        self.gradients_ = (gradients - middle).float()
+        self.levels_ = (gradients @ centre - self.rows_.half_square(centre)) / self.temperature
+        sums: Tensor = yield LogSumsByLabel((self.p, self.temperature), train.label_classes, self._own_density)
+        self.gradients_ = self.gradients_[present].T.contiguous()
+        self.levels_ = (self.levels_ - sums)[present].float()
         empty = int((~present).sum())
         if empty:
             self.note_ = f"{empty} of {train.label_classes} classes have no ID train rows and are left out"
 
-    def _sizes(self, block: Block) -> tuple[Tensor, Tensor]:
-        """Return ||x||_p and ||z||_q^2 / 2 of each row, (B,) float32."""
-        q = self.p / (self.p - 1)
-        entries = block.features.abs()
-        size = _power(entries, self.p).sum(dim=1).pow_(1 / self.p).clamp_min_(_TINY)
-        return size, (_power(entries, q).sum(dim=1).pow_(1 / q) / size).square_() / 2
-
     def _own_density(self, block: Block) -> Tensor:
-        """Return d_k of each row for its own label k, (B,); any number where the label is unknown."""
-        size, half = self._sizes(block)
-        own = self.gradients_.T[block.labels.clamp_min(0)]
-        densities: Tensor = ((own * block.features).sum(dim=1) / size - half) / self.temperature
+        """Return d_k of each row for its own label k, (B,) float64; any number where the label is unknown."""
+        ways, common = self.rows_.of(block)
+        label = block.labels.clamp_min(0)
+        own = torch.linalg.vecdot(ways, self.gradients_.index_select(0, label)).double()
+        densities: Tensor = (own + common) / self.temperature + self.levels_.index_select(0, label)
         return densities
 
     def score(self, block: Block) -> Tensor:
-        size, half = self._sizes(block)
-        densities = (block.features @ self.gradients_).div_(size[:, None]).div_(self.temperature)
-        return log_sum_exp(densities.sub_(self.log_sums_)) - half / self.temperature
+        ways, common = self.rows_.of(block)
+        densities = torch.addmm(self.levels_, ways, self.gradients_, alpha=1 / self.temperature)
+        return log_sum_exp(densities) + common / self.temperature
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """What the density of a row is made of, taken about a point c in the midst of ID train.
+
+    With z = x / ||x||_p and g the mean gradient, z · m_k - ||z||_q^2 / 2 is (z - c) · (m_k - g), plus what it is at c,
+    plus (z · g - ||z||_q^2 / 2) less its value at c. The temperature divides all by 0.0005: about zero, float32 would
+    round to a thousand times more than the scores of some data differ by.
+
+    Attributes
+    ----------
+    p : float
+    centre : (D,) float64
+        c.
+    gradient : (D,) float64
+        g.
+    """
+
+    p: float
+    centre: Tensor
+    gradient: Tensor
+
+    def half_square(self, z: Tensor) -> Tensor:
+        """Return ||z||_q^2 / 2 of rows (..., D)."""
+        q = self.p / (self.p - 1)
+        return _power(z.abs(), q).sum(dim=-1).pow(2 / q) / 2
+
+    def of(self, block: Block) -> tuple[Tensor, Tensor]:
+        """Return z - c, (B, D) float32, and z · g - ||z||_q^2 / 2 less its value at c, (B,) float64."""
+        rows = block.features
+        ways, common = torch.empty_like(rows), rows.new_empty(len(rows), dtype=torch.float64)
+        for some in pieces(rows):
+            z = rows[some].double()
+            z /= _power(z.abs(), self.p).sum(dim=1, keepdim=True).pow_(1 / self.p).clamp_min_(_TINY)
+            common[some] = z @ self.gradient - self.half_square(z)
+            ways[some] = z.sub_(self.centre)
+        return ways, common - (self.centre @ self.gradient - self.half_square(self.centre))
+
+
+def _to_norm(rows: Tensor, p: float) -> Tensor:
+    """Return rows (K, D) divided by their p-norm; rows of zeros stay zero."""
+    norms: Tensor = torch.linalg.vector_norm(rows, ord=p, dim=1, keepdim=True)
+    return rows / norms.clamp_min(_TINY)
 
 
 def _power(entries: Tensor, exponent: float) -> Tensor:

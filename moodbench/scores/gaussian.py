@@ -23,6 +23,9 @@ RCOND = 1e-10
 """Directions whose variance is below this part of the largest are left out of the inverse. Features after a LayerNorm
 have one of exactly zero, which comes out near 1e-14."""
 
+ROUNDING = 64 * torch.finfo(torch.float64).eps
+"""Part of a sum that its rounding may be: where rows are all the same, their covariance is nothing else."""
+
 FLOAT32_CONDITION = 1e6
 """Above this condition number rows are whitened in float64: the small directions drown in float32 rounding."""
 
@@ -43,7 +46,7 @@ class PrincipalAxes:
     centre : (D,) float64
         What rows are taken relative to: the mean row.
     values : (D,) float64
-        Eigenvalues, rising.
+        Eigenvalues, rising; 0 where they are rounding.
     vectors : (D, D) float64
         In columns.
     basis : (D, D) float32 or float64
@@ -122,6 +125,7 @@ def whitener(
     covariance: Callable[[], Tensor],
     *,
     unit: bool = False,
+    least: float = 0.0,
 ) -> Whitener:
     """Return the whitener of a Gaussian; scores that name the same Gaussian share it and its eigenvectors.
 
@@ -136,10 +140,12 @@ def whitener(
         Returns the covariance, (D, D) float64, symmetric.
     unit : bool
         As in `Whitener`.
+    least : float
+        Variances up to this are rounding, besides those that are so for the distance of the centre from zero.
     """
 
     def build() -> Whitener:
-        axes = principal_axes(train, name, centre, covariance, unit=unit)
+        axes = principal_axes(train, name, centre, covariance, unit=unit, least=least)
         kept = in_range(axes.values)
         return Whitener(axes, kept, axes.values[kept].rsqrt().float())
 
@@ -147,18 +153,30 @@ def whitener(
 
 
 def principal_axes(
-    train: Train, name: str, centre: Tensor, covariance: Callable[[], Tensor], *, unit: bool = False
+    train: Train,
+    name: str,
+    centre: Tensor,
+    covariance: Callable[[], Tensor],
+    *,
+    unit: bool = False,
+    least: float = 0.0,
 ) -> PrincipalAxes:
     """Return the principal axes of a named covariance, computed once for all scores; parameters as in `whitener`."""
 
     def build() -> PrincipalAxes:
         values, vectors = torch.linalg.eigh(covariance())
+        values = torch.where(values > max(least, rounding_variance(centre)), values, 0.0)
         kept = in_range(values)
         condition = float(values[-1] / values[kept][0]) if bool(kept.any()) else 1.0
         dtype = torch.float64 if condition > FLOAT32_CONDITION else torch.float32
         return PrincipalAxes((name, unit), unit, centre, values, vectors, vectors.to(dtype))
 
     return train.shared(("principal_axes", name, unit), build)
+
+
+def rounding_variance(centre: Tensor) -> float:
+    """Return the variance that rounding alone gives to rows about a centre (D,) float64."""
+    return float((ROUNDING * centre).square().sum())
 
 
 def in_range(values: Tensor) -> Tensor:
@@ -258,10 +276,13 @@ def class_gaussians(train: Train, moment: Moment, classes: GroupSums, *, unit: b
         means, counts = classes.means[present], classes.counts[present]
         centred = means - moment.mean
 
-        def within() -> Tensor:
-            return moment.covariance_about(moment.mean) - (centred.T * counts) @ centred / moment.count
+        total = moment.covariance_about(moment.mean)
 
-        white = whitener(train, "within", moment.mean, within, unit=unit)
+        def within() -> Tensor:
+            return total - (centred.T * counts) @ centred / moment.count
+
+        least = ROUNDING * float(total.trace())  # of that difference, where the rows of a class are all the same
+        white = whitener(train, "within", moment.mean, within, unit=unit, least=least)
         whitened = (centred @ white.basis).float()
         return ClassGaussians(white, whitened, counts, empty_classes(classes))
 

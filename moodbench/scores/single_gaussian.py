@@ -11,7 +11,14 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.gaussian import FLOAT32_CONDITION, PrincipalAxes, in_range, principal_axes, whitener
+from moodbench.scores.gaussian import (
+    FLOAT32_CONDITION,
+    PrincipalAxes,
+    in_range,
+    principal_axes,
+    rounding_variance,
+    whitener,
+)
 from moodbench.scores.statistics import Mean, Moment, SecondMoment
 from moodbench.scores.unit import exact_unit_features
 
@@ -48,7 +55,8 @@ class SSD(Score):
         covariance = moment.covariance_about(mean)
         variances = covariance.diagonal()
         # what float32 features cannot tell from a constant is rounding
-        varies = variances > torch.finfo(torch.float32).eps ** 2 * variances.amax()
+        least = max(torch.finfo(torch.float32).eps ** 2 * float(variances.amax()), rounding_variance(mean))
+        varies = variances > least
         total = principal_axes(train, "total", mean, lambda: covariance, unit=True)
         self.slanted_ = SlantedAxes.of(total, variances) if bool(varies.all()) else None
         if self.slanted_ is not None:
@@ -136,15 +144,15 @@ class GaussLedoitWolf(Score):
             lambda block: (exact_unit_features(block) - mean).square().sum(dim=1).square(),
         )
         covariance = moment.covariance_about(mean)
-        level = float(covariance.trace()) / train.dim
+        # shrinking keeps the eigenvectors
+        self.axes_ = principal_axes(train, "total", mean, lambda: covariance, unit=True)
+        level = float(self.axes_.values.clamp_min(0).sum()) / train.dim
         if level <= 0:
             raise ScoreError("ID train rows do not vary")
         square = float(covariance.square().sum())
         distance = square - train.dim * level**2
         error = (quartic - square) / moment.count
         self.shrinkage_ = min(max(error, 0.0) / distance, 1.0) if distance > 0 else 1.0
-        # shrinking keeps the eigenvectors
-        self.axes_ = principal_axes(train, "total", mean, lambda: covariance, unit=True)
         shrunk = (1 - self.shrinkage_) * self.axes_.values.clamp_min(0) + self.shrinkage_ * level
         usable = in_range(shrunk)
         self.precisions_ = torch.where(usable, 1 / shrunk, 0.0).float()

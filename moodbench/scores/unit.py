@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -33,11 +35,16 @@ def centred_rows(rows: Tensor, centre: Tensor, *, unit: bool = False) -> Tensor:
     The difference is taken in float64, so it is exact to its own size, however far from zero rows and m lie.
     """
     result = torch.empty_like(rows)
-    step = _TOGETHER if rows.device.type == "cpu" else max(len(rows), 1)
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step].double()
+    for some in pieces(rows):
+        part = rows[some].double()
         if unit:
             lengths = torch.linalg.vector_norm(part, dim=1, keepdim=True)
             part.mul_(torch.where(lengths > 0, lengths, 1.0).reciprocal_())  # a quotient takes four times as long
-        result[start : start + step] = part.sub_(centre)
+        result[some] = part.sub_(centre)
     return result
+
+
+def pieces(rows: Tensor) -> Iterator[slice]:
+    """Yield slices that rows (B, D) are best worked on in float64 by: all at once but on a CPU."""
+    step = _TOGETHER if rows.device.type == "cpu" else max(len(rows), 1)
+    return (slice(start, start + step) for start in range(0, len(rows), step))

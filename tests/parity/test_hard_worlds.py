@@ -38,7 +38,7 @@ def _worlds(name: str) -> Iterator[tuple[str, World]]:
         yield f"C = {classes}, scale {scale:g}{', ReLU' if relu else ''}", hard_world(classes, scale, relu=relu)
 
 
-def _difference(name: str, world: World) -> str | None:
+def difference(name: str, world: World) -> str | None:
     """Say how the score and its definition differ; None where they do not."""
     case = CASES[name]
     rows = np.concatenate([world.tests["test"][:ROWS], world.tests["ood"][:ROWS]])
@@ -70,7 +70,7 @@ def _auroc(values: np.ndarray) -> float:
 
 def differences(name: str) -> dict[str, str]:
     """Return in which worlds a score and its definition differ, and how."""
-    return {text: found for text, world in _worlds(name) if (found := _difference(name, world)) is not None}
+    return {text: found for text, world in _worlds(name) if (found := difference(name, world)) is not None}
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

@@ -16,6 +16,7 @@ from moodbench.scores.base import SCORES, create_score, display_order
 from moodbench.scores.block import HELD_OUT, Block
 from moodbench.scores.fitting import fit_scores
 from moodbench.types import FAMILIES
+from tests.parity.hard_worlds import hard_world
 from tests.worlds import CannotFitError, fit, make_world, run_scores
 
 ALL = SCORES.names()
@@ -65,16 +66,82 @@ def test_does_not_depend_on_block_size(world, values, name):
             np.testing.assert_allclose(other[part], values[name][part], rtol=0, atol=1e-4 * scale)
 
 
-@every_score
-def test_does_not_depend_on_row_order(world, values, name):
-    order = np.arange(len(world.train))
+def shuffled_order(rows):
+    order = np.arange(rows)
     held_out = order % HELD_OUT == HELD_OUT - 1  # which rows are held out goes by their place
     for part in (held_out, ~held_out):
         order[part] = np.random.default_rng(1).permutation(order[part])
+    return order
+
+
+@every_score
+def test_does_not_depend_on_row_order(world, values, name):
+    order = shuffled_order(len(world.train))
     shuffled = world.with_(train=world.train[order], labels=world.labels[order])
     other = run_scores([name], shuffled)[name]
     scale = values[name]["test"].std()
     np.testing.assert_allclose(other["test"], values[name]["test"], rtol=0, atol=1e-4 * scale)
+
+
+SATURATED = {"two classes": (2, 1.0), "five classes, large features": (5, 1e3)}
+
+
+@pytest.fixture(scope="module", params=SATURATED)
+def saturated(request):
+    """A world of saturated logits and duplicated rows, and all scores on it."""
+    world = hard_world(*SATURATED[request.param])
+    return world, run_scores(ALL, world)
+
+
+def assert_alike(found, expected):
+    scale = np.concatenate(list(expected.values())).std()
+    for part in expected:
+        np.testing.assert_allclose(found[part], expected[part], rtol=0, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("block", [7, 1000])
+def test_no_score_depends_on_block_size_where_logits_saturate(saturated, block):
+    world, values = saturated
+    other = run_scores(ALL, world, block=block)
+    for name in ALL:
+        assert_alike(other[name], values[name])
+
+
+def test_no_score_depends_on_row_order_where_rows_are_duplicated(saturated):
+    world, values = saturated
+    order = shuffled_order(len(world.train))
+    other = run_scores(ALL, world.with_(train=world.train[order], labels=world.labels[order]))
+    for name in ALL:
+        assert_alike(other[name], values[name])
+
+
+ABSOLUTE = {
+    "random": "made of the bits of the features",
+    "iforest": "the sample is in the order of the features' bits, and trees draw from it",
+    "ocsvm": "the same order decides which of many equal solutions the solver ends in",
+    "hopfield": "beta has the unit of one over a squared feature",
+    "nci": "alpha has the unit of the head's weight by that of the features",
+    "pnml": "the head is applied to unit features, so its logits change with the weight",
+    "cea": "the paper adds 0.1 to the mean norm",
+}
+"""Scores that know how large features are."""
+
+
+@pytest.mark.parametrize("factor", [2.0**-10, 2.0**10])
+def test_scores_order_rows_alike_however_large_features_are(saturated, factor):
+    """Features times a power of two, and the head's weight divided by it: the logits keep every bit."""
+    world, values = saturated
+    f = np.float32(factor)
+    tests = {name: rows * f for name, rows in world.tests.items()}
+    names = [name for name in ALL if name not in ABSOLUTE]
+    assert world.weight is not None
+    other = run_scores(names, world.with_(train=world.train * f, weight=world.weight / f, tests=tests))
+    for name in names:
+        for part in tests:
+            order = np.argsort(values[name][part], kind="stable")
+            moved = np.diff(other[name][part][order])
+            spread = other[name][part].std()
+            assert (moved >= -1e-6 * spread).all(), name
 
 
 @every_score
