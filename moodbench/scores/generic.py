@@ -41,7 +41,7 @@ class _Detector(Score):
         self.detector_, self.note_ = heard(lambda: detector.fit(features), known=["Duplicate values"])
 
     def score(self, block: Block) -> Tensor:
-        values, _ = heard(lambda: self.detector_.score_samples(block.features.cpu().numpy()))
+        values = self.detector_.score_samples(block.features.cpu().numpy())
         return torch.as_tensor(values, device=block.features.device)
 
 

@@ -325,7 +325,8 @@ def test_parameters_that_make_no_sense_are_refused(name, params):
 
 
 def test_what_scikit_learn_says_becomes_a_note():
-    """Rows so short that they have no direction: k-means finds one cluster, and warns."""
-    tiny = WORLD.with_(train=WORLD.train * np.float32(1e-25))
-    assert fit(["kmeans"], tiny)["kmeans"].note_.startswith("Number of distinct clusters (1) found smaller than")
+    """Rows so near one another that the squares of distances are zero: k-means finds one cluster, and warns."""
+    train = WORLD.train * np.float32(1e-25)
+    train[:, 0] = 1
+    assert fit(["kmeans"], WORLD.with_(train=train))["kmeans"].note_.startswith("Number of distinct clusters (1) found smaller than")
     assert fit(["kmeans"], WORLD)["kmeans"].note_ is None
