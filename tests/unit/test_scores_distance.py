@@ -81,6 +81,19 @@ def test_conformance_is_zero_on_the_bank_only():
 # --- Gaussians
 
 
+@pytest.mark.parametrize("name", ["mahalanobis", "maha_pp", "rmds_pp", "gmm_tied", "ssd", "wdiscood", "variance_norm"])
+def test_rounding_is_no_direction(name):
+    """ID train is one point, many times: its covariance is rounding, and no distance is measured in that."""
+    one = WORLD.with_(train=np.repeat(WORLD.train[:1], 400, axis=0))
+    np.testing.assert_allclose(scored(name, one), scored(name, one)[0])
+
+
+def test_classes_that_are_points_have_no_covariance():
+    """The pooled covariance is a difference of two that are equal, but for rounding."""
+    points = WORLD.with_(train=np.stack([WORLD.train[WORLD.labels == k][0] for k in WORLD.labels]))
+    np.testing.assert_array_equal(scored("mahalanobis", points), 0)
+
+
 @pytest.mark.parametrize("name", ["rmds", "gmm_tied", "qda", "variance_norm"])
 def test_does_not_move_with_the_features(name):
     offset = np.linspace(-20, 20, WORLD.train.shape[1]).astype(np.float32)
@@ -328,5 +341,7 @@ def test_what_scikit_learn_says_becomes_a_note():
     """Rows so near one another that the squares of distances are zero: k-means finds one cluster, and warns."""
     train = WORLD.train * np.float32(1e-25)
     train[:, 0] = 1
-    assert fit(["kmeans"], WORLD.with_(train=train))["kmeans"].note_.startswith("Number of distinct clusters (1) found smaller than")
+    assert fit(["kmeans"], WORLD.with_(train=train))["kmeans"].note_.startswith(
+        "Number of distinct clusters (1) found smaller than"
+    )
     assert fit(["kmeans"], WORLD)["kmeans"].note_ is None
