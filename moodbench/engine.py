@@ -256,8 +256,8 @@ class Engine:
     def settle_classes(self) -> Caches:
         """Return the caches with it said whether the head's classes are the data's, where only predictions can tell.
 
-        Numbers without names may leave the last class out, or number other classes. The head's own predictions of ID
-        train nearly all fall on classes that occur in the first case, and hardly any in the second.
+        Numbers without names may leave the last class out, or number other classes. In the first case most of the
+        head's predictions of ID train fall on classes that occur, and they are right far more often than by chance.
         """
         joined = self.caches.joined
         if joined is None or joined.own is not None:
@@ -265,8 +265,12 @@ class Engine:
         known = torch.from_numpy(joined.train.found).to(self.device)
         reader = next(r for r in (self.caches.train, *self.caches.test.values()) if r.labels.max() >= 0)
         some = min(SAMPLE, reader.rows)
-        hits = sum(int(torch.isin(b.predicted, known).sum()) for b in self.blocks(reader, thinned_to=some))
-        return replace(self.caches, joined=replace(joined, own=2 * hits >= some))
+        inside = right = 0
+        for block in self.blocks(reader, thinned_to=some):
+            inside += int(torch.isin(block.predicted, known).sum())
+            right += int((block.predicted == block.labels).sum())
+        own = 2 * inside >= some and right >= some * max(0.3, 1.5 / len(known))
+        return replace(self.caches, joined=replace(joined, own=own))
 
     def blocks(self, reader: RowReader, *, thinned_to: int | None = None) -> Iterator[Block]:
         cached = self.logits and not self.caches.recompute

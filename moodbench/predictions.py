@@ -35,10 +35,11 @@ class Predictions:
     def best_order(self) -> float:
         """Return the accuracy under the order of the labels that explains the predictions best.
 
-        Each half of the rows is measured under the order that is best for the other half: among many classes with few
-        rows, some order explains even random predictions of the rows that it was chosen by.
+        Each half of the rows of a class is measured under the order that is best for the other half: among many classes
+        with few rows, some order explains even random predictions of the rows that it was chosen by.
         """
-        halves = [Predictions(self.labels[i::2], self.predicted[i::2]) for i in (0, 1)]
+        by_class = np.argsort(self.labels, kind="stable")
+        halves = [Predictions(self.labels[by_class[i::2]], self.predicted[by_class[i::2]]) for i in (0, 1)]
         hits = sum(one._hits_under(other._best()) for one, other in (halves, halves[::-1]))
         return hits / len(self.labels)
 

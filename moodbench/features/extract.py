@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from moodbench.datasets.images import ImageSource
+from moodbench.datasets.images import ImageSource, imagenet_wnids
 from moodbench.devices import keep_freed_memory
 from moodbench.errors import ModelError, MoodbenchError
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache
@@ -32,6 +32,7 @@ from moodbench.features.provenance import provenance, refuse_mismatch
 from moodbench.features.settings import OnError, Precision, Settings
 from moodbench.features.verify import check_cache
 from moodbench.models.backbone import Backbone
+from moodbench.types import Head
 
 __all__ = ["Extracted", "OnError", "Precision", "Settings", "extract_images"]
 
@@ -93,9 +94,16 @@ class _Job:
         """Write the head beside the cache."""
         head = self.file.with_name("head.h5")
         if self.backbone.head is not None:
-            store_head(head, self.backbone.head, of=self.file)
+            store_head(head, named_head(self.backbone.head, self.backbone.record), of=self.file)
         else:
             drop_left_over(head, of=self.file)
+
+
+def named_head(head: Head, record: Mapping[str, Any]) -> Head:
+    """Return the head with the names of its classes, where it has them or its `record` says whose they are."""
+    if head.class_names is None and record.get("head_names") == "imagenet":
+        return replace(head, class_names=imagenet_wnids())
+    return head
 
 
 def extract_images(

@@ -279,4 +279,7 @@ def _record(spec: ModelSpec, loaded: Loaded, read: _Read, image_size: int) -> di
         record |= {"format": loaded.format, "adapted": loaded.adapted}
     if loaded.resampled is not None:
         record["positions"] = loaded.resampled
+    # weights with an ImageNet-1k accuracy, and those whose tag says so: their 1000 outputs are its classes
+    if record["classes"] == 1000 and (spec.top1 is not None or (own and "in1k" in (tag or ""))):
+        record["head_names"] = "imagenet"
     return record | read.record
