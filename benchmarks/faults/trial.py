@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -80,27 +80,44 @@ def attempt(work: Callable[[], object], *, seconds: float = 60, limit: int = BYT
 
     Its output is thrown away. `limit` is the memory in bytes that it may take beyond what this process holds.
     """
-    read, write = os.pipe()
-    before = _resident()
-    child = os.fork()
-    if child == 0:
-        os.close(read)
-        _in_child(work, write)
-    os.close(write)
-    data, late = _read_until(read, time.monotonic() + seconds)
+    return side_by_side([work], seconds=seconds, limit=limit)[0]
+
+
+def side_by_side(works: Sequence[Callable[[], object]], *, seconds: float = 60, limit: int = BYTES) -> list[Outcome]:
+    """Do several things at once, each in a forked process that begins when all are there; as `attempt` otherwise."""
+    begin, go = os.pipe()
+    before, end = _resident(), time.monotonic() + seconds
+    running = []
+    for work in works:
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(go)
+            os.close(read)
+            os.read(begin, 1)  # returns when the parent closes the other end
+            _in_child(work, write)
+        os.close(write)
+        running.append((child, read))
+    os.close(begin)
+    os.close(go)
+    return [_ended(child, read, end, before + limit) for child, read in running]
+
+
+def _ended(child: int, read: int, end: float, most: int) -> Outcome:
+    data, late = _read_until(read, end)
     os.close(read)
     if late:
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
     if late:
-        return Outcome("hang", message=f"no end after {seconds:g} s")
+        return Outcome("hang", message="no end in time")
     if not data:
         return Outcome("died", message=f"status {status}")
     outcome: Outcome = pickle.loads(data)
     unit = 1 if sys.platform == "darwin" else 1024
-    taken = usage.ru_maxrss * unit - before
-    if taken > limit:
-        return Outcome("memory", message=f"took {taken / 2**30:.1f} GiB; {outcome.ending}: {outcome.message}")
+    taken = usage.ru_maxrss * unit - most
+    if taken > 0:
+        return Outcome("memory", message=f"{taken / 2**30:.1f} GiB too many; {outcome.ending}: {outcome.message}")
     return outcome
 
 
