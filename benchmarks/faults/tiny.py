@@ -30,7 +30,7 @@ def make(folder: Path, seed: int) -> Workspace:
         labels = np.arange(rows) % CLASSES
         features = (rng.normal(0, 1, (rows, DIM)) + (centres[labels] if name != "far" else 1)).astype(np.float32)
         arrays = {"features": features} if name == "far" else {"features": features, "labels": labels}
-        np.savez(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]
+        np.savez(folder / f"{name}.npz", **arrays)
     np.savez(folder / "head.npz", weight=centres.astype(np.float32), bias=np.zeros(CLASSES, np.float32))
     entry = {"id_train": "train", "id_test": "test", "ood": {"far": ["far"]}}
     catalog = {"datasets": {name: {"title": name} for name in DATASETS}, "benchmarks": {BENCHMARK: entry}}
