@@ -193,7 +193,7 @@ BAD = [
     (["score", "--all", "--param", "vim"], 2, "is no parameter"),
     (["score", "--all", "--param", "vim.size=3"], 2, "has no parameter 'size'"),
     (["score", "--all", "--threads", "0"], 2, "at least 1"),
-    (["score", "--all", "--scores-from", "missing.py"], 2, "there is no such file"),
+    (["score", "--all", "--scores-from", "missing.py"], 2, "the file with scores does not exist"),
     (["table"], 1, "there are no results"),
     (["table", "--format", "word"], 2, "there is no table format 'word'"),
     (["table", "--benchmark", "tiny"], 1, "the benchmark 'tiny' has no results"),
@@ -212,11 +212,11 @@ BAD = [
     (["extract", "--model", "tiny", "--on-error", "ignore"], 2, "stop or skip"),
     (["extract", "--model", "tiny", "--checkpoint", "no.pth", "--dataset", "tiny_ood"], 1, "no.pth"),
     (["extract", "--model", "tiny", "--transform", "zoom", "--dataset", "tiny_ood"], 2, "zoom"),
-    (["import", "--model", "m", "--dataset", "d", "no.npz"], 1, "there is no such file"),
+    (["import", "--model", "m", "--dataset", "d", "no.npz"], 1, "the file does not exist"),
     (["cache", "verify"], 1, "there are no caches"),
     (["cache", "remove", "--model", "m"], 2, "there is no cached model 'm'"),
     (["list", "scores", "--quiet", "--debug"], 2, "contradict"),
-    (["list", "models", "--catalog", "no.yaml"], 1, "the catalogue cannot be read"),
+    (["list", "models", "--catalog", "no.yaml"], 1, "the catalogue does not exist"),
 ]
 
 
