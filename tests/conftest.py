@@ -34,8 +34,8 @@ for switch, value in BEFORE_TORCH.items():  # as the first extraction of a proce
 settings.register_profile("moodbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("moodbench")
 
-OF_OTHERS = {"PYTEST_CURRENT_TEST", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}
-"""Environment variables that pytest sets, and scikit-learn when it is imported first."""
+OF_OTHERS = {"PYTEST_CURRENT_TEST", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "TORCHINDUCTOR_CACHE_DIR"}
+"""Environment variables that pytest sets, and scikit-learn and torch's compiler when they are imported first."""
 
 ARGS = {"img_size": 32, "num_classes": 3}
 
