@@ -197,7 +197,7 @@ def test_scatters_of_classes_of_any_size_merge(monkeypatch, work):
 
 
 def test_projection_class_needs_labels_that_are_classes_of_the_head():
-    with pytest.raises(CannotFitError, match="labels are not the head's classes"):
+    with pytest.raises(CannotFitError, match=r"labels are not the head.s classes"):
         scored("projection_class", WORLD.with_(labels=WORLD.labels + 2))
 
 
