@@ -36,7 +36,10 @@ def run(folder: Path, seed: int) -> Iterator[Row]:
         trial(row, file, zero(pages[0] * PAGE, len(pages) * PAGE), small.numbers, right)
     yield row
     row = Row("one page of a cache lost, then cache verify")
+    data = file.read_bytes()
     for page in range(size // PAGE + 1):
+        if not any(data[page * PAGE : (page + 1) * PAGE]):
+            continue  # it is all zeros: nothing is lost with it
         trial(row, file, zero(page * PAGE, PAGE), partial(_verified, small), "must be found")
     yield row
     row = Row("a cache that was cut")

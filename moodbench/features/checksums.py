@@ -1,7 +1,7 @@
-"""CRC-32 of rows, as fast as memory gives them.
+"""CRC-32 of rows, fast enough to be compared in every pass.
 
 The checksum of a row is that of its little-endian bytes: features, logits, label, status. ``isal`` computes the same
-values as ``zlib`` several times faster; label and status are nine bytes, which NumPy takes for all rows at once.
+values as ``zlib`` two and a half times faster; label and status are nine bytes, which NumPy takes for all rows at once.
 """
 
 from __future__ import annotations
