@@ -31,11 +31,14 @@ class Scored:
     ----------
     rows : list of Result
     values : mapping (dataset, score) → (N,) float64, of the rows that are done
+    remarks : list of str
+        What every row's note ends with.
     hints : list of str
         What to say to whoever asked for it: the labels seem to be in another order than the head's classes.
     """
 
     rows: list[Result] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
     values: dict[tuple[str, str], Array] = field(default_factory=dict)
 
@@ -117,7 +120,7 @@ def _all_classes(
     correct = None if predictions is None else predictions.correct
     made = rows(benchmark, dict.fromkeys(n_ood, n_id), n_ood, correct, remarks=remarks, about_logits=about)
     lacking = {ood: lack for ood, count in n_ood.items() if (lack := _too_few(n_id, count))}
-    out = Scored(values=values, hints=[hint] if hint else [])
+    out = Scored(values=values, remarks=remarks, hints=[hint] if hint else [])
     for name, score in scores.items():
         if name in missing:
             out.rows += made.empty(name, score, missing[name])
@@ -172,6 +175,7 @@ def _one_class(
     each = replace(benchmark, ood={group: tuple(benchmark.each)})
     remarks = [*_remarks(caches, reader.rows - int((reader.labels >= 0).sum()))]
     remarks.append("each class in turn is ID, and the others are OOD")
+    out.remarks = remarks
     made = rows(each, n_id, n_ood, same_id=False, remarks=remarks, about_logits=_about_logits(caches))
     for name, score in scores.items():
         out.rows += made.compared(name, score, against[name], notes[name])

@@ -369,7 +369,8 @@ def _digest(caches: Caches) -> str:
 
 def _describe(model: str, benchmark: str, scored: Scored) -> str:
     scores = {row.score for row in scored.rows if row.auroc is not None}
-    empty = {row.score: row.note for row in scored.rows if row.auroc is None}
+    said = "; ".join(scored.remarks)  # of all rows, so not why one is empty
+    empty = {row.score: row.note.removesuffix(f"; {said}") for row in scored.rows if row.auroc is None}
     text = f"scored {model} on {benchmark}: {len(scores)} scores"
     accuracy = scored.rows[0].id_accuracy if scored.rows else None
     if accuracy is not None:
