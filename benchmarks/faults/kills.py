@@ -16,6 +16,8 @@ from pathlib import Path
 from benchmarks.faults import tiny
 from benchmarks.faults.steps import Steps, error, watched
 from benchmarks.faults.trial import Outcome, Row, attempt
+from moodbench.features.heads import is_left_over
+from moodbench.features.reader import RowReader
 from moodbench.features.store import remove_caches, verify_caches
 from moodbench.probing import probe
 from moodbench.reporting import table
@@ -127,11 +129,21 @@ class _Check:
         return outcome
 
 
-def _state(space: Workspace) -> dict[str, bytes]:
-    """Return the bytes of everything that counts."""
+def _state(space: Workspace) -> dict[str, object]:
+    """Return everything that counts: of caches the contents (their bytes hold a time), of other files the bytes.
+
+    A head that no cache needs is in nobody's way, and does not count.
+    """
     root = tiny.home(space)
-    files = (file for folder in (space.cache_dir, space.results_dir) for file in folder.rglob("*") if file.is_file())
-    return {str(file.relative_to(root)): file.read_bytes() for file in files if not file.name.startswith(".")}
+    files = (file for folder in (space.cache_dir, space.results_dir) for file in folder.rglob("*.*") if file.is_file())
+    seen: dict[str, object] = {}
+    for file in files:
+        name = str(file.relative_to(root))
+        if file.name.startswith(".") or (file.name == "head.h5" and is_left_over(file)):
+            continue
+        is_cache = file.parent.parent == space.cache_dir and file.name != "head.h5"
+        seen[name] = RowReader(file).fingerprint if is_cache else file.read_bytes()
+    return seen
 
 
 def _shown(space: Workspace) -> str:

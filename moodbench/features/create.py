@@ -89,7 +89,7 @@ def create_cache(file: Path, model: str, dataset: str, layout: Layout, provenanc
         _refuse_if_full(file.parent, layout.size)
         _allocate(temporary, model, dataset, layout, provenance)
         temporary.replace(file)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # h5py raises the latter where a full disk is noticed on closing
         raise CacheError(
             f"the cache cannot be created: {reason(error)}", file=file, fix="make room or choose another --cache-dir"
         ) from None
@@ -191,8 +191,8 @@ def human_bytes(size: float) -> str:
     return f"{size:.3g} TB"
 
 
-def reason(error: OSError) -> str:
+def reason(error: OSError | RuntimeError) -> str:
     """Say why the file system or HDF5 refused to write."""
-    if error.errno == errno.ENOSPC or "No space left" in str(error):
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
         return "the disk is full"
-    return error.strerror or str(error).splitlines()[0]
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]

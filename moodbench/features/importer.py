@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moodbench.catalog import PRETEXT_TASKS
-from moodbench.errors import CacheMismatchError, UsageError
+from moodbench.errors import CacheError, CacheMismatchError, UsageError
 from moodbench.features.cache import DONE, FeatureCache
 from moodbench.features.checksums import row_checksums
-from moodbench.features.create import Layout, create_cache
+from moodbench.features.create import Layout, create_cache, reason
 from moodbench.features.given import Given, read_given
 from moodbench.features.heads import drop_left_over, is_left_over, read_head, store_head, stored_head
 from moodbench.features.lock import exclusive
@@ -165,5 +166,10 @@ def _write(target: Path, model: str, dataset: str, given: Given, provenance: dic
                 cache.write(start, features, logits, np.full(len(features), DONE, np.uint8))
             cache.finish()
         unfinished.replace(target)
+    except OSError as error:
+        raise CacheError(
+            f"the cache cannot be created: {reason(error)}", file=target, fix="make room or choose another --cache-dir"
+        ) from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)

@@ -112,8 +112,19 @@ def remove_caches(space: Workspace, model: str, datasets: Sequence[str] = ()) ->
     UnknownNameError
         There is no such cache.
     CacheError
-        A process is writing one of them.
+        A process is writing one of them, or the system refuses.
     """
+    try:
+        return _removed(space, model, datasets)
+    except OSError as error:
+        raise CacheError(
+            f"the caches cannot be removed: {error.strerror}",
+            file=space.cache_dir / ModelName.parse(model).folder,
+            fix="check the folder and the disk, then run the same command again",
+        ) from None
+
+
+def _removed(space: Workspace, model: str, datasets: Sequence[str]) -> list[Path]:
     removed = []
     for info in list_caches(space, [model], datasets):
         with exclusive(info.file, tidy=True):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
+import resource
 
 import h5py
 import numpy as np
 import pytest
 
-from moodbench.errors import CacheMismatchError, DataError, ModelError, UsageError
+from benchmarks.faults.steps import Steps, error, watched
+from moodbench.errors import CacheError, CacheMismatchError, DataError, ModelError, UsageError
 from moodbench.features.heads import is_left_over, store_head
 from moodbench.features.importer import import_features
 from moodbench.features.lock import exclusive
@@ -284,3 +287,23 @@ def test_a_model_that_is_called_like_one_of_timm_keeps_its_name(tmp_path, space)
     assert [info.model for info in list_caches(space)] == ["timm-x", "timm:x"]
     remove_caches(space, "timm-x")
     assert [str(model) for model in space.cached_models()] == ["timm:x"]
+
+
+@pytest.mark.parametrize("size", [0, 2000, 6000, 9000])
+def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path, space, head, size):
+    file, limits = npz(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(CacheError, match=r"cannot be|could not be"):
+            import_features("net", "set", file, head=head, workspace=space)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [one.name for one in space.cache_dir.rglob("*") if one.is_file()] in ([], [".set.h5.lock"])
+    assert not import_features("net", "set", file, head=head, workspace=space).already
+
+
+def test_a_system_that_refuses_to_remove_is_one_message(tmp_path, space):
+    import_features("net", "set", npz(tmp_path), workspace=space)
+    with watched(Steps(2, error(errno.EIO))), pytest.raises(CacheError, match="cannot be removed: Input/output error"):
+        remove_caches(space, "net")
+    assert [path.name for path in remove_caches(space, "net")] == ["set.h5"]
