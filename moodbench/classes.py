@@ -121,6 +121,11 @@ class Classes:
         if self.own is not False or self.head is None or not there:
             return None
         named = "" if not self.known else f", of which it knows {self.known}"
+        found = self.train.found
+        if not self.known and found[0] > 0 and found[-1] == self.head:
+            return (
+                f"labels of ID train go from {found[0]} to {found[-1]}, and the head's {self.head} outputs count from 0"
+            )
         return (
             f"the head's {self.head} classes are not the {there} of ID train{named}: moodbench probe trains one that is"
         )
@@ -170,7 +175,7 @@ def join(
     aliases = aliases or {}
     base = next((one for one in (train, *others) if len(one.found)), train)
     _check_aliases(base, aliases)
-    outputs = None if head_names is None else tuple(aliases.get(name, name) for name in head_names)
+    outputs = None if head_names is None else _called(head_names, aliases)
     wanted = _labels_of(base, classes)
     counted = [label for label in base.found.tolist() if not wanted or label in wanted]
     number, own, known = _numbering(base, counted, head, outputs)
@@ -185,6 +190,18 @@ def join(
     unnamed = tuple(one.dataset for one in (train, *others) if one.names is None and len(one.found))
     present = tuple(sorted(number[label] for label in counted))
     return Classes(base, labels, head, own, known, present, unnamed, number)
+
+
+def _called(head_names: Sequence[str], aliases: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what the head's outputs are called in ID train; an alias counts where no output has that name itself."""
+    names = tuple(name if aliases.get(name, name) in head_names else aliases[name] for name in head_names)
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise CacheError(
+            f"the benchmark's aliases give two outputs of the head the same name, '{twice}'",
+            fix="name one of them in 'aliases': scores read one output for each class",
+        )
+    return names
 
 
 def _check_aliases(base: Labelled, aliases: Mapping[str, str]) -> None:
@@ -212,7 +229,20 @@ def _labels_of(base: Labelled, classes: Iterable[int | str]) -> list[int]:
             f"the benchmark names {shown(unknown)}; '{base.dataset}' has {shown(names or ())}",
             fix="correct 'classes' in the catalogue",
         )
-    return [one if isinstance(one, int) else (names or ()).index(one) for one in given]
+    beyond = [one for one in given if isinstance(one, int) and names is not None and not 0 <= one < len(names)]
+    if beyond:
+        raise CacheError(
+            f"the benchmark names the label {beyond[0]}; '{base.dataset}' has {shown(names or ())}, from 0",
+            fix="correct 'classes' in the catalogue",
+        )
+    labels = [one if isinstance(one, int) else (names or ()).index(one) for one in given]
+    twice = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
+    if twice is not None:
+        raise CacheError(
+            f"the benchmark names the class '{base.name(twice)}' twice, by its name and by the label {twice}",
+            fix="correct 'classes' in the catalogue",
+        )
+    return labels
 
 
 def _numbering(
@@ -224,7 +254,7 @@ def _numbering(
     same = {label: label for label in range(size)}
     if head is None or not found:
         return same, False, 0
-    if outputs is not None and not _are_numbers(outputs):
+    if outputs is not None:
         names = [base.name(label) for label in range(size)]
         place = {name: i for i, name in enumerate(outputs)}
         known = sum(names[label] in place for label in found)
@@ -232,7 +262,7 @@ def _numbering(
             # names without rows that the head does not know come behind its own
             behind = iter(range(head, head + size))
             return {i: place[name] if name in place else next(behind) for i, name in enumerate(names)}, True, known
-        if base.has_names:
+        if base.has_names and not _are_numbers(outputs):
             return same, False, known
     if base.has_names:
         return same, len(base.names or ()) == head, 0

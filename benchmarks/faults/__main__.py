@@ -50,18 +50,30 @@ def main() -> int:
     for name in options.names or names:
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            rows += importlib.import_module(f"benchmarks.faults.{name}").run(Path(folder), options.seed)
+            found = list(importlib.import_module(f"benchmarks.faults.{name}").run(Path(folder), options.seed))
         print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
-    for row in rows:
-        for example in row.examples:
-            print(f"{row.kind}: {example}", file=sys.stderr)
-    text = table(rows)
-    print(text)
-    if options.write:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        _, _, after = rest.partition(END)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        for row in found:
+            for example in row.examples:
+                print(f"{row.kind}: {example}", file=sys.stderr)
+        rows += found
+        if options.write:  # class by class: an hour's figures are not lost with the last one's
+            write(found)
+    print(table(rows))
     return int(any(row.wrong or row.traceback or row.hang or row.lost for row in rows))
+
+
+def write(rows: Iterable[Row]) -> None:
+    """Put rows into docs/reliability.md, in place of those of the same kinds that are there."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    text, _, after = rest.partition(END)
+    there = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.split("\n") if line.startswith("|")]
+    kept: dict[str, Row] = {}
+    for kind, *counts in there[2:]:
+        kept[kind] = Row(kind)
+        for field, count in zip(tuple(COLUMNS.values())[1:], counts, strict=True):
+            setattr(kept[kind], field, int(count))
+    every = table((kept | {row.kind: row for row in rows}).values())
+    PAGE.write_text(f"{before}{BEGIN}\n\n{every}\n\n{END}{after}", encoding="utf-8")
 
 
 def table(rows: Iterable[Row]) -> str:
