@@ -56,3 +56,13 @@ def give_back_freed_memory() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+MOST_THREADS = 1024
+"""More than any processor has; libraries crash when the system refuses them a thread."""
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise a `UsageError` unless torch can be given so many threads."""
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise UsageError(f"the number of threads must be at least 1 and at most {MOST_THREADS}, got {threads}")

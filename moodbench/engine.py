@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from moodbench.catalog import BenchmarkSpec
 from moodbench.classes import Classes, Labelled, join
 from moodbench.devices import keep_freed_memory
-from moodbench.errors import CacheError, CacheMismatchError, ModelError
+from moodbench.errors import CacheError, CacheMismatchError, ModelError, MoodbenchError
 from moodbench.features.heads import stored_head
 from moodbench.features.reader import RowReader
 from moodbench.predictions import Predictions
@@ -375,6 +375,12 @@ class Engine:
                             future.result()
                 for future in running:
                     future.result()
+        except RuntimeError as error:
+            if "new thread" not in str(error):
+                raise
+            raise MoodbenchError(
+                "the system allows no further thread", fix="run fewer programs at once, or give --threads 1"
+            ) from None
         finally:
             torch.set_num_threads(threads)
 

@@ -85,8 +85,8 @@ def table(
     names = [metric] if isinstance(metric, str) else metric
     shown = list(dict.fromkeys(FPR95[positive] if name == "fpr95" else name for name in names))
     tables: list[Table] = []
-    for name in chosen_benchmarks(space, benchmark):
-        rows, titles = _rows(space, name, head), titles_of(space, name)
+    for name, rows in _chosen(space, chosen_benchmarks(space, benchmark), model, head):
+        titles = titles_of(space, name)
         expected = _expected(space, name)
         made = []
         if layout != "datasets" and model is None:
@@ -104,6 +104,31 @@ def _expected(space: Workspace, benchmark: str) -> Mapping[str, Sequence[str]] |
     return None if spec is None or spec.each else spec.ood
 
 
+def _chosen(
+    space: Workspace, benchmarks: Sequence[str], model: str | None, head: str | None
+) -> list[tuple[str, list[Result]]]:
+    """Return the benchmarks and their results; those without the model or head are left out, unless all are."""
+    chosen: list[tuple[str, list[Result]]] = []
+    faults: list[ResultsError] = []
+    for name in benchmarks:
+        try:
+            chosen.append((name, _rows(space, name, head)))
+        except _NoSuchHeadError as error:
+            faults.append(error)
+    if not chosen:
+        raise faults[0]
+    if model is not None:
+        known = sorted({row.model for _, rows in chosen for row in rows})
+        if model not in known:
+            raise UnknownNameError("model with results", model, known, plural="models with results")
+        chosen = [(name, rows) for name, rows in chosen if any(row.model == model for row in rows)]
+    return chosen
+
+
+class _NoSuchHeadError(ResultsError):
+    """No model with the head has results on a benchmark."""
+
+
 def _rows(space: Workspace, benchmark: str, head: str | None) -> list[Result]:
     """Return the results of a benchmark, of the models with a head alone where one is named."""
     rows = read_all(space.results_dir, benchmark)
@@ -112,7 +137,7 @@ def _rows(space: Workspace, benchmark: str, head: str | None) -> list[Result]:
     wanted = None if head == OWN else head
     chosen = [row for row in rows if ModelName.parse(row.model).head == wanted]
     if not chosen:
-        raise ResultsError(
+        raise _NoSuchHeadError(
             f"'{benchmark}' has no results of models with the head '{head}'",
             file=space.results_dir / benchmark,
             fix="moodbench score --all" if wanted is None else f"moodbench score --head {head} --benchmark {benchmark}",

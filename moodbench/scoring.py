@@ -27,6 +27,7 @@ from moodbench.workspace import ModelName, Workspace
 if TYPE_CHECKING:
     from moodbench.engine import Caches
     from moodbench.evaluate import Scored
+    from moodbench.features.rowscores import RowScores
     from moodbench.scores.base import Score
 
 Report = Callable[[str], None]
@@ -92,14 +93,14 @@ def score(
     scores = _scores(score, params or {})
     models = _models(space, model, head)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
-    from moodbench.devices import resolve_device
+    from moodbench.devices import check_threads, resolve_device
     from moodbench.evaluate import score_caches
     from moodbench.progress import Progress
 
     place = resolve_device(device)
-    for what, number in (("threads", threads), ("bank rows", bank_rows)):
-        if number is not None and number < 1:
-            raise UsageError(f"the number of {what} must be at least 1, got {number}")
+    check_threads(threads)
+    if bank_rows is not None and bank_rows < 1:
+        raise UsageError(f"the number of bank rows must be at least 1, got {bank_rows}")
     how: dict[str, Any] = {"device": place, "threads": threads, "bank_rows": bank_rows}
     out: list[Result] = []
     unnamed: dict[str, None] = {}
@@ -109,7 +110,7 @@ def score(
             try:
                 caches = _open(space, name, spec, asked=bool(benchmark), report=report)
                 if caches is not None:
-                    _check_results(space.results_file(spec.name, name), save_scores)
+                    _check_results(space.results_file(spec.name, name), spec.name, str(name), save_scores)
                     # a fitted score keeps what it has learned: every model gets fresh ones
                     fresh = copy.deepcopy(scores)
                     pretext = _pretext(space, name, caches)
@@ -256,21 +257,32 @@ def _write(
         there.write(scored.rows, provenance, keep=keep)
 
 
-def _check_results(file: Path, save_scores: bool) -> None:
-    """Raise now, and not after the work, if what is there cannot be read: it is never overwritten."""
-    check_results(file)
+def _check_results(file: Path, benchmark: str, model: str, save_scores: bool) -> None:
+    """Raise now, and not after the work, if what is there cannot be read or is of others: it is never overwritten."""
+    check_results(file, benchmark, model)
     if save_scores and row_scores_file(file).exists():
-        from moodbench.features.rowscores import read_row_scores
+        _row_scores(row_scores_file(file), benchmark, model)
 
-        read_row_scores(row_scores_file(file))
+
+def _row_scores(file: Path, benchmark: str, model: str) -> RowScores | None:
+    """Read row scores; raise a `ResultsError` if they are of another model or benchmark."""
+    from moodbench.features.rowscores import read_row_scores
+
+    there = read_row_scores(file)
+    whose = None if there is None else (there.owner.get("benchmark"), there.owner.get("model"))
+    if whose not in (None, (benchmark, model)):
+        raise ResultsError(
+            f"the file holds row scores of '{whose[1]}' on '{whose[0]}'", file=file, fix="move it to where it belongs"
+        )
+    return there
 
 
 def _save_row_scores(file: Path, owner: Mapping[str, Any], caches: Caches, scored: Scored, report: Report) -> None:
     """Add the scores of every row to those that were made from the same; others are dropped."""
-    from moodbench.features.rowscores import RowScores, read_row_scores, write_row_scores
+    from moodbench.features.rowscores import RowScores, write_row_scores
     from moodbench.scores.base import create_score
 
-    there = read_row_scores(file) if file.exists() else None
+    there = _row_scores(file, owner["benchmark"], owner["model"]) if file.exists() else None
     if there is None or there.owner != owner:
         if file.exists():
             report(f"{file}: made from other caches; its scores are dropped")

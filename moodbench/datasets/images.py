@@ -148,7 +148,12 @@ def _labelled(
         return rules.folder_labels(ids, classes), classes, ()
     found = include or (used if whole else class_folders(root))
     classes = tuple(sorted(found, key=natural_key if labels == "natural" else None))
-    return rules.folder_labels(ids, classes), classes, _about_folders(root, classes, labels, include)
+    remarks = _about_folders(root, classes, labels, include)
+    beside = sum("/" not in name for name in ids)
+    if beside:
+        said = "image lies" if beside == 1 else "images lie", "has" if beside == 1 else "have"
+        remarks += (f"{beside} {said[0]} beside the class folders and {said[1]} no label",)
+    return rules.folder_labels(ids, classes), classes, remarks
 
 
 def _about_folders(root: Path, classes: tuple[str, ...], labels: str, include: Sequence[str]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from typing import Any
 
 import h5py
 
-from moodbench.errors import MoodbenchError
+from moodbench.errors import CacheError, MoodbenchError
 from moodbench.features.seal import BrokenSealError, Seal, read_seal
 
 SECONDS = 20.0
@@ -101,7 +101,13 @@ def _come_back(work: Callable[[], object], size: int) -> None:
     with warnings.catch_warnings():
         # the child calls nothing but HDF5, whose lock h5py hands over: threads of others do not matter to it
         warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
+        try:
+            child = os.fork()
+        except OSError as error:
+            os.close(read)
+            os.close(write)
+            what = f"the system allows no further process: {(error.strerror or str(error)).lower()}"
+            raise CacheError(what, fix="run fewer programs at once, then the same command again") from None
     if child == 0:
         with contextlib.suppress(BaseException):
             os.close(read)

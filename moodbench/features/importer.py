@@ -129,6 +129,12 @@ def _compare(target: Path, given: Given) -> Imported:
             given = replace(given, head=None)
         same = cache.complete and (cache.rows, cache.dim, cache.classes) == (given.rows, given.dim, given.classes)
         same = same and _equal_rows(cache.checksums, given)
+        if same and given.ids not in (cache.ids, [str(i) for i in range(given.rows)]):  # not given: numbers
+            raise CacheMismatchError(
+                "the same rows are cached with other ids",
+                file=target,
+                fix=f"remove them first: moodbench cache remove --model {cache.model} --dataset {cache.dataset}",
+            )
         if same and given.class_names not in ((), cache.class_names):
             raise CacheMismatchError(
                 "the same rows are cached "

@@ -56,12 +56,15 @@ def refuse_mismatch(cache: FeatureCache, wanted: Mapping[str, Any], classes: Seq
     if cache.class_names is not None and cache.class_names != tuple(classes):
         differences.append(f"classes: {shown(cache.class_names)} in the cache, {shown(classes)} now")
     if differences:
+        other = there["images"] != new["images"] or there["limit"] != new["limit"]
+        name = (
+            "other images need another --dataset NAME" if other else "give this one a name of its own (--variant NAME)"
+        )
         raise CacheMismatchError(
             f"the cached features of '{cache.model}' on '{cache.dataset}' were made from something else\n    "
             + "\n    ".join(differences),
             file=cache.file,
-            fix=f"give this one a name of its own (--variant NAME), or make it anew: "
-            f"moodbench cache remove --model {cache.model} --dataset {cache.dataset}",
+            fix=f"{name}, or make it anew: moodbench cache remove --model {cache.model} --dataset {cache.dataset}",
         )
 
 

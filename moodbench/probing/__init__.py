@@ -77,8 +77,6 @@ def probe(
     fault = name_fault(name)
     if fault is not None:
         raise UsageError(f"'{name}' cannot name a head: it {fault}", fix="use letters, digits, '_', '-' and '.'")
-    if threads is not None and threads < 1:
-        raise UsageError(f"the number of threads must be at least 1, got {threads}")
     models = choose_models(space, [model] if isinstance(model, str) else model)
     task, tests = choose_task(space, models, benchmark)
     chosen = [one for one in models if is_ready(space, one, task, named=bool(model), report=report)]
@@ -88,10 +86,11 @@ def probe(
             file=space.cache_dir,
             fix="run moodbench extract --model M, or moodbench import, for it first",
         )
-    from moodbench.devices import resolve_device
+    from moodbench.devices import check_threads, resolve_device
     from moodbench.logistic import Settings as Defaults
     from moodbench.probing.one import Probing
 
+    check_threads(threads)
     how = (threads, force, settings or Defaults(), progress, report)
     work = Probing(space, task, tests, name, resolve_device(device), *how)
     done: list[Probed] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +33,21 @@ def read_results(file: Path) -> list[Result]:
     return parse_rows(pair.table, file)
 
 
-def check_results(file: Path) -> None:
-    """Raise a `ResultsError` if there are results that cannot be read, and hence not be added to."""
+def check_results(file: Path, benchmark: str, model: str) -> None:
+    """Raise a `ResultsError` if there are results that cannot be read, or of others, and hence not be added to."""
     pair = read_pair(file)
     if pair is not None and pair.table is not None:
-        parse_rows(pair.table, file)
+        _refuse_foreign(file, parse_rows(pair.table, file), {(benchmark, model)})
+
+
+def _refuse_foreign(file: Path, rows: Iterable[Result], owners: Set[tuple[str, str]]) -> None:
+    foreign = sorted({(row.benchmark, row.model) for row in rows} - owners)
+    if foreign:
+        raise ResultsError(
+            f"the file holds results of '{foreign[0][1]}' on '{foreign[0][0]}'",
+            file=file,
+            fix="move it, with its .json, to where it belongs",
+        )
 
 
 def read_provenance(file: Path) -> dict[str, Any]:
@@ -150,10 +160,8 @@ class Change:
         if len(new) < len(rows):
             raise ValueError(f"the rows for {self.file} repeat a key")
         kept = _kept(self.rows, rows) if keep else []
-        foreign = {(row.benchmark, row.model) for row in kept} - {(row.benchmark, row.model) for row in rows}
-        if rows and foreign:
-            benchmark, model = foreign.pop()
-            raise ResultsError(f"the file holds results of '{model}' on '{benchmark}'", file=self.file, fix=ANEW)
+        if rows:  # also where none is kept: what somebody put here by mistake is not ours to drop
+            _refuse_foreign(self.file, self.rows, {(row.benchmark, row.model) for row in rows})
         table = format_rows(({row.key: row for row in kept} | new).values()).encode()
         with _writing(self.file):
             write_pair(self.file, table, format_notes(provenance, table))

@@ -26,6 +26,8 @@ ROWS = list(csv.DictReader(census.TABLE.read_text(encoding="utf-8").splitlines()
     ],
 )
 def test_one_architecture(name, network, outcome, how):
+    if not timm.is_model(name):
+        pytest.skip("this version of timm does not have it")
     row = census.examine(name)
     assert (row.architecture, row.network, row.outcome, row.how) == (name, network, outcome, how)
     assert (row.difference != "") is (outcome == "equal")

@@ -84,7 +84,8 @@ def test_labels_of_flat_mixed_and_unlabelled_folders(tmp_path):
     mixed = folder_images(tmp_path)
     assert dict(zip(mixed.ids, mixed.labels.tolist(), strict=True)) == {"1.png": -1, "a/2.png": 0}
     assert mixed.classes == ("a",)
-    (remark,) = mixed.remarks
+    remark, beside = mixed.remarks
+    assert beside == "1 image lies beside the class folders and has no label"
     assert remark.startswith("1 folder holds no image and is no class: '0_empty'; to keep its number, name all folders")
     none = folder_images(tmp_path, labels="none")
     assert none.labels.tolist() == [-1, -1]

@@ -175,3 +175,16 @@ def test_damaged_results_stay_and_the_other_models_are_scored(space):
     about = [line.partition(":")[0] for line in said if not line.startswith("note")]
     assert about == ["cannot score net on b", "scored other on b"]
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(("suffixes", "what"), [((".csv", ".json"), "results"), ((".scores.h5",), "row scores")])
+def test_results_in_the_place_of_others_are_never_dropped(space, suffixes, what):
+    run(space, "msp")
+    folder, other = space.results_dir / "b", space.results_dir / "each"
+    other.mkdir()
+    for suffix in suffixes:
+        (other / f"net{suffix}").write_bytes((folder / f"net{suffix}").read_bytes())
+    with pytest.raises(ResultsError, match=f"holds {what} of 'net' on 'b'"):
+        run(space, "msp", benchmark="each")
+    for suffix in suffixes:
+        assert (other / f"net{suffix}").read_bytes() == (folder / f"net{suffix}").read_bytes()

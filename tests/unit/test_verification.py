@@ -184,7 +184,7 @@ def test_folders_that_may_not_be_read_are_named(disk, monkeypatch):
 
     def names_alone(path):
         with scandir(path) as entries:
-            if path.name != "b":
+            if Path(path).name != "b":
                 return Names(entries)
             return Names(SimpleNamespace(name=e.name, path=e.path, is_dir=e.is_dir, stat=forbidden) for e in entries)
 
