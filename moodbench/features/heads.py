@@ -187,13 +187,14 @@ def store_head(file: Path, head: Head, *, of: Path | None = None) -> None:
     CacheMismatchError
         Another head is there.
     """
-    if file.exists() and _holds(stored_head(file), head):
-        return
+    if (of is None or of.exists()) and file.exists() and _holds(stored_head(file), head):
+        return  # also where nothing can be written
     with exclusive(file, waiting=_silently, tidy=True):
+        # again, under the lock: without a cache, somebody else may have been about to take it for left over
+        if file.exists() and _holds(stored_head(file), head):
+            return
         if file.exists() and not is_left_over(file, of=of):
             there = stored_head(file)
-            if _holds(there, head):
-                return
             same = _equal(there, head)
             if not same or there.class_names is not None:  # names where there were none are news
                 raise CacheMismatchError(
@@ -217,7 +218,8 @@ def drop_left_over(file: Path, *, of: Path) -> None:
 def is_left_over(file: Path, *, of: Path | None = None) -> bool:
     """Say whether no cache needs the model's own head; `of`: a cache whose lock the caller holds."""
     caches = (one for one in file.parent.glob("*.h5") if one.name != file.name and not one.name.startswith("."))
-    return not any(caches) and not is_written(file.parent, besides=of)
+    # in this order: a cache that is no longer being written by now is there by then
+    return not is_written(file.parent, besides=of) and not any(caches)
 
 
 def _silently() -> None:
