@@ -2,7 +2,7 @@
 
 DeLong's variance is taken from the rows themselves, and where an AUROC is near 1 hardly any row shows an error: the
 next error, not yet seen, is most of what could still happen. Its interval then holds the truth far less often than in
-95 of 100 cases (29 % in the worst case of ``make bench-coverage`` with 50 rows or more). Three steps mend that, in closed form.
+95 of 100 cases: in 29 in the worst case of ``make bench-coverage`` with 50 rows or more. Three steps mend that.
 
 1. A row's share of won pairs lies in [0, 1], so for an AUROC a its variance is at most that of a coin, ``a (1 - a)``.
 2. How far below that bound a sample stays is estimated from its rows and half a row at the bound: few rows with errors

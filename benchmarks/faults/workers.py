@@ -80,10 +80,10 @@ def _extract_kills(folder: Path, pictures: Path, whole: str, chance: random.Rand
         signal_, after = chance.choice((signal.SIGKILL, signal.SIGBUS, signal.SIGTERM)), chance.uniform(0, 0.4)
         work = functools.partial(extracted, place, pictures, 3, 224)
         found = attempt(functools.partial(killing, signal_, after, work), seconds=120)
-        right = found.ending != "done" or digest(place / "cache.h5") == whole
+        right = found.ending != "done" or digest(place / "means" / "pictures.h5") == whole
         # what was there is kept, and the next run goes on with it
         again = attempt(functools.partial(extracted, place, pictures, 0, 224), seconds=120)
-        lost = again.ending != "done" or digest(place / "cache.h5") != whole
+        lost = again.ending != "done" or digest(place / "means" / "pictures.h5") != whole
         row.count(_plain(found), right=right, lost=lost, case=f"signal {signal_} after {after:.2f} s")
         shutil.rmtree(place)
     return row
@@ -132,7 +132,7 @@ def extracted(place: Path, pictures: Path, workers: int, size: int) -> Path:
     transform = build_transform("moodv2", {"input_size": (3, size, size)}, size)
     backbone = Backbone.from_module(_Means(), transform, name="means")
     settings = Settings(torch.device("cpu"), workers=workers, progress=False)
-    file = place / "cache.h5"
+    file = place / "means" / "pictures.h5"
     extract_images(backbone, folder_images(pictures), file, model="means", dataset="pictures", settings=settings)
     return file
 
