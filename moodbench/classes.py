@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from moodbench.errors import CacheError, CacheMismatchError
 
 Labels = NDArray[np.int64]
 Names = tuple[str, ...] | None
+Value = TypeVar("Value", int, str)
 
 SHOWN = 5
 """Names that a message lists before it only counts."""
@@ -194,14 +196,25 @@ def join(
 
 def _called(head_names: Sequence[str], aliases: Mapping[str, str]) -> tuple[str, ...]:
     """Return what the head's outputs are called in ID train; an alias counts where no output has that name itself."""
-    names = tuple(name if aliases.get(name, name) in head_names else aliases[name] for name in head_names)
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    own = {*head_names}
+    names = tuple(name if aliases.get(name, name) in own else aliases[name] for name in head_names)
+    twice = _repeated(names)
     if twice is not None:
         raise CacheError(
             f"the benchmark's aliases give two outputs of the head the same name, '{twice}'",
             fix="name one of them in 'aliases': scores read one output for each class",
         )
     return names
+
+
+def _repeated(values: Iterable[Value]) -> Value | None:
+    """Return the first value that was there before."""
+    seen: set[Value] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None
 
 
 def _check_aliases(base: Labelled, aliases: Mapping[str, str]) -> None:
@@ -236,7 +249,7 @@ def _labels_of(base: Labelled, classes: Iterable[int | str]) -> list[int]:
             fix="correct 'classes' in the catalogue",
         )
     labels = [one if isinstance(one, int) else (names or ()).index(one) for one in given]
-    twice = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
+    twice = _repeated(labels)
     if twice is not None:
         raise CacheError(
             f"the benchmark names the class '{base.name(twice)}' twice, by its name and by the label {twice}",
