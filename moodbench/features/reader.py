@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from isal.isal_zlib import crc32
 from numpy.typing import NDArray
 
 from moodbench.errors import CacheError
@@ -38,7 +39,8 @@ class _Watch:
     """Compares rows with their checksums as they are read.
 
     A checksum covers features and logits. A pass that wants features alone reads the logits too, once: what the
-    checksum of the features was then is remembered for the passes that follow.
+    checksum of the features was then is remembered for the passes that follow. So is that of the whole block, which
+    takes a quarter of the time and does not hold up other threads: passes over the same blocks compare it alone.
     """
 
     def __init__(self, cache: FeatureCache) -> None:
@@ -48,6 +50,7 @@ class _Watch:
         self._logits = cache.classes is not None
         self._features = np.zeros(cache.rows, np.uint32)
         self._known = np.zeros(cache.rows, np.bool_)
+        self._whole: dict[tuple[str, int, int], int] = {}
 
     def knows(self, rows: slice) -> bool:
         """Say whether these rows were compared before."""
@@ -55,6 +58,10 @@ class _Watch:
 
     def check(self, rows: slice, features: NDArray[np.float32], logits: NDArray[np.float32] | None) -> None:
         """Raise a `CacheError` unless rows are as they were written. Without logits they must be known already."""
+        arrays = {"features": features} if logits is None else {"features": features, "logits": logits}
+        whole = {(name, rows.start, rows.stop): crc32(array) for name, array in arrays.items()}
+        if whole.items() <= self._whole.items():
+            return
         begun = feature_checksums(features)
         if self._logits and logits is None:
             same = begun == self._features[rows]
@@ -62,10 +69,11 @@ class _Watch:
             same = finish_checksums(begun, logits, self._labels[rows], self.status[rows]) == self._stored[rows]
         self._refuse("do not match their checksums", rows.start + np.flatnonzero(~same))
         if not self.knows(rows):
-            for array in (features, *([] if logits is None else [logits])):
+            for array in arrays.values():
                 if not _surely_finite(array):
                     self._refuse("have NaN or infinity", rows.start + np.flatnonzero(~np.isfinite(array).all(axis=1)))
             self._features[rows], self._known[rows] = begun, True
+        self._whole |= whole
 
     def _refuse(self, what: str, rows: NDArray[np.intp]) -> None:
         if rows.size:

@@ -116,7 +116,7 @@ class SecondMoment(Statistic[Moment]):
             zero = x.new_zeros(dim)
             self._moment = Moment(0, x.mean(dim=0), zero, x.new_zeros(dim, dim))
         m = self._moment
-        x = x - m.shift
+        x = x - m.shift if self.unit else x.sub_(m.shift)  # unit rows are shared
         add_gram(m.scatter, x)
         self._moment = Moment(m.count + len(block), m.shift, m.total + x.sum(dim=0), m.scatter)
 
@@ -237,10 +237,25 @@ class ProbabilitySumsByPrediction(GroupedSums):
     def rows(self, block: Block) -> tuple[Tensor, Tensor]:
         p = block.probabilities
         low = p.amin(dim=1) == 0
-        if bool(low.any()):
+        if bool(low.all()):
+            p = exact_softmax(block.logits)
+        elif bool(low.any()):
             p = p.double()
-            p[low] = torch.softmax(block.logits[low].double(), dim=1)
+            p[low] = exact_softmax(block.logits[low])
         return block.predicted, p
+
+
+def exact_softmax(logits: Tensor) -> Tensor:
+    """Return the softmax of logits (B, C) in float64, 0 where it is below e^-700 of the largest.
+
+    A third of the time of `torch.softmax`, and numbers too small to be normal, which take ten times as long, are not
+    met on the way.
+    """
+    x = logits.double()
+    x -= x.amax(dim=1, keepdim=True)
+    torch.threshold_(x, -700.0, -torch.inf).exp_()
+    x /= x.sum(dim=1, keepdim=True)
+    return x
 
 
 class UnitMean(Statistic[Tensor]):

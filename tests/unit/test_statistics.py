@@ -18,6 +18,7 @@ from moodbench.scores.statistics import (
     Mean,
     ProbabilitySumsByPrediction,
     SecondMoment,
+    exact_softmax,
 )
 from tests.worlds import make_world
 
@@ -167,3 +168,12 @@ def test_bins_are_those_of_a_binary_search(edges):
     inside = torch.cat([ends, ends.nextafter(torch.tensor(-torch.inf)), ends.nextafter(torch.tensor(torch.inf))])
     x = torch.cat([inside, torch.linspace(-4, 6, 1001), torch.tensor([-1e30, 1e30])])
     assert Bins(ends).of(x).tolist() == torch.bucketize(x, ends, right=True).tolist()
+
+
+@pytest.mark.parametrize("scale", [1.0, 20.0, 400.0])
+def test_exact_softmax_is_that_of_float64(scale):
+    logits = scale * torch.randn(50, 40, generator=torch.Generator().manual_seed(0))
+    expected = torch.softmax(logits.double(), dim=1)
+    found = exact_softmax(logits)
+    torch.testing.assert_close(found, torch.where(expected < 1e-303, found, expected), rtol=1e-13, atol=0)
+    assert (found[expected < 1e-305] == 0).all()
