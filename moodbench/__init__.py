@@ -19,7 +19,7 @@ TYPE_CHECKING = False  # for type checkers it is true; `typing` itself takes a t
 if TYPE_CHECKING:
     from typing import Any
 
-    from moodbench.downloading import download
+    from moodbench.commands.download import download
     from moodbench.errors import MoodbenchError
     from moodbench.extraction import extract
     from moodbench.features.importer import import_features
@@ -64,7 +64,7 @@ _HOME = {
     "Score": "moodbench.scores.base",
     "Workspace": "moodbench.workspace",
     "build_transform": "moodbench.models.transforms",
-    "download": "moodbench.downloading",
+    "download": "moodbench.commands.download",
     "extract": "moodbench.extraction",
     "frame": "moodbench.reporting",
     "import_features": "moodbench.features.importer",

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.faults.trial import Row, attempt
 from benchmarks.small import Small
-from moodbench.downloading import download
+from moodbench.commands.download import download
 from moodbench.extraction import extract
 from moodbench.features.importer import import_features
 from moodbench.features.store import remove_caches

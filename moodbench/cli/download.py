@@ -61,7 +61,7 @@ def download(
     Example: moodbench download digits_faces
     """
     from moodbench.cli.output import write
-    from moodbench.downloading import download as work
+    from moodbench.commands.download import download as work
 
     if dry_run:
         _show_plan(dataset or [], benchmark or [], all_, from_, model or [], run)
@@ -87,7 +87,7 @@ def _show_plan(
 ) -> None:
     from moodbench.cli.listing import as_text
     from moodbench.cli.output import write
-    from moodbench.downloading import plan_download
+    from moodbench.commands.download import plan_download
     from moodbench.errors import UsageError
     from moodbench.obtain.sizes import free_bytes, in_words
 
