@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from moodbench.commands.download import download
+    from moodbench.commands.verify import verify
     from moodbench.errors import MoodbenchError
     from moodbench.extraction import extract
     from moodbench.features.importer import import_features
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from moodbench.scores.base import SCORES, Score
     from moodbench.scoring import score
     from moodbench.types import Head, Result
-    from moodbench.verification import verify
     from moodbench.workspace import Workspace
 
 __all__ = [
@@ -73,7 +73,7 @@ _HOME = {
     "probe": "moodbench.probing",
     "score": "moodbench.scoring",
     "table": "moodbench.reporting",
-    "verify": "moodbench.verification",
+    "verify": "moodbench.commands.verify",
 }
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from moodbench.commands.verify import verify
 from moodbench.inventory import list_datasets
 from moodbench.obtain.manifest import FileRecord, write_manifest
-from moodbench.verification import verify
 from moodbench.workspace import Workspace
 
 IMAGES = 6

@@ -16,11 +16,11 @@ from PIL import Image
 
 from benchmarks.faults.trial import Row, attempt
 from moodbench.catalog import ListSpec
+from moodbench.commands.verify import Verification, verify
 from moodbench.datasets.images import folder_images
 from moodbench.datasets.lists import read_list
 from moodbench.datasets.suffixes import image_formats
 from moodbench.errors import DataError
-from moodbench.verification import Verification, verify
 from moodbench.workspace import Workspace
 
 JPEG = ("jpg", "JPEG", "jfif", "jpe", "")

@@ -12,8 +12,8 @@ from moodbench.cli.options import Run, with_run
 from moodbench.cli.output import write
 
 if TYPE_CHECKING:
+    from moodbench.commands.verify import Verification
     from moodbench.obtain.findings import Finding
-    from moodbench.verification import Verification
 
 SHOWN = 5
 """How many findings of a kind are shown before they are only counted."""
@@ -62,8 +62,8 @@ def verify(
 
     Example: moodbench verify --benchmark imagenet --deep
     """
+    from moodbench.commands.verify import verify as work
     from moodbench.datasets.images import MAX_PIXELS
-    from moodbench.verification import verify as work
 
     done = work(
         datasets or (),

@@ -12,6 +12,7 @@ from PIL import Image, features
 
 import moodbench
 from moodbench.catalog import ListSpec
+from moodbench.commands.verify import verify
 from moodbench.datasets.decode import BYTES_A_PIXEL, MAX_PIXELS, TooLargeError, decode
 from moodbench.datasets.images import folder_images
 from moodbench.datasets.listing import scan_folder
@@ -19,7 +20,6 @@ from moodbench.datasets.lists import read_list
 from moodbench.datasets.suffixes import image_suffixes, in_words, is_image, looks_like_an_image
 from moodbench.errors import DataError, UsageError
 from moodbench.obtain.probe import probe_file
-from moodbench.verification import verify
 from moodbench.workspace import Workspace
 from tests.conftest import save
 

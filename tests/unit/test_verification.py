@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from moodbench.commands.verify import verify
 from moodbench.errors import DataError, UsageError
 from moodbench.obtain import overlap, probe
 from moodbench.obtain.manifest import Origin, manifest_file, origin_file, write_origin
 from moodbench.obtain.overlap import count_bits, count_bits_by_table, nearest_hashes
 from moodbench.obtain.probe import likeness
 from moodbench.obtain.verified import verified_file
-from moodbench.verification import verify
 from tests.disks import IMAGES, Disk, cut, flip, picture
 
 
