@@ -32,9 +32,9 @@ import numpy as np
 import torch
 
 from benchmarks.photographs import write
+from moodbench.commands.extract import BEFORE_TORCH
 from moodbench.datasets.images import FolderImages, folder_images
 from moodbench.devices import keep_freed_memory, resolve_device
-from moodbench.extraction import BEFORE_TORCH
 from moodbench.features.extract import Settings, extract_images
 from moodbench.features.loading import load_batches
 from moodbench.features.memory import settle_batch_size

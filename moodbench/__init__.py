@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from moodbench.commands.download import download
+    from moodbench.commands.extract import extract
     from moodbench.commands.verify import verify
     from moodbench.errors import MoodbenchError
-    from moodbench.extraction import extract
     from moodbench.features.importer import import_features
     from moodbench.models.backbone import Backbone
     from moodbench.models.load import load_model
@@ -65,7 +65,7 @@ _HOME = {
     "Workspace": "moodbench.workspace",
     "build_transform": "moodbench.models.transforms",
     "download": "moodbench.commands.download",
-    "extract": "moodbench.extraction",
+    "extract": "moodbench.commands.extract",
     "frame": "moodbench.reporting",
     "import_features": "moodbench.features.importer",
     "load_model": "moodbench.models.load",

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from moodbench.catalog import ModelSpec
+from moodbench.commands.extract import extract
 from moodbench.errors import DataError
-from moodbench.extraction import extract
 from moodbench.reporting import plot, table
 from moodbench.scoring import score
 from moodbench.workspace import Workspace

@@ -21,7 +21,7 @@ import yaml
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-from moodbench.extraction import BEFORE_TORCH
+from moodbench.commands.extract import BEFORE_TORCH
 
 THREADS = int(os.environ.get("MOODBENCH_TEST_THREADS", "1"))
 """Of torch. Networks and matrices here are small: a pool costs more than it gives, above all on busy machines."""

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.faults.trial import Row, attempt
 from benchmarks.small import Small
 from moodbench.commands.download import download
-from moodbench.extraction import extract
+from moodbench.commands.extract import extract
 from moodbench.features.importer import import_features
 from moodbench.features.store import remove_caches
 from moodbench.probing import probe

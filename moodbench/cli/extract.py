@@ -203,8 +203,8 @@ def extract(
 
     Example: moodbench extract --model digits_mim --benchmark digits
     """
+    from moodbench.commands.extract import extract as work
     from moodbench.errors import UsageError
-    from moodbench.extraction import extract as work
 
     if precision not in ("fp32", "bf16", "fp16"):
         raise UsageError(f"unknown precision '{precision}'", fix="use fp32, bf16 or fp16")

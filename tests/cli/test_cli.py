@@ -258,7 +258,7 @@ def test_ctrl_c_exits_with_130(home, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("moodbench.extraction.extract", interrupt)
+    monkeypatch.setattr("moodbench.commands.extract.extract", interrupt)
     assert call("extract", "--model", "tiny").exit_code == 130
 
 

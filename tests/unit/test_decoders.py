@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from timm.data.transforms_factory import create_transform
 
+from moodbench.commands.extract import extract
 from moodbench.datasets.decode import decode
 from moodbench.errors import CacheMismatchError, UsageError
-from moodbench.extraction import extract
 from moodbench.features.cache import FeatureCache
 from moodbench.models.pixels import layout
 from moodbench.models.transforms import build_transform

@@ -19,9 +19,9 @@ import torch
 from torch import nn
 
 import moodbench
+from moodbench.commands.extract import BEFORE_TORCH, extract
 from moodbench.datasets.images import folder_images
 from moodbench.errors import CacheError, CacheMismatchError, DataError, ModelError, UsageError
-from moodbench.extraction import BEFORE_TORCH, extract
 from moodbench.features import extract as module
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache
 from moodbench.features.heads import read_head
@@ -127,7 +127,7 @@ def test_a_row_that_was_damaged_before_the_end_is_computed_again(space):
 
 KILLED = """
 import os, sys, pathlib
-from moodbench.extraction import extract
+from moodbench.commands.extract import extract
 from moodbench.features.cache import FeatureCache
 from moodbench.workspace import Workspace
 import time, torch
@@ -402,7 +402,7 @@ def test_senseless_options_are_usage_errors(space, options, pictures):
 
 
 def test_nothing_on_this_disk_is_an_error_that_says_what_to_do(space, tmp_path, monkeypatch):
-    monkeypatch.setattr("moodbench.extraction.is_on_disk", lambda *_: False)
+    monkeypatch.setattr("moodbench.commands.extract.is_on_disk", lambda *_: False)
     with pytest.raises(DataError, match="none of the catalogue's datasets is on this disk"):
         extract("tiny", workspace=space)
 
@@ -662,7 +662,7 @@ def test_a_batch_is_written_while_the_next_is_computed(space, monkeypatch):
 
 AS_TORCH_IS_LOADED = """
 import os, pathlib, sys
-from moodbench.extraction import extract
+from moodbench.commands.extract import extract
 from moodbench.workspace import Workspace
 
 class Watch:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
+from moodbench.commands.extract import extract
 from moodbench.errors import CacheMismatchError, UsageError
-from moodbench.extraction import extract
 from moodbench.features.heads import read_head
 from moodbench.features.importer import import_features
 from moodbench.inventory import list_benchmarks
