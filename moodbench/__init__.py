@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from moodbench.commands.download import download
     from moodbench.commands.extract import extract
+    from moodbench.commands.import_ import import_features
     from moodbench.commands.verify import verify
     from moodbench.errors import MoodbenchError
-    from moodbench.features.importer import import_features
     from moodbench.models.backbone import Backbone
     from moodbench.models.load import load_model
     from moodbench.models.transforms import build_transform
@@ -67,7 +67,7 @@ _HOME = {
     "download": "moodbench.commands.download",
     "extract": "moodbench.commands.extract",
     "frame": "moodbench.reporting",
-    "import_features": "moodbench.features.importer",
+    "import_features": "moodbench.commands.import_",
     "load_model": "moodbench.models.load",
     "plot": "moodbench.reporting",
     "probe": "moodbench.probing",

@@ -21,11 +21,11 @@ import numpy as np
 
 from benchmarks.faults.changes import either, misspoken, mutated
 from moodbench.catalog import ListSpec, load_catalog
+from moodbench.commands.import_ import import_features
 from moodbench.datasets.lists import read_list
 from moodbench.datasets.match import match_list
 from moodbench.features.given import read_labels
 from moodbench.features.heads import read_head
-from moodbench.features.importer import import_features
 from moodbench.obtain.manifest import Origin, origin_file, read_origin
 from moodbench.obtain.unpack import unpack
 from moodbench.obtain.verified import Verified, read_verified, verified_file

@@ -20,9 +20,9 @@ import torch
 
 from benchmarks.faults.trial import Row, attempt
 from moodbench.catalog import ListSpec, load_catalog
+from moodbench.commands.import_ import import_features
 from moodbench.datasets.lists import read_list
 from moodbench.features.heads import read_head
-from moodbench.features.importer import import_features
 from moodbench.models.checkpoint import read_checkpoint
 from moodbench.obtain.manifest import origin_file, read_origin
 from moodbench.scores.base import SCORES, create_score

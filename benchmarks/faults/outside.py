@@ -14,7 +14,7 @@ from benchmarks.faults.trial import Row, attempt
 from benchmarks.small import Small
 from moodbench.commands.download import download
 from moodbench.commands.extract import extract
-from moodbench.features.importer import import_features
+from moodbench.commands.import_ import import_features
 from moodbench.features.store import remove_caches
 from moodbench.probing import probe
 from moodbench.scoring import score

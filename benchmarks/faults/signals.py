@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.faults.trial import Outcome, Row
+from moodbench.commands.import_ import import_features
 from moodbench.engine import open_caches
-from moodbench.features.importer import import_features
 from moodbench.results import read_results
 from moodbench.workspace import ModelName, Workspace
 

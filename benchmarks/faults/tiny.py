@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import yaml
 
-from moodbench.features.importer import import_features
+from moodbench.commands.import_ import import_features
 from moodbench.results import row_scores_file
 from moodbench.scoring import score
 from moodbench.workspace import ModelName, Workspace

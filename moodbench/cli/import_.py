@@ -41,7 +41,7 @@ def import_(
 
     Example: moodbench import --model beitv2 --dataset street street.npz --head fc.pkl
     """
-    from moodbench.features.importer import import_features
+    from moodbench.commands.import_ import import_features
 
     done = import_features(model, dataset, file, head=head, labels=labels, pretext=pretext, workspace=run.workspace)
     what = f"{done.rows} rows of {done.dim} features" + (f", {done.classes} logits" if done.classes else ", no logits")

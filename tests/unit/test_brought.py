@@ -11,10 +11,10 @@ import h5py
 import numpy as np
 import pytest
 
+from moodbench.commands.import_ import import_features
 from moodbench.errors import DataError, ModelError
 from moodbench.features import npy
 from moodbench.features.heads import read_head
-from moodbench.features.importer import import_features
 from moodbench.features.reader import RowReader
 from moodbench.pickles import load_pickle
 from moodbench.workspace import Workspace

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
+from moodbench.commands.import_ import import_features
 from moodbench.engine import open_caches
 from moodbench.evaluate import score_caches
-from moodbench.features.importer import import_features
 from moodbench.metrics import METRICS
 from moodbench.results import read_provenance
 from moodbench.scores.base import create_score

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from moodbench.commands.extract import extract
+from moodbench.commands.import_ import import_features
 from moodbench.errors import CacheMismatchError, UsageError
 from moodbench.features.heads import read_head
-from moodbench.features.importer import import_features
 from moodbench.inventory import list_benchmarks
 from moodbench.probing import probe
 from moodbench.results import read_provenance

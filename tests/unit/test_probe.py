@@ -10,9 +10,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from moodbench.commands.import_ import import_features
 from moodbench.errors import CacheError
 from moodbench.features.heads import head_provenance, read_head, store_head, write_head
-from moodbench.features.importer import import_features
 from moodbench.features.labelled import LabelledRows
 from moodbench.features.reader import RowReader
 from moodbench.logistic import Problem, Settings, Standardised, assess, choose, measure

@@ -10,8 +10,8 @@ import yaml
 from sklearn.metrics import roc_auc_score
 
 from moodbench.catalog import load_catalog
+from moodbench.commands.import_ import import_features
 from moodbench.errors import CacheError, CatalogError
-from moodbench.features.importer import import_features
 from moodbench.results import read_provenance
 from moodbench.scoring import score
 from moodbench.workspace import Workspace

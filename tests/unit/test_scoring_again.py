@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
+from moodbench.commands.import_ import import_features
 from moodbench.errors import ResultsError
-from moodbench.features.importer import import_features
 from moodbench.features.rowscores import read_row_scores, row_key
 from moodbench.features.seal import BLOCK
 from moodbench.features.store import remove_caches
