@@ -12,10 +12,10 @@ import numpy as np
 
 from benchmarks.faults.trial import Row, attempt
 from benchmarks.small import Small
+from moodbench.commands.cache import remove_caches
 from moodbench.commands.download import download
 from moodbench.commands.extract import extract
 from moodbench.commands.import_ import import_features
-from moodbench.features.store import remove_caches
 from moodbench.probing import probe
 from moodbench.scoring import score
 from moodbench.workspace import ModelName, Workspace

@@ -28,8 +28,8 @@ def list_(*, model: Model = None, dataset: DatasetOption = None, json_: Json = F
 
     Example: moodbench cache list
     """
+    from moodbench.commands.cache import list_caches
     from moodbench.features.create import human_bytes
-    from moodbench.features.store import list_caches
 
     infos = list_caches(run.workspace, model or (), dataset or ())
     if json_:
@@ -70,8 +70,8 @@ def verify(*, model: Model = None, dataset: DatasetOption = None, json_: Json = 
 
     Example: moodbench cache verify
     """
+    from moodbench.commands.cache import verify_caches
     from moodbench.errors import CacheError
-    from moodbench.features.store import verify_caches
 
     faults, report = 0, []
     for one in verify_caches(run.workspace, model or (), dataset or ()):
@@ -101,7 +101,7 @@ def remove(
 
     Example: moodbench cache remove --model digits_mim --dataset digits_noise
     """
-    from moodbench.features.store import remove_caches
+    from moodbench.commands.cache import remove_caches
 
     for file in remove_caches(run.workspace, model, dataset or ()):
         run.output.say(f"removed {file}")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from moodbench.commands.cache import list_caches, remove_caches, verify_caches
 from moodbench.errors import CacheError, UnknownNameError
 from moodbench.features.cache import DONE, FeatureCache
 from moodbench.features.checksums import row_checksums
@@ -17,7 +18,6 @@ from moodbench.features.create import SCHEMA, Layout, create_cache
 from moodbench.features.heads import store_head, write_head
 from moodbench.features.lock import exclusive
 from moodbench.features.reader import RowReader
-from moodbench.features.store import list_caches, remove_caches, verify_caches
 from moodbench.features.verify import NOTES, check_cache
 from moodbench.types import Head
 from moodbench.workspace import Workspace

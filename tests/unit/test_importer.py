@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from benchmarks.faults.steps import Steps, error, watched
+from moodbench.commands.cache import list_caches, remove_caches
 from moodbench.commands.import_ import import_features
 from moodbench.errors import CacheError, CacheMismatchError, DataError, ModelError, UsageError
 from moodbench.features.heads import is_left_over, store_head
 from moodbench.features.lock import exclusive
 from moodbench.features.reader import RowReader
-from moodbench.features.store import list_caches, remove_caches
 from moodbench.types import Head
 from moodbench.workspace import ModelName, Workspace
 

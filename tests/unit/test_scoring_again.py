@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import yaml
 
+from moodbench.commands.cache import remove_caches
 from moodbench.commands.import_ import import_features
 from moodbench.errors import ResultsError
 from moodbench.features.rowscores import read_row_scores, row_key
 from moodbench.features.seal import BLOCK
-from moodbench.features.store import remove_caches
 from moodbench.results import provenance_file, read_provenance, read_results
 from moodbench.scoring import score
 from moodbench.workspace import Workspace
