@@ -14,9 +14,9 @@ import torch
 
 from benchmarks.faults.trial import Outcome, Row, attempt
 from benchmarks.world import Size, build
+from moodbench.commands.score import score
 from moodbench.features.heads import read_head, write_head
 from moodbench.features.seal import read_seal
-from moodbench.scoring import score
 from moodbench.workspace import ModelName, Workspace
 
 SCORES = ("msp", "mahalanobis", "knn")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from moodbench.commands.download import download
     from moodbench.commands.extract import extract
     from moodbench.commands.import_ import import_features
+    from moodbench.commands.score import score
     from moodbench.commands.verify import verify
     from moodbench.errors import MoodbenchError
     from moodbench.models.backbone import Backbone
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from moodbench.probing import probe
     from moodbench.reporting import frame, plot, table
     from moodbench.scores.base import SCORES, Score
-    from moodbench.scoring import score
     from moodbench.types import Head, Result
     from moodbench.workspace import Workspace
 
@@ -71,7 +71,7 @@ _HOME = {
     "load_model": "moodbench.models.load",
     "plot": "moodbench.reporting",
     "probe": "moodbench.probing",
-    "score": "moodbench.scoring",
+    "score": "moodbench.commands.score",
     "table": "moodbench.reporting",
     "verify": "moodbench.commands.verify",
 }

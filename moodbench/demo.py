@@ -7,9 +7,9 @@ from pathlib import Path
 
 from moodbench.catalog import ModelSpec
 from moodbench.commands.extract import extract
+from moodbench.commands.score import score
 from moodbench.errors import DataError
 from moodbench.reporting import plot, table
-from moodbench.scoring import score
 from moodbench.workspace import Workspace
 
 BENCHMARK = "digits"

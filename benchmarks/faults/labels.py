@@ -20,8 +20,8 @@ from sklearn.metrics import roc_auc_score
 import moodbench.evaluate  # noqa: F401 (once, before the attempts are forked: torch takes seconds)
 from benchmarks.faults.trial import Row, attempt
 from moodbench.commands.import_ import import_features
+from moodbench.commands.score import score
 from moodbench.datasets.images import folder_images, imagenet_wnids
-from moodbench.scoring import score
 from moodbench.workspace import Workspace
 
 CLASSES = 10

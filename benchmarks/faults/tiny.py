@@ -11,8 +11,8 @@ import torch
 import yaml
 
 from moodbench.commands.import_ import import_features
+from moodbench.commands.score import score
 from moodbench.results import row_scores_file
-from moodbench.scoring import score
 from moodbench.workspace import ModelName, Workspace
 
 BENCHMARK, MODEL = "b", "net"

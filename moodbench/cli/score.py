@@ -52,8 +52,8 @@ def score(
 
     Example: moodbench score --all
     """
+    from moodbench.commands.score import score as work
     from moodbench.scores.base import load_scores
-    from moodbench.scoring import score as work
 
     if not (all_ or model or score or benchmark):
         raise UsageError(

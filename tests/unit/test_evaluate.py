@@ -11,12 +11,12 @@ import yaml
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
 from moodbench.commands.import_ import import_features
+from moodbench.commands.score import score
 from moodbench.engine import open_caches
 from moodbench.evaluate import score_caches
 from moodbench.metrics import METRICS
 from moodbench.results import read_provenance
 from moodbench.scores.base import create_score
-from moodbench.scoring import score
 from moodbench.workspace import ModelName, Workspace
 from tests.worlds import make_world
 

@@ -11,9 +11,9 @@ from sklearn.metrics import roc_auc_score
 
 from moodbench.catalog import load_catalog
 from moodbench.commands.import_ import import_features
+from moodbench.commands.score import score
 from moodbench.errors import CacheError, CatalogError
 from moodbench.results import read_provenance
-from moodbench.scoring import score
 from moodbench.workspace import Workspace
 
 NAMES = ("ant", "bee", "cow")

@@ -12,11 +12,11 @@ import yaml
 
 from moodbench.commands.cache import remove_caches
 from moodbench.commands.import_ import import_features
+from moodbench.commands.score import score
 from moodbench.errors import ResultsError
 from moodbench.features.rowscores import read_row_scores, row_key
 from moodbench.features.seal import BLOCK
 from moodbench.results import provenance_file, read_provenance, read_results
-from moodbench.scoring import score
 from moodbench.workspace import Workspace
 
 DATASETS = ("train", "test", "far")
@@ -142,7 +142,7 @@ def test_kept_rows_keep_the_versions_that_made_them(space, monkeypatch):
     run(space, "knn", "euclid")
     file = files(space)[0]
     (first,) = read_provenance(file)["made_with"]
-    monkeypatch.setattr("moodbench.scoring.version", lambda package: "99")
+    monkeypatch.setattr("moodbench.commands.score.version", lambda package: "99")
     run(space, "euclid")
     run(space, "knn", params={"knn": {"k": 3}})
     second = "moodbench 99, numpy 99, scipy 99, torch 99"
