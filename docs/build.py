@@ -86,7 +86,7 @@ def cli_page() -> str:
 
 def scores_page() -> str:
     """Return what every score is, assumes and takes, family by family."""
-    from moodbench.inventory import list_scores
+    from moodbench.commands.list_ import list_scores
     from moodbench.scores.base import SCORES
     from moodbench.types import FAMILIES
 

@@ -10,8 +10,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from moodbench.commands.list_ import list_datasets
 from moodbench.commands.verify import verify
-from moodbench.inventory import list_datasets
 from moodbench.obtain.manifest import FileRecord, write_manifest
 from moodbench.workspace import Workspace
 

@@ -47,7 +47,7 @@ def models(
     Example: moodbench list models --fair
     """
     from moodbench.cli.models import fair_text, model_columns
-    from moodbench.inventory import list_fair, list_models
+    from moodbench.commands.list_ import list_fair, list_models
 
     if fair:
         groups = list_fair(run.workspace)
@@ -65,7 +65,7 @@ def datasets(*, json_: Json = False, run: Run) -> None:
 
     Example: moodbench list datasets --json
     """
-    from moodbench.inventory import list_datasets
+    from moodbench.commands.list_ import list_datasets
     from moodbench.obtain.sizes import in_words
 
     _show(
@@ -101,7 +101,7 @@ def benchmarks(*, json_: Json = False, run: Run) -> None:
 
     Example: moodbench list benchmarks
     """
-    from moodbench.inventory import list_benchmarks
+    from moodbench.commands.list_ import list_benchmarks
 
     _show(
         list_benchmarks(run.workspace),
@@ -123,7 +123,7 @@ def scores(*, json_: Json = False, run: Run) -> None:
 
     Example: moodbench list scores
     """
-    from moodbench.inventory import list_scores
+    from moodbench.commands.list_ import list_scores
 
     _show(
         list_scores(),

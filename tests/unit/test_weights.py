@@ -368,7 +368,7 @@ def test_torchs_cache_is_the_same_without_torch(monkeypatch, tmp_path):
 
 def test_listing_imports_nothing_heavy():
     code = (
-        "import sys\nfrom moodbench.inventory import list_models, list_fair\n"
+        "import sys\nfrom moodbench.commands.list_ import list_models, list_fair\n"
         "from moodbench.workspace import Workspace\n"
         "assert list_models(Workspace()) and list_fair(Workspace())\n"
         "print(*({'torch', 'timm', 'numpy', 'requests', 'safetensors'} & set(sys.modules)))"
