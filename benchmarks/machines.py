@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 from tabulate import tabulate
 
-from moodbench.demo import SCORES
+from moodbench.commands.demo import SCORES
 
 ROOT = Path(__file__).parents[1]
 CAPABILITIES = ("best", "avx2", "default")

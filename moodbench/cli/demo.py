@@ -25,6 +25,6 @@ def demo(
 
     Example: moodbench demo --out demo
     """
-    from moodbench.demo import run_demo
+    from moodbench.commands.demo import run_demo
 
     write(run_demo(out, catalogs=run.workspace.catalogs, report=run.output.say, progress=run.output.progress))
