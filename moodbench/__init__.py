@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from moodbench.commands.download import download
     from moodbench.commands.extract import extract
     from moodbench.commands.import_ import import_features
+    from moodbench.commands.plot import plot
+    from moodbench.commands.probe import probe
     from moodbench.commands.score import score
+    from moodbench.commands.table import frame, table
     from moodbench.commands.verify import verify
     from moodbench.errors import MoodbenchError
     from moodbench.models.backbone import Backbone
     from moodbench.models.load import load_model
     from moodbench.models.transforms import build_transform
-    from moodbench.probing import probe
-    from moodbench.reporting import frame, plot, table
     from moodbench.scores.base import SCORES, Score
     from moodbench.types import Head, Result
     from moodbench.workspace import Workspace
@@ -66,13 +67,13 @@ _HOME = {
     "build_transform": "moodbench.models.transforms",
     "download": "moodbench.commands.download",
     "extract": "moodbench.commands.extract",
-    "frame": "moodbench.reporting",
+    "frame": "moodbench.commands.table",
     "import_features": "moodbench.commands.import_",
     "load_model": "moodbench.models.load",
-    "plot": "moodbench.reporting",
-    "probe": "moodbench.probing",
+    "plot": "moodbench.commands.plot",
+    "probe": "moodbench.commands.probe",
     "score": "moodbench.commands.score",
-    "table": "moodbench.reporting",
+    "table": "moodbench.commands.table",
     "verify": "moodbench.commands.verify",
 }
 

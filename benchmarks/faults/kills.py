@@ -17,10 +17,10 @@ from benchmarks.faults import tiny
 from benchmarks.faults.steps import Steps, error, watched
 from benchmarks.faults.trial import Outcome, Row, attempt
 from moodbench.commands.cache import remove_caches, verify_caches
+from moodbench.commands.probe import probe
+from moodbench.commands.table import table
 from moodbench.features.heads import is_left_over
 from moodbench.features.reader import RowReader
-from moodbench.probing import probe
-from moodbench.reporting import table
 from moodbench.workspace import ModelName, Workspace
 
 Work = Callable[[Workspace], object]

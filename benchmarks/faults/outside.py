@@ -16,8 +16,8 @@ from moodbench.commands.cache import remove_caches
 from moodbench.commands.download import download
 from moodbench.commands.extract import extract
 from moodbench.commands.import_ import import_features
+from moodbench.commands.probe import probe
 from moodbench.commands.score import score
-from moodbench.probing import probe
 from moodbench.workspace import ModelName, Workspace
 
 NAMES = ("../../../../other", "..", ".", "", "/tmp/x", "a/b", "a\\b", ".x", "a\0b", "a\nb", "x" * 300, "a\ud800b")

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.faults import tiny
 from benchmarks.faults.trial import Outcome, Row, attempt, side_by_side
 from moodbench.commands.cache import list_caches, remove_caches, verify_caches
-from moodbench.probing import probe
+from moodbench.commands.probe import probe
 from moodbench.workspace import ModelName, Workspace
 
 SCORES = ("msp", "energy", "euclid", "mahalanobis")

@@ -10,8 +10,8 @@ from typing import Any
 
 from benchmarks.faults import tiny
 from benchmarks.faults.trial import Row, attempt
+from moodbench.commands.table import table
 from moodbench.features.rowscores import read_row_scores
-from moodbench.reporting import table
 from moodbench.results import row_scores_file
 from moodbench.workspace import Workspace
 

@@ -34,7 +34,7 @@ def plot(
 
     Example: moodbench plot grid --benchmark digits --out grid.svg
     """
-    from moodbench.reporting import plot as work
+    from moodbench.commands.plot import plot as work
 
     file = work(kind, benchmark=benchmark, out=out, group=group, head=head, workspace=run.workspace)
     run.output.say(f"wrote {file}")

@@ -43,7 +43,7 @@ def probe(
 
     Example: moodbench probe --all-models --benchmark digits
     """
-    from moodbench.probing import probe as work
+    from moodbench.commands.probe import probe as work
 
     if bool(model) == all_models:
         raise UsageError(

@@ -61,8 +61,8 @@ def table(
 
     Example: moodbench table --format latex
     """
-    from moodbench.reporting import table as work
-    from moodbench.reporting import unverified_results
+    from moodbench.commands.table import table as work
+    from moodbench.commands.table import unverified_results
 
     text = work(
         benchmark=benchmark or (),

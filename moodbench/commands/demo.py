@@ -7,9 +7,10 @@ from pathlib import Path
 
 from moodbench.catalog import ModelSpec
 from moodbench.commands.extract import extract
+from moodbench.commands.plot import plot
 from moodbench.commands.score import score
+from moodbench.commands.table import table
 from moodbench.errors import DataError
-from moodbench.reporting import plot, table
 from moodbench.workspace import Workspace
 
 BENCHMARK = "digits"

@@ -21,9 +21,8 @@ LAYERS = [
     {"datasets", "models", "scores", "tables"},
     {"plots", "features", "pretraining", "measure", "obtain"},
     {"engine"},
-    {"evaluate", "inventory", "probing"},
-    {"extraction", "scoring", "reporting", "downloading", "verification"},
-    {"demo"},
+    {"evaluate", "probing"},
+    {"commands"},
     {"cli"},
     {"__main__", "__init__"},
 ]
@@ -92,7 +91,7 @@ HEAVY = {"torch", "timm", "pandas", "sklearn", "scipy", "h5py", "matplotlib", "s
         ("import moodbench", set()),
         ("import moodbench.cli", set()),
         ("import moodbench.cli, moodbench.workspace; moodbench.workspace.Workspace().catalog", set()),
-        ("import moodbench.reporting, moodbench.results", {"numpy"}),
+        ("import moodbench.commands.table, moodbench.results", {"numpy"}),
         ("import moodbench.metrics", {"numpy"}),
     ],
 )

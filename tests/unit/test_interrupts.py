@@ -99,7 +99,7 @@ def test_a_command_ends_with_one_line(monkeypatch, number, code, converted):
                 raise SystemError("initialization of _library raised unreported exception") from None
             raise
 
-    monkeypatch.setattr("moodbench.reporting.table", interrupted)
+    monkeypatch.setattr("moodbench.commands.table.table", interrupted)
     done = CliRunner().invoke(app, ["table"])
     assert (done.exit_code, done.stderr) == (code, "interrupted; run the same command again to go on\n")
 
@@ -136,7 +136,7 @@ def test_what_the_system_refuses_is_one_message(monkeypatch, error):
     def refused(*_, **__):
         raise error
 
-    monkeypatch.setattr("moodbench.reporting.table", refused)
+    monkeypatch.setattr("moodbench.commands.table.table", refused)
     done = CliRunner().invoke(app, ["table"])
     assert done.exit_code == 1
     assert done.stderr.startswith(f"error: the system refuses: {error.strerror.lower()}\n")

@@ -11,10 +11,10 @@ import yaml
 from moodbench.commands.extract import extract
 from moodbench.commands.import_ import import_features
 from moodbench.commands.list_ import list_benchmarks
+from moodbench.commands.probe import probe
 from moodbench.commands.score import score
 from moodbench.errors import CacheMismatchError, UsageError
 from moodbench.features.heads import read_head
-from moodbench.probing import probe
 from moodbench.results import read_provenance
 from moodbench.workspace import ModelName, Workspace
 from tests.caches import as_schema_1

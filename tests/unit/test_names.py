@@ -124,8 +124,8 @@ def test_the_file_of_an_address_has_a_name(tmp_path, url):
 
 
 def test_a_head_of_somewhere_else_is_neither_read_nor_written(tmp_path):
+    from moodbench.commands.probe import probe
     from moodbench.commands.score import score
-    from moodbench.probing import probe
 
     space = Workspace(cache_dir=tmp_path / "a" / "cache", results_dir=tmp_path / "a" / "results")
     (space.cache_dir / "m").mkdir(parents=True)

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from moodbench.catalog import Seen
 from moodbench.cli import app
+from moodbench.commands.table import table as report
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
 from moodbench.metrics import METRICS
-from moodbench.reporting import table as report
 from moodbench.results import write_results
 from moodbench.tables.escape import escape_latex
 from moodbench.tables.footnotes import what_models_saw

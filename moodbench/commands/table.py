@@ -1,4 +1,4 @@
-"""Results → tables and plots of whole benchmarks, with display names from the catalogue and the results' provenance."""
+"""What ``moodbench table`` does: the results of whole benchmarks → tables, or a data frame."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 from moodbench.catalog import Seen, seen_by
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
-from moodbench.results import benchmarks_with_results, read_all, read_provenance, result_files, unverified
+from moodbench.results import read_all, unverified
+from moodbench.tables.choice import NoSuchHeadError, chosen_benchmarks, rows_of, titles_of
 from moodbench.tables.footnotes import what_models_saw
 from moodbench.tables.formats import FORMATS
 from moodbench.tables.grid import Table, grid, per_dataset
-from moodbench.tables.order import Titles, models_in_order
+from moodbench.tables.order import models_in_order
 from moodbench.types import ALL_GROUPS, Result
 from moodbench.workspace import ModelName, Workspace
 
@@ -28,9 +29,6 @@ FOR_PROGRAMS = ("csv", "json")
 """Formats that keep every column, also those that are empty for one reason."""
 
 Positive = Literal["id", "ood"]
-
-OWN = "own"
-"""Stands for the models' own heads."""
 
 FPR95: Mapping[Positive, str] = {"id": "fpr95", "ood": "fpr95_ood"}
 """The two conventions of FPR95, by the class that counts as positive."""
@@ -112,8 +110,8 @@ def _chosen(
     faults: list[ResultsError] = []
     for name in benchmarks:
         try:
-            chosen.append((name, _rows(space, name, head)))
-        except _NoSuchHeadError as error:
+            chosen.append((name, rows_of(space, name, head)))
+        except NoSuchHeadError as error:
             faults.append(error)
     if not chosen:
         raise faults[0]
@@ -122,26 +120,6 @@ def _chosen(
         if model not in known:
             raise UnknownNameError("model with results", model, known, plural="models with results")
         chosen = [(name, rows) for name, rows in chosen if any(row.model == model for row in rows)]
-    return chosen
-
-
-class _NoSuchHeadError(ResultsError):
-    """No model with the head has results on a benchmark."""
-
-
-def _rows(space: Workspace, benchmark: str, head: str | None) -> list[Result]:
-    """Return the results of a benchmark, of the models with a head alone where one is named."""
-    rows = read_all(space.results_dir, benchmark)
-    if head is None:
-        return rows
-    wanted = None if head == OWN else head
-    chosen = [row for row in rows if ModelName.parse(row.model).head == wanted]
-    if not chosen:
-        raise _NoSuchHeadError(
-            f"'{benchmark}' has no results of models with the head '{head}'",
-            file=space.results_dir / benchmark,
-            fix="moodbench score --all" if wanted is None else f"moodbench score --head {head} --benchmark {benchmark}",
-        )
     return chosen
 
 
@@ -154,42 +132,6 @@ def _seen(space: Workspace, rows: Iterable[Result]) -> dict[str, Seen]:
         for name, parsed in names.items()
         if parsed.base in known
     }
-
-
-def plot(
-    kind: str = "grid",
-    *,
-    benchmark: str | None = None,
-    out: Path | None = None,
-    group: str = ALL_GROUPS,
-    head: str | None = None,
-    workspace: Workspace | None = None,
-) -> Path:
-    """Draw a picture of one benchmark's results and return its file.
-
-    Parameters
-    ----------
-    kind : str
-        A name in `moodbench.plots.PLOTS`: grid.
-    benchmark : str, optional
-        May be omitted where only one has results.
-    out : Path, optional
-        ``.png``, ``.svg`` or ``.pdf``; by default ``<benchmark>_<kind>.png`` here.
-    group : str
-        The OOD group whose mean is drawn.
-    head : str, optional
-        As in `table`.
-    """
-    from moodbench.plots import PLOTS
-
-    space = workspace or Workspace()
-    draw = PLOTS.get(kind)
-    names = chosen_benchmarks(space, [benchmark] if benchmark else [])
-    if len(names) > 1:
-        raise UsageError(f"several benchmarks have results: {', '.join(names)}", fix="name one with --benchmark")
-    file = out or Path(f"{names[0]}_{kind}.png")
-    draw(_rows(space, names[0], head), file, group=group, titles=titles_of(space, names[0]))
-    return file
 
 
 def frame(*, benchmark: Sequence[str] = (), workspace: Workspace | None = None) -> DataFrame:
@@ -215,34 +157,3 @@ def frame(*, benchmark: Sequence[str] = (), workspace: Workspace | None = None) 
 def unverified_results(space: Workspace, benchmark: Sequence[str] = ()) -> list[Path]:
     """Return the result files that have no checksum to be compared with, of some benchmarks or of all."""
     return [file for name in chosen_benchmarks(space, benchmark) for file in unverified(space.results_dir, name)]
-
-
-def chosen_benchmarks(space: Workspace, names: Sequence[str]) -> list[str]:
-    """Return `names` if they have results, or without names every benchmark that has."""
-    there = benchmarks_with_results(space.results_dir)
-    for name in names:
-        if name not in there:
-            known = {*there, *space.catalog.benchmarks}
-            if name not in known:
-                raise UnknownNameError("benchmark", name, known)
-            raise ResultsError(
-                f"the benchmark '{name}' has no results",
-                file=space.results_dir,
-                fix=f"moodbench score --benchmark {name}",
-            )
-    if not there:
-        raise ResultsError("there are no results", file=space.results_dir, fix="run moodbench score --all first")
-    return list(names) or there
-
-
-def titles_of(space: Workspace, benchmark: str) -> Titles:
-    """Return display names: models and datasets from the catalogue, scores from the provenance of the results."""
-    scores: dict[str, tuple[int, str]] = {}
-    for file in result_files(space.results_dir / benchmark):
-        for name, entry in read_provenance(file).get("scores", {}).items():
-            scores[name] = (entry["year"], entry["title"])
-    return Titles(
-        models={name: spec.title for name, spec in space.catalog.models.items()},
-        scores={name: scores[name][1] for name in sorted(scores, key=lambda n: (scores[n][0], n))},
-        datasets={name: spec.title for name, spec in space.catalog.datasets.items()},
-    )
