@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.faults.trial import Outcome, Row
 from moodbench.commands.import_ import import_features
-from moodbench.engine import open_caches
+from moodbench.evaluation.caches import open_caches
 from moodbench.results import read_results
 from moodbench.workspace import ModelName, Workspace
 

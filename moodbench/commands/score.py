@@ -25,8 +25,8 @@ from moodbench.types import Result
 from moodbench.workspace import ModelName, Workspace
 
 if TYPE_CHECKING:
-    from moodbench.engine import Caches
-    from moodbench.evaluate import Scored
+    from moodbench.evaluation.caches import Caches
+    from moodbench.evaluation.protocols import Scored
     from moodbench.features.rowscores import RowScores
     from moodbench.scores.base import Score
 
@@ -94,7 +94,7 @@ def score(
     models = _models(space, model, head)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import check_threads, resolve_device
-    from moodbench.evaluate import score_caches
+    from moodbench.evaluation.protocols import score_caches
     from moodbench.progress import Progress
 
     place = resolve_device(device)
@@ -175,7 +175,7 @@ def _open(space: Workspace, name: ModelName, spec: BenchmarkSpec, *, asked: bool
         if asked:
             report(f"skip {name} on {spec.name}: nothing of it is cached")
         return None
-    from moodbench.engine import open_caches
+    from moodbench.evaluation.caches import open_caches
     from moodbench.features.cache import FeatureCache
 
     files: dict[str, Path] = {}

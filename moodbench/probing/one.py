@@ -67,7 +67,7 @@ class Probing:
         return None
 
     def _trained(self, model: ModelName, file: Path, rows: ProbeRows, inputs: Mapping[str, Any]) -> Probed:
-        from moodbench.engine import arithmetic
+        from moodbench.devices import arithmetic
         from moodbench.features.heads import write_head
         from moodbench.probing.train import accuracies, train_head
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from moodbench.engine import arithmetic
+from moodbench.devices import arithmetic
 from moodbench.metrics import Ranked
 from moodbench.scores.base import SCORES, create_score
 from moodbench.scores.fitting import fit_scores

@@ -16,12 +16,11 @@ ROOT = Path(moodbench.__file__).parent
 LAYERS = [
     {"atomic", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
     | {"processes", "reading", "registry", "types"},
-    {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "predictions", "progress", "transfer"},
+    {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "progress", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
-    {"plots", "features", "pretraining", "measure", "obtain"},
-    {"engine"},
-    {"evaluate", "probing"},
+    {"plots", "features", "pretraining", "obtain"},
+    {"evaluation", "probing"},
     {"commands"},
     {"cli"},
     {"__main__", "__init__"},

@@ -244,7 +244,8 @@ def test_a_file_that_changed_between_passes_is_noticed(file, how):
 
 def test_a_cache_that_goes_away_is_not_taken_for_a_fault_of_a_score(file):
     make(file)
-    from moodbench.engine import BLOCK, Caches, Engine
+    from moodbench.evaluation.caches import Caches
+    from moodbench.evaluation.engine import BLOCK, Engine
     from moodbench.scores.base import create_score
 
     reader = RowReader(file)

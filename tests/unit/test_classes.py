@@ -7,7 +7,7 @@ import pytest
 
 from moodbench.classes import Labelled, join, natural_key, orders_differ, shown
 from moodbench.errors import CacheError, CacheMismatchError
-from moodbench.predictions import Predictions
+from moodbench.evaluation.predictions import Predictions
 
 
 def labelled(dataset, labels, names=None):

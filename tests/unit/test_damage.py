@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from moodbench.engine import _refuse_other_head
 from moodbench.errors import CacheError, CacheMismatchError
+from moodbench.evaluation.caches import _refuse_other_head
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache
 from moodbench.features.create import Layout, create_cache
 from moodbench.features.reader import RowReader

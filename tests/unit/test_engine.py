@@ -10,8 +10,9 @@ import torch
 
 from moodbench.catalog import BenchmarkSpec
 from moodbench.commands.import_ import import_features
-from moodbench.engine import Engine, open_caches
-from moodbench.evaluate import score_caches
+from moodbench.evaluation.caches import open_caches
+from moodbench.evaluation.engine import Engine
+from moodbench.evaluation.protocols import score_caches
 from moodbench.metrics import Ranked
 from moodbench.scores.base import SCORES, Score, create_score
 from moodbench.workspace import ModelName, Workspace

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 import moodbench
 from moodbench.cli import app
 from moodbench.commands.import_ import import_features
-from moodbench.engine import open_caches
-from moodbench.evaluate import score_caches
+from moodbench.evaluation.caches import open_caches
+from moodbench.evaluation.protocols import score_caches
 from moodbench.progress import Progress
 from moodbench.scores.base import create_score
 from moodbench.workspace import ModelName

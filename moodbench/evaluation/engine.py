@@ -6,30 +6,24 @@ is read once for all scores. Memory holds one block of rows, the statistics, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from moodbench.catalog import BenchmarkSpec
-from moodbench.classes import Classes, Labelled, join
-from moodbench.devices import keep_freed_memory
-from moodbench.errors import CacheError, CacheMismatchError, ModelError, MoodbenchError
-from moodbench.features.heads import stored_head
+from moodbench.errors import CacheError, MoodbenchError
+from moodbench.evaluation.caches import Caches
+from moodbench.evaluation.predictions import Predictions
 from moodbench.features.reader import RowReader
-from moodbench.predictions import Predictions
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.fitting import failure, fit_scores
 from moodbench.scores.notes import add_note, not_numbers, note_degenerate
-from moodbench.types import Head
 
 BLOCK = 2048
 """Rows that are worked on at once: few enough for the caches of a processor, enough for its matrix products."""
@@ -41,164 +35,6 @@ MOST_BLOCKS = 4
 """Blocks that are worked on side by side: each takes some hundred megabytes with all scores at ImageNet's size."""
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Caches:
-    """The caches of one model for one benchmark.
-
-    Attributes
-    ----------
-    train : RowReader
-    test, ood : mapping of dataset name to RowReader
-    head : Head or None
-    held_out : RowReader, optional
-        ID validation rows, where the benchmark has a dataset of them.
-    recompute : bool
-        Compute logits from the head even where they are cached (for a head that is not the model's own).
-    joined : Classes, optional
-        The numbering that all labels here are in; see `by_name`.
-    columns : tuple of int, optional
-        The outputs of the head that cached logits are restricted to; `head` has no others then.
-    """
-
-    train: RowReader
-    test: Mapping[str, RowReader]
-    ood: Mapping[str, RowReader]
-    head: Head | None
-    held_out: RowReader | None = None
-    recompute: bool = False
-    joined: Classes | None = None
-    columns: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        for reader in self.readers.values():
-            if reader.dim != self.train.dim:
-                raise CacheError(
-                    f"the features are {reader.dim} wide, those of ID train {self.train.dim}", file=reader.file
-                )
-            if not self.recompute and self.columns is None and reader.classes not in (None, self.classes):
-                raise CacheError(f"the logits have {reader.classes} classes, expected {self.classes}", file=reader.file)
-        if sum(reader.rows for reader in self.test.values()) < 2:
-            raise CacheError("an ID test set needs two rows at least", file=next(iter(self.test.values())).file)
-        if self.head is not None and self.head.dim != self.train.dim:
-            raise ModelError(
-                f"the head expects features {self.head.dim} wide, the cached ones are {self.train.dim}",
-                file=self.train.file,
-                fix="the head belongs to another model",
-            )
-
-    def by_name(self, aliases: Mapping[str, str] | None = None, classes: Sequence[int | str] = ()) -> Caches:
-        """Return the same with the labels of all ID datasets in one numbering; parameters as those of `classes.join`.
-
-        Raises
-        ------
-        CacheMismatchError
-            Names of classes differ, and nothing says which is which.
-        """
-        train = Labelled(self.train.file.stem, self.train.labels, self.train.class_names)
-        others = {**({} if self.held_out is None else {self.held_out.file.stem: self.held_out}), **self.test}
-        joined = join(
-            train,
-            [Labelled(name, reader.labels, reader.class_names) for name, reader in others.items()],
-            head=self.classes,
-            head_names=None if self.head is None else self.head.class_names,
-            aliases=aliases,
-            classes=classes,
-        )
-        return self._with(joined)
-
-    def _with(self, joined: Classes) -> Caches:
-        def renamed(readers: Mapping[str, RowReader]) -> dict[str, RowReader]:
-            return {n: r.relabelled(joined.labels[n]) if n in joined.labels else r for n, r in readers.items()}
-
-        held_out = None if self.held_out is None else renamed({self.held_out.file.stem: self.held_out})
-        return replace(
-            self,
-            train=self.train.relabelled(joined.labels[self.train.file.stem]),
-            held_out=None if held_out is None else next(iter(held_out.values())),
-            test=renamed(self.test),
-            ood=renamed(self.ood),
-            joined=joined,
-        )
-
-    def restricted(self, keep: Sequence[int]) -> Caches:
-        """Return the same with the head's outputs `keep` alone, in their order, and labels that number those."""
-        assert self.joined is not None
-        head = self.head
-        if head is not None:
-            rows = list(keep)
-            names = None if head.class_names is None else tuple(head.class_names[i] for i in rows)
-            head = Head(head.weight[rows], head.bias[rows], names)
-        return replace(self._with(self.joined.restricted(keep)), head=head, columns=tuple(keep))
-
-    def fit_on(self, labels: Sequence[int]) -> Caches:
-        """Return the same with the ID train and validation rows of these labels alone; of none at all, unchanged."""
-        if not labels:
-            return self
-        held_out = None if self.held_out is None else self.held_out.of_labels(labels)
-        return replace(self, train=self.train.of_labels(labels), held_out=held_out)
-
-    @property
-    def readers(self) -> dict[str, RowReader]:
-        """Every reader by what it is read for."""
-        held_out = {} if self.held_out is None else {"held out": self.held_out}
-        return {"train": self.train, **held_out, **self.test, **self.ood}
-
-    @property
-    def classes(self) -> int | None:
-        """C; None unless every dataset has logits, or a head to compute them with."""
-        if self.head is not None:
-            return self.head.classes
-        widths = [reader.classes for reader in self.readers.values()]
-        return None if None in widths else self.train.classes if self.columns is None else len(self.columns)
-
-
-def open_caches(files: Mapping[str, Path], benchmark: BenchmarkSpec, head_file: Path, *, own_head: bool) -> Caches:
-    """Open the caches of one model for a benchmark; `files` maps the datasets that are cached to their files."""
-    head = stored_head(head_file) if head_file.exists() or not own_head else None
-    caches = Caches(
-        train=RowReader(files[benchmark.id_train]),
-        held_out=None if benchmark.id_val is None else RowReader(files[benchmark.id_val]),
-        test={name: RowReader(files[name]) for name in benchmark.id_test},
-        ood={name: RowReader(files[name]) for name in benchmark.ood_datasets if name in files},
-        head=head,
-        recompute=not own_head,
-    )
-    if own_head:
-        for reader in caches.readers.values():
-            _refuse_other_head(reader, head, head_file)
-    return caches.by_name(benchmark.aliases, benchmark.id_classes)
-
-
-def _refuse_other_head(reader: RowReader, head: Head | None, head_file: Path) -> None:
-    """Refuse a head that is not the one which the cached logits were made with."""
-    found = None if head is None else head.digest
-    if reader.head not in (None, found):
-        raise CacheMismatchError(
-            f"the logits of '{reader.file.stem}' were made with another head than the one that is there"
-            if found
-            else f"the head that the logits of '{reader.file.stem}' were made with is gone",
-            file=head_file,
-            fix="run the same moodbench extract, or moodbench import --head FILE, again: it stores the head",
-        )
-
-
-@contextmanager
-def arithmetic(threads: int | None) -> Iterator[None]:
-    """Flush denormals, whose products are more than ten times slower, keep float32 exact on GPUs, limit threads."""
-    keep_freed_memory()
-    before = torch.get_num_threads()
-    torch.backends.cuda.matmul.allow_tf32 = False
-    if threads is not None:
-        torch.set_num_threads(threads)
-    # set before the first product: worker threads inherit the mode when they start
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-        torch.set_num_threads(before)
 
 
 class Engine:

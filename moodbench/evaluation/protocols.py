@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from moodbench.catalog import BenchmarkSpec
 from moodbench.classes import Classes
-from moodbench.engine import BLOCK, Array, Caches, Engine, arithmetic
+from moodbench.devices import arithmetic
 from moodbench.errors import CacheError
+from moodbench.evaluation.caches import Caches
+from moodbench.evaluation.engine import BLOCK, Array, Engine
+from moodbench.evaluation.measure import ResultRows
 from moodbench.features.reader import RowReader
-from moodbench.measure import ResultRows
 from moodbench.metrics import Comparison, Ranked
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score
