@@ -8,7 +8,7 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES
 from moodbench.scores.block import Block
-from moodbench.scores.shaping import ShapedEnergy, check_percentile, gain, kept_count, largest, sum_ratio
+from moodbench.scores.machinery.shaping import ShapedEnergy, check_percentile, gain, kept_count, largest, sum_ratio
 
 
 @SCORES.register("ash_p")

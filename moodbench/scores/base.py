@@ -18,7 +18,7 @@ A new score is one module in this package (or one entry point in the group ``moo
 
 A score that learns from ID train writes `fit` as a generator: it yields the statistics that it wants and is sent
 their values. The engine runs all generators side by side, so that every pass over the train rows serves every score
-that waits for one, and equal statistics are computed once (`moodbench.scores.statistics`)::
+that waits for one, and equal statistics are computed once (`moodbench.scores.machinery.statistics`)::
 
         def fit(self, train: Train) -> Fit:
             moment: Moment = yield SecondMoment()
@@ -39,14 +39,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from moodbench.errors import MoodbenchError, UsageError
 from moodbench.reading import open_regular
 from moodbench.registry import Registry
-from moodbench.scores.parameters import checked
+from moodbench.scores.machinery.parameters import checked
 from moodbench.types import FAMILIES, Family
 
 if TYPE_CHECKING:
     from torch import Tensor, device
 
     from moodbench.scores.block import Block
-    from moodbench.scores.statistics import Statistic
+    from moodbench.scores.machinery.statistics import Statistic
 
 Need = Literal["logits", "head", "labels"]
 """What a score may need besides features: cached logits, the linear head, labels of the ID train rows."""
@@ -228,7 +228,7 @@ def create_score(name: str, params: Mapping[str, Any] | None = None) -> Score:
     UnknownNameError
         There is no such score.
     UsageError
-        The score has no such parameter, or the value does not fit its type (`moodbench.scores.parameters`).
+        The score has no such parameter, or the value does not fit its type (`moodbench.scores.machinery.parameters`).
     """
     cls = SCORES.get(name)
     defaults = cls.parameters()

@@ -9,7 +9,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Train
 from moodbench.scores.block import Block
-from moodbench.scores.shaping import FeatureSpread, ShapedEnergy, Spread
+from moodbench.scores.machinery.shaping import FeatureSpread, ShapedEnergy, Spread
 
 
 @SCORES.register("bats")

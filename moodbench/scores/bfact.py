@@ -9,8 +9,8 @@ from torch import Tensor
 from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import SCORES, Fit, Train
 from moodbench.scores.block import Block
-from moodbench.scores.quantile import entry_quantile
-from moodbench.scores.shaping import ShapedEnergy, check_quantile
+from moodbench.scores.machinery.quantile import entry_quantile
+from moodbench.scores.machinery.shaping import ShapedEnergy, check_quantile
 
 
 @SCORES.register("bfact")

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from moodbench.scores.vectorised import row_argmax
+from moodbench.scores.machinery.vectorised import row_argmax
 
 TINY = torch.finfo(torch.float32).tiny
 """Smallest normal float32: what is below is flushed to zero, because a product of two matrices that hold denormal

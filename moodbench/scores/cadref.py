@@ -10,9 +10,9 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.class_means import FeatureSumsByPrediction, filled_means
-from moodbench.scores.confidence import CONFIDENCES, check_confidence
-from moodbench.scores.statistics import GroupSums, Mean
+from moodbench.scores.machinery.class_means import FeatureSumsByPrediction, filled_means
+from moodbench.scores.machinery.confidence import CONFIDENCES, check_confidence
+from moodbench.scores.machinery.statistics import GroupSums, Mean
 
 PAPER = "Ling et al., CVPR 2025, arXiv 2503.00325"
 TINY = torch.finfo(torch.float32).tiny

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.shaping import check_quantile, entry_quantiles
-from moodbench.scores.statistics import Mean
+from moodbench.scores.machinery.shaping import check_quantile, entry_quantiles
+from moodbench.scores.machinery.statistics import Mean
 
 
 @SCORES.register("cea")

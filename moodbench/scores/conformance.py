@@ -9,8 +9,8 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.gaussian import whitener
-from moodbench.scores.statistics import Moment, SecondMoment
+from moodbench.scores.machinery.gaussian import whitener
+from moodbench.scores.machinery.statistics import Moment, SecondMoment
 
 
 @SCORES.register("conformance")

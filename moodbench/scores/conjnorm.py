@@ -12,8 +12,8 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
-from moodbench.scores.statistics import FeatureSumsByLabel, GroupSums, Statistic
-from moodbench.scores.unit import pieces
+from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums, Statistic
+from moodbench.scores.machinery.unit import pieces
 
 _TINY = torch.finfo(torch.float64).tiny
 

@@ -9,9 +9,15 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.confidence import CONFIDENCES, check_confidence
-from moodbench.scores.reconstruction import Fourier, FourierMoment, check_explained, fourier_space, residual_space
-from moodbench.scores.statistics import Mean, Moment, SecondMoment
+from moodbench.scores.machinery.confidence import CONFIDENCES, check_confidence
+from moodbench.scores.machinery.reconstruction import (
+    Fourier,
+    FourierMoment,
+    check_explained,
+    fourier_space,
+    residual_space,
+)
+from moodbench.scores.machinery.statistics import Mean, Moment, SecondMoment
 
 PAPER = "Fang et al., NeurIPS 2024, arXiv 2402.02949"
 
@@ -68,7 +74,7 @@ class CoRP(Score):
 
     Notes
     -----
-    The random directions and phases are drawn with a fixed seed (`moodbench.scores.reconstruction.Fourier`), so results
+    The random directions and phases are drawn with a fixed seed (`machinery.reconstruction.Fourier`), so results
     repeat; another seed gives somewhat other numbers. ID train is needed as an M x M matrix.
 
     References

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import TINY, Block, log_sum_exp
-from moodbench.scores.class_means import head_classes
-from moodbench.scores.directions import Directions, Fan
-from moodbench.scores.gaussian import empty_classes
-from moodbench.scores.statistics import FeatureSumsByLabel, GroupSums, Statistic, UnitMean
+from moodbench.scores.machinery.class_means import head_classes
+from moodbench.scores.machinery.directions import Directions, Fan
+from moodbench.scores.machinery.gaussian import empty_classes
+from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums, Statistic, UnitMean
 
 
 @dataclass(frozen=True, eq=False)

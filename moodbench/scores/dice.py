@@ -9,9 +9,9 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Train
 from moodbench.scores.block import Block
-from moodbench.scores.quantile import entry_quantile
-from moodbench.scores.shaping import FeatureSpread, ShapedEnergy, Spread, check_percentile, check_quantile
-from moodbench.scores.vectorised import sorted_rows
+from moodbench.scores.machinery.quantile import entry_quantile
+from moodbench.scores.machinery.shaping import FeatureSpread, ShapedEnergy, Spread, check_percentile, check_quantile
+from moodbench.scores.machinery.vectorised import sorted_rows
 
 
 @SCORES.register("dice")

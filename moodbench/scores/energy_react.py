@@ -9,9 +9,9 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
-from moodbench.scores.quantile import entry_quantile
-from moodbench.scores.shaping import head_energy
-from moodbench.scores.sparse import hear_warnings, sparse_product
+from moodbench.scores.machinery.quantile import entry_quantile
+from moodbench.scores.machinery.shaping import head_energy
+from moodbench.scores.machinery.sparse import hear_warnings, sparse_product
 
 FEW = 0.95
 """From this quantile on, the clipped part of the features is treated as sparse."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.statistics import Moment, SecondMoment
+from moodbench.scores.machinery.statistics import Moment, SecondMoment
 
 _CHUNK = 1024
 _DUPLICATE = 1e-12

@@ -12,8 +12,8 @@ from torch import Tensor
 from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.libraries import heard
-from moodbench.scores.sample import Rows, Sample
+from moodbench.scores.machinery.libraries import heard
+from moodbench.scores.machinery.sample import Rows, Sample
 
 
 class _Detector(Score):

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
-from moodbench.scores.gaussian import fit_class_gaussians, squared_distance
-from moodbench.scores.vectorised import row_argmax
+from moodbench.scores.machinery.gaussian import fit_class_gaussians, squared_distance
+from moodbench.scores.machinery.vectorised import row_argmax
 
 
 @SCORES.register("gmm_tied")

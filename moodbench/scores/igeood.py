@@ -11,8 +11,8 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, softmax_and_rest
-from moodbench.scores.statistics import GroupedSums, GroupSums
-from moodbench.scores.vectorised import arcsin_, places
+from moodbench.scores.machinery.statistics import GroupedSums, GroupSums
+from moodbench.scores.machinery.vectorised import arcsin_, places
 
 NEAR = 0.9
 """Cosine above which an angle is measured by its chord: below it, float32 is off by 2e-7 at most."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.entropy import negative_entropy
-from moodbench.scores.statistics import GroupSums, ProbabilitySumsByPrediction
+from moodbench.scores.machinery.statistics import GroupSums, ProbabilitySumsByPrediction
 
 INFINITE = 3e38
 """Stands for -log 0 in the product of p with log q: times 0 it is 0, times any probability above `LEAST` it exceeds

@@ -10,10 +10,10 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.directions import Directions
-from moodbench.scores.libraries import heard
-from moodbench.scores.sample import Rows, Sample
-from moodbench.scores.statistics import UnitMean
+from moodbench.scores.machinery.directions import Directions
+from moodbench.scores.machinery.libraries import heard
+from moodbench.scores.machinery.sample import Rows, Sample
+from moodbench.scores.machinery.statistics import UnitMean
 
 FALLBACK = 100
 """Centres where neither labels nor logits say how many classes there are."""

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
-from moodbench.scores.shaping import check_percentile, kept_count, sum_ratio
-from moodbench.scores.statistics import Mean
+from moodbench.scores.machinery.shaping import check_percentile, kept_count, sum_ratio
+from moodbench.scores.machinery.statistics import Mean
 
 
 @SCORES.register("lts")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.gaussian import fit_class_gaussians
+from moodbench.scores.machinery.gaussian import fit_class_gaussians
 
 
 @SCORES.register("mahalanobis")

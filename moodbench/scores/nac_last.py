@@ -12,10 +12,10 @@ from torch import Tensor
 
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
-from moodbench.scores.bins import Bins
 from moodbench.scores.block import Block
-from moodbench.scores.sample import chosen_rows
-from moodbench.scores.statistics import NegativeShare, Statistic
+from moodbench.scores.machinery.bins import Bins
+from moodbench.scores.machinery.sample import chosen_rows
+from moodbench.scores.machinery.statistics import NegativeShare, Statistic
 
 BASE = 1000.0
 """Base of the logarithm that spaces the intervals."""

@@ -10,8 +10,8 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.reconstruction import check_explained, principal_count
-from moodbench.scores.statistics import Mean, Moment, SecondMoment
+from moodbench.scores.machinery.reconstruction import check_explained, principal_count
+from moodbench.scores.machinery.statistics import Mean, Moment, SecondMoment
 
 CONSTANT = 1e-10
 """A feature whose standard deviation is below this part of its mean is constant, and is divided by 1."""

@@ -10,8 +10,8 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.statistics import Mean
-from moodbench.scores.unit import unit_features
+from moodbench.scores.machinery.statistics import Mean
+from moodbench.scores.machinery.unit import unit_features
 
 
 @SCORES.register("nnguide")

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.shaping import signed_note
-from moodbench.scores.statistics import Mean, NegativeShare
+from moodbench.scores.machinery.shaping import signed_note
+from moodbench.scores.machinery.statistics import Mean, NegativeShare
 
 FLAT = 0.02
 """Norms whose standard deviation over ID train is below this part of their mean say next to nothing: so it is after a

@@ -9,7 +9,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Score
 from moodbench.scores.block import Block
-from moodbench.scores.tempered import log_rest
+from moodbench.scores.machinery.tempered import log_rest
 
 
 @SCORES.register("odin0")

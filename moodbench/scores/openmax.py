@@ -12,9 +12,9 @@ from torch import Tensor
 from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
-from moodbench.scores.class_means import correct_class, head_classes
-from moodbench.scores.statistics import GroupedSums, GroupSums, Statistic
-from moodbench.scores.weibull import Weibulls, fit_weibulls
+from moodbench.scores.machinery.class_means import correct_class, head_classes
+from moodbench.scores.machinery.statistics import GroupedSums, GroupSums, Statistic
+from moodbench.scores.machinery.weibull import Weibulls, fit_weibulls
 
 DISTANCES = ("eucos", "euclidean", "cosine")
 

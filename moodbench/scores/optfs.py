@@ -11,10 +11,10 @@ from torch import Tensor
 
 from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
-from moodbench.scores.bins import Bins
 from moodbench.scores.block import Block
-from moodbench.scores.shaping import entry_quantiles, head_energy
-from moodbench.scores.statistics import Statistic
+from moodbench.scores.machinery.bins import Bins
+from moodbench.scores.machinery.shaping import entry_quantiles, head_energy
+from moodbench.scores.machinery.statistics import Statistic
 
 LENGTH = 1000.0
 """Norm of the factors, as in the reference. It matters for the energy only."""

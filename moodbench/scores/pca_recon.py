@@ -8,8 +8,8 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.reconstruction import check_explained, residual_space
-from moodbench.scores.statistics import Moment, SecondMoment
+from moodbench.scores.machinery.reconstruction import check_explained, residual_space
+from moodbench.scores.machinery.statistics import Moment, SecondMoment
 
 
 @SCORES.register("pca_recon")

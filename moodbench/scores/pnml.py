@@ -11,10 +11,10 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import LOG2_E, TINY, Block
-from moodbench.scores.gaussian import FLOAT32_CONDITION, RCOND, PrincipalAxes, in_range, principal_axes
-from moodbench.scores.statistics import Moment, SecondMoment
-from moodbench.scores.unit import unit_features
-from moodbench.scores.vectorised import expm1_
+from moodbench.scores.machinery.gaussian import FLOAT32_CONDITION, RCOND, PrincipalAxes, in_range, principal_axes
+from moodbench.scores.machinery.statistics import Moment, SecondMoment
+from moodbench.scores.machinery.unit import unit_features
+from moodbench.scores.machinery.vectorised import expm1_
 
 SMALL = 1e-20
 """Of a row whose regret is below this, probabilities are too small for a float32, and all is done in float64."""

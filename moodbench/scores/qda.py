@@ -13,8 +13,8 @@ from torch import Tensor
 from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.gaussian import FLOAT32_CONDITION, empty_classes
-from moodbench.scores.statistics import FeatureSumsByLabel, GroupSums, Statistic
+from moodbench.scores.machinery.gaussian import FLOAT32_CONDITION, empty_classes
+from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums, Statistic
 
 MOST_FLOATS = 64_000_000
 """C·D² may be at most this: the second moments take half a gigabyte then. It is enough for 100 classes of 768 features,

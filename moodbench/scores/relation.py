@@ -10,7 +10,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.unit import unit_features
+from moodbench.scores.machinery.unit import unit_features
 
 
 @SCORES.register("relation")

@@ -9,14 +9,14 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.statistics import Moment, SecondMoment
-from moodbench.scores.subspace import null_space
+from moodbench.scores.machinery.statistics import Moment, SecondMoment
+from moodbench.scores.machinery.subspace import null_space
 
 
 @SCORES.register("residual")
 @dataclass
 class Residual(Score):
-    """``-||R^T (x - u)||`` with R and u as in ViM (`moodbench.scores.subspace`).
+    """``-||R^T (x - u)||`` with R and u as in ViM (`moodbench.scores.machinery.subspace`).
 
     Parameters
     ----------

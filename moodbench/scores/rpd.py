@@ -10,9 +10,9 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.gaussian import Whitener, whitener
-from moodbench.scores.medians import RESOLUTION, median_and_deviation
-from moodbench.scores.statistics import Moment, SecondMoment
+from moodbench.scores.machinery.gaussian import Whitener, whitener
+from moodbench.scores.machinery.medians import RESOLUTION, median_and_deviation
+from moodbench.scores.machinery.statistics import Moment, SecondMoment
 
 LEAST = 3 * RESOLUTION
 """Median distances below this are what float32 makes of none."""
@@ -37,7 +37,7 @@ class RandomProjectionDepth(Score):
     coordinates in which ID train has unit covariance, they meet directions in which ID train varies little, which even
     directions in feature space all but miss. ID train is one cloud to this score: rows between its classes lie deep.
 
-    Medians are exact to 3e-6 standard deviations along their direction (`moodbench.scores.medians`), which takes three
+    Medians are exact to 3e-6 standard deviations along their direction (`machinery.medians`), which takes three
     passes over ID train. Directions in which half of ID train coincides (MAD = 0) are left out.
 
     References

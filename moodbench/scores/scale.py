@@ -9,8 +9,8 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
-from moodbench.scores.shaping import check_percentile, gain, kept_count, signed_note, sum_ratio
-from moodbench.scores.statistics import NegativeShare
+from moodbench.scores.machinery.shaping import check_percentile, gain, kept_count, signed_note, sum_ratio
+from moodbench.scores.machinery.statistics import NegativeShare
 
 
 @SCORES.register("scale")

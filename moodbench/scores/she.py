@@ -10,8 +10,8 @@ from torch import Tensor
 from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.class_means import FeatureSumsWhenCorrect, correct_class, filled_means, head_classes
-from moodbench.scores.statistics import FeatureSumsByLabel, GroupSums
+from moodbench.scores.machinery.class_means import FeatureSumsWhenCorrect, correct_class, filled_means, head_classes
+from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums
 
 
 @SCORES.register("she")

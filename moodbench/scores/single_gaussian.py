@@ -11,7 +11,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.gaussian import (
+from moodbench.scores.machinery.gaussian import (
     FLOAT32_CONDITION,
     PrincipalAxes,
     in_range,
@@ -19,8 +19,8 @@ from moodbench.scores.gaussian import (
     rounding_variance,
     whitener,
 )
-from moodbench.scores.statistics import Mean, Moment, SecondMoment
-from moodbench.scores.unit import exact_unit_features
+from moodbench.scores.machinery.statistics import Mean, Moment, SecondMoment
+from moodbench.scores.machinery.unit import exact_unit_features
 
 MOST_LOST = 8
 """Null directions of a covariance that are worth correcting for one by one. A LayerNorm leaves one."""

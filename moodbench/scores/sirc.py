@@ -15,10 +15,10 @@ from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.doctor import DoctorAlpha
 from moodbench.scores.entropy import Entropy
+from moodbench.scores.machinery.statistics import Mean, Moment, SecondMoment
+from moodbench.scores.machinery.subspace import null_space
+from moodbench.scores.machinery.tempered import log_rest
 from moodbench.scores.residual import reference_dim
-from moodbench.scores.statistics import Mean, Moment, SecondMoment
-from moodbench.scores.subspace import null_space
-from moodbench.scores.tempered import log_rest
 
 _TINY = torch.finfo(torch.float64).tiny
 

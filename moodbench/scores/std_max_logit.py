@@ -9,7 +9,7 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.statistics import GroupedSums, GroupSums
+from moodbench.scores.machinery.statistics import GroupedSums, GroupSums
 
 NEGLIGIBLE = 1e-14
 """A variance below this part of the mean square is float32 rounding of equal values."""

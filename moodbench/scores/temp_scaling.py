@@ -11,9 +11,9 @@ from torch import Tensor
 from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.class_means import head_classes
-from moodbench.scores.sample import Rows, Sample
-from moodbench.scores.tempered import log_rest
+from moodbench.scores.machinery.class_means import head_classes
+from moodbench.scores.machinery.sample import Rows, Sample
+from moodbench.scores.machinery.tempered import log_rest
 
 LOWEST, HIGHEST = 0.01, 100.0
 """Temperatures are sought between these. Rows that are all classified correctly have none: the likelihood grows for

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.directions import Directions
-from moodbench.scores.statistics import UnitMean
+from moodbench.scores.machinery.directions import Directions
+from moodbench.scores.machinery.statistics import UnitMean
 
 
 class _ToMean(Score):

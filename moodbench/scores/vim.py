@@ -9,9 +9,9 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
+from moodbench.scores.machinery.statistics import Mean, Moment, SecondMoment
+from moodbench.scores.machinery.subspace import null_space
 from moodbench.scores.residual import reference_dim
-from moodbench.scores.statistics import Mean, Moment, SecondMoment
-from moodbench.scores.subspace import null_space
 
 
 @SCORES.register("vim")

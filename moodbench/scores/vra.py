@@ -10,10 +10,10 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Train
 from moodbench.scores.block import Block
-from moodbench.scores.sample import Rows, Sample
-from moodbench.scores.shaping import ShapedEnergy, signed_note
-from moodbench.scores.statistics import NegativeShare
-from moodbench.scores.vectorised import sorted_rows
+from moodbench.scores.machinery.sample import Rows, Sample
+from moodbench.scores.machinery.shaping import ShapedEnergy, signed_note
+from moodbench.scores.machinery.statistics import NegativeShare
+from moodbench.scores.machinery.vectorised import sorted_rows
 
 
 @SCORES.register("vra")

@@ -10,7 +10,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.gaussian import fit_class_gaussians, half_squares, in_range, nearest_squared
+from moodbench.scores.machinery.gaussian import fit_class_gaussians, half_squares, in_range, nearest_squared
 from moodbench.scores.residual import reference_dim
 
 

@@ -16,10 +16,10 @@ from moodbench.errors import UsageError
 from moodbench.scores import qda
 from moodbench.scores.base import create_score
 from moodbench.scores.block import Block
-from moodbench.scores.fitting import fit_scores
-from moodbench.scores.medians import RESOLUTION, median_and_deviation
-from moodbench.scores.statistics import UnitMean
-from moodbench.scores.unit import unit_rows
+from moodbench.scores.machinery.fitting import fit_scores
+from moodbench.scores.machinery.medians import RESOLUTION, median_and_deviation
+from moodbench.scores.machinery.statistics import UnitMean
+from moodbench.scores.machinery.unit import unit_rows
 from tests.worlds import CannotFitError, fit, make_world
 
 WORLD = make_world()

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from moodbench.errors import UsageError
-from moodbench.scores import confidence
 from moodbench.scores.base import create_score
-from moodbench.scores.bins import Bins
 from moodbench.scores.block import Block
-from moodbench.scores.class_means import FeatureSumsByPrediction, FeatureSumsWhenCorrect
 from moodbench.scores.conjnorm import LogSumsByLabel
 from moodbench.scores.fdbd import inverse_distances
+from moodbench.scores.machinery import confidence
+from moodbench.scores.machinery.bins import Bins
+from moodbench.scores.machinery.class_means import FeatureSumsByPrediction, FeatureSumsWhenCorrect
+from moodbench.scores.machinery.reconstruction import Fourier, FourierMoment, principal_count
 from moodbench.scores.nac_last import StateCounts, States, interval_edges
-from moodbench.scores.reconstruction import Fourier, FourierMoment, principal_count
 from tests.worlds import CannotFitError, fit, make_world
 
 

@@ -13,11 +13,11 @@ from moodbench.errors import ScoreError, UsageError
 from moodbench.metrics import Ranked
 from moodbench.scores.base import SCORES, create_score
 from moodbench.scores.block import Block
-from moodbench.scores.fitting import fit_scores
+from moodbench.scores.machinery.fitting import fit_scores
+from moodbench.scores.machinery.tempered import log_rest
+from moodbench.scores.machinery.weibull import TRANSLATION, fit_weibulls
 from moodbench.scores.openmax import Tails
 from moodbench.scores.temp_scaling import HIGHEST, LOWEST, best_temperature
-from moodbench.scores.tempered import log_rest
-from moodbench.scores.weibull import TRANSLATION, fit_weibulls
 from tests.worlds import CannotFitError, fit, make_world, run_scores
 
 

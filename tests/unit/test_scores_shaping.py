@@ -9,9 +9,9 @@ import torch
 from moodbench.errors import UsageError
 from moodbench.scores.base import create_score
 from moodbench.scores.block import Block
-from moodbench.scores.quantile import entry_quantile
-from moodbench.scores.shaping import FeatureSpread, entry_quantiles, kept_count, largest, sum_ratio
-from moodbench.scores.statistics import NegativeShare
+from moodbench.scores.machinery.quantile import entry_quantile
+from moodbench.scores.machinery.shaping import FeatureSpread, entry_quantiles, kept_count, largest, sum_ratio
+from moodbench.scores.machinery.statistics import NegativeShare
 from tests.worlds import CannotFitError, fit, make_world
 
 

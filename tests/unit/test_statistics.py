@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from moodbench.scores.bins import Bins
 from moodbench.scores.block import Block, log_sum_exp
-from moodbench.scores.quantile import entry_quantile
-from moodbench.scores.sample import Sample, chosen_rows
-from moodbench.scores.statistics import (
+from moodbench.scores.machinery.bins import Bins
+from moodbench.scores.machinery.quantile import entry_quantile
+from moodbench.scores.machinery.sample import Sample, chosen_rows
+from moodbench.scores.machinery.statistics import (
     FeatureSumsByLabel,
     Mean,
     ProbabilitySumsByPrediction,

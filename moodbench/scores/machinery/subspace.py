@@ -10,7 +10,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import Train
 from moodbench.scores.block import Block
-from moodbench.scores.statistics import Moment
+from moodbench.scores.machinery.statistics import Moment
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ from torch import Tensor
 from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import Train
 from moodbench.scores.block import Block
-from moodbench.scores.gaussian import principal_axes
-from moodbench.scores.statistics import Moment, SecondMoment
-from moodbench.scores.unit import unit_features
+from moodbench.scores.machinery.gaussian import principal_axes
+from moodbench.scores.machinery.statistics import Moment, SecondMoment
+from moodbench.scores.machinery.unit import unit_features
 
 _SEED = 0
 

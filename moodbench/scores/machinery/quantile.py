@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from moodbench.scores.block import Block
-from moodbench.scores.statistics import Statistic
+from moodbench.scores.machinery.statistics import Statistic
 
 _HALF = 1 << 16
 

@@ -11,7 +11,7 @@ from moodbench.errors import CacheError, ScoreError
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Fit, Score, Train
 from moodbench.scores.block import HELD_OUT, Block
-from moodbench.scores.statistics import Statistic
+from moodbench.scores.machinery.statistics import Statistic
 
 Request = Statistic[Any] | tuple[Statistic[Any], ...]
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
-from moodbench.scores.quantile import entry_quantile
-from moodbench.scores.statistics import NegativeShare, Part, Statistic
-from moodbench.scores.vectorised import sorted_rows
+from moodbench.scores.machinery.quantile import entry_quantile
+from moodbench.scores.machinery.statistics import NegativeShare, Part, Statistic
+from moodbench.scores.machinery.vectorised import sorted_rows
 
 LARGEST_EXPONENT = 80.0
 """exp of it times any logit still fits into float32; the ratios of published features lie between 1 and 10."""

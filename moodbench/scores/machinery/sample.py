@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from moodbench.scores.block import Block
-from moodbench.scores.statistics import Statistic
+from moodbench.scores.machinery.statistics import Statistic
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from moodbench.scores.block import Block
-from moodbench.scores.statistics import Statistic
+from moodbench.scores.machinery.statistics import Statistic
 
 Values = Callable[[Block], Tensor]
 """Block → (B, U) float32: a number for each row and direction."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from moodbench.scores.block import Block
-from moodbench.scores.unit import centred_rows, unit_rows
+from moodbench.scores.machinery.unit import centred_rows, unit_rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from moodbench.scores.block import Block
-from moodbench.scores.unit import exact_unit_features
+from moodbench.scores.machinery.unit import exact_unit_features
 
 V_co = TypeVar("V_co", covariant=True)
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from moodbench.scores.base import Train
 from moodbench.scores.block import Block
-from moodbench.scores.statistics import FeatureSumsByLabel, GroupSums, Moment, SecondMoment, Statistic
-from moodbench.scores.unit import centred_rows, exact_unit_features
-from moodbench.scores.vectorised import row_argmax
+from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums, Moment, SecondMoment, Statistic
+from moodbench.scores.machinery.unit import centred_rows, exact_unit_features
+from moodbench.scores.machinery.vectorised import row_argmax
 
 RCOND = 1e-10
 """Directions whose variance is below this part of the largest are left out of the inverse. Features after a LayerNorm

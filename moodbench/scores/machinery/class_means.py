@@ -8,7 +8,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import Train
 from moodbench.scores.block import Block
-from moodbench.scores.statistics import GroupedSums, GroupSums
+from moodbench.scores.machinery.statistics import GroupedSums, GroupSums
 
 
 class FeatureSumsByPrediction(GroupedSums):
