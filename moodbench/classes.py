@@ -326,6 +326,12 @@ def shown(names: Sequence[str]) -> str:
     return f"{len(names)} class{'' if len(names) == 1 else 'es'} ({some}{more})"
 
 
+def unnamed_note(datasets: Iterable[str]) -> str | None:
+    """Return what to tell whoever joined labels of datasets whose names of classes nobody knows; None without any."""
+    names = ", ".join(dict.fromkeys(datasets))
+    return f"the classes of {names} have no names: their labels are compared by number" if names else None
+
+
 def natural_key(name: str) -> list[int | str]:
     """Return what names are sorted by in natural order, in which 2 comes before 10: as timm does it."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name.lower())]

@@ -227,7 +227,18 @@ def test_old_caches_are_read_and_said_to_have_no_names(world):
     for dataset in world.x:
         as_schema_1(world.space.cache_file(ModelName("net"), dataset))
     score(model=["net"], benchmark=["b"], score=["knn"], workspace=world.space, report=said.append)
-    assert said[-1] == "note: the classes of train, test have no names: their labels are compared by number"
+    note = "note: the classes of train, test have no names: their labels are compared by number"
+    assert said[-1] == note
+    probe("net", benchmark="b", workspace=world.space, report=said.append)
+    assert said[-2].startswith("probed net on train")
+    assert said[-1] == note
+
+
+def test_names_that_are_known_need_no_note(world):
+    said = []
+    world.run("new", said=said)
+    probe("net", benchmark="b", workspace=world.space, report=said.append)
+    assert not any("have no names" in line for line in said)
 
 
 def test_a_cache_of_other_class_names_is_not_taken_for_this_one(space, pictures, tmp_path):
@@ -254,5 +265,7 @@ def test_the_order_of_class_folders_is_said_where_it_matters(space, pictures, tm
     assert not any(line.startswith("note:") for line in said)
     with pytest.raises(UsageError, match="there is no rule 'alphabetical'"):
         extract("tiny", dataset=["x"], labels="alphabetical", **how)
+    with pytest.raises(UsageError, match=r"the file of labels '~nobody-here/c\.txt' cannot be found: Could not"):
+        extract("tiny", dataset=["x"], labels="~nobody-here/c.txt", **how)
     with pytest.raises(UsageError, match="none is named"):
         extract("tiny", dataset=["tiny_train"], labels="natural", workspace=space)
