@@ -137,7 +137,8 @@ class Caches:
         if not labels:
             return self
         held_out = None if self.held_out is None else self.held_out.of_labels(labels)
-        return replace(self, train=self.train.of_labels(labels), held_out=held_out)
+        joined = None if self.joined is None else replace(self.joined, used=len(labels))
+        return replace(self, train=self.train.of_labels(labels), held_out=held_out, joined=joined)
 
     @property
     def readers(self) -> dict[str, RowReader]:
@@ -232,6 +233,7 @@ class Engine:
             label_classes=largest + 1 if labels.min() >= 0 else 0,
             unlabelled=int((labels < 0).sum()),
             own_classes=self.own_classes,
+            used_classes=None if caches.joined is None else caches.joined.used,
             weight=self.weight,
             bias=self.bias,
             device=device,

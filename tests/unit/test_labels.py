@@ -234,6 +234,25 @@ def test_old_caches_are_read_and_said_to_have_no_names(world):
     assert said[-1] == note
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 4, 1, 3)])
+def test_classes_that_the_benchmark_does_not_use_are_not_missed(world, order):
+    """Whatever the order of the head's outputs; what a class protocol leaves out has no business in a note."""
+    head = {name: values[list(order)] for name, values in world.head.items()}
+    head["classes"] = np.array(NAMES)[list(order)]
+    labels = world.labels["train"]
+    found = world.run("some", head=head, classes=["c1", "c3"])
+    assert not any("no ID train rows" in row["note"] for row in found.values())
+    for name, rows in (("three", labels < 3), ("and", labels % 4 > 0)):
+        train = (labels[rows], NAMES, rows)
+        there = len(np.unique(labels[rows]))
+        found = world.run(name, head=head, train=train)
+        note = f"{5 - there} of 5 classes have no ID train rows and are left out"
+        assert found["mahalanobis", "far"]["note"].startswith(note)
+        wanted = world.run(f"{name} named", head=head, train=train, classes=["c1", "c2", "c4"])
+        lost = 3 - len({1, 2, 4} & {*labels[rows].tolist()})
+        assert f"{lost} of 3 classes have no ID train rows" in wanted["mahalanobis", "far"]["note"]
+
+
 def test_names_that_are_known_need_no_note(world):
     said = []
     world.run("new", said=said)
