@@ -78,6 +78,8 @@ class Classes:
         The classes that count and that ID train has rows of, in the common numbering, ascending.
     unnamed : tuple of str
         Datasets whose labels count as numbers because the names of their classes are unknown.
+    used : int
+        Number of classes that the benchmark uses: those that it names, else those that its ID rows have.
     """
 
     train: Labelled
@@ -87,6 +89,7 @@ class Classes:
     known: int = 0
     present: tuple[int, ...] = ()
     unnamed: tuple[str, ...] = ()
+    used: int = 0
     _number: Mapping[int, int] = field(default_factory=dict, repr=False)
 
     def names_of(self, numbers: Sequence[int]) -> Names:
@@ -183,15 +186,17 @@ def join(
     number, own, known = _numbering(base, counted, head, outputs)
     beyond = max([*number.values(), -1 if head is None else head - 1, -1]) + 1
     labels = {}
+    used: set[int] = set()
     for one in (train, *others):
         table = {label: number.get(to, to) for label, to in _to_base(base, one, aliases).items()}
         strange = [label for label in one.found.tolist() if label not in table]
         if strange and not (some or classes):
             _refuse(base, one, strange)
+        used.update(table.values())
         labels[one.dataset] = _mapped(one, table | {label: beyond + i for i, label in enumerate(strange)})
     unnamed = tuple(one.dataset for one in (train, *others) if one.names is None and len(one.found))
     present = tuple(sorted(number[label] for label in counted))
-    return Classes(base, labels, head, own, known, present, unnamed, number)
+    return Classes(base, labels, head, own, known, present, unnamed, len(wanted) or len(used), number)
 
 
 def _called(head_names: Sequence[str], aliases: Mapping[str, str]) -> tuple[str, ...]:
@@ -324,6 +329,12 @@ def shown(names: Sequence[str]) -> str:
     some = ", ".join(f"'{name}'" for name in names[:SHOWN])
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{len(names)} class{'' if len(names) == 1 else 'es'} ({some}{more})"
+
+
+def unnamed_note(datasets: Iterable[str]) -> str | None:
+    """Return what to tell whoever joined labels of datasets whose names of classes nobody knows; None without any."""
+    names = ", ".join(dict.fromkeys(datasets))
+    return f"the classes of {names} have no names: their labels are compared by number" if names else None
 
 
 def natural_key(name: str) -> list[int | str]:

@@ -62,7 +62,8 @@ def exclusive(file: Path, *, waiting: Callable[[], None] | None = None, tidy: bo
     BlockingIOError
         Somebody else holds it, and `waiting` is None.
     OSError
-        The folder cannot be written, or knows no locks.
+        The folder cannot be written, or knows no locks, or a symbolic link lies where the lock should: it is never
+        followed.
     """
     path = lock_file(file)
     taken = _take(path)
@@ -94,10 +95,10 @@ def _take(path: Path) -> tuple[int, str] | None:
         with _guard, contextlib.suppress(FileNotFoundError):  # it, or its folder, was removed by who held it: once more
             if key in _held:
                 return None
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            descriptor = _open(path)
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                if os.path.samestat(os.fstat(descriptor), path.lstat()):
                     _held.add(key)
                     return descriptor, key
             except (BlockingIOError, PermissionError):
@@ -108,3 +109,13 @@ def _take(path: Path) -> tuple[int, str] | None:
                 raise
             os.close(descriptor)
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+
+def _open(path: Path) -> int:
+    """Return the descriptor of the lock's own file, made if need be, and never of what a link there leads to."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP and path.is_symlink():
+            raise OSError(errno.ELOOP, f"'{path.name}' is a link, remove it", str(path)) from None
+        raise

@@ -22,6 +22,22 @@ from moodbench.intervals import Interval, Sample, interval
 
 Array = NDArray[np.float64]
 Better = Literal["higher", "lower"]
+SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
+
+
+@dataclass(frozen=True)
+class Failures:
+    """ID scores in rising order (n,), and whether the classifier is right about each row (n,) bool."""
+
+    sorted: Array
+    correct: NDArray[np.bool_]
+
+    @cached_property
+    def wrong_ranks(self) -> tuple[Array, Array]:
+        """For each score: how many wrong rows are below it, and at or below it."""
+        wrong = np.r_[0.0, np.cumsum(~self.correct, dtype=np.float64)]
+        below, at_or_below = (np.searchsorted(self.sorted, self.sorted, side=side) for side in SIDES)
+        return wrong[below], wrong[at_or_below]
 
 
 class Ranked:
@@ -32,23 +48,32 @@ class Ranked:
     id_scores : (n,)
     correct : (n,) bool, optional
         Whether the classifier is right about each row; without it there is no failure view (`aurc`, `failure_auroc`).
+    unknown : (n,) bool, optional
+        Rows that have no score, for which `id_scores` has the lowest, so that each is an error. Where failures are
+        looked for, one that the classifier is wrong about is an error as the highest of all scores, and is taken so.
 
     Raises
     ------
     ValueError
-        No scores, NaN among them, or not one `correct` for each.
+        No scores, NaN among them, or not one `correct` and `unknown` for each.
     """
 
-    def __init__(self, id_scores: ArrayLike, correct: ArrayLike | None = None) -> None:
+    def __init__(
+        self, id_scores: ArrayLike, correct: ArrayLike | None = None, unknown: ArrayLike | None = None
+    ) -> None:
         values = np.asarray(id_scores, dtype=np.float64).ravel()
         order = np.argsort(values)
         self.sorted: Array = _checked(values[order], "ID")
         self.correct: NDArray[np.bool_] | None = None
+        self.failures: Failures | None = None
         if correct is not None:
-            flags = np.asarray(correct, dtype=np.bool_).ravel()
-            if flags.size != values.size:
-                raise ValueError(f"there are {values.size} ID scores, but {flags.size} rows are correct or not")
+            flags = _flags(correct, values.size, "correct or not")
             self.correct = flags[order]
+            self.failures = Failures(self.sorted, self.correct)
+            if unknown is not None:
+                worst = np.where(_flags(unknown, values.size, "known or not") & ~flags, np.inf, values)
+                order = np.argsort(worst)
+                self.failures = Failures(worst[order], flags[order])
 
     def against(self, ood_scores: ArrayLike) -> Comparison:
         """Return the comparison with one OOD dataset's scores."""
@@ -60,18 +85,11 @@ class Ranked:
         return _below(self.sorted, self.sorted)
 
     @cached_property
-    def _wrong_ranks(self) -> tuple[Array, Array]:
-        """For each (sorted) ID score: how many wrong rows are below it, and at or below it."""
-        assert self.correct is not None
-        wrong = np.r_[0.0, np.cumsum(~self.correct, dtype=np.float64)]
-        at_or_below = np.searchsorted(self.sorted, self.sorted, side="right")
-        return wrong[self.below.astype(np.intp)], wrong[at_or_below]
-
-    @cached_property
     def wins_over_wrong(self) -> float:
         """Number of pairs of a correct and a wrong ID row whose correct row has the higher score; ties count half."""
-        below, at_or_below = self._wrong_ranks
-        return float((below + at_or_below)[self.correct].sum() / 2)
+        assert self.failures is not None
+        below, at_or_below = self.failures.wrong_ranks
+        return float((below + at_or_below)[self.failures.correct].sum() / 2)
 
     @cached_property
     def aurc(self) -> float | None:
@@ -85,11 +103,11 @@ class Ranked:
         ----------
         Geifman and El-Yaniv, NeurIPS 2017; Geifman et al., ICLR 2019 (mean over coverages, no trapezoid).
         """
-        if self.correct is None:
+        if self.failures is None:
             return None
-        below, at_or_below = self._wrong_ranks
-        tied = _at_or_below(self.sorted, self.sorted) - self.below
-        errors = np.cumsum(((at_or_below - below) / tied)[::-1])
+        below, at_or_below = self.failures.wrong_ranks
+        scores = self.failures.sorted
+        errors = np.cumsum(((at_or_below - below) / (_at_or_below(scores, scores) - _below(scores, scores)))[::-1])
         return float(np.mean(errors / np.arange(1, errors.size + 1)))
 
     @cached_property
@@ -353,6 +371,13 @@ def mean_auroc(comparisons: Sequence[Comparison]) -> Interval:
     value = float(np.mean([c.auroc for c in comparisons]))
     of_id = Sample.of(np.mean([c.id_components for c in comparisons], axis=0))
     return interval(value, [of_id, *(Sample.of(c.ood_components, 1 / len(comparisons)) for c in comparisons)])
+
+
+def _flags(given: ArrayLike, size: int, what: str) -> NDArray[np.bool_]:
+    flags = np.asarray(given, dtype=np.bool_).ravel()
+    if flags.size != size:
+        raise ValueError(f"there are {size} ID scores, but {flags.size} rows are {what}")
+    return flags
 
 
 def _sorted(scores: ArrayLike, kind: str) -> Array:

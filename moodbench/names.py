@@ -69,6 +69,11 @@ def folder_fault(path: str) -> str | None:
     return "begins with '.'" if path.startswith(".") else path_fault(path)
 
 
+def title_fault(title: str) -> str | None:
+    """Say why this cannot head a row or column of results, as classes and groups do: it must be seen on one line."""
+    return _part_fault(title) if title.strip() else "is empty"
+
+
 def _part_fault(part: str) -> str | None:
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in part):
         return "has a character that cannot be shown"

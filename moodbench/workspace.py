@@ -137,12 +137,15 @@ class Workspace:
 
     def cached_models(self) -> list[ModelName]:
         """Return every model that has the cache of a dataset, sorted by name."""
+        return [model for model in self.model_folders() if self.cached_datasets(model)]
+
+    def model_folders(self) -> list[ModelName]:
+        """Return every model that has a folder below the cache directory, sorted by name."""
         if not self.cache_dir.is_dir():
             return []
         folders = sorted(folder.name for folder in self.cache_dir.iterdir() if folder.is_dir())
         # what somebody else keeps there under other names is none of ours
-        models = [ModelName.of_folder(folder) for folder in folders if _can_be_ours(folder)]
-        return [model for model in models if self.cached_datasets(model)]
+        return [ModelName.of_folder(folder) for folder in folders if _can_be_ours(folder)]
 
     def cached_datasets(self, model: ModelName) -> list[str]:
         """Return the datasets that `model` has a cache of, sorted by name."""

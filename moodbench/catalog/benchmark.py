@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from moodbench.catalog.entry import REQUIRED, Entry
+from moodbench.catalog.entry import REQUIRED, Entry, shown
+from moodbench.names import title_fault
 from moodbench.types import ALL_GROUPS, MEAN
 
 
@@ -96,6 +97,10 @@ def _check(spec: BenchmarkSpec, entry: Entry) -> None:
     if "" in spec.ood or MEAN in spec.ood:
         bad = "" if "" in spec.ood else MEAN
         raise entry.error(f"has an OOD group that is called '{bad}'", fix="name it near, far, …")
+    for group in spec.ood:
+        fault = title_fault(group)
+        if fault is not None:
+            raise entry.error(f"has an OOD group that is called {shown(group)}, which {fault}")
     if ALL_GROUPS in spec.ood:
         raise entry.error(f"has an OOD group '{ALL_GROUPS}', which is the name of the mean over every group")
     if not spec.ood_datasets:
@@ -117,8 +122,15 @@ def _check(spec: BenchmarkSpec, entry: Entry) -> None:
             "takes each class in turn, so the only OOD dataset must be the ID test set",
             fix="write  id_test: my_test  and  ood: {others: [my_test]}",
         )
-    if len(set(labels)) < len(labels) or any(not isinstance(name, str) or name == MEAN for name in spec.each):
-        raise entry.error("has classes with the same label, or a class without a usable name")
+    if len(set(labels)) < len(labels):
+        raise entry.error("has classes with the same label")
+    for title in spec.each:
+        fault = "is what results call their averages" if title == MEAN else title_fault(title)
+        if fault is not None:
+            raise entry.error(
+                f"has a class with the title {shown(title)}, which {fault}",
+                fix="write  classes: {TITLE: LABEL, …}",
+            )
     roles = (spec.id_train, *([spec.id_val] if spec.id_val else []), *spec.id_test, *spec.ood_datasets)
     # with `classes`, the other rows of ID test are OOD
     fine = set(spec.id_test) if labels else set()

@@ -20,11 +20,15 @@ the 1000 of ImageNet-1k, sorted; or the number from 0 to 999 that its folder is 
 of its line. ``auto``: ``list`` where lines have numbers, else ``folder``."""
 
 
+FEATURES_ONLY = "features only"
+"""The source of a dataset of which the catalogue names no images: they are imported, or extracted from any folder."""
+
+
 def label_rule(text: str) -> str | Path | None:
-    """Return the rule that `text` names, or the file; None if it is neither."""
+    """Return the rule that `text` names, or the file as it is written (``~`` too); None if it is neither."""
     if text in LABEL_RULES:
         return text
-    return Path(text).expanduser() if "/" in text or Path(text).suffix else None
+    return Path(text) if "/" in text or Path(text).suffix else None
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class DatasetSpec:
     role : str or None
         In words: what it is used for.
     path, folder : Path, str or None
-        Where its images lie: anywhere, or below the data directory. Neither: bundled, or imported features only.
+        Where its images lie: anywhere, or below the data directory. Neither: bundled, or features only.
         A part (`part_of`) has the folder of the whole, plus `within`.
     bundled : str or None
         The images come with an installed package.
@@ -176,7 +180,7 @@ class DatasetSpec:
             return "download" if all(archive.urls for archive in self.archives) else "by hand"
         if self.path is not None or self.folder is not None:
             return "by hand" if self.steps else "folder"
-        return "imported features only"
+        return FEATURES_ONLY
 
 
 def build_dataset(name: str, entry: Entry) -> DatasetSpec:

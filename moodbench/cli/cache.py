@@ -97,11 +97,18 @@ def remove(
     dataset: Annotated[list[str] | None, typer.Option(metavar="DATASET", help="Only this dataset. Repeatable.")] = None,
     run: Run,
 ) -> None:
-    """Delete the caches of a model, all of them or those of some datasets. Images and results stay.
+    """Delete the caches of a model, all of them or those of some datasets. Images, results and trained heads stay.
 
     Example: moodbench cache remove --model digits_mim --dataset digits_noise
     """
-    from moodbench.commands.cache import remove_caches
+    from moodbench.commands.cache import other_heads, remove_caches
+    from moodbench.workspace import ModelName
 
     for file in remove_caches(run.workspace, model, dataset or ()):
         run.output.say(f"removed {file}")
+    heads = other_heads(run.workspace, model)
+    if heads and not run.workspace.cached_datasets(ModelName.parse(model)):
+        names = ", ".join(file.stem for file in heads)
+        run.output.say(
+            f"note: heads of '{model}' stay ({names}); to remove them, delete the folder '{heads[0].parent}'"
+        )

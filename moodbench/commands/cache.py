@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -73,17 +74,39 @@ class Verified:
 
 
 def verify_caches(space: Workspace, models: Sequence[str] = (), datasets: Sequence[str] = ()) -> Iterator[Verified]:
-    """Read every byte of the caches, and of the heads of their models. An incomplete cache is a fault."""
-    infos = list_caches(space, models, datasets)
+    """Read every byte of the caches, and of the heads of their models. An incomplete cache is a fault.
+
+    Unless some datasets are named, heads of models without caches are read too.
+    """
+    orphans = [] if datasets else _orphans(space)
+    named = [model for model in models if model not in orphans]
+    infos = [] if models and not named else list_caches(space, named, datasets)
     for info in infos:
         what = f"{info.model} on {info.dataset}: {info.rows} rows"
         yield Verified(f"{info.model}/{info.dataset}", what, _fault(partial(_verify, info)))
     for model in dict.fromkeys(info.model for info in infos):
-        own = space.head_file(ModelName.parse(model))
-        files = [*([own] if own.exists() else []), *sorted(own.with_name("heads").glob("*.h5"))]
-        for file in files:
-            name = file.relative_to(own.parent).with_suffix("")
-            yield Verified(f"{model}/{name}", f"{model}: {name}", _fault(partial(stored_head, file)))
+        yield from _heads(space, model, "")
+    for model in orphans:
+        if not models or model in models:
+            yield from _heads(space, model, " (without caches)")
+
+
+def _heads(space: Workspace, model: str, remark: str) -> Iterator[Verified]:
+    own = space.head_file(ModelName.parse(model))
+    for file in [*([own] if own.exists() else []), *other_heads(space, model)]:
+        name = file.relative_to(own.parent).with_suffix("")
+        yield Verified(f"{model}/{name}", f"{model}: {name}{remark}", _fault(partial(stored_head, file)))
+
+
+def other_heads(space: Workspace, model: str) -> list[Path]:
+    """Return the files of a model's heads besides its own one, sorted: those that were trained or brought."""
+    return sorted(space.head_file(ModelName.parse(model)).with_name("heads").glob("*.h5"))
+
+
+def _orphans(space: Workspace) -> list[str]:
+    """Return the models that have heads and no cache."""
+    models = (str(model) for model in space.model_folders() if not space.cached_datasets(model))
+    return [m for m in models if space.head_file(ModelName.parse(m)).exists() or other_heads(space, m)]
 
 
 def _verify(info: CacheInfo) -> None:
@@ -107,19 +130,29 @@ def _fault(look: Callable[[], object]) -> MoodbenchError | None:
 def remove_caches(space: Workspace, model: str, datasets: Sequence[str] = ()) -> list[Path]:
     """Delete the caches of a model, or those of some datasets, and return the files. With the last one goes its head.
 
+    Other heads (`other_heads`) stay. Nothing is deleted that lies elsewhere: of a cache or head that is a symbolic link
+    the link goes, and a folder that is one is refused.
+
     Raises
     ------
     UnknownNameError
         There is no such cache.
     CacheError
-        A process is writing one of them, or the system refuses.
+        A process is writing one of them, the model's folder is a symbolic link, or the system refuses.
     """
+    folder = space.cache_dir / ModelName.parse(model).folder
+    if folder.is_symlink():
+        raise CacheError(
+            f"the folder of '{model}' is a link to '{folder.readlink()}', and what lies there is not deleted",
+            file=folder,
+            fix="remove the link, and what it leads to if nobody else needs it",
+        )
     try:
         return _removed(space, model, datasets)
     except OSError as error:
         raise CacheError(
             f"the caches cannot be removed: {error.strerror}",
-            file=space.cache_dir / ModelName.parse(model).folder,
+            file=folder,
             fix="check the folder and the disk, then run the same command again",
         ) from None
 
@@ -128,7 +161,7 @@ def _removed(space: Workspace, model: str, datasets: Sequence[str]) -> list[Path
     removed = []
     for info in list_caches(space, [model], datasets):
         with exclusive(info.file, tidy=True):
-            if info.file.exists():  # somebody else may have removed it just now
+            if os.path.lexists(info.file):  # somebody else may have removed it just now
                 info.file.unlink()
                 removed.append(info.file)
     name = ModelName.parse(model)
@@ -136,7 +169,7 @@ def _removed(space: Workspace, model: str, datasets: Sequence[str]) -> list[Path
     with exclusive(head, waiting=lambda: None, tidy=True):
         if is_left_over(head):
             head.with_name(NOTES).unlink(missing_ok=True)
-            if head.exists():
+            if os.path.lexists(head):
                 head.unlink()
                 removed.append(head)
     with contextlib.suppress(OSError):  # other heads, caches, or files that are not ours: the folder stays
@@ -178,6 +211,6 @@ def _inspect(model: str, dataset: str, file: Path) -> CacheInfo | None:
                 source=cache.provenance.get("source"),
             )
     except FileNotFoundError:
-        return None
+        return CacheInfo(model, dataset, file, size, fault="is a link to nowhere") if file.is_symlink() else None
     except MoodbenchError as error:
         return CacheInfo(model, dataset, file, size, fault=error.what) if file.exists() else None

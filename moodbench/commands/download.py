@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moodbench.catalog import DatasetSpec
+from moodbench.catalog import FEATURES_ONLY, DatasetSpec
 from moodbench.errors import DataError, MoodbenchError, UsageError
 from moodbench.workspace import ModelName, Workspace
 
@@ -195,7 +195,7 @@ class _Run:
         from moodbench.obtain.outcome import Obtained
 
         for spec in plan.job.wanted:
-            state = "bundled" if plan.action == "bundled" else "imported features only"
+            state = "bundled" if plan.action == "bundled" else FEATURES_ONLY
             self.outcome.came(f"skip {spec.name}: {state}", Obtained(spec.name, "dataset", state, spec.images))
 
     def _obtain(self, job: Job, means: Means, source: Path | None, link: str | None) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from moodbench.catalog import LABEL_RULES, HeadSpec, label_rule
+from moodbench.catalog import FEATURES_ONLY, LABEL_RULES, HeadSpec, label_rule
 from moodbench.datasets.images import FolderImages, ImageSource, folder_images, is_on_disk, open_images
 from moodbench.datasets.suffixes import in_words
 from moodbench.errors import DataError, ModelError, UsageError
@@ -212,7 +212,12 @@ def _rule(labels: str | Path | None, images: str | Path | None) -> str | Path:
     if rule is None or rule == "list":
         rules = ", ".join(rule for rule in LABEL_RULES if rule != "list")
         raise UsageError(f"there is no rule '{labels}' for labels", fix=f"use one of: {rules}; or a file")
-    return rule
+    try:
+        return rule.expanduser() if isinstance(rule, Path) else rule
+    except RuntimeError as error:  # ~NAME of somebody who is not known here
+        raise UsageError(
+            f"the file of labels '{labels}' cannot be found: {error}", fix="write its whole path"
+        ) from None
 
 
 def _work(
@@ -242,8 +247,8 @@ def _work(
         named = [space.catalog.dataset(d) for d in dataset]
         named += [space.catalog.dataset(d) for b in benchmark for d in space.catalog.benchmark(b).datasets]
         for spec in dict.fromkeys(named):
-            if not dataset and spec.source == "imported features only":
-                report(f"leave out {spec.name}: it exists as imported features only")
+            if not dataset and spec.source == FEATURES_ONLY:
+                report(f"leave out {spec.name}: the catalogue names no images of it ({FEATURES_ONLY})")
                 continue
             yield _Work(spec.name, open_images(spec, space.data_dir), spec.images)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from moodbench.classes import unnamed_note
 from moodbench.errors import CacheError, ModelError, MoodbenchError, UsageError
 from moodbench.names import name_fault
 from moodbench.probing.outcome import Probed, describe
@@ -102,6 +103,9 @@ def probe(
                 raise
             faults.append(error)
             report(f"cannot probe {one}: {error.what}")
+    by_number = unnamed_note(work.unnamed)
+    if by_number:
+        report(f"note: {by_number}")
     if faults:
         raise faults[0]
     return done

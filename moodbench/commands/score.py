@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.catalog import BenchmarkSpec
+from moodbench.classes import unnamed_note
 from moodbench.errors import (
     CacheError,
     CacheMismatchError,
@@ -126,8 +127,9 @@ def score(
             except (CacheError, ModelError, ResultsError) as error:  # the others are not to blame
                 faults.append(error)
                 report(f"cannot score {name} on {spec.name}: {error.what}")
-    if unnamed:
-        report(f"note: the classes of {', '.join(unnamed)} have no names: their labels are compared by number")
+    by_number = unnamed_note(unnamed)
+    if by_number:
+        report(f"note: {by_number}")
     if faults:
         raise faults[0]
     if not out:

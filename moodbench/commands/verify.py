@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moodbench.catalog import BenchmarkSpec, Catalog, DatasetSpec
+from moodbench.catalog import FEATURES_ONLY, BenchmarkSpec, Catalog, DatasetSpec
 from moodbench.datasets.images import MAX_PIXELS, is_on_disk, open_images
 from moodbench.errors import MOST_LISTED, DataError, MoodbenchError, UsageError
 from moodbench.obtain.findings import KINDS, Finding, counts
@@ -161,9 +161,9 @@ def _chosen(
     if dataset or benchmark:
         named = [catalog.dataset(name) for name in dataset]
         of_benchmarks = [catalog.dataset(name) for b in benchmark for name in catalog.benchmark(b).datasets]
-        without = [spec.name for spec in of_benchmarks if spec.source == "imported features only" and spec not in named]
+        without = [spec.name for spec in of_benchmarks if spec.source == FEATURES_ONLY and spec not in named]
         if without:
-            report(f"leave out {', '.join(dict.fromkeys(without))}: imported features only")
+            report(f"leave out {', '.join(dict.fromkeys(without))}: {FEATURES_ONLY}")
         return list(dict.fromkeys([*named, *(spec for spec in of_benchmarks if spec.name not in without)]))
     specs = catalog.used_datasets
     present = [spec for spec in specs if is_on_disk(spec, space.data_dir)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from moodbench.catalog import ListSpec
+from moodbench.catalog import FEATURES_ONLY, ListSpec
 from moodbench.classes import natural_key, orders_differ
 from moodbench.datasets import labels as rules
 from moodbench.datasets.decode import MAX_PIXELS, to_rgb
@@ -51,6 +51,9 @@ __all__ = [
     "open_images",
     "to_rgb",
 ]
+
+
+BESIDE = "beside the class folders"
 
 
 def folder_images(
@@ -128,13 +131,17 @@ def _labelled(
     """Return labels, class names and remarks after the rule `labels`; `whole` says whether `ids` are all images."""
     if labels == "imagenet":
         rules.count_from_0(root, ids, first_level_folders(root))
-        return rules.imagenet_labels(ids), imagenet_wnids(), ()
+        values = rules.imagenet_labels(ids)
+        why = "in no folder that is called by a WordNet id or number of ImageNet-1k"
+        return values, imagenet_wnids(), _about_unlabelled(values, why)
     if labels == "list" or (labels == "auto" and numbers):
-        return rules.listed_labels(ids, numbers), (), ()
+        values = rules.listed_labels(ids, numbers)
+        return values, (), _about_unlabelled(values, "on lines of the list without a number")
     if labels == "none" or not any("/" in name for name in ids):
         return rules.unknown_labels(len(ids)), (), ()
     if labels == "index":
-        return *rules.index_labels(root, ids), ()
+        values, classes = rules.index_labels(root, ids)
+        return values, classes, _about_unlabelled(values, BESIDE)
     used = {name.split("/", 1)[0] for name in ids if "/" in name}
     if isinstance(labels, Path):
         classes = rules.read_class_file(labels)
@@ -145,15 +152,20 @@ def _labelled(
                 file=labels,
                 fix="name every folder that holds images, or leave it out with 'include'",
             )
-        return rules.folder_labels(ids, classes), classes, ()
+        values = rules.folder_labels(ids, classes)
+        return values, classes, _about_unlabelled(values, BESIDE)
     found = include or (used if whole else class_folders(root))
     classes = tuple(sorted(found, key=natural_key if labels == "natural" else None))
-    remarks = _about_folders(root, classes, labels, include)
-    beside = sum("/" not in name for name in ids)
-    if beside:
-        said = "image lies" if beside == 1 else "images lie", "has" if beside == 1 else "have"
-        remarks += (f"{beside} {said[0]} beside the class folders and {said[1]} no label",)
-    return rules.folder_labels(ids, classes), classes, remarks
+    values = rules.folder_labels(ids, classes)
+    remarks = _about_folders(root, classes, labels, include) + _about_unlabelled(values, BESIDE)
+    return values, classes, remarks
+
+
+def _about_unlabelled(labels: rules.Labels, where: str) -> tuple[str, ...]:
+    """Return what to say of images without a label, which lie (or stand) `where`."""
+    count = int((labels == rules.UNKNOWN).sum())
+    has = "has" if count == 1 else "have"
+    return (f"{count} of {len(labels)} images {has} no label ({where})",) if count else ()
 
 
 def _about_folders(root: Path, classes: tuple[str, ...], labels: str, include: Sequence[str]) -> tuple[str, ...]:
@@ -232,8 +244,9 @@ def open_images(spec: DatasetSpec, data_dir: Path) -> ImageSource:
     folder = dataset_folder(spec, data_dir)
     if folder is None:
         raise DataError(
-            f"the dataset '{spec.name}' exists as imported features only",
-            fix=f"import features with  moodbench import --dataset {spec.name} …, or give the entry a 'path'",
+            f"the catalogue names no images of the dataset '{spec.name}': {FEATURES_ONLY}",
+            fix="give the entry a 'path', or name the folder with  "
+            f"moodbench extract --images FOLDER --dataset {spec.name}; moodbench import  takes features",
         )
     if not looks_filled(folder) and file_size(folder) is None:  # a folder that may not be read counts as filled
         raise DataError(

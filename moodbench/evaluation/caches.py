@@ -108,7 +108,8 @@ class Caches:
         if not labels:
             return self
         held_out = None if self.held_out is None else self.held_out.of_labels(labels)
-        return replace(self, train=self.train.of_labels(labels), held_out=held_out)
+        joined = None if self.joined is None else replace(self.joined, used=len(labels))
+        return replace(self, train=self.train.of_labels(labels), held_out=held_out, joined=joined)
 
     @property
     def readers(self) -> dict[str, RowReader]:

@@ -68,6 +68,7 @@ class Engine:
             label_classes=largest + 1 if labels.min() >= 0 else 0,
             unlabelled=int((labels < 0).sum()),
             own_classes=self.own_classes,
+            used_classes=None if caches.joined is None else caches.joined.used,
             weight=self.weight,
             bias=self.bias,
             device=device,

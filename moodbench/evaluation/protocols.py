@@ -132,7 +132,7 @@ def _all_classes(
             against: dict[str, Comparison] = {}
             if len(lacking) < len(n_ood):
                 id_values = np.concatenate([values[test, name][is_id[test]] for test in caches.test])
-                ranked = Ranked(_nan_as(-np.inf, id_values), correct)
+                ranked = Ranked(_nan_as(-np.inf, id_values), correct, np.isnan(id_values))
                 ood_values = {ood: values[ood, name][is_ood[ood]] for ood in n_ood if ood not in lacking}
                 against = {ood: ranked.against(_nan_as(np.inf, array)) for ood, array in ood_values.items()}
             out.rows += made.compared(name, score, against, notes)

@@ -63,7 +63,7 @@ def is_written(folder: Path, *, besides: Path | None = None) -> bool:
     """Say whether somebody is making a cache in this folder; `besides`: a cache whose lock the caller holds."""
     for path in folder.glob(".*.h5.lock"):
         file = path.with_name(path.name[1 : -len(".lock")])
-        if file.name != "head.h5" and file != besides:
+        if file.name != "head.h5" and file != besides and not path.is_symlink():  # nobody holds a link
             try:
                 with hold(file, tidy=True):  # nobody holds it: what killed processes left goes with the lock
                     sweep(file)

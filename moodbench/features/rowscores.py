@@ -3,7 +3,8 @@
 ==========================  ===========  ==============================================================================
 ``/<dataset>/<score>``      (N,) float32  with the attributes ``score`` and ``params``; under other parameters than the
                                          defaults it is called ``<score>[<params>]``. Benchmarks with one ID class at a
-                                         time have ``/<class>/<dataset>/<score>``
+                                         time have ``/<class>/<dataset>/<score>``, with ``%``, ``/`` and NUL of
+                                         all names written ``%25``, ``%2F`` and ``%00``, and ``.`` alone ``%2E``
 ``/<dataset>/ids``          (N,) UTF-8   the rows' ids
 attributes                               ``benchmark``, ``model``, ``inputs`` (caches, head, roles), each in JSON
 ==========================  ===========  ==============================================================================
@@ -53,19 +54,31 @@ class RowScores:
         self.attributes: dict[str, dict[str, str]] = {}
 
     def put(self, dataset: str, ids: Sequence[str], values: Array, *, score: str, params: str, default: str) -> None:
-        """Put the scores of one dataset in place of those of this score with these parameters, which may be there."""
+        """Put the scores of one dataset in place of those of this score with these parameters, which may be there.
+
+        `dataset` is its name, or ``CLASS/DATASET`` for those of a class in turn, whose title may be any text.
+        """
         if score == IDS:
             raise ResultsError(f"a score called '{IDS}' cannot be saved", fix="give it another name")
-        path = f"{dataset}/{row_key(score, params, default)}"
+        title, slash, name = dataset.rpartition("/")
+        place = _part(title) + slash + _part(name)
+        path = f"{place}/{row_key(score, params, default)}"
         names = [name.encode("utf-8", "surrogateescape") for name in ids]
         self.arrays[path] = values.astype("<f4")
         self.attributes[path] = {"score": score, "params": params}
-        self.arrays[f"{dataset}/{IDS}"] = np.array(names, dtype=np.bytes_)
+        self.arrays[f"{place}/{IDS}"] = np.array(names, dtype=np.bytes_)
 
 
 def row_key(score: str, params: str, default: str) -> str:
     """Return what a score is called within a dataset: with its parameters, unless they are the defaults."""
-    return score if params == default else f"{score}[{params}]".replace("/", "%2F")
+    return _part(score if params == default else f"{score}[{params}]")
+
+
+def _part(name: str) -> str:
+    """Return a name as one part of a path in HDF5, for which ``/`` parts names, ``.`` is no name, and NUL ends one."""
+    if name in (".", ".."):
+        return name.replace(".", "%2E")
+    return name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
 
 
 def read_row_scores(file: Path) -> RowScores | None:

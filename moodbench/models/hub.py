@@ -72,7 +72,8 @@ def _answers(url: str, seconds: float) -> bool:
         request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "moodbench"})
         with urllib.request.urlopen(request, timeout=seconds):
             return True
-    except urllib.error.HTTPError as error:
+    except urllib.error.HTTPError as error:  # it holds the connection open
+        error.close()
         return error.code not in _GATEWAY_ERRORS
     except Exception:  # refused, no such host, no route, bad URL: all mean that nothing can be had from there
         return False

@@ -93,7 +93,7 @@ def inspect(spec: DatasetSpec, catalog: Catalog, data_dir: Path) -> Inspection:
 
 def _how_to_get(spec: DatasetSpec, folder: Path | None) -> str:
     if folder is None:
-        return f"it exists as imported features only; moodbench cache verify --dataset {spec.name}  looks at those"
+        return f"the catalogue names no images of it; moodbench cache verify --dataset {spec.name}  looks at features"
     how = "put its images there" if spec.source == "folder" else f"run  moodbench download {spec.name}"
     return f"expected in '{folder}'; {how}"
 

@@ -22,7 +22,7 @@ class Obtained:
     name : str
     kind : {"dataset", "model"}
     state : str
-        ``there`` (it was before), ``bundled``, ``imported features only``, or how it came: ``downloaded``,
+        ``there`` (it was before), ``bundled``, ``features only``, or how it came: ``downloaded``,
         ``unpacked``, ``copied``, ``hard-linked``, ``linked``, ``in place``, ``generated``.
     images, bytes : int or None
         Number of images, and the size of the files.

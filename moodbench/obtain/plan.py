@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from moodbench.catalog import DatasetSpec
+from moodbench.catalog import FEATURES_ONLY, DatasetSpec
 from moodbench.datasets.images import dataset_folder
 from moodbench.datasets.listing import counted
 from moodbench.obtain.archives import begun
@@ -18,11 +18,11 @@ from moodbench.obtain.place import Examined, examine, holds_something
 from moodbench.obtain.sizes import check_room, in_words
 
 Action = Literal["bundled", "features", "there", "incomplete", "download", "images", "draw", "by hand"]
-"""``features``: it has no images, imported features only. ``images``: fetch them one by one. ``draw``: by a recipe."""
+"""``features``: the catalogue names no images of it. ``images``: fetch them one by one. ``draw``: by a recipe."""
 
 _WORDS: dict[Action, str] = {
     "bundled": "nothing: bundled",
-    "features": "nothing: imported features only",
+    "features": f"nothing: {FEATURES_ONLY}",
     "there": "nothing: complete",
     "incomplete": "stop: incomplete",
     "download": "download",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from moodbench.catalog import Catalog, DatasetSpec
+from moodbench.catalog import FEATURES_ONLY, Catalog, DatasetSpec
 from moodbench.datasets.images import is_on_disk
 from moodbench.datasets.lists import list_file
 from moodbench.errors import DataError
@@ -23,7 +23,7 @@ class DiskState:
     Attributes
     ----------
     word : str
-        ``bundled``, ``no images`` (imported features only), ``missing``, ``by hand`` (missing, and a person has to get
+        ``bundled``, ``no images`` (features only), ``missing``, ``by hand`` (missing, and a person has to get
         it), ``partly downloaded``, ``list missing``, ``there``, ``verified``, ``deep verified`` or ``faulty``.
     since : str or None
         When the verification was made that says so, ISO 8601.
@@ -94,7 +94,7 @@ def _absent(spec: DatasetSpec, catalog: Catalog, data_dir: Path) -> str:
         begun += [notes / "archives" / archive.file, notes / "archives" / f"{archive.file}.part"]
     if any(path.exists() for path in begun):
         return "partly downloaded"
-    if whole.source == "imported features only":
+    if whole.source == FEATURES_ONLY:
         return "no images"
     folder_alone = is_on_disk(replace(spec, image_list=None), data_dir)
     return "list missing" if folder_alone else "by hand" if whole.source == "by hand" else "missing"

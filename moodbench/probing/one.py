@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ class Probing:
     settings: Settings
     progress: bool
     report: Callable[[str], None]
+    unnamed: dict[str, None] = field(default_factory=dict)
+    """Datasets of the models so far whose labels count as numbers."""
 
     def run(self, model: ModelName) -> Probed:
         """Train the head of one model, unless it is there."""
@@ -42,6 +44,7 @@ class Probing:
 
         file = self.space.head_file(replace(model, head=self.name))
         rows = self._open(model)
+        self.unnamed.update(dict.fromkeys(rows.unnamed))
         inputs = {**self.task.record(), **rows.inputs, "settings": self.settings.record()}
         if (there := self._there(model, file, inputs)) is not None:  # on a read-only disk, too, that is a success
             return there

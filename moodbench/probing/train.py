@@ -46,6 +46,8 @@ class ProbeRows:
     tests : mapping of dataset to RowReader
     names : tuple of str, or None
         What labels stand for in all of them: they count the classes that ID train has rows of.
+    unnamed : tuple of str
+        Datasets whose labels count as numbers, because the names of their classes are unknown.
     """
 
     train: RowReader
@@ -53,6 +55,7 @@ class ProbeRows:
     held_out: int
     tests: Mapping[str, RowReader] = field(default_factory=dict)
     names: tuple[str, ...] | None = None
+    unnamed: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -154,6 +157,7 @@ def probe_rows(
         held_out,
         {name: read(name, reader) for name, reader in tests.items()},
         names,
+        joined.unnamed,
     )
 
 

@@ -77,6 +77,9 @@ class Train:
         classes that occur, whose labels are without gaps. 0 unless every row has one. It may differ from C.
     unlabelled : int
         Rows without a label.
+    used_classes : int or None
+        Number of classes that the benchmark uses, with or without rows here: those that it names, else those that its
+        ID rows have. None: `label_classes`.
     own_classes : bool
         Label *i* is the head's class *i*: predictions can be compared with labels.
     weight, bias : (C, D) and (C,) float32 tensors, or None
@@ -98,6 +101,7 @@ class Train:
     bank: Callable[[], Iterable[Block]] = tuple
     unlabelled: int = 0
     own_classes: bool = True
+    used_classes: int | None = None
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def shared(self, key: Hashable, compute: Callable[[], V]) -> V:

@@ -12,6 +12,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
+from moodbench.scores.machinery.gaussian import empty_classes
 from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums, Statistic
 from moodbench.scores.machinery.unit import pieces
 
@@ -126,9 +127,7 @@ class ConjNorm(Score):
         sums: Tensor = yield LogSumsByLabel((self.p, self.temperature), train.label_classes, self._own_density)
         self.gradients_ = self.gradients_[present].T.contiguous()
         self.levels_ = (self.levels_ - sums)[present].float()
-        empty = int((~present).sum())
-        if empty:
-            self.note_ = f"{empty} of {train.label_classes} classes have no ID train rows and are left out"
+        self.note_ = empty_classes(train, int(present.sum()))
 
     def _own_density(self, block: Block) -> Tensor:
         """Return d_k of each row for its own label k, (B,) float64; any number where the label is unknown."""

@@ -40,13 +40,13 @@ class ClassCosines:
     note: str | None
 
     @classmethod
-    def fit(cls, classes: int) -> Generator[tuple[Statistic[Any], ...], Any, ClassCosines]:
+    def fit(cls, train: Train, classes: int) -> Generator[tuple[Statistic[Any], ...], Any, ClassCosines]:
         """Return them (with ``yield from``, inside a fit) for labels of so many classes."""
         sums: GroupSums
         mean: Tensor
         sums, mean = yield FeatureSumsByLabel(classes), UnitMean()
         present, directions = sums.counts > 0, Directions(mean)
-        return cls(directions, directions.fan(sums.means[present]), present, empty_classes(sums))
+        return cls(directions, directions.fan(sums.means[present]), present, empty_classes(train, int(present.sum())))
 
     def relative(self, block: Block) -> Tensor:
         """Return the cosines less what those of a row have in common, (B, K) float32, computed once a block."""
@@ -78,7 +78,7 @@ class CosineClass(Score):
     paper = "Bitterwolf et al., ICML 2023, arXiv 2306.00826"
 
     def fit(self, train: Train) -> Fit:
-        self.cosines_ = yield from ClassCosines.fit(train.label_classes)
+        self.cosines_ = yield from ClassCosines.fit(train, train.label_classes)
         self.note_ = self.cosines_.note
 
     def score(self, block: Block) -> Tensor:
@@ -168,7 +168,7 @@ class ProjectionClass(Score):
 
     def fit(self, train: Train) -> Fit:
         outputs = head_classes(train)
-        self.cosines_ = yield from ClassCosines.fit(outputs)
+        self.cosines_ = yield from ClassCosines.fit(train, outputs)
         self.note_ = self.cosines_.note
         everyone = len(self.cosines_.means) == outputs
         self.classes_ = None if everyone else self.cosines_.present.nonzero()[:, 0]

@@ -11,7 +11,14 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import LOG2_E, TINY, Block
-from moodbench.scores.machinery.gaussian import FLOAT32_CONDITION, RCOND, PrincipalAxes, in_range, principal_axes
+from moodbench.scores.machinery.gaussian import (
+    FLOAT32_CONDITION,
+    RCOND,
+    PrincipalAxes,
+    in_range,
+    narrow_note,
+    principal_axes,
+)
 from moodbench.scores.machinery.statistics import Moment, SecondMoment
 from moodbench.scores.machinery.unit import unit_features
 from moodbench.scores.machinery.vectorised import expm1_
@@ -60,12 +67,14 @@ class PNML(Score):
         total = principal_axes(train, "total", mean, lambda: moment.covariance_about(mean), unit=True)
         self.leverage_ = Leverage.of(total, mean, moment.count)
         if self.leverage_ is not None:
+            self.note_ = total.note
             return
         gram = moment.count * moment.covariance_about(torch.zeros_like(mean))
         values, vectors = torch.linalg.eigh(gram)
         kept = in_range(values)
         if not bool(kept.any()):
             raise ScoreError("ID train features are zero")
+        self.note_ = narrow_note(values, moment.count * total.noise)
         condition = float(values[-1] / values[kept][0])
         dtype = torch.float32 if condition <= FLOAT32_CONDITION else torch.float64
         self.root_ = (vectors[:, kept] / values[kept].sqrt()).to(dtype).contiguous()

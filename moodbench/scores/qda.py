@@ -138,7 +138,7 @@ class ClassGaussianDensity(Score):
             for some in _slices(len(present), train.dim**2)
         ]
         self.log_shares_ = (counts / counts.sum()).log()
-        self.note_ = empty_classes(classes)
+        self.note_ = empty_classes(train, len(present))
 
     def _covariance(self, scatter: Tensor, counts: Tensor, offsets: Tensor, level: float) -> Tensor:
         covariance = scatter - counts[:, None, None] * offsets[:, :, None] * offsets[:, None, :]

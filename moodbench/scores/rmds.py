@@ -10,7 +10,7 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.gaussian import fit_class_gaussians, whitener
+from moodbench.scores.machinery.gaussian import fit_class_gaussians, joined_notes, whitener
 
 
 @SCORES.register("rmds")
@@ -45,7 +45,8 @@ class RelativeMahalanobis(Score):
         moment, self.classes_ = yield from fit_class_gaussians(train, unit=self.unit)
         mean = moment.mean
         self.whole_ = whitener(train, "total", mean, lambda: moment.covariance_about(mean), unit=self.unit)
-        self.note_ = self.classes_.note
+        within = self.classes_.whitener
+        self.note_ = joined_notes(self.classes_.note, None if within.note else self.whole_.note)
 
     def score(self, block: Block) -> Tensor:
         whole = self.whole_.rows(block).square().sum(dim=1, dtype=torch.float64)

@@ -63,6 +63,7 @@ class RandomProjectionDepth(Score):
         moment: Moment = yield SecondMoment()
         mean = moment.mean
         self.whitener_ = white = whitener(train, "total", mean, lambda: moment.covariance_about(mean))
+        self.note_ = white.note
         units = self._units(white)
         single = units.float()
         name = ("projections", self.directions, self.seed)

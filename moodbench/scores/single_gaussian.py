@@ -13,8 +13,10 @@ from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.gaussian import (
     FLOAT32_CONDITION,
+    STORED,
     PrincipalAxes,
     in_range,
+    narrow_note,
     principal_axes,
     rounding_variance,
     whitener,
@@ -60,12 +62,15 @@ class SSD(Score):
         total = principal_axes(train, "total", mean, lambda: covariance, unit=True)
         self.slanted_ = SlantedAxes.of(total, variances) if bool(varies.all()) else None
         if self.slanted_ is not None:
+            self.note_ = total.note
             return
         scale = torch.where(varies, variances, torch.inf).rsqrt()
         correlation = whitener(train, "correlation", mean, lambda: covariance * scale * scale[:, None], unit=True)
         axes = correlation.axes
         scaled = replace(axes, key=("standardised", True), basis=axes.basis * scale[:, None].to(axes.basis.dtype))
         self.whitener_ = replace(correlation, axes=scaled)
+        noise = STORED**2 * float(((variances + mean.square()) * scale.square()).amax())  # of standardised features
+        self.note_ = narrow_note(axes.values, noise)
 
     def score(self, block: Block) -> Tensor:
         rows = self.whitener_.rows(block) if self.slanted_ is None else self.slanted_.rows(block)
@@ -155,6 +160,7 @@ class GaussLedoitWolf(Score):
         self.shrinkage_ = min(max(error, 0.0) / distance, 1.0) if distance > 0 else 1.0
         shrunk = (1 - self.shrinkage_) * self.axes_.values.clamp_min(0) + self.shrinkage_ * level
         usable = in_range(shrunk)
+        self.note_ = narrow_note(self.axes_.values, self.axes_.noise, usable)
         self.precisions_ = torch.where(usable, 1 / shrunk, 0.0).float()
         self.constant_ = -(float(shrunk[usable].log().sum()) + train.dim * math.log(2 * math.pi)) / 2
 

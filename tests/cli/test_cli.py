@@ -180,8 +180,15 @@ def test_cache_list_verify_and_remove(scored):
     score = call("score", "--benchmark", "tiny", *SCORES)
     assert score.exit_code == 1
     assert "do not match their checksums" in score.stderr
-    assert call("cache", "remove", "--model", "tiny").exit_code == 0
-    assert not (scored / "cache" / "tiny").exists()
+    mine = scored / "cache" / "tiny" / "heads"
+    mine.mkdir()
+    (mine / "mine.h5").write_bytes((scored / "cache" / "tiny" / "head.h5").read_bytes())
+    assert "stay" not in call("cache", "remove", "--model", "tiny", "--dataset", "tiny_ood").stderr
+    result = call("cache", "remove", "--model", "tiny")
+    assert result.exit_code == 0
+    note = "note: heads of 'tiny' stay (mine); to remove them, delete the folder 'cache/tiny/heads'"
+    assert result.stderr.splitlines()[-1] == note
+    assert [path.name for path in mine.parent.iterdir()] == ["heads"]
 
 
 BAD = [

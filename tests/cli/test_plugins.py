@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import moodbench
 from moodbench.cli import app
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -36,7 +37,8 @@ def extracted(tmp_path, monkeypatch, catalog):
 
 def score(*args, path=""):
     command = [sys.executable, "-m", "moodbench", "score", "--benchmark", "tiny", "--score", "feature_spread", *args]
-    environment = {**os.environ, "PYTHONPATH": str(path)}
+    here = str(Path(moodbench.__file__).parents[1])  # the same code as this process has, whatever is installed
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(path), here]))}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 

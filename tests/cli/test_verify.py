@@ -44,7 +44,7 @@ def test_faults_are_shown_and_exit_1(disk):
     result = call("verify", "--benchmark", "b", "--deep", "--jobs", 1)
     assert result.exit_code == 1
     mend = "to mend id: restore the images that are named\n"
-    assert result.stderr == f"leave out id_test: imported features only\n{mend}"
+    assert result.stderr == f"leave out id_test: features only\n{mend}"
     assert "1 missing, 1 empty" in result.stdout
     assert "\nid: missing\n  a/0.png\n" in result.stdout
     assert "\nood: the same picture as ID and as OOD\n  a/0.png = id: a/4.png; in b\n" in result.stdout

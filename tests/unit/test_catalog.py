@@ -204,7 +204,7 @@ def test_the_smallest_catalogue_of_ones_own(write, tmp_path, monkeypatch):
     catalog = load_catalog([write(SMALLEST)])
     assert catalog.dataset("my_train").path == tmp_path / "ours" / "train"  # relative to the file
     assert catalog.dataset("my_test").path == Path("/home/somebody/test")
-    assert catalog.dataset("street").source == "imported features only"
+    assert catalog.dataset("street").source == "features only"
     ours = catalog.benchmark("ours")
     assert (ours.title, ours.id_test, ours.ood_datasets) == ("ours", ("my_test",), ("street",))
 

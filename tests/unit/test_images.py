@@ -85,11 +85,30 @@ def test_labels_of_flat_mixed_and_unlabelled_folders(tmp_path):
     assert dict(zip(mixed.ids, mixed.labels.tolist(), strict=True)) == {"1.png": -1, "a/2.png": 0}
     assert mixed.classes == ("a",)
     remark, beside = mixed.remarks
-    assert beside == "1 image lies beside the class folders and has no label"
+    assert beside == "1 of 2 images has no label (beside the class folders)"
     assert remark.startswith("1 folder holds no image and is no class: '0_empty'; to keep its number, name all folders")
     none = folder_images(tmp_path, labels="none")
     assert none.labels.tolist() == [-1, -1]
     assert none.classes == ()
+
+
+def test_images_without_a_label_are_counted_under_every_rule(tmp_path):
+    for name in ("n01440764/1.png", "n01440764/2.png", "cats/3.png", "4.png"):
+        save(tmp_path / "w" / name)
+    assert folder_images(tmp_path / "w", labels="imagenet").remarks == (
+        "2 of 4 images have no label (in no folder that is called by a WordNet id or number of ImageNet-1k)",
+    )
+    for name in ("0/1.png", "2/2.png", "4.png"):
+        save(tmp_path / "n" / name)
+    beside = "1 of 3 images has no label (beside the class folders)"
+    assert folder_images(tmp_path / "n", labels="index").remarks == (beside,)
+    (tmp_path / "c.txt").write_text("0\n1\n2\n")
+    assert folder_images(tmp_path / "n", labels=tmp_path / "c.txt").remarks == (beside,)
+    (tmp_path / "l.txt").write_text("0/1.png 3\n2/2.png\n4.png\n")
+    listed = folder_images(tmp_path / "n", image_list=tmp_path / "l.txt")
+    assert listed.labels.tolist() == [3, -1, -1]
+    assert listed.remarks == ("2 of 3 images have no label (on lines of the list without a number)",)
+    assert folder_images(tmp_path / "n", labels="none").remarks == ()
 
 
 def test_fingerprint_follows_ids_labels_and_sizes(tmp_path):
@@ -336,7 +355,7 @@ def test_a_dataset_whose_list_is_not_there_is_not_on_disk(tmp_path):
 def test_a_dataset_without_images_says_so(tmp_path):
     spec = DatasetSpec("street", "Street")
     assert not is_on_disk(spec, tmp_path)
-    with pytest.raises(DataError, match="'street' exists as imported features only"):
+    with pytest.raises(DataError, match="no images of the dataset 'street': features only"):
         open_images(spec, tmp_path)
 
 

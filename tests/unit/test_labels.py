@@ -227,7 +227,37 @@ def test_old_caches_are_read_and_said_to_have_no_names(world):
     for dataset in world.x:
         as_schema_1(world.space.cache_file(ModelName("net"), dataset))
     score(model=["net"], benchmark=["b"], score=["knn"], workspace=world.space, report=said.append)
-    assert said[-1] == "note: the classes of train, test have no names: their labels are compared by number"
+    note = "note: the classes of train, test have no names: their labels are compared by number"
+    assert said[-1] == note
+    probe("net", benchmark="b", workspace=world.space, report=said.append)
+    assert said[-2].startswith("probed net on train")
+    assert said[-1] == note
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 4, 1, 3)])
+def test_classes_that_the_benchmark_does_not_use_are_not_missed(world, order):
+    """Whatever the order of the head's outputs; what a class protocol leaves out has no business in a note."""
+    head = {name: values[list(order)] for name, values in world.head.items()}
+    head["classes"] = np.array(NAMES)[list(order)]
+    labels = world.labels["train"]
+    found = world.run("some", head=head, classes=["c1", "c3"])
+    assert not any("no ID train rows" in row["note"] for row in found.values())
+    for name, rows in (("three", labels < 3), ("and", labels % 4 > 0)):
+        train = (labels[rows], NAMES, rows)
+        there = len(np.unique(labels[rows]))
+        found = world.run(name, head=head, train=train)
+        note = f"{5 - there} of 5 classes have no ID train rows and are left out"
+        assert found["mahalanobis", "far"]["note"].startswith(note)
+        wanted = world.run(f"{name} named", head=head, train=train, classes=["c1", "c2", "c4"])
+        lost = 3 - len({1, 2, 4} & {*labels[rows].tolist()})
+        assert f"{lost} of 3 classes have no ID train rows" in wanted["mahalanobis", "far"]["note"]
+
+
+def test_names_that_are_known_need_no_note(world):
+    said = []
+    world.run("new", said=said)
+    probe("net", benchmark="b", workspace=world.space, report=said.append)
+    assert not any("have no names" in line for line in said)
 
 
 def test_a_cache_of_other_class_names_is_not_taken_for_this_one(space, pictures, tmp_path):
@@ -254,5 +284,7 @@ def test_the_order_of_class_folders_is_said_where_it_matters(space, pictures, tm
     assert not any(line.startswith("note:") for line in said)
     with pytest.raises(UsageError, match="there is no rule 'alphabetical'"):
         extract("tiny", dataset=["x"], labels="alphabetical", **how)
+    with pytest.raises(UsageError, match=r"the file of labels '~nobody-here/c\.txt' cannot be found: Could not"):
+        extract("tiny", dataset=["x"], labels="~nobody-here/c.txt", **how)
     with pytest.raises(UsageError, match="none is named"):
         extract("tiny", dataset=["tiny_train"], labels="natural", workspace=space)

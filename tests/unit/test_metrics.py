@@ -249,6 +249,28 @@ def test_aurc_with_ties_is_the_mean_over_their_orders(a, correct):
     assert Ranked(a, correct).aurc == pytest.approx(expected, abs=1e-12)
 
 
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.booleans()), min_size=2, max_size=12), st.integers(0, 9))
+def test_rows_without_a_score_are_errors_wherever_they_are_ranked(rows, seed):
+    a, correct, lost = (np.array(column) for column in zip(*rows, strict=True))
+    b = np.random.default_rng(seed).integers(0, 5, 6).astype(float)
+    found = Ranked(np.where(lost, -np.inf, a), correct, lost).against(b)
+    for values in ([-9.0] * len(a), [9.0] * len(a), np.random.default_rng(seed).permutation(len(a)) - 3.0):
+        other = Ranked(np.where(lost, values, a), correct).against(b)
+        assert found.auroc <= other.auroc + 1e-12
+        assert found.ranked.aurc >= other.ranked.aurc - 1e-12
+        if correct.any():
+            assert found.failure_auroc <= other.failure_auroc + 1e-12
+
+
+def test_a_misclassified_row_without_a_score_is_trusted_most():
+    a, correct = np.array([3.0, 2.0, -np.inf, 1.0]), [True, True, False, False]
+    ranked = Ranked(a, correct, [False, False, True, False])
+    assert ranked.aurc == pytest.approx(np.mean([1, 1 / 2, 1 / 3, 2 / 4]))
+    assert ranked.against([2.5]).failure_auroc == pytest.approx(3 / 6)  # of 2 correct against 3: 3 beats 1 and 2.5
+    assert ranked.against([2.5]).auroc == 1 / 4
+
+
 def test_aurc_without_ties_and_its_landmarks():
     rng = np.random.default_rng(0)
     a, correct = rng.permutation(3000), rng.random(3000) < 0.8

@@ -581,17 +581,21 @@ def test_the_hub_is_asked_while_timm_is_imported(monkeypatch, tmp_path):
     assert asked == [hub.endpoint()] * 2
 
 
-def test_any_answer_counts_but_that_of_a_gateway(monkeypatch):
+def test_any_answer_counts_but_that_of_a_gateway_and_is_closed(monkeypatch):
+    import io
     from email.message import Message
     from urllib.error import HTTPError
 
     for code, answers in ((401, True), (404, True), (502, False), (504, False)):
+        body = io.BytesIO()
+        error = HTTPError("http://x", code, "no", Message(), body)  # held, so that it does not close itself
 
-        def refuse(*_, code=code, **__):
-            raise HTTPError("http://x", code, "no", Message(), None)
+        def refuse(*_, error=error, **__):
+            raise error
 
         monkeypatch.setattr(hub.urllib.request, "urlopen", refuse)
         assert hub.reachable("http://x/", seconds=1) is answers
+        assert body.closed
 
 
 def test_quiet_puts_everything_back():

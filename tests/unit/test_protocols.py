@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from moodbench.catalog import load_catalog
 from moodbench.commands.import_ import import_features
 from moodbench.commands.score import score
 from moodbench.errors import CacheError, CatalogError
-from moodbench.results import read_provenance
-from moodbench.workspace import Workspace
+from moodbench.features.rowscores import read_row_scores
+from moodbench.results import read_provenance, row_scores_file
+from moodbench.workspace import ModelName, Workspace
 
 NAMES = ("ant", "bee", "cow")
 
@@ -81,6 +83,25 @@ def test_each_class_in_turn(tmp_path, world):
     assert provenance["inputs"]["benchmark"]["classes"] == each["classes"]
 
 
+def test_a_title_may_be_any_text_that_can_be_shown(tmp_path, world):
+    titles = ["a/", ".", "..", "/abs", "a%2F", "50 %", "test", "é b"]
+    each = {"classes": {}, "ood": {"others": ["test"]}}
+    for first in range(0, len(titles), 2):  # a label has one title
+        each["classes"] = dict(zip(titles[first : first + 2], (0, 2), strict=True))
+        space, rows = run(tmp_path, each, save_scores=True)
+        file = row_scores_file(space.results_file("b", ModelName("net")))
+        there = read_row_scores(file)
+        assert len([path for path in there.arrays if path.endswith("/euclid")]) == 2
+        for title, label in each["classes"].items():
+            (path,) = (path for path in there.arrays if unquote(path) == f"{title}/test/euclid")
+            inside = world[1]["test"] == label
+            wanted = auroc(there.arrays[path][inside], there.arrays[path][~inside])
+            assert float(rows["euclid", title]["auroc"]) == pytest.approx(wanted, abs=1e-9)
+        written = file.read_bytes()
+        run(tmp_path, each, save_scores=True)  # what is there is read, and takes the new in its place
+        assert file.read_bytes() == written
+
+
 def test_some_classes_are_id_and_the_other_rows_of_id_test_ood(tmp_path, world):
     features, labels = world
     _, rows = run(tmp_path, {"classes": [0, 2], "ood": {"near": ["test"], "far": ["far"]}})
@@ -112,7 +133,11 @@ def test_a_class_without_rows_is_an_error_that_names_it(tmp_path, world):
     [
         ("ood: {far: [c]}", "classes: [1.5]", "neither labels nor names"),
         ("ood: {far: [c]}", "classes: [1, 1]", "the same label"),
-        ("ood: {o: [b]}", "classes: {mean: 1}", "usable name"),
+        ("ood: {o: [b]}", "classes: {mean: 1}", "results call their averages"),
+        ("ood: {o: [b]}", 'classes: {" ": 1}', "title ' ', which is empty"),
+        ("ood: {o: [b]}", 'classes: {"a\\0b": 1}', "has a character that cannot be shown"),
+        ("ood: {o: [b]}", f"classes: {{{'a' * 201}: 1}}", "which is longer than 200 bytes"),
+        ('ood: {" ": [c]}', "classes: [1]", "OOD group that is called ' ', which is empty"),
         ("ood: {far: [c]}", "classes: {ant: 0}", "the only OOD dataset must be the ID test set"),
     ],
 )

@@ -295,6 +295,34 @@ def test_mahalanobis_leaves_out_classes_without_rows(world):
     assert shifted.note_ == "1 of 6 classes have no ID train rows and are left out"
 
 
+NARROW = (
+    *("mahalanobis", "maha_pp", "rmds", "rmds_pp", "gmm_tied", "wdiscood", "rpd", "ssd", "pnml"),
+    *("variance_norm", "conformance"),
+)
+
+
+def with_column(world, column):
+    """Return the same world with one more feature, that of ID train given and of other rows 0."""
+    tests = {name: np.c_[x, np.zeros(len(x), np.float32)] for name, x in world.tests.items()}
+    weight = np.c_[world.weight, np.zeros(len(world.weight), np.float32)]
+    return world.with_(train=np.c_[world.train, column].astype(np.float32), tests=tests, weight=weight)
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_directions_that_are_too_narrow_are_said_and_dead_ones_are_not(world, name):
+    """One that is dropped though ID train varies in it deserves a note; dead ones and those of a LayerNorm do not."""
+    rows, width = world.train.shape
+    noise = np.random.default_rng(5).normal(size=rows)
+    narrow = fit([name], with_column(world, 6e-6 * noise))[name]
+    assert "left out" in (narrow.note_ or "")
+    if name not in ("variance_norm", "conformance"):  # which count the dead ones as well, in words of their own
+        assert narrow.note_ == f"1 of {width + 1} directions vary by less than 1e-5 of the widest and are left out"
+        dead = np.zeros(rows), np.full(rows, 7.0), -world.train.sum(axis=1)
+        for column in dead:
+            assert fit([name], with_column(world, column))[name].note_ is None, column[:2]
+    assert getattr(fit([name], with_column(world, 1e-3 * noise))[name], "note_", None) is None
+
+
 def test_mahalanobis_does_not_move_with_the_features(world):
     offset = np.linspace(-50, 50, world.train.shape[1]).astype(np.float32)
     moved = world.with_(train=world.train + offset, tests={"ood": world.tests["ood"] + offset})

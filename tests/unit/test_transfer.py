@@ -678,6 +678,19 @@ def test_a_lock_is_for_one_and_leaves_nothing(tmp_path):
         pass
 
 
+def test_a_lock_does_not_follow_a_link(tmp_path):
+    file, elsewhere = tmp_path / "f", tmp_path / "elsewhere"
+    for there in (False, True):
+        lock_file(file).symlink_to(elsewhere)
+        with pytest.raises(OSError, match=r"'\.f\.lock' is a link, remove it"), exclusive(file, tidy=True):
+            pass
+        assert elsewhere.exists() == there
+        lock_file(file).unlink()
+        elsewhere.touch()
+    with exclusive(file, tidy=True):
+        pass
+
+
 def test_a_lock_on_a_file_that_is_removed_meanwhile_does_not_count(tmp_path, monkeypatch):
     file, lockf, tries = tmp_path / "f", lock_module.fcntl.lockf, []
 

@@ -287,7 +287,7 @@ class TestChoice:
         lines = []
         done = verify(benchmark=("b",), workspace=disk.space(), report=lines.append)
         assert [(v.name, v.state) for v in done] == [("id", "ok"), ("ood", "ok"), ("gone", "missing")]
-        assert "leave out id_test: imported features only" in lines
+        assert "leave out id_test: features only" in lines
 
     def test_nothing_at_all_says_what_to_run(self, disk):
         space = disk.space()

@@ -182,6 +182,19 @@ def test_weights_of_the_hub_are_fetched_once_and_then_loaded(hub_server, body, d
     assert page.sent == len(body)
 
 
+def test_the_hub_is_left_alone_while_cached_weights_are_loaded_and_no_longer(hub_server, body, monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    page = offer(hub_server, body)
+    fetch(SPEC)  # the client has been in use
+    before = len(hub_server.asked)
+    load_model(SPEC)
+    assert [request.path for request in hub_server.asked[before:]] == []
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
+    assert not fetch(SPEC)[0].already
+    assert page.sent == 2 * len(body)
+
+
 def test_the_second_name_is_tried(hub_server, body, monkeypatch, tmp_path):
     from huggingface_hub import constants
 

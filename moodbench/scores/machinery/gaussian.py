@@ -26,6 +26,9 @@ have one of exactly zero, which comes out near 1e-14."""
 ROUNDING = 64 * torch.finfo(torch.float64).eps
 """Part of a sum that its rounding may be: where rows are all the same, their covariance is nothing else."""
 
+STORED = 8 * torch.finfo(torch.float32).eps
+"""Part of a feature that its rounding may be: it was computed and stored in float32."""
+
 FLOAT32_CONDITION = 1e6
 """Above this condition number rows are whitened in float64: the small directions drown in float32 rounding."""
 
@@ -52,6 +55,8 @@ class PrincipalAxes:
     basis : (D, D) float32 or float64
         The same, as rows are multiplied with it. In float64 where the covariance is ill-conditioned, because the small
         directions drown in float32 rounding.
+    noise : float
+        Variances up to this may be what float32 makes of features that do not vary.
     """
 
     key: tuple[object, ...]
@@ -60,6 +65,12 @@ class PrincipalAxes:
     values: Tensor
     vectors: Tensor
     basis: Tensor
+    noise: float = 0.0
+
+    @property
+    def note(self) -> str | None:
+        """A word about directions that `in_range` leaves out though ID train varies in them."""
+        return narrow_note(self.values, self.noise)
 
     def rows(self, block: Block) -> Tensor:
         """Return V^T (x - m), (B, D) float32, directions of small variance first."""
@@ -102,6 +113,11 @@ class Whitener:
     def rank(self) -> int:
         """r, the number of directions in which ID train varies."""
         return len(self.lengths)
+
+    @property
+    def note(self) -> str | None:
+        """A word about directions that are left out though ID train varies in them."""
+        return self.axes.note
 
     @property
     def basis(self) -> Tensor:
@@ -164,12 +180,14 @@ def principal_axes(
     """Return the principal axes of a named covariance, computed once for all scores; parameters as in `whitener`."""
 
     def build() -> PrincipalAxes:
-        values, vectors = torch.linalg.eigh(covariance())
+        matrix = covariance()
+        noise = STORED**2 * float((matrix.diagonal() + centre.square()).amax())
+        values, vectors = torch.linalg.eigh(matrix)
         values = torch.where(values > max(least, rounding_variance(centre)), values, 0.0)
         kept = in_range(values)
         condition = float(values[-1] / values[kept][0]) if bool(kept.any()) else 1.0
         dtype = torch.float64 if condition > FLOAT32_CONDITION else torch.float32
-        return PrincipalAxes((name, unit), unit, centre, values, vectors, vectors.to(dtype))
+        return PrincipalAxes((name, unit), unit, centre, values, vectors, vectors.to(dtype), noise)
 
     return train.shared(("principal_axes", name, unit), build)
 
@@ -200,7 +218,7 @@ class ClassGaussians:
     counts : (K,) float64
         Rows of each.
     note : str or None
-        A word about classes that have none.
+        A word about classes that have none, and about directions that are left out.
     """
 
     whitener: Whitener
@@ -248,10 +266,35 @@ def nearest_squared(rows: Tensor, means: Tensor, halves: Tensor) -> Tensor:
     return torch.minimum(best, squared_distance(rows, means, second))
 
 
-def empty_classes(classes: GroupSums) -> str | None:
-    """Return what the results say where some classes have no ID train rows."""
-    empty = int((classes.counts == 0).sum())
-    return f"{empty} of {len(classes.counts)} classes have no ID train rows and are left out" if empty else None
+def empty_classes(train: Train, present: int) -> str | None:
+    """Return what the results say where only `present` of the classes that the benchmark uses have ID train rows."""
+    used = train.label_classes if train.used_classes is None else train.used_classes
+    return f"{used - present} of {used} classes have no ID train rows and are left out" if present < used else None
+
+
+def narrow_note(values: Tensor, noise: float, kept: Tensor | None = None) -> str | None:
+    """Return what the results say where directions are left out that vary by more than rounding.
+
+    Parameters
+    ----------
+    values : (D,) float64
+        Variances, rising.
+    noise : float
+        Variances up to this may be rounding, and deserve no word; nor do directions that do not vary.
+    kept : (D,) bool, optional
+        The directions that are not left out; by default those `in_range`.
+    """
+    narrow = int((~(in_range(values) if kept is None else kept) & (values > noise)).sum())
+    return (
+        f"{narrow} of {len(values)} directions vary by less than 1e-5 of the widest and are left out"
+        if narrow
+        else None
+    )
+
+
+def joined_notes(*notes: str | None) -> str | None:
+    """Return several notes as one."""
+    return "; ".join(filter(None, notes)) or None
 
 
 def fit_class_gaussians(train: Train, *, unit: bool = False) -> ClassFit:
@@ -284,6 +327,7 @@ def class_gaussians(train: Train, moment: Moment, classes: GroupSums, *, unit: b
         least = ROUNDING * float(total.trace())  # of that difference, where the rows of a class are all the same
         white = whitener(train, "within", moment.mean, within, unit=unit, least=least)
         whitened = (centred @ white.basis).float()
-        return ClassGaussians(white, whitened, counts, empty_classes(classes))
+        note = joined_notes(empty_classes(train, len(counts)), white.note)
+        return ClassGaussians(white, whitened, counts, note)
 
     return train.shared(("class_gaussians", unit), build)
