@@ -24,7 +24,7 @@ def plot(
     Parameters
     ----------
     kind : str
-        A name in `moodbench.plots.PLOTS`: grid.
+        A name in `moodbench.plots.base.PLOTS`: grid.
     benchmark : str, optional
         May be omitted where only one has results.
     out : Path, optional
@@ -34,7 +34,7 @@ def plot(
     head : str, optional
         As in `table`.
     """
-    from moodbench.plots import PLOTS
+    from moodbench.plots.base import PLOTS
 
     space = workspace or Workspace()
     draw = PLOTS.get(kind)

@@ -12,7 +12,7 @@ from moodbench.errors import ResultsError, UnknownNameError, UsageError
 from moodbench.results import read_all, unverified
 from moodbench.tables.choice import NoSuchHeadError, chosen_benchmarks, rows_of, titles_of
 from moodbench.tables.footnotes import what_models_saw
-from moodbench.tables.formats import FORMATS
+from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.grid import Table, grid, per_dataset
 from moodbench.tables.order import models_in_order
 from moodbench.types import ALL_GROUPS, Result
@@ -57,7 +57,7 @@ def table(
     head : str, optional
         Only the models with this head (``probe``, …), or with ``own`` those without one of another name.
     format : str
-        A name in `moodbench.tables.formats.FORMATS`: markdown, latex, csv, html, json, plain.
+        A name in `moodbench.tables.formats.base.FORMATS`: markdown, latex, csv, html, json, plain.
     layout : {"grid", "datasets", "all"}
         The pretext task × score grid, the OOD datasets side by side as in the paper's main table, or both.
     metric : sequence of str

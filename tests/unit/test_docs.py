@@ -43,7 +43,7 @@ def test_every_dependency_has_a_reason():
 
 
 def test_every_format_is_in_the_help():
-    from moodbench.tables.formats import FORMATS
+    from moodbench.tables.formats.base import FORMATS
 
     page = (ROOT / "docs" / "cli.md").read_text()
     table = page[page.index("## `moodbench table`") :]

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from moodbench.errors import ResultsError, UsageError
-from moodbench.plots import MARKERS, PLOTS, grid_figure, plot_grid
+from moodbench.plots.base import PLOTS
+from moodbench.plots.grid import MARKERS, grid_figure, plot_grid
 from moodbench.tables.order import COLOURS, Titles
 from moodbench.types import Result
 
@@ -173,7 +174,7 @@ def test_the_registry_has_the_grid():
 
 def test_neither_pyplot_nor_torch_is_imported():
     code = (
-        "import sys, moodbench.results, moodbench.tables.formats, moodbench.plots\n"
+        "import sys, moodbench.results, moodbench.tables.formats.base, moodbench.plots.grid\n"
         "assert not {'matplotlib.pyplot', 'torch', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

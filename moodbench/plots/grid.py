@@ -1,16 +1,11 @@
-"""Pictures of results. Each kind is one function in `PLOTS`; the suffix of the file says PNG, SVG or PDF.
-
-Figures are made without pyplot (no global state, no display), and equal inputs give equal bytes.
-"""
+"""Pretext tasks on x, mean AUROC on y, a marker for each score: the paper's first figure."""
 
 from __future__ import annotations
 
-import io
 import math
 import re
-import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,9 +16,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from moodbench.errors import ResultsError, UsageError
-from moodbench.registry import Registry
-from moodbench.results import write_atomic
+from moodbench.errors import ResultsError
+from moodbench.plots.base import PLOTS, STYLE, check_suffix, plain, save
 from moodbench.tables.footnotes import Index
 from moodbench.tables.order import (
     COLOURS,
@@ -37,10 +31,6 @@ from moodbench.tables.order import (
 )
 from moodbench.types import ALL_GROUPS, FAMILIES, MEAN, Family, Result
 
-PLOTS: Registry[Callable[..., None]] = Registry("plot")
-
-SUFFIXES = (".png", ".svg", ".pdf")
-
 Shape = tuple[Any, float]
 
 MARKERS: tuple[Shape, ...] = (
@@ -52,18 +42,6 @@ MARKERS: tuple[Shape, ...] = (
 _LEGEND_ROWS = 48
 
 _CHANCE = 50.0
-
-_STYLE = {
-    "svg.hashsalt": "moodbench",  # else the identifiers in the file are random
-    "svg.fonttype": "path",
-    "pdf.fonttype": 42,
-    "font.family": "DejaVu Sans",  # comes with matplotlib, hence the same everywhere
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "savefig.dpi": 200,
-}
 
 
 @PLOTS.register("grid")
@@ -84,9 +62,9 @@ def plot_grid(
     ResultsError
         There is nothing to draw, or the file cannot be written.
     """
-    _check_suffix(file)
-    with style.context(["default", _STYLE]):
-        _save(grid_figure(results, group=group, titles=titles, title=title), file)
+    check_suffix(file)
+    with style.context(["default", STYLE]):
+        save(grid_figure(results, group=group, titles=titles, title=title), file)
 
 
 def grid_figure(
@@ -124,13 +102,13 @@ def grid_figure(
             _number_points(axes, one, number, _offset(number, series), models, shown)
     _finish(axes, models, index, numbered=_numbered(series))
     axes.set_title(
-        _plain(title or _default_title(index.benchmark, group)),
+        plain(title or _default_title(index.benchmark, group)),
         loc="left",
         pad=32 if _numbered(series) else 22,
         weight="bold",
     )
     _add_legend(figure, series, columns)
-    remarks = "\n".join(map(_plain, index.remarks(models)))
+    remarks = "\n".join(map(plain, index.remarks(models)))
     if remarks:
         figure.supxlabel(remarks, fontsize=8, x=0.01, ha="left", color="#667085")
     return figure
@@ -182,7 +160,7 @@ def _draw_series(axes: Axes, one: Series, shape: Shape, offset: float, models: S
         if row.auroc_low is not None and row.auroc_high is not None:
             axes.vlines(x, 100 * row.auroc_low, 100 * row.auroc_high, color=colour, lw=0.8, zorder=3)
     xs, ys = [x for x, _ in found], [100 * (row.auroc or 0.0) for _, row in found]
-    axes.plot(xs, ys, label=_plain(one.title), zorder=4, **_marker(shape, colour))
+    axes.plot(xs, ys, label=plain(one.title), zorder=4, **_marker(shape, colour))
 
 
 def _number_points(axes: Axes, one: Series, number: int, offset: float, models: Sequence[Model], shown: Shown) -> None:
@@ -240,7 +218,7 @@ def _finish(axes: Axes, models: Sequence[Model], index: Index, *, numbered: bool
     axes.grid(axis="y", color="#e4e7ec", lw=0.8)
     axes.tick_params(length=0)
     slanted = len(models) > 6
-    names = [_plain(index.title(model)) for model in models]
+    names = [plain(index.title(model)) for model in models]
     if not slanted:  # variant and head on a line of their own, so that neighbours do not run into one another
         names = [re.sub(r" ([@+])", r"\n\1", name) for name in names]
     axes.set_xticks(
@@ -261,7 +239,7 @@ def _mark_tasks(axes: Axes, models: Sequence[Model], rise: float) -> None:
         width = len(list(members))
         if number % 2 == 0:
             axes.axvspan(at - 0.5, at + width - 0.5, color="#f4f6f9", lw=0, zorder=0)
-        words = "\n".join(_plain(task).rsplit(" ", 1)) if width == 1 else _plain(task)
+        words = "\n".join(plain(task).rsplit(" ", 1)) if width == 1 else plain(task)
         axes.annotate(
             words,
             (at + (width - 1) / 2, 1),
@@ -288,32 +266,10 @@ def _add_legend(figure: Figure, series: Sequence[Series], columns: int) -> None:
         entries.append(Line2D([], [], linestyle="none", label=family))
         for number, one in members:
             label = f"{number + 1} {one.title}" if _numbered(series) else one.title
-            entries.append(Line2D([], [], label=_plain(label), **_marker(_shape(number, series), COLOURS[family])))
+            entries.append(Line2D([], [], label=plain(label), **_marker(_shape(number, series), COLOURS[family])))
         if len(_averaged(family, series)) > 1:
             entries.append(Line2D([], [], label="mean", **_star(COLOURS[family]) | {"markersize": 12}))
     place: dict[str, Any] = {"loc": "outside right upper", "ncols": columns, "columnspacing": 1}
     legend = figure.legend(handles=entries, frameon=False, fontsize=8, handletextpad=0.3, **place)
     for number in heads:
         legend.get_texts()[number].set_fontweight("bold")
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).replace("$", r"\$")  # no formula
-
-
-def _check_suffix(file: Path) -> None:
-    if file.suffix.lower() not in SUFFIXES:
-        raise UsageError(
-            f"a plot cannot be written as '{file.name}'", fix=f"end the file name in {', '.join(SUFFIXES)}"
-        )
-
-
-def _save(figure: Figure, file: Path) -> None:
-    kind = file.suffix.lower().removeprefix(".")
-    timeless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)  # the time of day is left out
-    out = io.BytesIO()
-    with warnings.catch_warnings():
-        # a title in letters that the font lacks: the picture shows boxes, and that says it
-        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
-        figure.savefig(out, format=kind, metadata=timeless)
-    write_atomic(file, out.getvalue())

@@ -1,0 +1,1 @@
+"""Tables → text. Each format is a function in `FORMATS`, in a module that is found by itself."""

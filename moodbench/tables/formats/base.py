@@ -1,0 +1,63 @@
+"""What table formats share: the registry, and cells as text. Percent with two decimals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+from moodbench.registry import Registry
+from moodbench.tables.footnotes import EMPTY
+from moodbench.tables.grid import Cell, Column, Table
+
+Format = Callable[[Sequence[Table]], str]
+"""Takes several tables, and returns text that ends with LF."""
+
+FORMATS: Registry[Format] = Registry("table format", package="moodbench.tables.formats")
+
+
+def text_of(cell: Cell, column: Column) -> str:
+    """Return what people read in a cell."""
+    if cell.value is None:
+        return EMPTY
+    if isinstance(cell.value, str):
+        return cell.value
+    return f"{100 * cell.value:+.2f}" if column.kind == "difference" else f"{100 * cell.value:.2f}"
+
+
+def flat(text: str) -> str:
+    """Return text on one line."""
+    return " ".join(text.split())
+
+
+def is_marked(table: Table) -> bool:
+    """Say whether a cell is marked as best or second best."""
+    return any(cell.mark for row in table.rows for cell in row.cells)
+
+
+def sides_of(table: Table) -> list[str]:
+    """Return for each column, those of the stub first, whether it stands left or right."""
+    return ["left", "left", *("left" if column.kind == "text" else "right" for column in table.columns)]
+
+
+def body_of(table: Table, shown: Callable[[Cell, Column], str], escape: Callable[[str], str]) -> list[list[str]]:
+    """Return the cells as text, the title of a block only in its first row."""
+    lines = []
+    for block, rows in groupby(table.rows, key=lambda row: row.block):
+        for number, row in enumerate(rows):
+            cells = (shown(cell, column) for cell, column in zip(row.cells, table.columns, strict=True))
+            lines.append(["" if number else escape(block), escape(row.title), *cells])
+    return lines
+
+
+def spans_of(columns: Sequence[Column], level: int) -> list[tuple[str, int]]:
+    """Return the headings of one level with the number of columns below each."""
+    groups = groupby(columns, key=lambda column: column.heading[: level + 1])
+    return [(heading[-1], len(list(members))) for heading, members in groups]
+
+
+def places_of(headings: list[tuple[str, int]]) -> Iterator[tuple[str, int, int]]:
+    """Yield heading, index of its first column (after the two of the stub) and number of columns."""
+    at = 2
+    for heading, width in headings:
+        yield heading, at, width
+        at += width

@@ -1,0 +1,67 @@
+"""Tables as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import html as markup
+from collections.abc import Sequence
+from itertools import groupby
+
+from moodbench.tables.formats.base import FORMATS, is_marked, places_of, spans_of, text_of
+from moodbench.tables.formats.page import PAGE
+from moodbench.tables.grid import Row, Table
+
+
+@FORMATS.register("html")
+def html(tables: Sequence[Table]) -> str:
+    """Return one self-contained page, for light and dark screens."""
+    title = tables[0].title if len(tables) == 1 else "moodbench results"
+    return PAGE.substitute(title=markup.escape(title), body="\n".join(map(_html_table, tables)))
+
+
+def _html_table(table: Table) -> str:
+    title = markup.escape(table.title)
+    width = len(table.columns) + 1
+    edges = {at - 2 for _, at, _ in places_of(spans_of(table.columns, 0))} - {0}  # the stub has its own rule
+    parts = [f'<section><h2>{title}</h2>\n<div class="scroll" role="region" tabindex="0" aria-label="{title}">']
+    parts += ["<table>", f"<thead>{_html_heads(table, edges)}</thead>"]
+    for block, rows in groupby(table.rows, key=lambda row: row.block):
+        members = list(rows)
+        head = _chip(block) if block == members[0].family else f"<span>{markup.escape(block)}</span>"
+        parts.append(f'<tbody>\n<tr class="block"><th scope="rowgroup" colspan="{width}">{head}</th></tr>')
+        parts += [_html_row(row, table, edges) for row in members]
+        parts.append("</tbody>")
+    legend = ["Percent; <strong>best</strong> and <u>second best</u> of each column."] if is_marked(table) else []
+    feet = "".join(f"<li>{foot}</li>" for foot in [*legend, *map(markup.escape, table.footnotes)])
+    return "\n".join([*parts, "</table></div>", f"<ul>{feet}</ul>" if feet else "", "</section>"])
+
+
+def _html_heads(table: Table, edges: set[int]) -> str:
+    levels = len(table.columns[0].heading)
+    lines = []
+    for level in range(levels):
+        cells = [f'<th scope="col" rowspan="{levels}">{markup.escape(table.stub[1])}</th>'] if level == 0 else []
+        for heading, at, width in places_of(spans_of(table.columns, level)):
+            edge = ' class="edge"' if at - 2 in edges else ""
+            scope = f'scope="colgroup" colspan="{width}"' if level < levels - 1 else 'scope="col"'
+            cells.append(f"<th {scope}{edge}>{markup.escape(heading)}</th>")
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return "\n".join(lines)
+
+
+def _html_row(row: Row, table: Table, edges: set[int]) -> str:
+    chip = "" if row.family in (None, row.block) else " " + _chip(str(row.family))
+    cells = [f'<tr><th scope="row">{markup.escape(row.title)}{chip}</th>']
+    for number, (cell, column) in enumerate(zip(row.cells, table.columns, strict=True)):
+        text = markup.escape(text_of(cell, column))
+        text = {"best": f"<strong>{text}</strong>", "second": f"<u>{text}</u>", "": text}[cell.mark]
+        names = " ".join(name for name, on in (("edge", number in edges), (cell.mark, cell.mark)) if on)
+        span = (
+            f"{100 * cell.low:.2f} to {100 * cell.high:.2f}" if cell.low is not None and cell.high is not None else ""
+        )
+        attributes = (f' class="{names}"' if names else "") + (f' title="{span}"' if span else "")
+        cells.append(f"<td{attributes}>{text}</td>")
+    return "".join(cells) + "</tr>"
+
+
+def _chip(family: str) -> str:
+    return f'<span class="chip {family.replace("+", "-")}">{markup.escape(family)}</span>'

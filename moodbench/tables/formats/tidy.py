@@ -1,0 +1,55 @@
+"""Tables for programs: a record for each number, with all that identifies it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from moodbench.tables.formats.base import FORMATS
+from moodbench.tables.grid import Table
+
+_KEYS = ("benchmark", "pretext", "model", "family", "score", "params", "ood", "group")
+
+
+@FORMATS.register("csv")
+def tidy_csv(tables: Sequence[Table]) -> str:
+    """Return one tidy table of all: a line for each (table, model, score, OOD dataset), numbers in percent."""
+    records = [{"table": table.title, **record} for table in tables for record in _records(table)]
+    named = dict.fromkeys(name for record in records for name in record)
+    fields = [name for name in dict.fromkeys(("table", *_KEYS, *named)) if name in named]
+    texts = {name for record in records for name, value in record.items() if isinstance(value, str)}
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(name if name in texts else f"{name}_percent" for name in fields)
+    for record in records:
+        writer.writerow(_csv_cell(record.get(name)) for name in fields)
+    return out.getvalue()
+
+
+@FORMATS.register("json")
+def tidy_json(tables: Sequence[Table]) -> str:
+    """Return an array of tables: title, records (metrics as fractions, null where there is none) and footnotes."""
+    found = [{"title": t.title, "records": list(_records(t)), "footnotes": list(t.footnotes)} for t in tables]
+    return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _records(table: Table) -> Iterator[dict[str, Any]]:
+    for row in table.rows:
+        found: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
+        for cell, column in zip(row.cells, table.columns, strict=True):
+            keys = {**row.keys, **column.keys}
+            metric = keys.pop("metric", "value")
+            record = found.setdefault(tuple(sorted(keys.items())), {k: keys[k] for k in _KEYS if k in keys})
+            record[metric] = cell.value
+            if cell.low is not None and cell.high is not None:
+                record |= {f"{metric}_low": cell.low, f"{metric}_high": cell.high}
+            notes = [note for note in (record.pop("note", ""), cell.note) if note]
+            record["note"] = "; ".join(dict.fromkeys(notes))  # popped and put back: it stays last
+        yield from found.values()
+
+
+def _csv_cell(value: float | str | None) -> str | None:
+    return value if isinstance(value, str) or value is None else f"{100 * value:.2f}"
