@@ -9,6 +9,9 @@ from moodbench.catalog.entry import REQUIRED, Entry, shown
 from moodbench.names import title_fault
 from moodbench.types import ALL_GROUPS, MEAN
 
+STANDARD, ONE_CLASS = "standard", "one-class"
+"""The protocols that benchmarks follow unless they name another one: the second where each class is taken in turn."""
+
 
 @dataclass(frozen=True)
 class BenchmarkSpec:
@@ -32,6 +35,8 @@ class BenchmarkSpec:
         What a class is called in another ID dataset, or in the head → its name in ID train.
     restrict_logits : bool
         Leave out the head's outputs for classes that ID train has no rows of.
+    protocol : str
+        How rows become ID and OOD: a name in `moodbench.evaluation.protocols.PROTOCOLS`.
     paper : str or None
     note : str or None
         In what it differs from the protocol that was published.
@@ -47,6 +52,7 @@ class BenchmarkSpec:
     each: Mapping[str, int | str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     restrict_logits: bool = False
+    protocol: str = STANDARD
     paper: str | None = None
     note: str | None = None
 
@@ -86,6 +92,7 @@ def build_benchmark(name: str, entry: Entry) -> BenchmarkSpec:
         each=classes if isinstance(classes, dict) else {},
         aliases=entry.take("aliases", dict, {}),
         restrict_logits=entry.take("restrict_logits", bool, False),
+        protocol=entry.text("protocol") or (ONE_CLASS if isinstance(classes, dict) and classes else STANDARD),
         paper=entry.text("paper"),
         note=entry.text("note"),
     )
@@ -115,6 +122,8 @@ def _check(spec: BenchmarkSpec, entry: Entry) -> None:
         )
     if not all(isinstance(name, str) and name for pair in spec.aliases.items() for name in pair):
         raise entry.error("has aliases that are no names", fix='quote numbers:  aliases: {"01": "1"}')
+    if spec.protocol == ONE_CLASS and not spec.each:
+        raise entry.error("takes each class in turn, and names none", fix="write  classes: {cat: 3, dog: 5}")
     if spec.restrict_logits and (spec.each or len(spec.classes) == 1):
         raise entry.error("restricts the logits to one class, of which no score can be made")
     if spec.each and (spec.ood_datasets != spec.id_test or len(spec.id_test) > 1):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.catalog import BenchmarkSpec
+from moodbench.catalog.benchmark import ONE_CLASS, STANDARD
 from moodbench.classes import unnamed_note
 from moodbench.errors import (
     CacheError,
@@ -327,6 +328,8 @@ def _provenance(spec: BenchmarkSpec, name: ModelName, caches: Caches) -> dict[st
         roles["aliases"] = dict(spec.aliases)
     if spec.restrict_logits:
         roles["restrict_logits"] = True
+    if spec.protocol != (ONE_CLASS if spec.each else STANDARD):
+        roles["protocol"] = spec.protocol
     inputs: dict[str, Any] = {
         "benchmark": roles,
         "contents": {name: entry["contents"] for name, entry in datasets.items()},

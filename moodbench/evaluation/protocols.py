@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from moodbench.catalog import BenchmarkSpec
+from moodbench.catalog.benchmark import ONE_CLASS, STANDARD
 from moodbench.classes import Classes
 from moodbench.devices import arithmetic
 from moodbench.errors import CacheError
@@ -21,6 +22,7 @@ from moodbench.evaluation.measure import ResultRows
 from moodbench.features.reader import RowReader
 from moodbench.metrics import Comparison, Ranked
 from moodbench.progress import SILENT, Progress
+from moodbench.registry import Registry
 from moodbench.scores.base import Score
 from moodbench.types import Result
 
@@ -43,6 +45,15 @@ class Scored:
     remarks: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
     values: dict[tuple[str, str], Array] = field(default_factory=dict)
+
+
+Protocol = Callable[
+    [BenchmarkSpec, Caches, Mapping[str, Score], Callable[[Caches], Engine], Callable[..., ResultRows]], Scored
+]
+"""Takes the benchmark, the caches of one model, scores to be fitted, what makes an `Engine` of caches, and what makes
+`ResultRows` of numbers of rows; says which rows are ID and which OOD, runs the scores and returns their rows."""
+
+PROTOCOLS: Registry[Protocol] = Registry("protocol")
 
 
 def score_caches(
@@ -88,12 +99,11 @@ def score_caches(
             caches = caches.by_name(benchmark.aliases, benchmark.id_classes)
         caches = make(caches).settle_classes()
         rows = partial(ResultRows, model=model, pretext=pretext)
-        if benchmark.each:
-            return _one_class(benchmark, caches, scores, make, rows)
-        return _all_classes(benchmark, caches, scores, make, rows)
+        return PROTOCOLS.get(benchmark.protocol)(benchmark, caches, scores, make, rows)
 
 
-def _all_classes(
+@PROTOCOLS.register(STANDARD)
+def all_classes(
     benchmark: BenchmarkSpec,
     caches: Caches,
     scores: Mapping[str, Score],
@@ -139,7 +149,8 @@ def _all_classes(
     return out
 
 
-def _one_class(
+@PROTOCOLS.register(ONE_CLASS)
+def one_class(
     benchmark: BenchmarkSpec,
     caches: Caches,
     scores: Mapping[str, Score],
