@@ -6,7 +6,10 @@ import csv
 import html
 import io
 import json
+import math
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -398,7 +401,8 @@ def test_latex():
 \centering
 \caption{imagenet: mean over all OOD datasets}
 \setlength{\tabcolsep}{4pt}
-\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%
+\setlength{\defaultaddspace}{0.5\baselineskip}
+\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%
 \begin{tabular}{llrrrr}
 \toprule
  &  & \multicolumn{2}{c}{classification} & \multicolumn{2}{c}{masked image modeling} \\
@@ -444,14 +448,44 @@ def test_latex_is_ascii_whatever_the_names_hold():
     assert escape_latex(every).isascii()
 
 
-def test_a_latex_table_longer_than_a_page_breaks_and_repeats_its_headings():
-    rows = [result(f"m{i}", score, 0.5 + i / 1000) for i in range(20) for score in FAMILY]
-    text = FORMATS.get("latex")([per_dataset(rows)])
-    assert r"\usepackage{fix-cm,booktabs,graphicx,longtable}" in text.splitlines()[0]
-    assert text.count(r"\endfirsthead") == text.count(r"\endhead") == text.count(r"\begin{longtable}") == 1
-    assert text.count(r"\caption") == 2
-    assert r"\begin{table" not in text
-    assert "longtable" not in FORMATS.get("latex")([TABLE])
+def long_table(models: int) -> Table:
+    return per_dataset([result(f"m{i}", score, 0.5 + i / 1000) for i in range(models) for score in FAMILY])
+
+
+def test_a_latex_table_higher_than_a_page_goes_on_in_further_floats_with_its_number_and_headings():
+    table = long_table(3)
+    text = FORMATS.get("latex")([table])
+    parts = text.count(r"\begin{table}")
+    assert parts == text.count(r"\scriptsize") / 2 == math.ceil(len(table.rows) / 53) > 1
+    assert text.count(r"\addtocounter{table}{-1}") == text.count("(continued)") == parts - 1
+    assert text.count("Continued on the next page.") == parts - 1
+    assert text.count("AUROC") == parts
+    bodies = [part.split(r"\bottomrule")[0] for part in text.split(r"\midrule")[1:]]
+    assert sum(body.count(r" \\") for body in bodies) == len(table.rows)
+    assert r"\scriptsize" not in FORMATS.get("latex")([TABLE])
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex: the LaTeX of tables is not compiled")
+@pytest.mark.parametrize("name", ["grid", "wide grid", "datasets", "every model", "three pages"])
+@pytest.mark.parametrize("columns", ["twocolumn", "onecolumn"])
+def test_latex_compiles_without_anything_too_wide_or_too_high(name, columns, tmp_path):
+    scores = [score for score in FAMILY if score in ("msp", "energy", "knn", "vim")]
+    wide = [result(f"m{i}", score, 0.5 + i / 1000) for i in range(9) for score in scores]
+    table = {
+        "grid": grid(SMALL, titles=TITLES),
+        "wide grid": grid(wide, metric=["auroc", "fpr95", "aupr_in"]),
+        "datasets": TABLE,
+        "every model": per_dataset(wide, metric=["auroc", "fpr95", "aupr_in", "aupr_out", "autc"]),
+        "three pages": long_table(2),
+    }[name]
+    text = FORMATS.get("latex")([table])
+    document = rf"\documentclass[{columns}]{{article}}\usepackage{{booktabs,graphicx}}"
+    (tmp_path / "paper.tex").write_text(document + "\n\\begin{document}\n" + text + "\\end{document}\n")
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    log = (tmp_path / "paper.log").read_text(errors="replace")
+    assert not [line for line in log.splitlines() if "Overfull" in line or "too large" in line]
 
 
 def test_a_note_stays_whole_but_for_what_it_says_about_the_model():

@@ -2,40 +2,92 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
 
 from moodbench.tables.escape import escape_latex
 from moodbench.tables.formats.base import FORMATS, body_of, is_marked, places_of, sides_of, spans_of, text_of
-from moodbench.tables.grid import Cell, Column, Table
+from moodbench.tables.grid import Cell, Column, Row, Table
+
+PAGE = 540.0
+"""Points that the article class gives a float on a page of its own: the smallest of the usual layouts."""
+
+LINE, SMALL_LINE = 12.0, 8.0
+"""Points from one line to the next in letters of a document and in ``\\scriptsize``."""
+
+COLUMN = 6
+"""A table with more columns of numbers than this stands across both columns of a page."""
 
 
 @FORMATS.register("latex")
 def latex(tables: Sequence[Table]) -> str:
     r"""Return booktabs tables: ``\textbf`` for the best, ``\underline`` for the second best of a column.
 
-    What may not fit on a page is a longtable. ASCII only, so that pdflatex, xelatex and lualatex set it.
+    Plain floats for documents of one column or two. What is higher than a page is set in small letters, and what still
+    is goes on in further floats with the same number. ASCII only, so that pdflatex, xelatex and lualatex set it.
     """
-    preamble = "% preamble: \\usepackage{booktabs,graphicx}\n"
-    if any(map(_is_long, tables)):
-        # fix-cm, a part of LaTeX, has letters of every size
-        preamble = "% preamble: \\usepackage{fix-cm,booktabs,graphicx,longtable}\n"
-        preamble += "% a longtable needs one column: \\onecolumn before it in a document of two\n"
-    return preamble + "\n".join(_latex_long(table) if _is_long(table) else _latex_table(table) for table in tables)
+    floats = [text for table in tables for text in _floats(table)]
+    return "% preamble: \\usepackage{booktabs,graphicx}\n" + "\n".join(floats)
 
 
-def _is_long(table: Table) -> bool:
-    """Whether a LaTeX table of natural size may be higher than a page."""
-    feet = sum(1 + len(foot) // 100 for foot in table.footnotes)
-    return len(table.rows) + len(table.columns[0].heading) + feet > 40
+def _floats(table: Table) -> Iterator[str]:
+    if _height(table, LINE) <= PAGE:
+        yield _float(table, "")
+        return
+    parts = list(_parts(table))
+    for number, rows in enumerate(parts):
+        last = number == len(parts) - 1
+        part = replace(table, rows=rows, footnotes=table.footnotes if last else ())
+        yield _float(part, r"\scriptsize", further=number > 0, last=last)
 
 
-def _latex_table(table: Table) -> str:
-    # Shrinks what is wider than the page, and nothing else.
-    fit = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
+def _parts(table: Table) -> Iterator[tuple[Row, ...]]:
+    """Yield rows that fit on a page in small letters, in order; blocks stay whole where they are not too high."""
+    part: tuple[Row, ...] = ()
+    for _, members in groupby(table.rows, key=lambda row: row.block):
+        block = tuple(members)
+        whole = _height(replace(table, rows=block), SMALL_LINE) <= PAGE
+        if part and whole and _height(replace(table, rows=part + block), SMALL_LINE) > PAGE:
+            yield part
+            part = ()
+        while _height(replace(table, rows=part + block), SMALL_LINE) > PAGE and len(block) > 1:
+            most = max(1, len(block) - _lines_too_many(replace(table, rows=part + block)))
+            yield part + block[:most]
+            part, block = (), block[most:]
+        part += block
+    if part:
+        yield part
+
+
+def _lines_too_many(table: Table) -> int:
+    return math.ceil((_height(table, SMALL_LINE) - PAGE) / SMALL_LINE)
+
+
+def _height(table: Table, line: float) -> float:
+    """Return about how many points high a float is: caption, headings, rows, the gaps between blocks, footnotes."""
+    heads = len(table.columns[0].heading)
+    blocks = len({row.block for row in table.rows})
+    across = 1 if len(table.columns) > COLUMN else 2
+    caption = 10 + LINE * math.ceil((len(table.title) + 20) * across / 90)
+    feet = [*table.footnotes, *(["x" * 50] if is_marked(table) else [])]
+    notes = SMALL_LINE * sum(math.ceil(len(foot) * across / 120) for foot in feet)
+    # rules and their gaps are worth two lines, the gap above a block half of one
+    return caption + notes + line * (heads + len(table.rows) + 2 + blocks / 2)
+
+
+def _float(table: Table, size: str, *, further: bool = False, last: bool = True) -> str:
+    """Return one float; `further`: it goes on with a table, under the same number."""
+    name = "table*" if len(table.columns) > COLUMN else "table"
+    title = escape_latex(table.title) + (" (continued)" if further else "")
+    feet = _latex_feet(table) if last else "Continued on the next page."
     tabular = [
+        *([size] if size else []),
         r"\setlength{\tabcolsep}{4pt}",
-        fit,
+        r"\setlength{\defaultaddspace}{0.5\baselineskip}",
+        # shrinks what is wider than the column or page, and nothing else
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{_latex_letters(table)}}}",
         r"\toprule",
         *_latex_heads(table),
@@ -44,64 +96,12 @@ def _latex_table(table: Table) -> str:
         r"\bottomrule",
         r"\end{tabular}}",
     ]
-    feet = _latex_feet(table)
-    notes = [rf"\par\smallskip\parbox{{\linewidth}}{{\footnotesize\raggedright {feet}}}"] if feet else []
-    name = "table*" if len(table.columns) > 6 else "table"  # across both columns of a two-column page
-    caption = rf"\caption{{{escape_latex(table.title)}}}"
-    return "\n".join([rf"\begin{{{name}}}", r"\centering", caption, *tabular, *notes, rf"\end{{{name}}}", ""])
-
-
-def _latex_long(table: Table) -> str:
-    r"""Return a table that breaks over pages and repeats its headings.
-
-    ``\resizebox`` cannot shrink it, so the letters shrink until the headings and the widest cell of each column fit.
-    """
-    letters, heads = _latex_letters(table), _latex_heads(table)
-    widest = [max(column, key=_latex_width) for column in zip(*_latex_body(table), strict=True)]
-    size = r"\dimexpr\csname f@size\endcsname pt*\textwidth/\wd0*49/50\relax"
-    skip = r"1.3\dimexpr\csname f@size\endcsname pt\relax"  # of the size that has just been set
-    count = len(table.columns) + 2
-    feet = _latex_feet(table)
-    lines = [
-        r"\begingroup",
-        r"\setlength{\LTcapwidth}{\textwidth}\setcounter{LTchunksize}{1000}",
-        # the caption does not shrink
-        r"\expandafter\def\expandafter\tablename\expandafter{\expandafter\normalsize\tablename}",
-        # a line below a number must not move the rows apart
-        r"\let\plainunderline\underline",
-        r"\renewcommand{\underline}[1]{\leavevmode\smash{\plainunderline{#1}}}",
-        r"\count255=0",
-        r"\loop",
-        r"\setlength{\tabcolsep}{0.4em}",
-        rf"\sbox0{{\begin{{tabular}}{{{letters}}}",
-        *heads,
-        " & ".join(widest) + r" \\",
-        r"\end{tabular}}",
-        # in case the letters of a document cannot shrink
-        r"\advance\count255 by 1 \ifnum\count255>9 \setbox0\hbox{}\fi",
-        rf"\ifdim\wd0>\textwidth\fontsize{{{size}}}{{{skip}}}\selectfont",
-        r"\repeat",
-        rf"\begin{{longtable}}{{{letters}}}",
-        rf"\caption{{{escape_latex(table.title)}}}\\",
-        *(r"\toprule", *heads, r"\midrule", r"\endfirsthead"),
-        rf"\caption[]{{{escape_latex(table.title)} (continued)}}\\",
-        *(r"\toprule", *heads, r"\midrule", r"\endhead"),
-        rf"\midrule \multicolumn{{{count}}}{{r}}{{continued on the next page}} \\",
-        r"\endfoot",
-        *(r"\bottomrule", r"\endlastfoot"),
-        *_latex_rows(table),
-        r"\end{longtable}",
-        *([rf"{{\normalfont\footnotesize\raggedright\noindent {feet}\par}}"] if feet else []),
-        r"\endgroup",
-        "",
-    ]
+    small = size or r"\footnotesize"
+    notes = [rf"\par\smallskip\parbox{{\linewidth}}{{{small}\raggedright {feet}}}"] if feet else []
+    caption = rf"\caption{{{title}}}"
+    number = [r"\addtocounter{table}{-1}"] if further else []
+    lines = [rf"\begin{{{name}}}", *number, r"\centering", caption, *tabular, *notes, rf"\end{{{name}}}", ""]
     return "\n".join(lines)
-
-
-def _latex_width(text: str) -> tuple[int, bool]:
-    """Return about how wide a cell is: a command is at most one letter, and bold ones are wider."""
-    bare = re.sub(r"\\(textbf|underline)|[{}$]", "", text)
-    return len(re.sub(r"\\[a-zA-Z]+|\\.", "x", bare)), "textbf" in text
 
 
 def _latex_letters(table: Table) -> str:
