@@ -28,6 +28,9 @@ from moodbench.scores.machinery.notes import add_note, not_numbers, note_degener
 BLOCK = 2048
 """Rows that are worked on at once: few enough for the caches of a processor, enough for its matrix products."""
 
+AGAINST_BANK = 4
+"""Blocks of test rows that meet ID train at once: what is computed of a block of ID train serves more of them."""
+
 SAMPLE = 2048
 """Rows of ID train that tell whether the head's classes are the data's, where names do not."""
 
@@ -109,13 +112,13 @@ class Engine:
         own = 2 * inside >= some and right >= some * max(0.3, 1.5 / len(known))
         return replace(self.caches, joined=replace(joined, own=own))
 
-    def blocks(self, reader: RowReader, *, thinned_to: int | None = None) -> Iterator[Block]:
+    def blocks(self, reader: RowReader, *, thinned_to: int | None = None, together: int = 1) -> Iterator[Block]:
         cached = self.logits and not self.caches.recompute
         start = 0
         if thinned_to is not None and thinned_to < reader.rows:
             read = reader.spread(thinned_to, self.size, logits=cached)
         else:
-            read = reader.blocks(self.size, logits=cached)
+            read = reader.blocks(together * self.size, logits=cached)
         for rows in read:
             features = torch.from_numpy(rows.features).to(self.device)
             logits = None
@@ -160,7 +163,7 @@ class Engine:
         if others:  # they walk over a bank of rows for every block, or leave the work to libraries with threads
             with self.progress.phase("test rows against ID train", rows) as tick:
                 for name, reader in tested.items():
-                    for block in self.blocks(reader):
+                    for block in self.blocks(reader, together=AGAINST_BANK):
                         self._score(others, values, tick, name, block)
         values = {key: array for key, array in values.items() if key[1] not in self.failures}
         missing |= self.failures | not_numbers(scores, values)

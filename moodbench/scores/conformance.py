@@ -9,8 +9,10 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.gaussian import whitener
+from moodbench.scores.machinery.bank import Guest, Meeting, bank_of
+from moodbench.scores.machinery.gaussian import Whitener, whitener
 from moodbench.scores.machinery.statistics import Moment, SecondMoment
+from moodbench.scores.machinery.vectorised import row_argmax
 
 
 @SCORES.register("conformance")
@@ -41,16 +43,33 @@ class Conformance(Score):
         moment: Moment = yield SecondMoment()
         mean = moment.mean
         self.whitener_ = whitener(train, "total", mean, lambda: moment.covariance_about(mean))
-        self.bank_ = train.bank
+        self.bank_ = bank_of(train)
+        self.place_ = self.bank_.join(lambda block: _NearestWhitened(self.whitener_, block))
         if self.whitener_.rank < train.dim:
             self.note_ = f"ID train varies in {self.whitener_.rank} of {train.dim} dimensions; the rest is left out"
 
     def score(self, block: Block) -> Tensor:
-        z = self.whitener_.rows(block)
-        nearest = z.new_full((len(z),), torch.inf)
-        for rows in self.bank_():
-            others = self.whitener_.rows(rows)
-            halves = torch.addmm(others.square().sum(dim=1) / -2, z, others.T)
-            way = z - others[halves.argmax(dim=1)]
-            nearest = torch.minimum(nearest, torch.linalg.vector_norm(way, dim=1))
-        return -nearest
+        return -self.bank_.of(self.place_, block)
+
+
+class _NearestWhitened(Guest):
+    """The distance to the nearest row of the bank in whitened coordinates."""
+
+    def __init__(self, whitener: Whitener, block: Block) -> None:
+        self._whitener = whitener
+        self._rows = whitener.rows(block)
+        self._nearest = self._rows.new_full((len(block),), torch.inf)
+        self._stored: Block | None = None
+
+    def meet(self, meeting: Meeting) -> None:
+        if self._stored is not meeting.stored:
+            self._stored, self._others = meeting.stored, self._whitener.rows(meeting.stored)
+            self._halves = self._others.square().sum(dim=1) / -2
+        z = self._rows[meeting.rows]
+        near = row_argmax(torch.addmm(self._halves, z, self._others.T))
+        way = z - self._others.index_select(0, near)
+        nearest = self._nearest[meeting.rows]
+        torch.minimum(nearest, torch.linalg.vector_norm(way, dim=1), out=nearest)
+
+    def leave(self) -> Tensor:
+        return self._nearest

@@ -10,8 +10,52 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.bank import nearest_cosines
+from moodbench.scores.machinery.bank import TOGETHER, Bank, Guest, Largest, Meeting, bank_of
 from moodbench.scores.machinery.statistics import UnitMean
+
+
+class NearestCosines:
+    """The largest cosines of a row with the ID train rows.
+
+    Scores say with `ask` how many they want before anything is scored; a block meets the bank once, for the most that
+    was asked for.
+    """
+
+    def __init__(self, bank: Bank) -> None:
+        self._bank = bank
+        self._wanted = 1
+        self._place = bank.join(lambda block: _Nearest(self._wanted, block, bank))
+
+    def ask(self, k: int) -> None:
+        """Announce that a score will want the `k` largest."""
+        self._wanted = max(self._wanted, k)
+
+    def of(self, block: Block) -> Tensor:
+        """Return the largest cosines, descending, (B, k) float64; k is at least what was asked for, rows permitting."""
+        return self._bank.of(self._place, block)
+
+
+class _Nearest(Guest):
+    def __init__(self, k: int, block: Block, bank: Bank) -> None:
+        assert bank.directions is not None
+        self._own = bank.directions.own(block)
+        self._largest = [Largest(k) for _ in range(0, len(block), TOGETHER)]
+
+    def meet(self, meeting: Meeting) -> None:
+        self._largest[meeting.rows.start // TOGETHER].add(meeting.relative)
+
+    def leave(self) -> Tensor:
+        return torch.cat([some.best for some in self._largest if some.best is not None]).double() + self._own[:, None]
+
+
+def nearest_cosines(train: Train, mean: Tensor, k: int) -> NearestCosines:
+    """Return what all scores of this fit share to look rows up in the bank, and announce `k`.
+
+    `mean` is that of the unit rows of ID train.
+    """
+    cosines = train.shared("nearest_cosines", lambda: NearestCosines(bank_of(train, mean)))
+    cosines.ask(k)
+    return cosines
 
 
 @SCORES.register("knn")

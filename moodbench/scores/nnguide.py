@@ -10,8 +10,8 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.statistics import Mean
-from moodbench.scores.machinery.unit import unit_features
+from moodbench.scores.machinery.bank import TOGETHER, Bank, Guest, Largest, Meeting, bank_of
+from moodbench.scores.machinery.statistics import Mean, UnitMean
 
 
 @SCORES.register("nnguide")
@@ -48,16 +48,29 @@ class NNGuide(Score):
             raise UsageError(f"the number of neighbours must be at least 1, got {self.k}")
 
     def fit(self, train: Train) -> Fit:
-        negative: float = yield Mean("energy_is_negative", lambda block: (block.log_sum_exp < 0).float())
+        negative: float
+        mean: Tensor
+        negative, mean = yield Mean("energy_is_negative", lambda block: (block.log_sum_exp < 0).float()), UnitMean()
         if negative > 0:
             self.note_ = f"{100 * negative:.3g} % of ID train has negative energies, which turn the score around"
-        self.train_ = train
+        self.bank_ = bank_of(train, mean)
+        self.place_ = self.bank_.join(lambda block: _Guided(self.k, block, self.bank_))
 
     def score(self, block: Block) -> Tensor:
-        z = unit_features(block)
-        best = z.new_empty(len(z), 0)
-        for rows in self.train_.bank():
-            guided = z @ (unit_features(rows) * rows.log_sum_exp[:, None]).T
-            best = torch.cat([best, guided.topk(min(self.k, len(rows)), dim=1, sorted=False).values], dim=1)
-            best = best.topk(min(self.k, best.shape[1]), dim=1, sorted=False).values
-        return best.mean(dim=1) * block.log_sum_exp
+        return self.bank_.of(self.place_, block) * block.log_sum_exp
+
+
+class _Guided(Guest):
+    """The mean of the K largest cosines times energies."""
+
+    def __init__(self, k: int, block: Block, bank: Bank) -> None:
+        assert bank.directions is not None
+        self._own = bank.directions.own(block).float()[:, None]
+        self._largest = [Largest(k) for _ in range(0, len(block), TOGETHER)]
+
+    def meet(self, meeting: Meeting) -> None:
+        guided = (meeting.relative + self._own[meeting.rows]).mul_(meeting.stored.log_sum_exp)
+        self._largest[meeting.rows.start // TOGETHER].add(guided)
+
+    def leave(self) -> Tensor:
+        return torch.cat([some.best.mean(dim=1) for some in self._largest if some.best is not None])

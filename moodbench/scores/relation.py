@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,9 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.unit import unit_features
+from moodbench.scores.machinery.bank import TOGETHER, Bank, Guest, Meeting, bank_of
+from moodbench.scores.machinery.statistics import UnitMean
+from moodbench.scores.machinery.vectorised import places
 
 
 @SCORES.register("relation")
@@ -47,16 +50,78 @@ class Relation(Score):
             )
 
     def fit(self, train: Train) -> Fit:
-        yield from ()
-        self.train_ = train
+        mean: Tensor = yield UnitMean()
+        self.bank_ = bank_of(train, mean)
+        self.place_ = self.bank_.join(lambda block: _Related(self, block, self.bank_))
 
     def score(self, block: Block) -> Tensor:
-        z, p = unit_features(block), block.probabilities
-        total = torch.zeros(len(block), dtype=torch.float64, device=z.device)
-        for rows in self.train_.bank():
-            relations = (z @ unit_features(rows).T).mul_(p @ rows.probabilities.T)
-            relations.masked_fill_(relations <= self.threshold, 0.0)
-            if self.power != 1:
-                relations.pow_(self.power)
-            total += relations.sum(dim=1, dtype=torch.float64)
-        return total
+        return self.bank_.of(self.place_, block)
+
+
+MANY = 64
+"""With more classes than this, the pairs whose softmax can reach the threshold are found first: they are few."""
+
+
+class _Related(Guest):
+    """Sums of relations to the rows of the bank.
+
+    A pair counts only if p · p_i is above the threshold t, and then so is t / 3 what is left of it when all entries
+    below t / 3 are taken as zeros, which cost at most t / 3 each: the entries of a softmax add up to 1. That product is
+    one of sparse matrices.
+    """
+
+    def __init__(self, score: Relation, block: Block, bank: Bank) -> None:
+        assert bank.directions is not None
+        self._power, self._threshold = score.power, score.threshold
+        self._own = bank.directions.own(block).float()[:, None]
+        self._total = torch.zeros(len(block), dtype=torch.float64, device=block.features.device)
+        p = block.probabilities
+        self._sparse = self._threshold > 0 and p.shape[1] > MANY and p.device.type == "cpu"
+        self._least = self._threshold / 3
+        self._large: dict[int, Any] = {}
+        self._stored: tuple[Block | None, Any] = (None, None)
+
+    def meet(self, meeting: Meeting) -> None:
+        p, q = meeting.block.probabilities[meeting.rows], meeting.stored.probabilities
+        own, total = self._own[meeting.rows], self._total[meeting.rows]
+        if self._sparse:
+            row, column = self._pairs(meeting, p, q)
+            if 16 * len(row) < len(p) * len(q):
+                cosines = own[row, 0] + meeting.relative[row, column]
+                total.index_add_(0, row, self._strength(cosines.mul_(_overlaps(p, q, row, column))).double())
+                return
+        relations = (meeting.relative + own).mul_(p @ q.T)
+        total += self._strength(relations).sum(dim=1, dtype=torch.float64)
+
+    def leave(self) -> Tensor:
+        return self._total
+
+    def _strength(self, relations: Tensor) -> Tensor:
+        relations.masked_fill_(relations <= self._threshold, 0.0)
+        return relations if self._power == 1 else relations.pow_(self._power)
+
+    def _pairs(self, meeting: Meeting, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        if meeting.rows.start not in self._large:
+            self._large[meeting.rows.start] = _large_entries(p, self._least)
+        if self._stored[0] is not meeting.stored:
+            self._stored = (meeting.stored, _large_entries(q, self._least).T.tocsr())
+        found = (self._large[meeting.rows.start] @ self._stored[1]).tocoo()
+        near = found.data > 0.999 * self._least  # a little less, for rounding
+        return torch.from_numpy(found.row[near]).long(), torch.from_numpy(found.col[near]).long()
+
+
+def _large_entries(p: Tensor, least: float) -> Any:
+    """Return the entries above `least` of a matrix (B, C) as one of SciPy in rows."""
+    from scipy.sparse import csr_array
+
+    row, column = places(p > least)
+    return csr_array((p[row, column].numpy(), (row.numpy(), column.numpy())), shape=(p.shape[0], p.shape[1]))
+
+
+def _overlaps(p: Tensor, q: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Return p_row · q_column for pairs, (n,), some at a time."""
+    some = [
+        torch.linalg.vecdot(p.index_select(0, a), q.index_select(0, b))
+        for a, b in zip(torch.split(row, TOGETHER), torch.split(column, TOGETHER), strict=True)
+    ]
+    return torch.cat(some) if some else p.new_empty(0)

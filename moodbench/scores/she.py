@@ -10,6 +10,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
+from moodbench.scores.machinery.bank import TOGETHER, Guest, Meeting, bank_of
 from moodbench.scores.machinery.class_means import FeatureSumsWhenCorrect, correct_class, filled_means, head_classes
 from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums
 
@@ -64,7 +65,7 @@ class HE(Score):
 
     Notes
     -----
-    Every row is compared with the whole bank. A row whose predicted class has no correctly predicted ID train row is
+    A row whose predicted class has no correctly predicted ID train row is
     nothing stored, and scores -inf.
 
     References
@@ -94,12 +95,55 @@ class HE(Score):
             raise ScoreError("no ID train row is predicted correctly")
         if empty:
             self.note_ = f"{empty} of {classes} classes have no stored patterns: their rows score -inf"
-        self.train_ = train
+        self.bank_ = bank_of(train)
+        self.place_ = self.bank_.join(lambda block: _Energy(self.beta, block))
 
     def score(self, block: Block) -> Tensor:
-        energy = torch.full((len(block),), -torch.inf, dtype=torch.float64, device=block.features.device)
-        for stored in self.train_.bank():
-            overlaps = (block.features @ stored.features.T).mul_(self.beta)
-            other = block.predicted[:, None] != correct_class(stored)[None, :]
-            energy = torch.logaddexp(energy, overlaps.masked_fill_(other, -torch.inf).logsumexp(dim=1).double())
-        return energy
+        return self.bank_.of(self.place_, block)
+
+
+class _Energy(Guest):
+    """log of the sum of exp(beta x · x_i) over the rows of the bank that are of the predicted class, and rightly so.
+
+    Only those pairs are multiplied: one by one where they are few, else class by class.
+    """
+
+    FEW = 1 / 256
+
+    def __init__(self, beta: float, block: Block) -> None:
+        self._beta = beta
+        self._energy = torch.full((len(block),), -torch.inf, dtype=torch.float64, device=block.features.device)
+        self._stored: Block | None = None
+
+    def meet(self, meeting: Meeting) -> None:
+        if self._stored is not meeting.stored:
+            self._stored = meeting.stored
+            self._classes, self._order = correct_class(meeting.stored).sort(stable=True)
+        predicted = meeting.block.predicted[meeting.rows]
+        first = torch.searchsorted(self._classes, predicted)
+        count = torch.searchsorted(self._classes, predicted, right=True) - first
+        x, stored = meeting.block.features[meeting.rows], meeting.stored.features
+        energy = self._energy[meeting.rows]
+        if int(count.sum()) <= self.FEW * len(x) * len(stored):
+            row = torch.repeat_interleave(count)
+            column = torch.arange(len(row), device=row.device) + (first - (count.cumsum(0) - count))[row]
+            pairs = zip(torch.split(row, TOGETHER), torch.split(self._order[column], TOGETHER), strict=True)
+            parts = [torch.linalg.vecdot(x.index_select(0, a), stored.index_select(0, b)) for a, b in pairs]
+            if len(row):
+                torch.logaddexp(energy, _log_sum_exp(self._beta * torch.cat(parts).double(), row, len(x)), out=energy)
+            return
+        for c in torch.unique(predicted[count > 0]).tolist():
+            rows = (predicted == c).nonzero()[:, 0]
+            begin, end = int(first[rows[0]]), int(first[rows[0]] + count[rows[0]])
+            overlaps = (x[rows] @ stored[self._order[begin:end]].T).mul_(self._beta)
+            energy[rows] = torch.logaddexp(energy[rows], overlaps.logsumexp(dim=1).double())
+
+    def leave(self) -> Tensor:
+        return self._energy
+
+
+def _log_sum_exp(values: Tensor, row: Tensor, rows: int) -> Tensor:
+    """Return the log of the sum of exp(values) (n,) for each row, (rows,); -inf where there is none."""
+    top = values.new_full((rows,), -torch.inf).scatter_reduce_(0, row, values, "amax")
+    total = values.new_zeros(rows).index_add_(0, row, (values - top[row]).exp_())
+    return top + total.log()

@@ -1,6 +1,15 @@
-"""The memory bank: a row against every ID train row, exact, streaming, and one walk over the bank for all scores."""
+"""The memory bank: rows against every ID train row, exact, streaming, in one walk over the bank for all scores.
+
+A score joins the bank while it is fitted. The first that asks for a block starts a walk: block by block of ID train,
+some of the rows at a time, so that what is compared stays in the processor's cache. What several scores want of a
+meeting, the cosines above all, is computed once.
+"""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -8,48 +17,128 @@ from torch import Tensor
 from moodbench.scores.base import Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.directions import Directions
+from moodbench.scores.machinery.vectorised import places
+
+TOGETHER = 512
+"""Rows that meet a block of the bank at once."""
 
 
-class NearestCosines:
-    """The largest cosines of a row with the ID train rows.
+class Meeting:
+    """Some rows of a block, (b,), and a block of the bank, (K,).
 
-    Scores say with `ask` how many they want before anything is scored; a block is then compared with the bank once, for
-    the most that was asked for.
+    Attributes
+    ----------
+    rows : slice
+        Of the block.
+    block, stored : Block
     """
 
-    def __init__(self, train: Train, directions: Directions) -> None:
-        self._train = train
+    def __init__(self, block: Block, rows: slice, stored: Block, directions: Directions | None) -> None:
+        self.block, self.rows, self.stored = block, rows, stored
         self._directions = directions
-        self._wanted = 1
 
-    def ask(self, k: int) -> None:
-        """Announce that a score will want the `k` largest."""
-        self._wanted = max(self._wanted, k)
-
-    def of(self, block: Block) -> Tensor:
-        """Return the largest cosines, descending, (B, k) float64; k is at least what was asked for, rows permitting."""
-        return block.shared("nearest_cosines", lambda: self._walk(block))
-
-    def _walk(self, block: Block) -> Tensor:
-        best = block.features.new_empty(len(block), 0)
-        for rows in self._train.bank():
-            cosines = self._directions.relative(block, self._directions.of(rows))
-            width = min(self._wanted, best.shape[1] + len(rows))
-            if best.shape[1] == self._wanted:
-                # few rows of a block still enter: look at no more of them than the row with the most gains
-                entering = int((cosines > best[:, -1:]).sum(dim=1).max())
-                if entering == 0:
-                    continue
-                cosines = cosines.topk(min(entering, self._wanted), dim=1, sorted=False).values
-            best = torch.cat([best, cosines], dim=1).topk(width, dim=1).values
-        return best.double().add_(self._directions.own(block)[:, None])
+    @cached_property
+    def relative(self) -> Tensor:
+        """Cosines, less what all of a row have in common (`Directions.own`), (b, K) float32."""
+        if self._directions is None:
+            raise LookupError("no score gave the bank its directions")
+        others = self._directions.of(self.stored)
+        return torch.addmm(-others.halves.float(), self._directions.ways(self.block)[self.rows], others.ways.T)
 
 
-def nearest_cosines(train: Train, mean: Tensor, k: int) -> NearestCosines:
-    """Return what all scores of this fit share to look rows up in the bank, and announce `k`.
+class Guest(ABC):
+    """What a score keeps of one block while the bank walks by."""
 
-    `mean` is that of the unit rows of ID train.
-    """
-    cosines = train.shared("nearest_cosines", lambda: NearestCosines(train, Directions(mean)))
-    cosines.ask(k)
-    return cosines
+    @abstractmethod
+    def meet(self, meeting: Meeting) -> None:
+        """Take note of some rows and a block of the bank; for each block of the bank, all rows come in order."""
+
+    @abstractmethod
+    def leave(self) -> Tensor:
+        """Return what was found, (B, …)."""
+
+
+class Bank:
+    """All ID train rows, as one walk over them for the scores that joined."""
+
+    def __init__(self, train: Train) -> None:
+        self._train = train
+        self._invited: list[Callable[[Block], Guest]] = []
+        self._faults: dict[int, Exception] = {}
+        self.directions: Directions | None = None
+
+    def join(self, invite: Callable[[Block], Guest]) -> int:
+        """Announce that blocks will be asked about; `invite` starts with one. Return the place to ask for in `of`."""
+        self._invited.append(invite)
+        return len(self._invited) - 1
+
+    def of(self, place: int, block: Block) -> Tensor:
+        """Return what the guest at a place found for a block."""
+        found = block.shared(("bank", place), lambda: self._walk(block, place))
+        if place in self._faults:
+            raise self._faults[place]
+        return found
+
+    def _walk(self, block: Block, place: int) -> Tensor:
+        guests = {i: invite(block) for i, invite in enumerate(self._invited) if i not in self._faults}
+        for stored in self._train.bank():
+            for start in range(0, len(block), TOGETHER):
+                meeting = Meeting(block, slice(start, start + TOGETHER), stored, self.directions)
+                for i, guest in guests.items():
+                    if i not in self._faults:
+                        try:
+                            guest.meet(meeting)
+                        except Exception as error:  # a fault of one score must not cost the others
+                            self._faults[i] = error
+        found = {i: guest.leave() for i, guest in guests.items() if i not in self._faults}
+        for i, values in found.items():
+            if i != place:
+                block.shared(("bank", i), partial(_itself, values))
+        return found.get(place, block.features.new_empty(0))
+
+
+def _itself(values: Tensor) -> Tensor:
+    return values
+
+
+def bank_of(train: Train, mean: Tensor | None = None) -> Bank:
+    """Return the bank that all scores of a fit share; with `mean`, of the unit rows of ID train, it has cosines."""
+    bank = train.shared("bank", lambda: Bank(train))
+    if mean is not None and bank.directions is None:
+        bank.directions = Directions(mean)
+    return bank
+
+
+class Largest:
+    """The k largest of the numbers that rows are shown, (b, k) descending; fewer while fewer were shown."""
+
+    def __init__(self, k: int) -> None:
+        self._k = k
+        self.best: Tensor | None = None
+
+    def add(self, values: Tensor) -> None:
+        """Show every row further numbers, (b, K)."""
+        if self.best is None:
+            self.best = values.topk(min(self._k, values.shape[1]), dim=1).values
+            return
+        best = self.best
+        if best.shape[1] == self._k:
+            entering = values > best[:, -1:]
+            count = entering.sum(dim=1)
+            most = int(count.max())
+            if most == 0:
+                return
+            if 8 * most < values.shape[1]:
+                values = _packed(values, entering, count, most)
+            elif most < self._k:
+                values = values.topk(most, dim=1, sorted=False).values
+        self.best = torch.cat([best, values], dim=1).topk(min(self._k, best.shape[1] + values.shape[1]), dim=1).values
+
+
+def _packed(values: Tensor, chosen: Tensor, count: Tensor, width: int) -> Tensor:
+    """Return the chosen numbers of each row, (b, width), and -inf where there are fewer."""
+    row, column = places(chosen)
+    place = torch.arange(len(row), device=row.device) - (count.cumsum(0) - count).index_select(0, row)
+    packed = values.new_full((len(values), width), -torch.inf)
+    packed[row, place] = values[row, column]
+    return packed
