@@ -36,6 +36,7 @@ class ASHP(ShapedEnergy):
 
     title = "ASH-P"
     paper = "Djurisic et al., ICLR 2023, arXiv 2209.09858"
+    year = 2023
     post_relu = True
 
     percentile: float = 60.0
@@ -72,6 +73,7 @@ class ASHB(ShapedEnergy):
 
     title = "ASH-B"
     paper = "Djurisic et al., ICLR 2023, arXiv 2209.09858"
+    year = 2023
     post_relu = True
 
     percentile: float = 65.0
@@ -111,6 +113,7 @@ class ASHS(ShapedEnergy):
 
     title = "ASH-S"
     paper = "Djurisic et al., ICLR 2023, arXiv 2209.09858"
+    year = 2023
     post_relu = True
 
     percentile: float = 90.0

@@ -37,6 +37,7 @@ class BATS(ShapedEnergy):
 
     title = "BATS"
     paper = "Zhu et al., NeurIPS 2022, arXiv 2210.04200"
+    year = 2022
 
     lam: float = 1.05
 

@@ -39,6 +39,7 @@ class BFAct(ShapedEnergy):
 
     title = "BFAct"
     paper = "Kong & Li, as in Zhao et al., ICLR 2024, arXiv 2402.00865"
+    year = 2024
 
     quantile: float = 0.95
     order: int = 2

@@ -40,6 +40,7 @@ class CARef(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = PAPER
+    year = 2025
 
     def fit(self, train: Train) -> Fit:
         assert train.classes is not None
@@ -79,6 +80,7 @@ class CADRef(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = PAPER
+    year = 2025
 
     confidence: str = "energy"
 

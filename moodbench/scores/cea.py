@@ -45,6 +45,7 @@ class CEA(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = "Azizmalayeri et al., UAI 2024, arXiv 2405.12658"
+    year = 2024
 
     quantile: float = 0.999
     gamma: float = 10.0

@@ -35,6 +35,7 @@ class Conformance(Score):
     title = "Conformance"
     family = "feature"
     paper = "Cass et al., 2024, arXiv 2407.11873"
+    year = 2024
     cost = "memory bank"
 
     def fit(self, train: Train) -> Fit:

@@ -102,6 +102,7 @@ class ConjNorm(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Peng et al., ICLR 2024, arXiv 2402.17888"
+    year = 2024
 
     p: float = 1.5
     temperature: float = 5e-4

@@ -42,6 +42,7 @@ class CoP(Score):
     title = "CoP"
     family = "feature"
     paper = PAPER
+    year = 2024
 
     explained: float = 0.99
 
@@ -86,6 +87,7 @@ class CoRP(Score):
     title = "CoRP"
     family = "feature"
     paper = PAPER
+    year = 2024
     cost = "many directions"
 
     explained: float = 0.5
@@ -134,6 +136,7 @@ class CoPFused(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = PAPER
+    year = 2024
 
     explained: float = 0.9
     confidence: str = "energy"

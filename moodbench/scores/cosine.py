@@ -76,6 +76,7 @@ class CosineClass(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Bitterwolf et al., ICML 2023, arXiv 2306.00826"
+    year = 2023
 
     def fit(self, train: Train) -> Fit:
         self.cosines_ = yield from ClassCosines.fit(train, train.label_classes)
@@ -126,6 +127,7 @@ class CosineHead(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Techapanurak et al., ACCV 2020, arXiv 1905.10628"
+    year = 2020
 
     def fit(self, train: Train) -> Fit:
         yield from ()
@@ -165,6 +167,7 @@ class ProjectionClass(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "labels"})
     paper = "Dadalto et al., 2023, arXiv 2306.03522"
+    year = 2023
 
     def fit(self, train: Train) -> Fit:
         outputs = head_classes(train)

@@ -39,6 +39,7 @@ class DICE(ShapedEnergy):
 
     title = "DICE"
     paper = "Sun & Li, ECCV 2022, arXiv 2111.09805"
+    year = 2022
 
     percentile: float = 70.0
 
@@ -80,6 +81,7 @@ class DICEReAct(ShapedEnergy):
 
     title = "DICE + ReAct"
     paper = "Sun & Li, ECCV 2022, arXiv 2111.09805"
+    year = 2022
 
     percentile: float = 10.0
     quantile: float = 0.9

@@ -41,6 +41,7 @@ class EnergyReAct(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Sun et al., NeurIPS 2021, arXiv 2111.12797"
+    year = 2021
 
     quantile: float = 0.99
 

@@ -44,6 +44,7 @@ class FDBD(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Liu & Qin, ICML 2024, arXiv 2312.11536"
+    year = 2024
 
     centred: bool = True
 

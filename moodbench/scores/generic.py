@@ -73,6 +73,7 @@ class LocalOutlierFactor(_Detector):
 
     title = "LOF"
     paper = "Breunig et al., SIGMOD 2000"
+    year = 2000
     cost = "scikit-learn"
 
     k: int = 20
@@ -115,6 +116,7 @@ class IsolationForest(_Detector):
 
     title = "Isolation forest"
     paper = "Liu et al., ICDM 2008"
+    year = 2008
     cost = "scikit-learn"
 
     trees: int = 100
@@ -158,6 +160,7 @@ class OneClassSVM(_Detector):
 
     title = "One-class SVM"
     paper = "Schölkopf et al., Neural Computation 2001"
+    year = 2001
     cost = "scikit-learn"
 
     nu: float = 0.5

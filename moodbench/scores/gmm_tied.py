@@ -31,6 +31,7 @@ class TiedMixture(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Lafon et al., ICML 2023, arXiv 2305.16966"
+    year = 2023
 
     def fit(self, train: Train) -> Fit:
         moment, self.classes_ = yield from fit_class_gaussians(train)

@@ -73,6 +73,7 @@ class IgeoodLogit(Score):
     family = "logit"
     needs = frozenset({"logits", "labels"})
     paper = "Gomes et al., ICLR 2022, arXiv 2203.07798"
+    year = 2022
 
     temperature: float = 1.0
     reduce: str = "sum"

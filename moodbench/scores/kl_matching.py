@@ -42,6 +42,7 @@ class KLMatching(Score):
     family = "probability"
     needs = frozenset({"logits"})
     paper = "Hendrycks et al., ICML 2022, arXiv 1911.11132"
+    year = 2022
 
     def fit(self, train: Train) -> Fit:
         assert train.classes is not None

@@ -46,6 +46,7 @@ class KMeansDistance(Score):
     title = "k-means (MOODv1)"
     family = "feature"
     paper = "Li et al., CVPR 2023, arXiv 2302.02615"
+    year = 2023
     cost = "scikit-learn"
 
     clusters: int = 0

@@ -42,6 +42,7 @@ class KNN(Score):
     title = "KNN"
     family = "feature"
     paper = "Sun et al., ICML 2022, arXiv 2204.06507"
+    year = 2022
     cost = "memory bank"
 
     k: int = 50
@@ -76,6 +77,7 @@ class CosMax(Score):
     title = "Cosine (MOODv1)"
     family = "feature"
     paper = "Li et al., CVPR 2023, arXiv 2302.02615"
+    year = 2023
     cost = "memory bank"
 
     def fit(self, train: Train) -> Fit:

@@ -37,6 +37,7 @@ class Mahalanobis(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Lee et al., NeurIPS 2018, arXiv 1807.03888"
+    year = 2018
 
     unit: ClassVar[bool] = False
     """Rows are divided by their length first."""
@@ -66,5 +67,6 @@ class MahalanobisPlusPlus(Mahalanobis):
 
     title = "Mahalanobis++"
     paper = "Müller and Hein, ICML 2025, arXiv 2505.18032"
+    year = 2025
 
     unit: ClassVar[bool] = True

@@ -125,6 +125,7 @@ class NACLast(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Liu et al., ICLR 2024, arXiv 2306.02879"
+    year = 2024
 
     steepness: float = 0.0
     points: int = 50

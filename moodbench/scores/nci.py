@@ -33,6 +33,7 @@ class NCI(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Liu & Qin, CVPR 2025, arXiv 2311.01479"
+    year = 2025
 
     alpha: float = 1e-4
 

@@ -51,6 +51,7 @@ class NECO(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = "Ben Ammar et al., ICLR 2024, arXiv 2310.06823"
+    year = 2024
 
     dim: int = 0
     explained: float = 0.9

@@ -39,6 +39,7 @@ class NNGuide(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = "Park et al., ICCV 2023, arXiv 2309.14888"
+    year = 2023
     cost = "memory bank"
 
     k: int = 10

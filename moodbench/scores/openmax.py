@@ -149,6 +149,7 @@ class OpenMax(Score):
     family = "logit"
     needs = frozenset({"logits", "labels"})
     paper = "Bendale & Boult, CVPR 2016, arXiv 1511.06233"
+    year = 2016
 
     tail: int = 20
     alpha: int = 10

@@ -53,6 +53,7 @@ class OptFS(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Zhao et al., ICLR 2024, arXiv 2402.00865"
+    year = 2024
 
     bins: int = 100
     tail: float = 0.001

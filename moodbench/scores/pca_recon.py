@@ -35,6 +35,7 @@ class PCARecon(Score):
     title = "PCA reconstruction"
     family = "feature"
     paper = "Fang et al., NeurIPS 2024, arXiv 2402.02949"
+    year = 2024
 
     explained: float = 0.99
 

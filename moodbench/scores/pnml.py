@@ -55,6 +55,7 @@ class PNML(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Bibas et al., NeurIPS 2021, arXiv 2110.09246"
+    year = 2021
 
     def fit(self, train: Train) -> Fit:
         assert train.weight is not None

@@ -115,6 +115,7 @@ class ClassGaussianDensity(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Mukhoti et al., CVPR 2023, arXiv 2102.11582"
+    year = 2023
     cost = "class covariances"
 
     shrinkage: float = 0.01

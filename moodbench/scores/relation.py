@@ -35,6 +35,7 @@ class Relation(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = "Kim et al., NeurIPS 2023, arXiv 2301.12321"
+    year = 2023
     cost = "memory bank"
 
     power: float = 1.0

@@ -37,6 +37,7 @@ class Residual(Score):
     title = "Residual"
     family = "feature"
     paper = "Wang et al., CVPR 2022, arXiv 2203.10807"
+    year = 2022
 
     dim: int = 0
 

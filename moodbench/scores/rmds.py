@@ -37,6 +37,7 @@ class RelativeMahalanobis(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Ren et al., 2021, arXiv 2106.09022"
+    year = 2021
 
     unit: ClassVar[bool] = False
     """Rows are divided by their length first."""
@@ -68,5 +69,6 @@ class RelativeMahalanobisPlusPlus(RelativeMahalanobis):
 
     title = "RMDS++"
     paper = "Müller and Hein, ICML 2025, arXiv 2505.18032"
+    year = 2025
 
     unit: ClassVar[bool] = True

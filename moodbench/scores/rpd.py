@@ -50,6 +50,7 @@ class RandomProjectionDepth(Score):
     title = "Random projection depth"
     family = "feature"
     paper = "Bauw et al., 2021, arXiv 2106.15307"
+    year = 2021
     cost = "many directions"
 
     directions: int = 1000

@@ -43,6 +43,7 @@ class SCALE(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Xu et al., ICLR 2024, arXiv 2310.00227"
+    year = 2024
     post_relu = True
 
     percentile: float = 85.0

@@ -36,6 +36,7 @@ class SHE(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "labels"})
     paper = "Zhang et al., ICLR 2023"
+    year = 2023
 
     def fit(self, train: Train) -> Fit:
         classes = head_classes(train)
@@ -78,6 +79,7 @@ class HE(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "labels"})
     paper = "Zhang et al., ICLR 2023"
+    year = 2023
     cost = "memory bank"
 
     beta: float = 0.01

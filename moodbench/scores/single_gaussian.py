@@ -50,6 +50,7 @@ class SSD(Score):
     title = "SSD"
     family = "feature"
     paper = "Sehwag et al., ICLR 2021, arXiv 2103.12051"
+    year = 2021
 
     def fit(self, train: Train) -> Fit:
         moment: Moment = yield SecondMoment(unit=True)
@@ -140,6 +141,7 @@ class GaussLedoitWolf(Score):
     title = "Gaussian (MOODv1)"
     family = "feature"
     paper = "Li et al., CVPR 2023, arXiv 2302.02615"
+    year = 2023
 
     def fit(self, train: Train) -> Fit:
         moment: Moment = yield SecondMoment(unit=True)
@@ -188,6 +190,7 @@ class VarianceNorm(Score):
     title = "Variance norm"
     family = "feature"
     paper = "Cass et al., 2024, arXiv 2407.11873"
+    year = 2024
 
     def fit(self, train: Train) -> Fit:
         moment: Moment = yield SecondMoment()

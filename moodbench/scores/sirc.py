@@ -72,6 +72,7 @@ class SIRC(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = "Xia & Bouganis, ACCV 2022, arXiv 2207.07506"
+    year = 2022
 
     first: str = "msp"
     second: str = "norm"

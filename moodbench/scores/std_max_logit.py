@@ -47,6 +47,7 @@ class StandardizedMaxLogit(Score):
     family = "logit"
     needs = frozenset({"logits"})
     paper = "Jung et al., ICCV 2021, arXiv 2107.11264"
+    year = 2021
 
     def fit(self, train: Train) -> Fit:
         assert train.classes is not None

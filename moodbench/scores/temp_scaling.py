@@ -57,6 +57,7 @@ class TemperatureScaling(Score):
     family = "logit"
     needs = frozenset({"logits", "labels"})
     paper = "Guo et al., ICML 2017, arXiv 1706.04599"
+    year = 2017
 
     temperature: float = 0.0
     rows: int = 5000

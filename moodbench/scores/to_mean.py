@@ -20,6 +20,7 @@ class _ToMean(Score):
 
     family = "feature"
     paper = "Li et al., CVPR 2023, arXiv 2302.02615"
+    year = 2023
 
     order: ClassVar[float]
 

@@ -40,6 +40,7 @@ class ViM(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Wang et al., CVPR 2022, arXiv 2203.10807"
+    year = 2022
 
     dim: int = 0
 

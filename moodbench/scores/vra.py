@@ -46,6 +46,7 @@ class VRA(ShapedEnergy):
 
     title = "VRA"
     paper = "Xu et al., NeurIPS 2023, arXiv 2302.11716"
+    year = 2023
     post_relu = True
 
     low: float = 0.6

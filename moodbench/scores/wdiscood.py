@@ -45,6 +45,7 @@ class WDiscOOD(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Chen et al., ICCV 2023, arXiv 2303.07543"
+    year = 2023
 
     dim: int = 0
     weight: float = 1.0

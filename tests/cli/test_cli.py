@@ -116,7 +116,7 @@ def test_results_of_other_caches_are_dropped_and_said(scored):
     assert "made from other caches; its rows are dropped" in result.stderr
     rows = read(scored / "results" / "tiny" / "tiny.csv")
     assert {row["score"] for row in rows} == {"energy"}
-    assert {row["note"].split("; ")[0] for row in rows} == {"trial: --limit 5"}
+    assert {(row["note"], json.loads(row["remarks"])[0]) for row in rows} == {("", "trial: --limit 5")}
 
 
 @pytest.mark.parametrize("format", ["markdown", "latex", "csv", "html", "json", "plain"])

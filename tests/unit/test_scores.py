@@ -39,7 +39,8 @@ def test_states_what_it_is(name):
     assert cls.title
     assert cls.family in FAMILIES
     assert cls.needs <= {"logits", "head", "labels"}
-    assert 1990 < cls.year() <= 2030
+    assert 1990 < cls.year <= 2030
+    assert str(cls.year) in cls.paper
     assert cls.__doc__
     assert "References" in cls.__doc__
 
@@ -320,7 +321,7 @@ def test_directions_that_are_too_narrow_are_said_and_dead_ones_are_not(world, na
         dead = np.zeros(rows), np.full(rows, 7.0), -world.train.sum(axis=1)
         for column in dead:
             assert fit([name], with_column(world, column))[name].note_ is None, column[:2]
-    assert getattr(fit([name], with_column(world, 1e-3 * noise))[name], "note_", None) is None
+    assert fit([name], with_column(world, 1e-3 * noise))[name].note_ is None
 
 
 def test_mahalanobis_does_not_move_with_the_features(world):
