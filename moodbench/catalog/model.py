@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from moodbench.catalog.entry import Entry
 from moodbench.catalog.image import check_image
+from moodbench.choices import PretextTask
 from moodbench.names import file_fault, name_fault
 
-PRETEXT_TASKS = (
-    "classification",
-    "contrastive",
-    "self-distillation",
-    "masked image modeling",
-    "multimodal",
-    "hybrid",
-    "unspecified",
-)
+PRETEXT_TASKS: tuple[PretextTask, ...] = get_args(PretextTask)
 """The pretext tasks a model can name, in the order in which tables and plots show them."""
 
 TUNINGS = ("end-to-end", "linear", "none")

@@ -324,7 +324,7 @@ def test_fpr95_with_ood_as_positive_takes_the_place_of_fpr95(space):
     assert "fpr95_percent,fpr95_ood_percent" in report(
         format="csv", metric=["fpr95", "fpr95_ood"], layout="datasets", workspace=space
     )
-    with pytest.raises(UsageError, match="positive must be one of id, ood, got 'both'"):
+    with pytest.raises(UsageError, match="positive cannot be 'both'"):
         report(positive="both", workspace=space)
 
 
