@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moodbench.catalog import BenchmarkSpec
-from moodbench.metrics import METRICS, Comparison, Ranked, mean_auroc
+from moodbench.metrics import METRICS, Comparison, mean_auroc
 from moodbench.types import ALL_GROUPS, MEAN, Result
 
 if TYPE_CHECKING:
     from moodbench.scores.base import Score
 
-Array = NDArray[np.float64]
 Metrics = dict[str, float | None]
 
 
@@ -54,11 +53,6 @@ class ResultRows:
     about_logits: Sequence[str] = ()
     about_bank: Mapping[str, str] = field(default_factory=dict)
     same_id: bool = True
-
-    def measured(self, name: str, score: Score, id_scores: Array, ood_scores: Mapping[str, Array]) -> list[Result]:
-        """Return the rows of a score with its metrics, all OOD datasets compared with the same ID rows."""
-        ranked = Ranked(id_scores, self.correct)
-        return self.compared(name, score, {ood: ranked.against(ood_scores[ood]) for ood in self.n_ood})
 
     def compared(
         self, name: str, score: Score, against: Mapping[str, Comparison], notes: Mapping[str, str] | None = None

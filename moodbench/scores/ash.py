@@ -22,6 +22,11 @@ class ASHP(ShapedEnergy):
         Share of the entries that is pruned: k = D - round(D · percentile / 100) of them are kept, at least one.
         60 is what the authors take for a ResNet-50 on ImageNet.
 
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head.
+
     Notes
     -----
     Published for features after a ReLU. On signed ones it runs as written, and the results say so. Of equal entries
@@ -59,6 +64,11 @@ class ASHB(ShapedEnergy):
     ----------
     percentile : float, default=65
         As in ASH-P. 65 is the reference's default and what the authors take for a ResNet-50 on ImageNet.
+
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head.
 
     Notes
     -----
@@ -100,6 +110,11 @@ class ASHS(ShapedEnergy):
     relu : bool, default=False
         Count negative entries as zero in s1 and s2 (the entries that reach the head keep their values). Not published:
         it gives the ratio a meaning on signed features.
+
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head.
 
     Notes
     -----

@@ -149,7 +149,10 @@ class Score(ABC):
     """Whether this is a control, which knows nothing of the ID train rows and should detect nothing."""
 
     def fit(self, train: Train) -> Fit:
-        """Learn from ID train rows; attributes learned end in ``_``. Nothing to learn by default."""
+        """Learn from ID train rows. Nothing to learn by default.
+
+        Attributes learned end in ``_``, and the docstring of the class lists them under Attributes.
+        """
         yield from ()
 
     @abstractmethod

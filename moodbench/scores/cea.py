@@ -30,6 +30,13 @@ class CEA(Score):
     caution : float, default=1.1
         Factor on the quantile.
 
+    Attributes
+    ----------
+    threshold_ : float
+        tau.
+    weight_ : float
+        lam.
+
     Notes
     -----
     Only large positive entries are penalised; on signed features the negative ones pass. The energy is one base score

@@ -33,6 +33,11 @@ class CoP(Score):
         As many principal directions as make up this share of the variance (all but one at most): the paper's value for
         ImageNet. The paper takes 0.85 for CIFAR-10.
 
+    Attributes
+    ----------
+    space_ : ResidualSpace
+        What the principal directions leave out.
+
     References
     ----------
     Fang et al., Kernel PCA for Out-of-Distribution Detection, NeurIPS 2024, arXiv 2402.02949, where it is called CoP.
@@ -72,6 +77,11 @@ class CoRP(Score):
         The kernel is exp(-gamma ||z - z'||^2).
     dimensions : int, default=0
         Number M of Fourier features. 0 takes twice the feature width, as the paper has for ImageNet.
+
+    Attributes
+    ----------
+    space_ : ResidualSpace
+        What the principal directions leave out.
 
     Notes
     -----
@@ -121,6 +131,11 @@ class CoPFused(Score):
         As in `cop`; the authors' value for fusion on ImageNet with a ResNet-50.
     confidence : str, default="energy"
         S: ``energy``, ``msp``, ``max_logit`` or ``gen``. The paper has the first two, and ReAct and BATS.
+
+    Attributes
+    ----------
+    space_ : ResidualSpace
+        What the principal directions leave out.
 
     Notes
     -----

@@ -64,6 +64,11 @@ class CosineClass(Score):
 
     Classes without rows are left out.
 
+    Attributes
+    ----------
+    cosines_ : ClassCosines
+        The class means.
+
     References
     ----------
     Bitterwolf et al., In or Out? Fixing ImageNet Out-of-Distribution Detection Evaluation, ICML 2023,
@@ -93,6 +98,11 @@ class RelativeCosine(CosineClass):
 
     mu_k is the mean of the ID train rows of true label k; the temperature is 1. Classes without rows are left out.
 
+    Attributes
+    ----------
+    cosines_ : ClassCosines
+        The class means.
+
     Notes
     -----
     The softmax of C cosines lies barely above 1 / C; its logarithm orders rows in the same way, and is computed in
@@ -116,6 +126,13 @@ class RelativeCosine(CosineClass):
 @dataclass
 class CosineHead(Score):
     """``max_k cos(x, w_k)`` with w_k the rows of the head; the bias plays no part.
+
+    Attributes
+    ----------
+    bias_ : (C,) float32
+        That of the head.
+    lengths_ : (C,) float32
+        ||w_k||.
 
     References
     ----------
@@ -150,6 +167,13 @@ class ProjectionClass(Score):
 
     p is the softmax of the logits, mu_k the mean of the ID train rows of true label k. Classes without rows add
     nothing.
+
+    Attributes
+    ----------
+    cosines_ : ClassCosines
+        The class means.
+    classes_ : (K,) int64 or None
+        The classes that have rows; None where all do.
 
     Notes
     -----

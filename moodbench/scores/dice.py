@@ -27,6 +27,11 @@ class DICE(ShapedEnergy):
     percentile : float, default=70
         Share of the weights that is dropped: 70 for ImageNet, 90 for CIFAR in the reference.
 
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head, its weights masked.
+
     Notes
     -----
     On signed features a few channels with a large mean can take most of the mask.
@@ -68,6 +73,13 @@ class DICEReAct(ShapedEnergy):
         on ImageNet.
     quantile : float, default=0.9
         Level of tau among all ID train feature entries.
+
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head, its weights masked.
+    threshold_ : float
+        tau.
 
     Notes
     -----

@@ -27,6 +27,13 @@ class EnergyReAct(Score):
     quantile : float, default=0.99
         Level of tau, as in MOODv2 and ViM. The paper takes 0.9 on ID validation rows.
 
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head.
+    threshold_ : float
+        tau.
+
     Notes
     -----
     Computed as the logits less W (x - tau)_+, a product with few entries. Only clipped from above. On signed features

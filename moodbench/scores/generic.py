@@ -60,6 +60,10 @@ class LocalOutlierFactor(_Detector):
     rows : int, default=5000
         A random sample of so many ID train rows, the same in every run, stands for ID train.
 
+    Attributes
+    ----------
+    detector_ : sklearn.neighbors.LocalOutlierFactor
+
     Notes
     -----
     Features as they are, Euclidean distances, exact search. Not published for OOD detection of features: a baseline
@@ -104,6 +108,10 @@ class IsolationForest(_Detector):
     rows : int, default=10000
         The trees draw their rows, 256 each, from a random sample of so many ID train rows, the same in every run.
 
+    Attributes
+    ----------
+    detector_ : sklearn.ensemble.IsolationForest
+
     Notes
     -----
     Splits along single features make it weak above a hundred or so features: a baseline, with scikit-learn's defaults
@@ -147,6 +155,14 @@ class OneClassSVM(_Detector):
     rows : int, default=2000
         The SVM is fitted to a random sample of so many ID train rows, the same in every run; time grows with its
         square.
+
+    Attributes
+    ----------
+    detector_ : sklearn.pipeline.Pipeline
+    mean_, scale_ : (D,) float32
+        Mean and standard deviation of the sample.
+    vectors_, weights_ : (S, D) and (S,) float32
+        s_i and alpha_i.
 
     Notes
     -----

@@ -53,6 +53,11 @@ class IgeoodLogit(Score):
     reduce : {"sum", "min"}, default="sum"
         "min" is the authors' second form.
 
+    Attributes
+    ----------
+    centroids_ : Centroids
+        q_k of the classes that have rows.
+
     Notes
     -----
     Square roots are taken once, and the cosines of all pairs are one product. An arccosine loses half of the digits

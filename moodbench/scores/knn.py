@@ -29,6 +29,11 @@ class KNN(Score):
         CIFAR-100 and 1000 for ImageNet, so for large ID train sets larger values are worth trying. A bank that is
         thinned out wants a k that is thinned out as well. With fewer rows than k, the farthest of them is taken.
 
+    Attributes
+    ----------
+    bank_ : NearestCosines
+        The ID train rows.
+
     Notes
     -----
     The bank is all of ID train, walked over in blocks: exact, and nothing is kept in memory.
@@ -67,6 +72,11 @@ class KNN(Score):
 class CosMax(Score):
     """``max_i cos(x, x_i)``, the largest cosine with an ID train row: `knn` with k = 1.
 
+    Attributes
+    ----------
+    bank_ : NearestCosines
+        The ID train rows.
+
     References
     ----------
     Li et al., Rethinking Out-of-distribution (OOD) Detection: Masked Image Modeling Is All You Need, CVPR 2023,
@@ -92,6 +102,11 @@ class CosMax(Score):
 @dataclass
 class Projection(CosMax):
     """``||x|| · max_i cos(x, x_i)``, the longest projection of a row on the direction of an ID train row.
+
+    Attributes
+    ----------
+    bank_ : NearestCosines
+        The ID train rows.
 
     References
     ----------

@@ -20,6 +20,11 @@ class Mahalanobis(Score):
     mu_k are the means of the ID train rows with true label k, Sigma their pooled covariance (divided by N). Classes
     without rows are left out.
 
+    Attributes
+    ----------
+    classes_ : ClassGaussians
+        The classes that have rows.
+
     Notes
     -----
     With a whitener B (Sigma^+ = B B^T) a row costs one product with B and one with the whitened means, instead of one
@@ -57,6 +62,11 @@ class MahalanobisPlusPlus(Mahalanobis):
 
     mu_k and Sigma are class means and pooled covariance (divided by N) of the unit rows of ID train, by true label.
     Classes without rows are left out.
+
+    Attributes
+    ----------
+    classes_ : ClassGaussians
+        The classes that have rows.
 
     References
     ----------

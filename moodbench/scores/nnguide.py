@@ -24,6 +24,11 @@ class NNGuide(Score):
     k : int, default=10
         K, as in the authors' configuration. With fewer ID train rows, all of them.
 
+    Attributes
+    ----------
+    train_ : Train
+        Whose bank is walked over.
+
     Notes
     -----
     The whole of ID train is the bank. The product means something for positive energies only: where a row's energy is

@@ -22,6 +22,11 @@ class PCARecon(Score):
     explained : float, default=0.99
         As many principal directions as make up this share of the variance, as in `cop` (all but one at most).
 
+    Attributes
+    ----------
+    space_ : ResidualSpace
+        What the principal directions leave out.
+
     Notes
     -----
     `residual` with another origin and another number of directions.

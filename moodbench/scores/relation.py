@@ -25,6 +25,11 @@ class Relation(Score):
     threshold : float, default=0.03
         Weaker relations count as none.
 
+    Attributes
+    ----------
+    train_ : Train
+        Whose bank is walked over.
+
     References
     ----------
     Kim et al., Neural Relation Graph: A Unified Framework for Identifying Label Noise and Outlier Data, NeurIPS 2023,

@@ -21,6 +21,13 @@ class RelativeMahalanobis(Score):
     Sw is the pooled covariance about the class means of true labels, St the covariance about the mean row of ID train,
     both divided by N. Classes without rows are left out.
 
+    Attributes
+    ----------
+    classes_ : ClassGaussians
+        The classes that have rows.
+    whole_ : Whitener
+        Of all rows.
+
     Notes
     -----
     The score is a small difference of large numbers: statistics and sums of squares are float64.
@@ -60,6 +67,13 @@ class RelativeMahalanobisPlusPlus(RelativeMahalanobis):
     """``-min_k [(z - mu_k)^T Sw^+ (z - mu_k) - (z - mu)^T St^+ (z - mu)]`` with z = x / ||x||.
 
     The same as `rmds` on features of unit length, means and covariances being those of the unit rows of ID train.
+
+    Attributes
+    ----------
+    classes_ : ClassGaussians
+        The classes that have rows.
+    whole_ : Whitener
+        Of all rows.
 
     References
     ----------

@@ -28,6 +28,11 @@ class SCALE(Score):
     relu : bool, default=False
         Count negative entries as zero in s1 and s2. Not published: it gives the ratio a meaning on signed features.
 
+    Attributes
+    ----------
+    bias_ : (C,) float32
+        That of the head.
+
     Notes
     -----
     Published for features after a ReLU. On signed ones s1 / s2 is close to zero and of either sign; it runs as written,

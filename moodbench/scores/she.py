@@ -19,6 +19,11 @@ from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums
 class SHE(Score):
     """``x · m_c`` with c the predicted class and m_c the mean of the ID train rows of class c that are predicted as c.
 
+    Attributes
+    ----------
+    patterns_ : (C, D) float32
+        m_k of every class.
+
     Notes
     -----
     An inner product of raw features: a row's length counts as much as its direction. A class without a correctly
@@ -62,6 +67,11 @@ class HE(Score):
     ----------
     beta : float, default=0.01
         The inverse temperature.
+
+    Attributes
+    ----------
+    train_ : Train
+        Whose bank is walked over.
 
     Notes
     -----

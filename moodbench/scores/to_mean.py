@@ -41,6 +41,11 @@ class _ToMean(Score):
 class Euclid(_ToMean):
     """``-||z - m||_2`` with z = x / ||x|| and m the mean of z over ID train.
 
+    Attributes
+    ----------
+    directions_ : Directions
+        m.
+
     References
     ----------
     Li et al., Rethinking Out-of-distribution (OOD) Detection: Masked Image Modeling Is All You Need, CVPR 2023,
@@ -59,6 +64,11 @@ class MeanL1(_ToMean):
 
     MOODv1 calls it minkowski.
 
+    Attributes
+    ----------
+    directions_ : Directions
+        m.
+
     References
     ----------
     Li et al., Rethinking Out-of-distribution (OOD) Detection: Masked Image Modeling Is All You Need, CVPR 2023,
@@ -74,6 +84,11 @@ class MeanL1(_ToMean):
 @dataclass
 class Linf(_ToMean):
     """``-max_d |z_d - m_d|`` with z = x / ||x|| and m the mean of z over ID train (Chebyshev).
+
+    Attributes
+    ----------
+    directions_ : Directions
+        m.
 
     References
     ----------

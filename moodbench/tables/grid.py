@@ -54,14 +54,14 @@ class Column:
         The same for machines: ``model``, ``ood``, ``metric``, …
     better : {"higher", "lower"} or None
         What counts as best; None marks nothing.
-    kind : {"percent", "difference", "text"}
-        A share, a signed difference of shares, or words.
+    kind : {"percent", "text"}
+        A share, or words.
     """
 
     heading: tuple[str, ...]
     keys: Mapping[str, str] = field(default_factory=dict)
     better: Better | None = None
-    kind: Literal["percent", "difference", "text"] = "percent"
+    kind: Literal["percent", "text"] = "percent"
 
 
 @dataclass(frozen=True)

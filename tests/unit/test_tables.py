@@ -626,12 +626,12 @@ def test_json_keeps_fractions():
     assert table["records"][2]["auroc"] is None
 
 
-def test_differences_have_a_sign_and_texts_stay():
-    columns = (Column(("Δ",), kind="difference"), Column(("why",), kind="text"))
-    rows = tuple(Row("b", str(value), (Cell(value), Cell("as published"))) for value in (0.0123, -0.5))
+def test_texts_stay():
+    columns = (Column(("share",)), Column(("why",), kind="text"))
+    rows = tuple(Row("b", str(value), (Cell(value), Cell("as published"))) for value in (0.0123, 0.5))
     text = FORMATS.get("plain")([Table("t", ("block", "row"), columns, rows)])
-    assert "  +1.23  as published\n" in text
-    assert " -50.00  as published\n" in text
+    assert "   1.23  as published\n" in text
+    assert "  50.00  as published\n" in text
     assert "Percent" not in text
 
 
