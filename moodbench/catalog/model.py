@@ -56,6 +56,8 @@ class ModelSpec:
         Weights from a file or an address; without either they are timm's own.
     sha256 : str or None
         Of that file. `bytes` is its size.
+    checkpoint_key : str or None
+        Which part of that file, where it holds more than one network (`moodbench.models.checkpoint`).
     format : str or None
         Checkpoint format; None: found out from the names of the tensors.
     features : str
@@ -94,6 +96,7 @@ class ModelSpec:
     url: str | None = None
     sha256: str | None = None
     bytes: int | None = None
+    checkpoint_key: str | None = None
     format: str | None = None
     features: str = "pre_logits"
     head: HeadSpec = field(default_factory=HeadSpec)
@@ -153,7 +156,7 @@ def build_model(name: str, entry: Entry) -> ModelSpec:
 
 _OF_THE_WEIGHTS = frozenset(
     (
-        *("checkpoint", "url", "sha256", "bytes", "format", "image"),
+        *("checkpoint", "url", "sha256", "bytes", "checkpoint_key", "format", "image"),
         *("data", "labels_seen", "top1", "licence", "reference_note", "note"),
     )
 )
@@ -179,6 +182,7 @@ def _settings(name: str, entry: Entry) -> ModelSpec:
         url=_address(entry),
         sha256=entry.digest("sha256", None),
         bytes=entry.size("bytes", None),
+        checkpoint_key=entry.text("checkpoint_key"),
         format=entry.text("format"),
         features=entry.take("features", str, "pre_logits"),
         head=_head(entry),
