@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,8 @@ def load_file(spec: ModelSpec, file: Path, format: str | None, headed: bool, key
             resampled = _resampled(FORMATS.get(read.format), read.raw, network)
             return Loaded(network, f"file {checkpoint.source(prefix)}", read.format, resampled=resampled)
         tried.append(read)
+        if _lacks_only_classifier(read, network):  # below a prefix a projection might pass for one
+            break
     best = reader.below(tensors, min(tried, key=lambda read: read.badness).prefix)
     try:
         adapted = _adapted(spec, network, best.state, headed)
@@ -260,15 +262,14 @@ def _does_not_fit(found: _Misfit, file: Path) -> ModelError:
 
 
 def _headless_fix(found: _Misfit) -> str | None:
-    missing = found.read.faults.get("missing", [])
-    if set(found.read.faults) == {"missing"} and all(map(_of_classifier(found.reader.network), missing)):
+    if _lacks_only_classifier(found.read, found.reader.network):
         return "the file has no classifier: load it without head (--no-head)"
     return None
 
 
-def _of_classifier(network: nn.Module) -> Callable[[str], bool]:
+def _lacks_only_classifier(read: _Read, network: nn.Module) -> bool:
     names = classifier_names(network)
-    return lambda name: name.startswith(names)
+    return set(read.faults) == {"missing"} and all(name.startswith(names) for name in read.faults["missing"])
 
 
 def _shard_fix(file: Path) -> str | None:
