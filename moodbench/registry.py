@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 from collections.abc import Callable, Collection, Iterator
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from moodbench.errors import MoodbenchError, UnknownNameError
 
@@ -85,6 +87,49 @@ class Registry(Generic[T]):
                 item = point.load()
                 if point.name not in self._items:
                     self.register(point.name)(item)
+
+
+def written_names(place: Path, variable: str, entry_point: str | None = None) -> list[str]:
+    """Return what the source of a module, or of the modules of a folder, registers by name; nothing is imported.
+
+    For completion in a shell, which is to be there at once. Names that only a running program knows are not found.
+
+    Parameters
+    ----------
+    place : Path
+    variable : str
+        What the registry is called there, as in ``@SCORES.register("msp")``.
+    entry_point : str, optional
+        Adds the names under which other installed packages offer theirs.
+    """
+    files = sorted(place.glob("*.py")) if place.is_dir() else [place]
+    trees = [ast.parse(file.read_bytes()) for file in files]
+    constants = {
+        target.id: node.value.value
+        for tree in trees
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    names = [
+        _written(node.args[0], constants)
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and _is_register(node.func, variable) and node.args
+    ]
+    points = [] if entry_point is None else [point.name for point in entry_points(group=entry_point)]
+    return [name for name in dict.fromkeys([*names, *points]) if name is not None]
+
+
+def _is_register(function: ast.expr, variable: str) -> bool:
+    named = isinstance(function, ast.Attribute) and function.attr == "register"
+    return named and getattr(getattr(function, "value", None), "id", None) == variable
+
+
+def _written(node: ast.expr, constants: dict[str, Any]) -> str | None:
+    value = node.value if isinstance(node, ast.Constant) else constants.get(getattr(node, "id", ""))
+    return value if isinstance(value, str) else None
 
 
 def _origin(item: object) -> str:

@@ -70,6 +70,8 @@ class Result:
     Metrics are fractions in [0, 1]; None where a score could not be computed (`note` says why), or where that metric is
     not defined (`aurc` and `failure_auroc` without labels). `moodbench.metrics.METRICS` says how to read them.
     `ood` is `MEAN` for a group mean; `group` is then ``all``, ``near``, ``far``, …
+    `control` says that the score knows nothing and checks the harness. `note` is about this score; each of `remarks`
+    is about more than one, as the model or the rows (a trial run, images left out, a head of other classes).
     """
 
     benchmark: str
@@ -94,7 +96,9 @@ class Result:
     aurc: float | None = None
     failure_auroc: float | None = None
     id_accuracy: float | None = None
+    control: bool = False
     note: str = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, str, str]:

@@ -48,6 +48,16 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 @pytest.fixture(autouse=True)
+def at_a_terminal() -> Iterator[None]:
+    """Let signals do what they do at a terminal: nohup ignores SIGHUP, a shell's ``&`` ignores SIGINT, for good."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Begin each test with the same random numbers of torch, no host met before; compare what tests share.
 

@@ -137,7 +137,7 @@ def head_in_another_order_with_names(world: World) -> bool:
 def head_in_another_order_without_names(world: World) -> bool:
     """Nobody can know; but the results say that another order explains the predictions."""
     found = world.run(_whole(world), world.head(world.order))
-    return all("another order of the classes explains" in row["note"] for row in found.values())
+    return all("another order of the classes explains" in row["remarks"] for row in found.values())
 
 
 def last_class_absent_without_names(world: World) -> bool:
@@ -151,7 +151,7 @@ def head_of_other_classes(world: World) -> bool:
     """A head of a hundred other classes: no accuracy, and a word in every row of a score on logits."""
     rng = np.random.default_rng(12345)  # not that of a world
     found = world.run(_whole(world), {"weight": rng.normal(size=(100, 24)), "bias": rng.normal(size=100)})
-    said = all("the head's 100 classes are not" in found[name, "far"]["note"] for name in ("msp", "she"))
+    said = all("the head's 100 classes are not" in found[name, "far"]["remarks"] for name in ("msp", "she"))
     return said and found["msp", "far"]["id_accuracy"] == "" and found["she", "far"]["auroc"] == ""
 
 
@@ -159,7 +159,7 @@ def head_of_other_classes_without_names(world: World) -> bool:
     """Labels 0 to 9 without names under a head for a hundred other classes."""
     rng = np.random.default_rng(12345)  # not that of a world
     found = world.run(_whole(world, None), {"weight": rng.normal(size=(100, 24)), "bias": rng.normal(size=100)})
-    return found["msp", "far"]["id_accuracy"] == "" and "the head's 100 classes" in found["msp", "far"]["note"]
+    return found["msp", "far"]["id_accuracy"] == "" and "the head's 100 classes" in found["msp", "far"]["remarks"]
 
 
 def three_of_a_thousand_classes(world: World) -> bool:

@@ -123,11 +123,6 @@ class Entry:
             raise self.error(f"has {key}: {value}, which should be a number above zero and at most {most:g}")
         return value
 
-    def mapping(self, key: str) -> Entry | None:
-        """Return the mapping below `key` as an entry of its own."""
-        values = self.take(key, dict, None)
-        return None if values is None else Entry(self.kind, f"{self.name}: {key}", values, self.file)
-
     def has(self, key: str) -> bool:
         """Whether `key` is there, and was not taken yet."""
         return key in self._left

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any
+from typing import Any, get_args
+
+from moodbench.choices import CropMode, Interpolation
 
 IMAGE_KEYS = ("size", "crop", "crop_mode", "interpolation", "mean", "std")
 """What may be said about the pictures over what the transform says by itself: the side of the square in pixels; the
@@ -14,8 +16,8 @@ red, green and blue on the scale 0 to 1."""
 MOST_PIXELS = 10_000
 """Of the side of a picture that a network is given."""
 
-CROP_MODES = ("center", "squash", "border")
-INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos", "hamming", "box")
+CROP_MODES: tuple[CropMode, ...] = get_args(CropMode)
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 
 
 def check_image(values: Mapping[str, Any]) -> dict[str, Any]:

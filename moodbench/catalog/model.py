@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from moodbench.catalog.entry import Entry
 from moodbench.catalog.image import check_image
+from moodbench.choices import PretextTask
 from moodbench.names import file_fault, name_fault
 
-PRETEXT_TASKS = (
-    "classification",
-    "contrastive",
-    "self-distillation",
-    "masked image modeling",
-    "multimodal",
-    "hybrid",
-    "unspecified",
-)
+PRETEXT_TASKS: tuple[PretextTask, ...] = get_args(PretextTask)
 """The pretext tasks a model can name, in the order in which tables and plots show them."""
 
 TUNINGS = ("end-to-end", "linear", "none")
@@ -63,6 +56,8 @@ class ModelSpec:
         Weights from a file or an address; without either they are timm's own.
     sha256 : str or None
         Of that file. `bytes` is its size.
+    checkpoint_key : str or None
+        Which part of that file, where it holds more than one network (`moodbench.models.checkpoint`).
     format : str or None
         Checkpoint format; None: found out from the names of the tensors.
     features : str
@@ -101,6 +96,7 @@ class ModelSpec:
     url: str | None = None
     sha256: str | None = None
     bytes: int | None = None
+    checkpoint_key: str | None = None
     format: str | None = None
     features: str = "pre_logits"
     head: HeadSpec = field(default_factory=HeadSpec)
@@ -160,7 +156,7 @@ def build_model(name: str, entry: Entry) -> ModelSpec:
 
 _OF_THE_WEIGHTS = frozenset(
     (
-        *("checkpoint", "url", "sha256", "bytes", "format", "image"),
+        *("checkpoint", "url", "sha256", "bytes", "checkpoint_key", "format", "image"),
         *("data", "labels_seen", "top1", "licence", "reference_note", "note"),
     )
 )
@@ -186,6 +182,7 @@ def _settings(name: str, entry: Entry) -> ModelSpec:
         url=_address(entry),
         sha256=entry.digest("sha256", None),
         bytes=entry.size("bytes", None),
+        checkpoint_key=entry.text("checkpoint_key"),
         format=entry.text("format"),
         features=entry.take("features", str, "pre_logits"),
         head=_head(entry),

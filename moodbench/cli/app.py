@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from moodbench.cli.output import of_the_system, say_interrupted, show_error, write
+from moodbench.cli.usage import WrongUsage, in_our_words
 from moodbench.errors import MoodbenchError
 from moodbench.interrupts import watching
 
@@ -24,6 +25,13 @@ class Boundary(TyperGroup):
         """Return the commands in the order of `ORDER`."""
         return sorted(super().list_commands(ctx), key=ORDER.index)
 
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Parse what comes before the command."""
+        try:
+            return super().make_context(*args, **options)
+        except WrongUsage as error:
+            raise _refusal(error) from None
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         with watching() as watch:
@@ -31,6 +39,8 @@ class Boundary(TyperGroup):
                 return super().invoke(ctx)
             except typer.Exit:
                 raise
+            except WrongUsage as error:
+                raise _refusal(error) from None
             except KeyboardInterrupt as error:
                 say_interrupted()
                 raise typer.Exit(getattr(error, "exit_code", 130)) from None
@@ -45,6 +55,15 @@ class Boundary(TyperGroup):
                     traceback.print_exc()
                 show_error(known)
                 raise typer.Exit(known.exit_code) from None
+
+
+def _refusal(error: Exception) -> Exception:
+    """Say what is wrong with the command line, and return what ends the program."""
+    known = in_our_words(error)
+    if known is None:
+        return error
+    show_error(known)
+    return typer.Exit(known.exit_code)
 
 
 app = typer.Typer(

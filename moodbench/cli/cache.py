@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.listing import as_json, as_text
 from moodbench.cli.options import Run, with_run
@@ -16,8 +17,14 @@ from moodbench.cli.output import show_error, write
 cache = typer.Typer(no_args_is_help=True, help="Look after the feature caches.", rich_markup_mode=None)
 app.add_typer(cache, name="cache")
 
-Model = Annotated[list[str] | None, typer.Option(metavar="MODEL", help="Only this model. Repeatable.")]
-DatasetOption = Annotated[list[str] | None, typer.Option(metavar="DATASET", help="Only this dataset. Repeatable.")]
+Model = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODEL", help="Only this model. Repeatable.", autocompletion=completion.cached_models),
+]
+DatasetOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="DATASET", help="Only this dataset. Repeatable.", autocompletion=completion.cached_datasets),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -93,8 +100,13 @@ def verify(*, model: Model = None, dataset: DatasetOption = None, json_: Json = 
 @with_run
 def remove(
     *,
-    model: Annotated[str, typer.Option(metavar="MODEL", help="The model whose caches are removed.")],
-    dataset: Annotated[list[str] | None, typer.Option(metavar="DATASET", help="Only this dataset. Repeatable.")] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL", help="The model whose caches are removed.", autocompletion=completion.cached_models
+        ),
+    ],
+    dataset: DatasetOption = None,
     run: Run,
 ) -> None:
     """Delete the caches of a model, all of them or those of some datasets. Images, results and trained heads stay.

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from moodbench.choices import Link
+from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 
@@ -16,47 +18,60 @@ from moodbench.cli.options import Run, with_run
 def download(
     *,
     dataset: Annotated[
-        list[str] | None, typer.Argument(metavar="DATASET", help="Datasets of the catalogue.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            metavar="DATASET",
+            help="Datasets from the catalogue.",
+            show_default=False,
+            autocompletion=completion.datasets,
+        ),
     ] = None,
     benchmark: Annotated[
-        list[str] | None, typer.Option(metavar="BENCHMARK", help="All datasets of this benchmark. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="BENCHMARK",
+            help="All datasets of this benchmark. Repeatable.",
+            autocompletion=completion.benchmarks,
+        ),
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option(metavar="MODEL", help="The weights of this model. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="The weights of this model. Repeatable.", autocompletion=completion.models),
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="All datasets that the catalogue's benchmarks name.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="All datasets that the catalogue's benchmarks use.")] = False,
     from_: Annotated[
         Path | None,
         typer.Option(
             "--from",
             metavar="PATH",
-            help="What you have of the one dataset that is named: an archive, a folder with its archives, or a folder "
-            "that holds its images. It is not changed.",
+            help="Your own copy of the one dataset named: an archive, a folder of its archives, or a folder of its "
+            "images. It is left unchanged.",
         ),
     ] = None,
     link: Annotated[
-        str | None,
-        typer.Option(metavar="HOW", help="hard or symbolic: link to the images of --from instead of copying them."),
+        Link | None,
+        typer.Option(help="Link to the images of --from instead of copying them."),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(metavar="N", help="How many images at a time, of datasets that come image by image.")
+        int,
+        typer.Option(metavar="N", help="How many images to fetch at a time, for datasets that come image by image."),
     ] = 8,
     keep_archives: Annotated[
         bool,
         typer.Option(
             "--keep-archives/--no-keep-archives",
-            help="Leave the archives in DATA_DIR/.moodbench/archives when they have been unpacked, or remove them.",
+            help="Keep the archives in DATA_DIR/.moodbench/archives after unpacking, or delete them.",
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, with sizes, and do nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be done, with sizes, without doing it.")
     ] = False,
     run: Run,
 ) -> None:
     """Fetch datasets and weights, check them, and put them in their place.
 
-    Resumes what was interrupted and skips what is there. Says step by step what has to be done by hand. Bundled
-    datasets need nothing.
+    Resumes what was interrupted and skips what is there. What has to be done by hand is explained step by step.
+    Bundled datasets need no download.
 
     Example: moodbench download digits_faces
     """

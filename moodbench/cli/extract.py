@@ -64,6 +64,14 @@ def extract(
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Load the weights from this file (.safetensors, .pth).")
     ] = None,
+    checkpoint_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Which part of it, where it holds several networks: the name of a dict (model_ema) or what the names "
+            "of tensors begin with (backbone.).",
+        ),
+    ] = None,
     format: Annotated[
         str | None, typer.Option(metavar="NAME", help="Format of the checkpoint; found out by itself by default.")
     ] = None,
@@ -225,6 +233,7 @@ def extract(
         images=images,
         labels=labels,
         checkpoint=checkpoint,
+        checkpoint_key=checkpoint_key,
         format=format,
         transform=transform,
         image={key: value for key, value in image.items() if value is not None},

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from moodbench.choices import PretextTask
+from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 
@@ -21,23 +23,32 @@ def import_(
             help=".npz with 'features' (and 'logits', 'labels', 'ids', 'classes'), .npy, or .pkl of NumPy arrays."
         ),
     ],
-    model: Annotated[str, typer.Option(metavar="MODEL", help="Name of the model; any name will do.")],
-    dataset: Annotated[str, typer.Option(metavar="DATASET", help="Name of the dataset.")],
+    model: Annotated[
+        str,
+        typer.Option(metavar="MODEL", help="Name of the model; any name will do.", autocompletion=completion.models),
+    ],
+    dataset: Annotated[
+        str, typer.Option(metavar="DATASET", help="Name of the dataset.", autocompletion=completion.datasets)
+    ],
     head: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The linear head: .npz or .h5 with 'weight' and 'bias', or .pkl of [W, b]."),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Labels: .npy, .npz, or text with one integer a line.")
+        Path | None, typer.Option(metavar="FILE", help="Labels: .npy, .npz, or text with one integer per line.")
     ] = None,
     pretext: Annotated[
-        str | None, typer.Option(metavar="TASK", help="Pretext task to show, for a model that no catalogue knows.")
+        PretextTask | None,
+        typer.Option(
+            help="Pretext task to show for a model that is not in the catalogue.", autocompletion=completion.pretexts
+        ),
     ] = None,
     run: Run,
 ) -> None:
     """Put features that another program computed into the feature cache.
 
-    Logits are computed from the head where the file has none. Equal arrays are accepted again, different ones refused.
+    Logits are computed from the head if the file has none. Importing the same arrays again is accepted; different ones
+    are refused.
 
     Example: moodbench import --model beitv2 --dataset street street.npz --head fc.pkl
     """

@@ -34,15 +34,15 @@ def models(
     *,
     fair: Annotated[
         bool,
-        typer.Option("--fair", help="Group them by what they have seen: labels, data, pairs with text; and by size."),
+        typer.Option("--fair", help="Group them by size and by what they have seen: labels, data, image-text pairs."),
     ] = False,
     json_: Json = False,
     run: Run,
 ) -> None:
-    """Show the models: pretext task, where the weights come from and whether they are here, on this disk; variants.
+    """Show the models: pretext task, origin of the weights and whether they are on this disk, variants.
 
-    A size after ≈ is estimated from the parameters. The digest is what the weights are checked against: of the whole
-    file, its first digits (prefix: in the name of the file), what the hub says, or none.
+    Sizes marked ≈ are estimated from the number of parameters. The digest is what the weights are checked against: that
+    of the whole file, its first digits (prefix, from the name of the file), what the hub says, or none.
 
     Example: moodbench list models --fair
     """
@@ -59,9 +59,10 @@ def models(
 @listing.command()
 @with_run
 def datasets(*, json_: Json = False, run: Run) -> None:
-    """Show the datasets: their state on this disk, how many images are there and should be, where they come from.
+    """Show the datasets: state on this disk, number of images found and expected, origin.
 
-    The state is that of notes and names; moodbench verify looks at the images. --json has all that the catalogue says.
+    The state is judged by notes and file names alone; moodbench verify looks at the images themselves. --json shows
+    everything that the catalogue says.
 
     Example: moodbench list datasets --json
     """
@@ -119,7 +120,7 @@ def benchmarks(*, json_: Json = False, run: Run) -> None:
 @listing.command()
 @with_run
 def scores(*, json_: Json = False, run: Run) -> None:
-    """Show the scores: family, what they need besides features, parameters, paper.
+    """Show the scores: family, requirements besides features, parameters, paper.
 
     Example: moodbench list scores
     """

@@ -40,10 +40,10 @@ CatalogFiles = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say errors only.", rich_help_panel=_PANEL)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Report errors only.", rich_help_panel=_PANEL)]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", "-v", help="Also say which folders and catalogues are used.", rich_help_panel=_PANEL),
+    typer.Option("--verbose", "-v", help="Also report which folders and catalogues are used.", rich_help_panel=_PANEL),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_PANEL)]
 

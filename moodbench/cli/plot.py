@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 
@@ -15,15 +16,30 @@ from moodbench.cli.options import Run, with_run
 @with_run
 def plot(
     *,
-    kind: Annotated[str, typer.Argument(help="grid: pretext tasks on x, mean AUROC on y, a marker for each score.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="grid: pretext tasks on x, mean AUROC on y, a marker for each score.", autocompletion=completion.plots
+        ),
+    ],
     benchmark: Annotated[
         str | None,
-        typer.Option(metavar="BENCHMARK", help="Of this benchmark; may be omitted where only one has results."),
+        typer.Option(
+            metavar="BENCHMARK",
+            help="Benchmark to draw; may be omitted if only one has results.",
+            autocompletion=completion.scored_benchmarks,
+        ),
     ] = None,
-    group: Annotated[str, typer.Option(metavar="GROUP", help="OOD group whose mean is drawn.")] = "all",
+    group: Annotated[
+        str, typer.Option(metavar="GROUP", help="OOD group whose mean is drawn.", autocompletion=completion.groups)
+    ] = "all",
     head: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Only the models with this head, as in --head probe; own: their own heads."),
+        typer.Option(
+            metavar="NAME",
+            help="Only models with this head, as in --head probe; own: with their own head.",
+            autocompletion=completion.scored_heads,
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help=".png, .svg or .pdf.  [default: <benchmark>_<kind>.png]")

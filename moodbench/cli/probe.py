@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 from moodbench.errors import UsageError
@@ -16,30 +17,47 @@ from moodbench.errors import UsageError
 def probe(
     *,
     model: Annotated[
-        list[str] | None, typer.Option(metavar="MODEL", help="Train a head for this cached model. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Train a head for this cached model. Repeatable.",
+            autocompletion=completion.cached_models,
+        ),
     ] = None,
     all_models: Annotated[
-        bool, typer.Option("--all-models", help="Give every model with cached ID train rows the same kind of head.")
+        bool,
+        typer.Option("--all-models", help="Train the same kind of head for every model with cached ID train rows."),
     ] = False,
     benchmark: Annotated[
         str | None,
-        typer.Option(metavar="BENCHMARK", help="Whose ID train rows. May be left out where only one set is cached."),
+        typer.Option(
+            metavar="BENCHMARK",
+            help="Whose ID train rows to use. May be omitted if only one set is cached.",
+            autocompletion=completion.benchmarks,
+        ),
     ] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the head.")] = "probe",
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto (CUDA, then CPU), cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="DEVICE",
+            help="auto (CUDA if there is one, else CPU), cpu, cuda or cuda:N.",
+            autocompletion=completion.devices,
+        ),
+    ] = "auto",
     threads: Annotated[
-        int | None, typer.Option(metavar="N", help="CPU threads; all cores by default, one for little work.")
+        int | None, typer.Option(metavar="N", help="CPU threads. By default all cores, or one if there is little work.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a head of that name that was made from something else.")
+        bool, typer.Option("--force", help="Replace a head of this name that was trained on something else.")
     ] = False,
     run: Run,
 ) -> None:
     """Train a linear head on cached ID train features.
 
-    Logistic regression on standardised features. How much weights cost is chosen on held-out ID rows (ID validation, or
-    every tenth ID train row), which the head never sees. `moodbench score --head probe` uses the head; its results are
-    those of the model MODEL+probe.
+    Logistic regression on standardised features. The penalty on its weights is chosen on held-out ID rows (ID
+    validation, or every tenth ID train row), which the head never sees. `moodbench score --head probe` uses the head;
+    the results are listed under the model MODEL+probe.
 
     Example: moodbench probe --all-models --benchmark digits
     """

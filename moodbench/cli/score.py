@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 from moodbench.errors import UsageError
@@ -17,25 +18,46 @@ from moodbench.errors import UsageError
 def score(
     *,
     all_: Annotated[
-        bool, typer.Option("--all", help="Everything that is cached; may be narrowed by the options below.")
+        bool, typer.Option("--all", help="Score everything that is cached; the options below narrow it down.")
     ] = False,
-    model: Annotated[list[str] | None, typer.Option(metavar="MODEL", help="Score this model. Repeatable.")] = None,
-    score: Annotated[list[str] | None, typer.Option(metavar="SCORE", help="Run this score. Repeatable.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Score this model. Repeatable.", autocompletion=completion.cached_models),
+    ] = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SCORE", help="Run this score. Repeatable.", autocompletion=completion.scores),
+    ] = None,
     benchmark: Annotated[
-        list[str] | None, typer.Option(metavar="BENCHMARK", help="Score this benchmark. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="BENCHMARK", help="Score this benchmark. Repeatable.", autocompletion=completion.benchmarks
+        ),
     ] = None,
     param: Annotated[
         list[str] | None,
         typer.Option(metavar="SCORE.NAME=VALUE", help="Change a parameter, as in vim.dim=256. Repeatable."),
     ] = None,
     head: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Use this head of each model instead of its own.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Use this head of each model instead of its own.",
+            autocompletion=completion.cached_heads,
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto (CUDA, then CPU), cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads; all cores by default.")] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="DEVICE",
+            help="auto (CUDA if there is one, else CPU), cpu, cuda or cuda:N.",
+            autocompletion=completion.devices,
+        ),
+    ] = "auto",
+    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads. By default all cores.")] = None,
     bank_rows: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Memory-bank scores compare with N ID train rows; with all by default."),
+        typer.Option(metavar="N", help="Memory-bank scores compare with N ID train rows. By default with all of them."),
     ] = None,
     scores_from: Annotated[
         list[Path] | None,
@@ -48,7 +70,8 @@ def score(
 ) -> None:
     """Fit and run scores over the caches, and write the results.
 
-    What is not named means all of it. A score that lacks something (a head, labels) leaves an empty cell and a note.
+    An option that is left out means all of its kind. A score that lacks something it needs (a head, labels) leaves an
+    empty cell and a note.
 
     Example: moodbench score --all
     """

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from moodbench.choices import Layout, Positive
+from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 from moodbench.cli.output import write
@@ -17,22 +19,36 @@ from moodbench.cli.output import write
 def table(
     *,
     benchmark: Annotated[
-        list[str] | None, typer.Option(metavar="BENCHMARK", help="Show this benchmark. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="BENCHMARK", help="Show this benchmark. Repeatable.", autocompletion=completion.scored_benchmarks
+        ),
     ] = None,
     format: Annotated[
-        str, typer.Option(metavar="FORMAT", help="markdown, latex, csv, html, json or plain.")
-    ] = "markdown",
-    layout: Annotated[
         str,
         typer.Option(
-            metavar="LAYOUT",
-            help="grid: pretext tasks × scores; datasets: every OOD dataset, as in the paper's table; all.",
+            metavar="FORMAT", help="markdown, latex, csv, html, json or plain.", autocompletion=completion.table_formats
+        ),
+    ] = "markdown",
+    layout: Annotated[
+        Layout,
+        typer.Option(
+            help="grid: pretext tasks × scores; datasets: every OOD dataset, as in the paper's table; all: both.",
         ),
     ] = "grid",
-    model: Annotated[str | None, typer.Option(metavar="MODEL", help="Only this model, every OOD dataset.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Only this model, on every OOD dataset.", autocompletion=completion.scored_models
+        ),
+    ] = None,
     head: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Only the models with this head, as in --head probe; own: their own heads."),
+        typer.Option(
+            metavar="NAME",
+            help="Only models with this head, as in --head probe; own: with their own head.",
+            autocompletion=completion.scored_heads,
+        ),
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -40,16 +56,17 @@ def table(
             metavar="METRIC",
             help="auroc, fpr95, aupr_in, aupr_out, fpr95_ood, detection_accuracy, autc, aurc or failure_auroc. "
             "Repeatable.  [default: auroc, fpr95]",
+            autocompletion=completion.metrics,
         ),
     ] = None,
     positive: Annotated[
-        str,
-        typer.Option(
-            metavar="CLASS",
-            help="What counts as positive in FPR95: id, as in MOODv2, or ood, as in OpenOOD (fpr95_ood).",
-        ),
+        Positive,
+        typer.Option(help="What counts as positive in FPR95: id, as in MOODv2, or ood, as in OpenOOD (fpr95_ood)."),
     ] = "id",
-    group: Annotated[str, typer.Option(metavar="GROUP", help="OOD group whose mean the grid shows.")] = "all",
+    group: Annotated[
+        str,
+        typer.Option(metavar="GROUP", help="OOD group whose mean the grid shows.", autocompletion=completion.groups),
+    ] = "all",
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write to this file instead of to standard output.")
     ] = None,
@@ -57,7 +74,8 @@ def table(
 ) -> None:
     """Print the pretext task × score grid, or the per-dataset tables, of every benchmark that has results.
 
-    Percent; the best number of each column is bold and the second best underlined. A mean that is incomplete is empty.
+    Numbers are percentages; the best in each column is bold, the second best underlined. A mean over an incomplete
+    group is left empty.
 
     Example: moodbench table --format latex
     """
@@ -69,9 +87,9 @@ def table(
         model=model,
         head=head,
         format=format,
-        layout=layout,  # type: ignore[arg-type]
+        layout=layout,
         metric=metric or ("auroc", "fpr95"),
-        positive=positive,  # type: ignore[arg-type]
+        positive=positive,
         group=group,
         workspace=run.workspace,
     )

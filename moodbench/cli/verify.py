@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.listing import as_json, as_text
 from moodbench.cli.options import Run, with_run
@@ -24,30 +25,36 @@ SHOWN = 5
 def verify(
     *,
     datasets: Annotated[
-        list[str] | None, typer.Argument(metavar="DATASET", help="Verify these datasets.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            metavar="DATASET", help="Verify these datasets.", show_default=False, autocompletion=completion.datasets
+        ),
     ] = None,
     benchmark: Annotated[
-        list[str] | None, typer.Option(metavar="BENCHMARK", help="Verify the datasets of this benchmark. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="BENCHMARK",
+            help="Verify the datasets of this benchmark. Repeatable.",
+            autocompletion=completion.benchmarks,
+        ),
     ] = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Also decode every image and compare its content with the manifest.")
     ] = False,
     near: Annotated[
         bool,
-        typer.Option(
-            "--near", help="Also look for pictures that are nearly the same as ID and as OOD. Implies --deep."
-        ),
+        typer.Option("--near", help="Also look for near-duplicates between ID and OOD images. Implies --deep."),
     ] = False,
     bits: Annotated[
-        int, typer.Option(metavar="N", help="How many of the 64 bits of their perceptual hashes may differ for --near.")
+        int, typer.Option(metavar="N", help="How many of the 64 bits of two perceptual hashes may differ for --near.")
     ] = 4,
     jobs: Annotated[
-        int | None, typer.Option(metavar="N", help="Processes that decode images. One a core by default.")
+        int | None, typer.Option(metavar="N", help="Processes that decode images. By default one per core.")
     ] = None,
     max_pixels: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Decode pictures of up to N pixels; larger ones are a fault.  [default: 178956970]"
+            metavar="N", help="Decode images of up to N pixels; larger ones are a fault.  [default: 178956970]"
         ),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON with every finding.")] = False,
@@ -55,10 +62,10 @@ def verify(
 ) -> None:
     """Check that datasets are all there and intact; exit 1 if not.
 
-    Quick by default: lists, names, number and sizes of the images. Wrong are images that are missing, empty, truncated,
-    not decodable, changed or not in the manifest, and a picture that is ID and OOD in the same benchmark. Duplicates
-    within a dataset, and pictures that are nearly the same, are told but not wrong. Without DATASET and --benchmark:
-    every dataset that a benchmark of the catalogue names and that is on this disk.
+    Quick by default: lists, names, number and sizes of the images. Faults are images that are missing, empty,
+    truncated, undecodable, changed or not in the manifest, and images that are both ID and OOD in the same benchmark.
+    Duplicates within a dataset and near-duplicates are reported, but are no fault. Without DATASET and --benchmark,
+    checks every dataset on this disk that a benchmark of the catalogue uses.
 
     Example: moodbench verify --benchmark imagenet --deep
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moodbench.catalog import FEATURES_ONLY, DatasetSpec
+from moodbench.choices import Link, check_choice
 from moodbench.errors import DataError, MoodbenchError, UsageError
 from moodbench.workspace import ModelName, Workspace
 
@@ -49,7 +50,7 @@ def download(
     model: Sequence[str] = (),
     everything: bool = False,
     source: str | Path | None = None,
-    link: str | None = None,
+    link: Link | None = None,
     jobs: int = 8,
     keep_archives: bool = False,
     workspace: Workspace | None = None,
@@ -136,10 +137,8 @@ def _nothing_named(space: Workspace) -> UsageError:
 def _check_source(
     source: str | Path | None, link: str | None, work: Sequence[Job], *, weights_too: bool
 ) -> Path | None:
-    from moodbench.obtain.local import LINKS
-
-    if link is not None and link not in LINKS:
-        raise UsageError(f"--link is hard or symbolic, not '{link}'")
+    if link is not None:
+        check_choice("link", link, Link)
     if source is None:
         if link is not None:
             raise UsageError("--link says how to use the images of a folder, so it needs --from FOLDER")

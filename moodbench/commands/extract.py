@@ -57,6 +57,7 @@ def extract(
     images: str | Path | None = None,
     labels: str | Path | None = None,
     checkpoint: str | Path | None = None,
+    checkpoint_key: str | None = None,
     format: str | None = None,
     transform: str | None = None,
     image: Mapping[str, Any] | None = None,
@@ -92,7 +93,7 @@ def extract(
     labels : str or Path, optional
         How those get their labels: a rule (`moodbench.catalog.LABEL_RULES`), or a file that names the class folders in
         order.
-    checkpoint, format, transform, with_head
+    checkpoint, checkpoint_key, format, transform, with_head
         See `moodbench.models.load.load_model`.
     head_file : Path, optional
         Take the classifier from this file (tensors ``weight`` and ``bias``) instead of where the catalogue says it is.
@@ -163,7 +164,11 @@ def extract(
         from moodbench.models.load import load_model
 
         file = None if checkpoint is None else Path(checkpoint)
-        backbone = load_model(replace(spec, **given), checkpoint=file, format=format, with_head=with_head)
+        backbone = load_model(
+            replace(spec, **given), checkpoint=file, checkpoint_key=checkpoint_key, format=format, with_head=with_head
+        )
+        if file is not None:  # what of it was taken is worth a look: nesting, prefix, format
+            report(f"weights of {target}: {backbone.record['weights']}, read as format '{backbone.record['format']}'")
         if image:
             _check_size(backbone, str(target))
     else:

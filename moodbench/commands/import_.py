@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from moodbench.catalog import PRETEXT_TASKS
+from moodbench.choices import PretextTask, check_choice
 from moodbench.errors import CacheError, CacheMismatchError, UsageError
 from moodbench.features.cache import DONE, FeatureCache
 from moodbench.features.checksums import row_checksums
@@ -49,7 +49,7 @@ def import_features(
     *,
     head: Path | None = None,
     labels: Path | None = None,
-    pretext: str | None = None,
+    pretext: PretextTask | None = None,
     workspace: Workspace | None = None,
 ) -> Imported:
     """Put features that another program computed into the cache of (model, dataset).
@@ -82,8 +82,8 @@ def import_features(
     if name.head is not None:
         raise UsageError(f"'{model}' names a head; import features under the model's own name and give --head FILE")
     target = space.cache_file(name, dataset)
-    if pretext is not None and pretext not in PRETEXT_TASKS:
-        raise UsageError(f"there is no pretext task '{pretext}'", fix=f"use one of: {', '.join(PRETEXT_TASKS)}")
+    if pretext is not None:
+        check_choice("pretext", pretext, PretextTask)
     own = _head(space.head_file(name), head)
     given = read_given(file, own, labels)
     if target.exists():

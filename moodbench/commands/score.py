@@ -356,7 +356,7 @@ def _described(rows: Sequence[Result], before: Mapping[str, Any]) -> dict[str, A
     from moodbench.scores.base import SCORES
 
     names = dict.fromkeys(row.score for row in rows)
-    new = {n: {"title": SCORES.get(n).title, "paper": SCORES.get(n).paper, "year": SCORES.get(n).year()} for n in names}
+    new = {n: {"title": SCORES.get(n).title, "paper": SCORES.get(n).paper, "year": SCORES.get(n).year} for n in names}
     return {**before, **new}
 
 
@@ -386,8 +386,7 @@ def _digest(caches: Caches) -> str:
 
 def _describe(model: str, benchmark: str, scored: Scored) -> str:
     scores = {row.score for row in scored.rows if row.auroc is not None}
-    said = "; ".join(scored.remarks)  # of all rows, so not why one is empty
-    empty = {row.score: row.note.removesuffix(f"; {said}") for row in scored.rows if row.auroc is None}
+    empty = {row.score: row.note for row in scored.rows if row.auroc is None}
     text = f"scored {model} on {benchmark}: {len(scores)} scores"
     accuracy = scored.rows[0].id_accuracy if scored.rows else None
     if accuracy is not None:

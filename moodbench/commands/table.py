@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from moodbench.catalog import Seen, seen_by
-from moodbench.errors import ResultsError, UnknownNameError, UsageError
+from moodbench.choices import Layout, Positive, check_choice
+from moodbench.errors import ResultsError, UnknownNameError
 from moodbench.results import read_all, unverified
 from moodbench.tables.choice import NoSuchHeadError, chosen_benchmarks, rows_of, titles_of
 from moodbench.tables.footnotes import what_models_saw
@@ -21,14 +22,8 @@ from moodbench.workspace import ModelName, Workspace
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Layout = Literal["grid", "datasets", "all"]
-
-LAYOUTS: tuple[Layout, ...] = ("grid", "datasets", "all")
-
 FOR_PROGRAMS = ("csv", "json")
 """Formats that keep every column, also those that are empty for one reason."""
-
-Positive = Literal["id", "ood"]
 
 FPR95: Mapping[Positive, str] = {"id": "fpr95", "ood": "fpr95_ood"}
 """The two conventions of FPR95, by the class that counts as positive."""
@@ -76,10 +71,8 @@ def table(
     """
     space = workspace or Workspace()
     render = FORMATS.get(format)
-    if layout not in LAYOUTS:
-        raise UsageError(f"there is no layout '{layout}'", fix=f"use one of: {', '.join(LAYOUTS)}")
-    if positive not in FPR95:
-        raise UsageError(f"positive must be one of {', '.join(FPR95)}, got '{positive}'")
+    check_choice("layout", layout, Layout)
+    check_choice("positive", positive, Positive)
     names = [metric] if isinstance(metric, str) else metric
     shown = list(dict.fromkeys(FPR95[positive] if name == "fpr95" else name for name in names))
     tables: list[Table] = []

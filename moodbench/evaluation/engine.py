@@ -23,7 +23,7 @@ from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.fitting import failure, fit_scores
-from moodbench.scores.machinery.notes import add_note, not_numbers, note_degenerate
+from moodbench.scores.machinery.notes import not_numbers, note_degenerate
 
 BLOCK = 2048
 """Rows that are worked on at once: few enough for the caches of a processor, enough for its matrix products."""
@@ -82,6 +82,14 @@ class Engine:
     def own_classes(self) -> bool:
         """Whether the labels number the head's classes."""
         return self.logits and self.caches.joined is not None and bool(self.caches.joined.own)
+
+    @property
+    def thinned(self) -> str | None:
+        """What to say of scores with a memory bank that was thinned out."""
+        rows = self.caches.train.rows
+        if self.bank_rows is None or self.bank_rows >= rows:
+            return None
+        return f"memory bank of {self.bank_rows} of {rows} rows"
 
     def _numbered(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return labels as scores see them: of a head's classes as they are, others without the gaps of ID train.
@@ -147,9 +155,6 @@ class Engine:
             tolerant=True,
             progress=self.progress,
         )
-        for score in fitted.values():
-            if self.bank_rows is not None and self.bank_rows < self.caches.train.rows and score.cost == "memory bank":
-                add_note(score, f"memory bank of {self.bank_rows} of {self.caches.train.rows} rows")
         tested = {**self.caches.test, **self.caches.ood}
         values = {(name, score): np.empty(reader.rows) for name, reader in tested.items() for score in fitted}
         self._predicted = {name: np.full(r.rows, -1, np.int64) for name, r in self.caches.test.items()}

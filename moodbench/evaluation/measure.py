@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moodbench.catalog import BenchmarkSpec
-from moodbench.metrics import METRICS, Comparison, Ranked, mean_auroc
+from moodbench.metrics import METRICS, Comparison, mean_auroc
 from moodbench.types import ALL_GROUPS, MEAN, Result
 
 if TYPE_CHECKING:
     from moodbench.scores.base import Score
 
-Array = NDArray[np.float64]
 Metrics = dict[str, float | None]
 
 
@@ -34,6 +33,8 @@ class ResultRows:
         Whether the model classifies each ID test row as its label says; None where that has no meaning.
     about_logits : sequence of str
         What to say in the rows of every score that reads logits or the head.
+    about_bank : mapping of OOD dataset to str
+        What to say in the rows of every score that has a memory bank.
     model, pretext : str
     remarks : sequence of str
         What to say in every row.
@@ -50,12 +51,8 @@ class ResultRows:
     pretext: str = "unspecified"
     remarks: Sequence[str] = field(default_factory=tuple)
     about_logits: Sequence[str] = ()
+    about_bank: Mapping[str, str] = field(default_factory=dict)
     same_id: bool = True
-
-    def measured(self, name: str, score: Score, id_scores: Array, ood_scores: Mapping[str, Array]) -> list[Result]:
-        """Return the rows of a score with its metrics, all OOD datasets compared with the same ID rows."""
-        ranked = Ranked(id_scores, self.correct)
-        return self.compared(name, score, {ood: ranked.against(ood_scores[ood]) for ood in self.n_ood})
 
     def compared(
         self, name: str, score: Score, against: Mapping[str, Comparison], notes: Mapping[str, str] | None = None
@@ -70,10 +67,9 @@ class ResultRows:
             OOD dataset → what to say about it, or why it is empty; by default what the score itself says.
         """
         values = {ood: {metric: how.of(c) for metric, how in METRICS.items()} for ood, c in against.items()}
-        own = getattr(score, "note_", None) or score.note or ""
         rows = []
         for ood, group, members in self._places():
-            note = own if notes is None else _together({member: notes.get(member, "") for member in members})
+            note = score.said if notes is None else _together({member: notes.get(member, "") for member in members})
             metrics: Metrics = {}
             if all(member in against for member in members):
                 metrics = _means([values[member] for member in members])
@@ -95,9 +91,10 @@ class ResultRows:
         return single + means
 
     def _row(
-        self, name: str, score: Score, ood: str, group: str, members: Sequence[str], note: str | None, metrics: Metrics
+        self, name: str, score: Score, ood: str, group: str, members: Sequence[str], note: str, metrics: Metrics
     ) -> Result:
         logits = self.about_logits if score.needs & {"logits", "head"} else ()
+        bank = [self.about_bank.get(one, "") for one in members] if score.cost == "memory bank" else []
         return Result(
             benchmark=self.benchmark.name,
             model=self.model,
@@ -110,7 +107,9 @@ class ResultRows:
             n_id=self.n_id[members[0]] if self.same_id else sum(self.n_id[member] for member in members),
             n_ood=sum(self.n_ood[member] for member in members),
             id_accuracy=None if self.correct is None else float(self.correct.mean()),
-            note="; ".join(filter(None, [note, *logits, *self.remarks])),
+            control=score.control,
+            note=note,
+            remarks=tuple(filter(None, dict.fromkeys([*bank, *logits, *self.remarks]))),
             **metrics,
         )
 

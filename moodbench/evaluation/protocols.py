@@ -36,7 +36,7 @@ class Scored:
     rows : list of Result
     values : mapping (dataset, score) → (N,) float64, of the rows that are done
     remarks : list of str
-        What every row's note ends with.
+        Those that every row has.
     hints : list of str
         What to say to whoever asked for it: the labels seem to be in another order than the head's classes.
     """
@@ -130,15 +130,17 @@ def all_classes(
     unlabelled = sum(int((reader.labels < 0).sum()) for reader in caches.test.values()) if wanted else 0
     remarks = [*_remarks(caches, unlabelled), *([hint] if hint else [])]
     correct = None if predictions is None else predictions.correct
-    made = rows(benchmark, dict.fromkeys(n_ood, n_id), n_ood, correct, remarks=remarks, about_logits=about)
+    bank = dict.fromkeys(n_ood, engine.thinned or "")
+    made = rows(
+        benchmark, dict.fromkeys(n_ood, n_id), n_ood, correct, remarks=remarks, about_logits=about, about_bank=bank
+    )
     lacking = {ood: lack for ood, count in n_ood.items() if (lack := _too_few(n_id, count))}
     out = Scored(values=values, remarks=remarks, hints=[hint] if hint else [])
     for name, score in scores.items():
         if name in missing:
             out.rows += made.empty(name, score, missing[name])
         else:
-            note = getattr(score, "note_", None) or score.note or ""
-            notes = {ood: lacking.get(ood, note) for ood in n_ood} if lacking else None
+            notes = {ood: lacking.get(ood, score.said) for ood in n_ood} if lacking else None
             against: dict[str, Comparison] = {}
             if len(lacking) < len(n_ood):
                 id_values = np.concatenate([values[test, name][is_id[test]] for test in caches.test])
@@ -168,17 +170,23 @@ def one_class(
     n_ood = {name: int((reader.labels >= 0).sum()) - count for name, count in n_id.items()}
     against: dict[str, dict[str, Comparison]] = {name: {} for name in scores}
     notes: dict[str, dict[str, str]] = {name: {} for name in scores}
+    bank: dict[str, str] = {}
     out = Scored()
     for class_name, label in of.items():
         lack = _too_few(n_id[class_name], n_ood[class_name])
         if not (caches.train.labels == label).any():
             lack = "no ID train row of this class"
         fitted = copy.deepcopy(dict(scores))
-        values, missing = ({}, dict.fromkeys(scores, lack)) if lack else make(caches.fit_on([label])).run(fitted)
+        values: dict[tuple[str, str], Array] = {}
+        missing = dict.fromkeys(scores, lack or "")
+        if not lack:
+            engine = make(caches.fit_on([label]))
+            bank[class_name] = engine.thinned or ""
+            values, missing = engine.run(fitted)
         out.values |= {(f"{class_name}/{dataset}", name): array for (dataset, name), array in values.items()}
         is_id, is_ood = reader.labels == label, (reader.labels != label) & (reader.labels >= 0)
         for name, score in fitted.items():
-            notes[name][class_name] = missing.get(name) or getattr(score, "note_", None) or score.note or ""
+            notes[name][class_name] = missing.get(name) or score.said
             if name not in missing:
                 array = values[test, name]
                 against[name][class_name] = Ranked(_nan_as(-np.inf, array[is_id])).against(
@@ -189,7 +197,8 @@ def one_class(
     remarks = [*_remarks(caches, reader.rows - int((reader.labels >= 0).sum()))]
     remarks.append("each class in turn is ID, and the others are OOD")
     out.remarks = remarks
-    made = rows(each, n_id, n_ood, same_id=False, remarks=remarks, about_logits=_about_logits(caches))
+    about = _about_logits(caches)
+    made = rows(each, n_id, n_ood, same_id=False, remarks=remarks, about_logits=about, about_bank=bank)
     for name, score in scores.items():
         out.rows += made.compared(name, score, against[name], notes[name])
     return out

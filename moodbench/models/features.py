@@ -147,7 +147,7 @@ def read_head(file: Path) -> Head:
     ModelError
         The file cannot be read, or holds something else or more than that.
     """
-    tensors = read_checkpoint(file).tensors
+    tensors = read_checkpoint(file, selectable=False).tensors
     prefixes = {name.rpartition("weight")[0] for name in tensors if name.rpartition(".")[2] == "weight"}
     prefix = next(iter(prefixes), "")
     weight, bias = tensors.get(f"{prefix}weight"), tensors.get(f"{prefix}bias")

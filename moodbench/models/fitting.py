@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from moodbench.catalog import ModelSpec
 from moodbench.errors import ModelError
 from moodbench.models.build import classifier_names, create
-from moodbench.models.checkpoint import read_checkpoint
-from moodbench.models.formats.base import FORMATS, Format, State, detect_format
+from moodbench.models.checkpoint import Checkpoint, read_checkpoint
+from moodbench.models.formats.base import FORMATS, PLAIN, Format, State, detect_format
+from moodbench.models.parts import common_prefixes, inner_prefixes
+from moodbench.models.stored import INDEX
 
 _NORMS = ("norm.", "fc_norm.")
 _SHOWN = 5  # how many tensor names a message lists before it only counts
@@ -50,8 +52,53 @@ class Loaded:
     resampled: str | None = None
 
 
-def load_file(spec: ModelSpec, file: Path, format: str | None, headed: bool) -> Loaded:
+@dataclass(frozen=True)
+class _Read:
+    """The tensors of a file as one format reads them, below one prefix, and what is wrong with them."""
+
+    prefix: str
+    format: str
+    raw: Mapping[str, Tensor]
+    state: State
+    faults: dict[str, list[str]]
+
+    @property
+    def badness(self) -> int:
+        """How many tensors have no counterpart."""
+        return len(self.faults.get("missing", ())) + len(self.faults.get("unexpected", ()))
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads one checkpoint for one network.
+
+    `format` None: found out from the names of the tensors, anew for each prefix. `classifier`: the beginnings of the
+    names of a classifier that the network shall not have.
+    """
+
+    spec: ModelSpec
+    network: nn.Module
+    classifier: tuple[str, ...]
+    format: str | None
+    headed: bool
+    architecture: str | None
+
+    def below(self, tensors: Mapping[str, Tensor], prefix: str) -> _Read:
+        """Return the tensors below `prefix`; where the file brings a classifier, the network gets as many classes."""
+        raw = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        format = self.format or detect_format(raw.keys(), self.architecture)
+        state = FORMATS.get(format).convert(raw, self.network)
+        if self.headed:
+            _agree_on_classes(self.network, state, self.spec)
+        else:
+            state = {name: tensor for name, tensor in state.items() if not name.startswith(self.classifier)}
+        return _Read(prefix, format, raw, state, _faults(self.network, state))
+
+
+def load_file(spec: ModelSpec, file: Path, format: str | None, headed: bool, key: str | None = None) -> Loaded:
     """Return the network of `spec` with the weights of `file`.
+
+    What all names begin with is taken off where the tensors fit without it.
 
     Parameters
     ----------
@@ -61,33 +108,46 @@ def load_file(spec: ModelSpec, file: Path, format: str | None, headed: bool) -> 
         None: found out from the names of the tensors.
     headed : bool
         False: the network gets no classifier, whether the file has one or not.
+    key : str, optional
+        Which part of the file; see `moodbench.models.checkpoint.read_checkpoint`.
 
     Raises
     ------
     ModelError
         The file cannot be read, or its tensors are not exactly those of the network.
     """
-    checkpoint = read_checkpoint(file)
-    if format is None:
-        format = detect_format(checkpoint.tensors.keys(), checkpoint.architecture)
+    checkpoint = read_checkpoint(file, key)
     network, classifier = _empty(spec, headed)
-    writer = FORMATS.get(format)
-    state = writer.convert(checkpoint.tensors, network)
-    if headed:
-        _agree_on_classes(network, state, spec)
-    else:
-        state = {name: tensor for name, tensor in state.items() if not name.startswith(classifier)}
-    faults = _faults(network, state)
-    if not faults:
-        network.load_state_dict(state, strict=True)
-        resampled = _resampled(writer, checkpoint.tensors, network)
-        return Loaded(network, f"file {checkpoint.part}", format, resampled=resampled)
+    reader = _Reader(spec, network, classifier, format, headed, checkpoint.architecture)
+    tensors = _as_format_knows(checkpoint, format)
+    tried: list[_Read] = []
+    for prefix in ("", *common_prefixes(tensors.keys())):
+        read = reader.below(tensors, prefix)
+        if not read.faults:
+            network.load_state_dict(read.state, strict=True)
+            resampled = _resampled(FORMATS.get(read.format), read.raw, network)
+            return Loaded(network, f"file {checkpoint.source(prefix)}", read.format, resampled=resampled)
+        tried.append(read)
+        if _lacks_only_classifier(read, network):  # below a prefix a projection might pass for one
+            break
+    best = reader.below(tensors, min(tried, key=lambda read: read.badness).prefix)
     try:
-        adapted = _adapted(spec, network, state, headed)
+        adapted = _adapted(spec, network, best.state, headed)
     except ModelError as error:
-        raise _does_not_fit(spec, file, format, faults, network) from error
-    resampled = _resampled(FORMATS.get("timm"), state, adapted)
-    return Loaded(adapted, f"file {checkpoint.part}", format, adapted=True, resampled=resampled)
+        raise _does_not_fit(_Misfit(checkpoint, reader, best), file) from error
+    resampled = _resampled(FORMATS.get("timm"), best.state, adapted)
+    source = f"file {checkpoint.source(best.prefix)}"
+    return Loaded(adapted, source, best.format, adapted=True, resampled=resampled)
+
+
+def _as_format_knows(checkpoint: Checkpoint, format: str | None) -> State:
+    """Return the tensors under the names by which a format knows them, where what was taken off is part of these.
+
+    A part of a training file is still what it was there: the projection below ``encoder_q.`` is no classifier.
+    """
+    whole = {checkpoint.inner + name: tensor for name, tensor in checkpoint.tensors.items()}
+    known = format is None and detect_format(whole.keys(), checkpoint.architecture) != PLAIN
+    return whole if known else checkpoint.tensors
 
 
 def _empty(spec: ModelSpec, headed: bool) -> tuple[nn.Module, tuple[str, ...]]:
@@ -177,21 +237,79 @@ def _first(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
-def _does_not_fit(
-    spec: ModelSpec, file: Path, format: str, faults: dict[str, list[str]], network: nn.Module
-) -> ModelError:
+@dataclass(frozen=True)
+class _Misfit:
+    """A checkpoint, the reader for which it does not fit, and how it was read."""
+
+    checkpoint: Checkpoint
+    reader: _Reader
+    read: _Read
+
+
+def _does_not_fit(found: _Misfit, file: Path) -> ModelError:
+    """Return what to say about it."""
+    read = found.read
+    where = found.checkpoint.source(read.prefix).removeprefix(file.name).removeprefix(", ")
+    beside = f"; beside it the file holds {', '.join(found.checkpoint.beside)}" if found.checkpoint.beside else ""
     return ModelError(
-        f"the checkpoint does not fit '{spec.timm}' (read as format '{format}'): tensors "
-        + "; ".join(f"{kind}: {len(names)} ({_first(names)})" for kind, names in faults.items()),
+        f"the checkpoint does not fit '{found.reader.spec.timm}' (read as format '{read.format}'"
+        f"{f', {where}' if where else ''}): tensors "
+        + "; ".join(f"{kind}: {len(names)} ({_first(names)})" for kind, names in read.faults.items())
+        + beside,
         file=file,
-        fix=_fix(faults, network),
+        fix=_shard_fix(file) or _headless_fix(found) or _inner_fix(found) or _fix(read.faults, found.reader.network),
+    )
+
+
+def _headless_fix(found: _Misfit) -> str | None:
+    if _lacks_only_classifier(found.read, found.reader.network):
+        return "the file has no classifier: load it without head (--no-head)"
+    return None
+
+
+def _lacks_only_classifier(read: _Read, network: nn.Module) -> bool:
+    names = classifier_names(network)
+    return set(read.faults) == {"missing"} and all(name.startswith(names) for name in read.faults["missing"])
+
+
+def _shard_fix(file: Path) -> str | None:
+    shard = re.fullmatch(r"(.+)-\d+-of-\d+(\.\w+)", file.name)
+    if shard is None:
+        return None
+    return f"this is one file of several: name the one that lists them, --checkpoint {shard[1]}{shard[2]}{INDEX}"
+
+
+def _inner_fix(found: _Misfit) -> str | None:
+    """Return how to take a part of the names, if the tensors below one of them are the network's, head or not."""
+    tensors, reader = found.checkpoint.tensors, found.reader
+    bare, gone = _empty(reader.spec, False)
+    wanted = bare.state_dict()
+    fitting: list[tuple[str, bool]] = []
+    for prefix in inner_prefixes(tensors.keys(), len(wanted) // 2 or 1):
+        for headed in (True, False) if reader.headed else (False,):
+            network, classifier = (reader.network, ()) if headed else (bare, gone)
+            try:
+                read = replace(reader, network=network, classifier=classifier, headed=headed).below(tensors, prefix)
+            except ModelError:
+                continue
+            if not read.faults:
+                fitting.append((prefix, headed))
+                break
+    if not fitting:
+        return None
+    prefix, headed = fitting[0]
+    rest = [name for name in tensors if not name.startswith(prefix)]
+    alike = " (or ".join(f"'{one}'" for one, _ in fitting[:2]) + ")" * (len(fitting) > 1)
+    no_head = "" if headed or not reader.headed else " --no-head"
+    return (
+        f"the tensors below {alike} are this network{'' if headed else ' without a classifier'}; "
+        f"{len(rest)} others would be left out ({_first(rest)}):\n"
+        f"take that part alone with --checkpoint-key {prefix}{no_head} (in an entry: checkpoint_key: {prefix})"
     )
 
 
 def _fix(faults: dict[str, list[str]], network: nn.Module) -> str:
     missing, unexpected = faults.get("missing", []), faults.get("unexpected", [])
-    if set(faults) == {"missing"} and all(name.startswith(classifier_names(network)) for name in missing):
-        return "the file has no classifier: load it without head (--no-head)"
     if missing and all(map(_is_layer_scale, missing)):
         return (
             "the network needs LayerScale and the file has none: it belongs to another network, or lost it when it was "

@@ -17,7 +17,7 @@ from timm.models import get_pretrained_cfg
 from torch import nn
 
 from moodbench.catalog import HeadSpec, ModelSpec
-from moodbench.errors import ModelError
+from moodbench.errors import ModelError, UsageError
 from moodbench.models import hub
 from moodbench.models.backbone import Backbone, Compute, Given, TimmCompute
 from moodbench.models.build import check_name, create, untrained_fix
@@ -51,6 +51,7 @@ def load_model(
     spec: ModelSpec,
     *,
     checkpoint: Path | None = None,
+    checkpoint_key: str | None = None,
     format: str | None = None,
     transform: str | None = None,
     with_head: bool = True,
@@ -63,6 +64,8 @@ def load_model(
         Of a variant: already resolved to it.
     checkpoint : Path, optional
         A file to load instead of the entry's own weights.
+    checkpoint_key : str, optional
+        Which part of that file; see `moodbench.models.checkpoint.read_checkpoint`.
     format : str, optional
         Name of the checkpoint's format; found out from the names of its tensors when not given.
     transform : str, optional
@@ -73,7 +76,7 @@ def load_model(
     Raises
     ------
     UnknownNameError, UsageError
-        There is no such timm model, tag, format, features recipe or transform.
+        There is no such timm model, tag, format, features recipe or transform; or a key without a checkpoint.
     ModelError
         The weights cannot be had, are not the expected ones or do not fit; or the head is not linear.
     """
@@ -82,6 +85,8 @@ def load_model(
     RECIPES.get(spec.features)
     if format is not None:
         FORMATS.get(format)
+    if checkpoint_key is not None and checkpoint is None:
+        raise UsageError("a checkpoint key says which part of a file to take, and no file is given with --checkpoint")
     check_name(spec.timm)
     spec = sized(spec)
     if not with_head:
@@ -89,7 +94,7 @@ def load_model(
     _check_recipe(spec)
     headed = spec.head.kind == "own"
     with hub.quiet():
-        loaded = _load(spec, checkpoint, format, headed)
+        loaded = _load(spec, checkpoint, checkpoint_key, format, headed)
     network = loaded.network.eval().requires_grad_(False)
     if headed:
         _check_trained_head(loaded, spec)
@@ -100,14 +105,15 @@ def load_model(
     return Backbone(network, read.head, pictures, size, record, read.compute)
 
 
-def _load(spec: ModelSpec, checkpoint: Path | None, format: str | None, headed: bool) -> Loaded:
+def _load(spec: ModelSpec, checkpoint: Path | None, key: str | None, format: str | None, headed: bool) -> Loaded:
     if checkpoint is not None:
-        return load_file(spec, checkpoint, format, headed)
+        return load_file(spec, checkpoint, format, headed, key)
     if spec.checkpoint is not None:
         file = _own_file(f"checkpoint of '{spec.name}'", spec.checkpoint, spec.sha256)
-        return load_file(spec, file, spec.format, headed)
+        return load_file(spec, file, spec.format, headed, spec.checkpoint_key)
     if spec.url is not None:
-        loaded = load_file(spec, _fetched(spec.name, spec.url, spec.sha256), spec.format, headed)
+        file = _fetched(spec.name, spec.url, spec.sha256)
+        loaded = load_file(spec, file, spec.format, headed, spec.checkpoint_key)
         return replace(loaded, source=f"{loaded.source} of {urlsplit(spec.url).netloc}")
     return _from_timm(spec, headed)
 

@@ -15,9 +15,6 @@ from moodbench.obtain.place import Examined, Filled, begin, clear, examine
 from moodbench.obtain.sizes import check_room
 from moodbench.transfer.digests import digest_file
 
-LINKS = ("hard", "symbolic")
-"""How the images of a folder may be taken over without copying them."""
-
 _HOW = {None: "copied", "hard": "hard-linked", "symbolic": "linked"}
 
 

@@ -21,7 +21,6 @@ from moodbench.plots.base import PLOTS, STYLE, check_suffix, plain, save
 from moodbench.tables.footnotes import Index
 from moodbench.tables.order import (
     COLOURS,
-    CONTROLS,
     NO_TITLES,
     Model,
     Series,
@@ -150,7 +149,7 @@ def _centre(family: Family, series: Sequence[Series]) -> float:
 
 
 def _averaged(family: Family, series: Sequence[Series]) -> list[Series]:
-    return [one for one in series if one.family == family and one.score not in CONTROLS]
+    return [one for one in series if one.family == family and not one.control]
 
 
 def _draw_series(axes: Axes, one: Series, shape: Shape, offset: float, models: Sequence[Model], shown: Shown) -> None:

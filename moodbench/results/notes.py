@@ -13,8 +13,10 @@ from typing import Any
 from moodbench.errors import ResultsError
 from moodbench.results.table import ANEW
 
-SCHEMA = 2
-"""Of the pair of files. Schema 1 had no number and no digests."""
+SCHEMA = 3
+"""Of the pair of files. Schema 1 had no number and no digests, 2 had no columns `control` and `remarks`."""
+
+_NUMBERED = (2, SCHEMA)
 
 _OWN = ("schema", "sha256")
 """Keys that the file adds to the provenance."""
@@ -83,8 +85,8 @@ def parse_notes(data: bytes, file: Path) -> Notes:
             file=file,
             fix="use the version that wrote them, or score again with this one in another --results-dir",
         )
-    if schema != SCHEMA:
-        raise _field(file, "schema", schema, f"the number {SCHEMA}")
+    if schema not in _NUMBERED or isinstance(schema, (bool, float)):
+        raise _field(file, "schema", schema, f"one of the numbers {' and '.join(map(str, _NUMBERED))}")
     if not isinstance(digests, dict) or digests.keys() != {"rows", "notes"}:
         raise _field(file, "sha256", digests, "the two digests 'rows' and 'notes'")
     for name, digest in digests.items():

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from moodbench.errors import ResultsError
+from moodbench.results.legacy import LATER, told_apart
 from moodbench.types import ALL_GROUPS, FAMILIES, MEAN, Result
 
 FIELDS = tuple(field.name for field in fields(Result))
 """The header of a result file."""
+
+_FORMER_FIELDS = tuple(name for name in FIELDS if name not in LATER)
 
 ANEW = "restore it from a copy, or move it and the .json beside it away and run 'moodbench score' again"
 
@@ -22,6 +26,7 @@ ANEW = "restore it from a copy, or move it and the .json beside it away and run 
 _COUNTS = frozenset(field.name for field in fields(Result) if field.type == "int")
 _FRACTIONS = frozenset(field.name for field in fields(Result) if field.type == "float | None")
 
+_YES = "yes"
 _DIGITS = 10
 _COUNT = re.compile(r"\d{1,15}", re.ASCII)
 _NUMBER = re.compile(r"\d{1,30}(\.\d{1,30})?(e[+-]?\d{1,4})?", re.ASCII)
@@ -59,11 +64,12 @@ def parse_rows(data: bytes, file: Path) -> list[Result]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: dict[tuple[str, str, str, str], Result] = {}
     try:
-        header = next(reader, [])
-        if tuple(header) != FIELDS:
+        header = tuple(next(reader, []))
+        if header not in (FIELDS, _FORMER_FIELDS):
             raise ResultsError(f"this is not a result file of moodbench: {_header_fault(header)}", file=file, fix=ANEW)
         for cells in reader:
-            row = _parse(cells, file, reader.line_num)
+            row = _parse(header, cells, file, reader.line_num)
+            row = row if header == FIELDS else told_apart(row)
             if row.key in rows:
                 raise _bad_line(file, reader.line_num, f"repeats the key {', '.join(map(repr, row.key))}")
             rows[row.key] = row
@@ -80,6 +86,10 @@ def _position(row: Result) -> tuple[object, ...]:
 def _format(name: str, value: Any) -> str:
     if name in _COUNTS:
         return str(int(value))
+    if name == "control":
+        return _YES if value else ""
+    if name == "remarks":
+        return json.dumps(list(value), ensure_ascii=False) if value else ""
     if name not in _FRACTIONS:
         return str(value)
     if value is None:
@@ -96,10 +106,10 @@ def _line(cells: Iterable[str]) -> str:
     return ",".join(quoted) + "\n"
 
 
-def _parse(cells: list[str], file: Path, line: int) -> Result:
-    if len(cells) != len(FIELDS):
-        raise _bad_line(file, line, f"has {len(cells)} cells instead of {len(FIELDS)}")
-    values: dict[str, Any] = dict(zip(FIELDS, cells, strict=True))
+def _parse(header: Sequence[str], cells: list[str], file: Path, line: int) -> Result:
+    if len(cells) != len(header):
+        raise _bad_line(file, line, f"has {len(cells)} cells instead of {len(header)}")
+    values: dict[str, Any] = dict(zip(header, cells, strict=True))
     for name in _COUNTS:
         if not _COUNT.fullmatch(values[name]):
             raise _bad_line(file, line, f"has {name} = '{values[name][:80]}', which should be a number of images")
@@ -113,7 +123,25 @@ def _parse(cells: list[str], file: Path, line: int) -> Result:
     if values["family"] not in FAMILIES:
         wanted = f"one of {', '.join(FAMILIES)}"
         raise _bad_line(file, line, f"has family = '{values['family'][:80]}', which should be {wanted}")
+    if values.setdefault("control", "") not in ("", _YES):
+        raise _bad_line(file, line, f"has control = '{values['control'][:80]}', which should be {_YES} or nothing")
+    values["control"] = values["control"] == _YES
+    try:
+        values["remarks"] = _remarks(values.get("remarks", ""))
+    except ValueError:
+        wanted = "an array of texts in JSON, or nothing"
+        raise _bad_line(file, line, f"has remarks = '{values['remarks'][:80]}', which should be {wanted}") from None
     return Result(**values)
+
+
+def _remarks(text: str) -> tuple[str, ...]:
+    try:
+        found = json.loads(text) if text else []
+    except RecursionError:
+        found = None
+    if not (isinstance(found, list) and all(isinstance(remark, str) for remark in found)):
+        raise ValueError(text)
+    return tuple(found)
 
 
 def _fraction(text: str) -> float | None:
@@ -125,7 +153,7 @@ def _fraction(text: str) -> float | None:
     return value
 
 
-def _header_fault(header: list[str]) -> str:
+def _header_fault(header: Sequence[str]) -> str:
     missing = [name for name in FIELDS if name not in header]
     unknown = [name for name in header if name not in FIELDS]
     if missing:

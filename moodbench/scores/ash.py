@@ -22,6 +22,11 @@ class ASHP(ShapedEnergy):
         Share of the entries that is pruned: k = D - round(D · percentile / 100) of them are kept, at least one.
         60 is what the authors take for a ResNet-50 on ImageNet.
 
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head.
+
     Notes
     -----
     Published for features after a ReLU. On signed ones it runs as written, and the results say so. Of equal entries
@@ -36,6 +41,7 @@ class ASHP(ShapedEnergy):
 
     title = "ASH-P"
     paper = "Djurisic et al., ICLR 2023, arXiv 2209.09858"
+    year = 2023
     post_relu = True
 
     percentile: float = 60.0
@@ -59,6 +65,11 @@ class ASHB(ShapedEnergy):
     percentile : float, default=65
         As in ASH-P. 65 is the reference's default and what the authors take for a ResNet-50 on ImageNet.
 
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head.
+
     Notes
     -----
     Published for features after a ReLU. On signed ones s1 is close to zero and of either sign, so that little but
@@ -72,6 +83,7 @@ class ASHB(ShapedEnergy):
 
     title = "ASH-B"
     paper = "Djurisic et al., ICLR 2023, arXiv 2209.09858"
+    year = 2023
     post_relu = True
 
     percentile: float = 65.0
@@ -99,6 +111,11 @@ class ASHS(ShapedEnergy):
         Count negative entries as zero in s1 and s2 (the entries that reach the head keep their values). Not published:
         it gives the ratio a meaning on signed features.
 
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head.
+
     Notes
     -----
     Published for features after a ReLU. On signed ones s1 / s2 is close to zero and of either sign; it runs as written,
@@ -111,6 +128,7 @@ class ASHS(ShapedEnergy):
 
     title = "ASH-S"
     paper = "Djurisic et al., ICLR 2023, arXiv 2209.09858"
+    year = 2023
     post_relu = True
 
     percentile: float = 90.0

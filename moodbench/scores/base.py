@@ -11,6 +11,7 @@ A new score is one module in this package (or one entry point in the group ``moo
         title = "Feature norm"
         family = "feature"
         paper = "..."
+        year = 2026
         order: int = 2  # a parameter: a dataclass field with a default
 
         def score(self, block: Block) -> Tensor:
@@ -28,7 +29,6 @@ that waits for one, and equal statistics are computed once (`moodbench.scores.ma
 from __future__ import annotations
 
 import dataclasses
-import re
 import runpy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
@@ -56,6 +56,9 @@ Cost = Literal["products", "memory bank", "class covariances", "many directions"
 
 Fit = Generator["Statistic[Any] | tuple[Statistic[Any], ...]", Any, None]
 """A fit yields one statistic, or several, and is sent the value, or the tuple of values."""
+
+UNDATED = 9999
+"""The year of a score that names none: such scores stand behind the others of their family."""
 
 V = TypeVar("V")
 
@@ -121,13 +124,14 @@ class Score(ABC):
     family : what the score reads (see `moodbench.types.Family`)
     needs : what must be there besides features
     paper : authors, venue, arXiv number
+    year : that of the paper, which orders scores within a family; `UNDATED` ones come last
     """
 
-    name: ClassVar[str] = ""
     title: ClassVar[str]
     family: ClassVar[Family]
     needs: ClassVar[frozenset[Need]] = frozenset()
     paper: ClassVar[str]
+    year: ClassVar[int] = UNDATED
 
     cost: ClassVar[Cost] = "products"
     """What dominates the time of a row; everything but ``products`` is measured apart."""
@@ -136,15 +140,19 @@ class Score(ABC):
     """Published for non-negative features, as a ReLU leaves them; on signed ones the results carry a note."""
 
     note: ClassVar[str | None] = None
-    """A word of explanation that the results carry; `fit` may set `self.note_`, which wins over this one."""
+    """A word of explanation that the results carry."""
 
-    note_: str | None
+    note_: str | None = None
+    """What a fit found worth saying; the results then carry this instead of `note`."""
 
     control: ClassVar[bool] = False
     """Whether this is a control, which knows nothing of the ID train rows and should detect nothing."""
 
     def fit(self, train: Train) -> Fit:
-        """Learn from ID train rows; attributes learned end in ``_``. Nothing to learn by default."""
+        """Learn from ID train rows. Nothing to learn by default.
+
+        Attributes learned end in ``_``, and the docstring of the class lists them under Attributes.
+        """
         yield from ()
 
     @abstractmethod
@@ -154,11 +162,10 @@ class Score(ABC):
         `block` stays as it is, and so does the score itself: on a CPU, blocks are scored in several threads at once.
         """
 
-    @classmethod
-    def year(cls) -> int:
-        """Return the year of the paper, which orders scores within a family."""
-        found = re.search(r"\b(?:19|20)\d\d\b", cls.paper)
-        return int(found[0]) if found else 9999
+    @property
+    def said(self) -> str:
+        """What the results say about it: of the fit, else in general; empty where there is nothing to say."""
+        return self.note_ or self.note or ""
 
     @classmethod
     def parameters(cls) -> dict[str, Any]:
@@ -181,7 +188,7 @@ SCORES: Registry[type[Score]] = Registry("score", package="moodbench.scores", en
 
 def display_order(names: Iterable[str]) -> list[str]:
     """Return scores as people read them: by family, then by the year of the paper, then by name."""
-    return sorted(names, key=lambda n: (FAMILIES.index(SCORES.get(n).family), SCORES.get(n).year(), n))
+    return sorted(names, key=lambda n: (FAMILIES.index(SCORES.get(n).family), SCORES.get(n).year, n))
 
 
 def load_scores(file: Path) -> list[str]:
@@ -219,6 +226,8 @@ def _check_contract(name: str) -> None:
         raise ValueError(f"'{name}' has the family {cls.family!r}; use one of {', '.join(FAMILIES)}")
     if not (isinstance(cls.title, str) and isinstance(cls.paper, str)):
         raise TypeError(f"'{name}' has a title or paper that is no text")
+    if not isinstance(cls.year, int) or isinstance(cls.year, bool):
+        raise TypeError(f"'{name}' has a year that is no whole number")
     create_score(name)
 
 
@@ -242,6 +251,4 @@ def create_score(name: str, params: Mapping[str, Any] | None = None) -> Score:
             known = ", ".join(defaults) or "none"
             raise UsageError(f"the score '{name}' has no parameter '{key}'", fix=f"its parameters: {known}")
         values[key] = checked(name, key, value, defaults[key])
-    score = cls(**values)
-    type(score).name = name
-    return score
+    return cls(**values)

@@ -24,6 +24,13 @@ class BATS(ShapedEnergy):
     lam : float, default=1.05
         Half the width of the typical range, in standard deviations: the reference's for ImageNet (3.25 for CIFAR-10).
 
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head.
+    low_, high_ : (D,) float32
+        Bounds of each feature.
+
     Notes
     -----
     Clipping about the mean means the same on signed features; the reference itself uses it on a ViT, ahead of the
@@ -37,6 +44,7 @@ class BATS(ShapedEnergy):
 
     title = "BATS"
     paper = "Zhu et al., NeurIPS 2022, arXiv 2210.04200"
+    year = 2022
 
     lam: float = 1.05
 

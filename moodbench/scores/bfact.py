@@ -25,6 +25,13 @@ class BFAct(ShapedEnergy):
     order : int, default=2
         n. With 1 large entries level off at tau; the larger it is, the faster they fall back to zero beyond tau.
 
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head.
+    threshold_ : float
+        tau.
+
     Notes
     -----
     Symmetric about zero, so large negative entries are damped just as large positive ones, by a tau that the
@@ -39,6 +46,7 @@ class BFAct(ShapedEnergy):
 
     title = "BFAct"
     paper = "Kong & Li, as in Zhao et al., ICLR 2024, arXiv 2402.00865"
+    year = 2024
 
     quantile: float = 0.95
     order: int = 2

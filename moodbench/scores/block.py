@@ -46,7 +46,7 @@ class Block:
         self._logits = logits
         self._labels = labels
         self._memo: dict[Hashable, Tensor] = {}
-        self._parts: dict[bool, Block] = {}
+        self._held_out: Block | None = None
 
     def __len__(self) -> int:
         return self.features.shape[0]
@@ -107,12 +107,12 @@ class Block:
             None if self._labels is None else self._labels[chosen],
         )
 
-    def part(self, *, held_out: bool) -> Block:
-        """Return the rows that are held out for tuning (every tenth of the dataset), or the others, as a block."""
-        if held_out not in self._parts:
+    def held_out(self) -> Block:
+        """Return the rows that are held out for tuning (every tenth of the dataset) as a block."""
+        if self._held_out is None:
             rows = torch.arange(self.start, self.start + len(self), device=self.features.device)
-            self._parts[held_out] = self.rows((rows % HELD_OUT == HELD_OUT - 1) == held_out)
-        return self._parts[held_out]
+            self._held_out = self.rows(rows % HELD_OUT == HELD_OUT - 1)
+        return self._held_out
 
     def shared(self, key: Hashable, compute: Callable[[], Tensor]) -> Tensor:
         """Return the tensor filed under `key`, computed by the first score that asks for it."""

@@ -25,6 +25,11 @@ LEAST = 1e-6
 class CARef(Score):
     """``-||x - mu_c||_1 / ||x||_1`` with c the predicted class and mu_c the mean of the ID train rows predicted as c.
 
+    Attributes
+    ----------
+    means_ : (C, D) float32
+        mu_k of every class.
+
     Notes
     -----
     A class that no ID train row is predicted as takes the mean of ID train. A row of zeros scores -inf.
@@ -40,6 +45,7 @@ class CARef(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = PAPER
+    year = 2025
 
     def fit(self, train: Train) -> Fit:
         assert train.classes is not None
@@ -67,6 +73,15 @@ class CADRef(Score):
     confidence : str, default="energy"
         S: ``energy``, ``max_logit``, ``msp`` or ``gen``, as in the paper.
 
+    Attributes
+    ----------
+    means_ : (C, D) float32
+        mu_k of every class.
+    signs_ : (C, D) float32
+        Signs of the head's weights.
+    confidence_ : float
+        S_bar.
+
     References
     ----------
     Ling et al., CADRef: Robust Out-of-Distribution Detection via Class-Aware Decoupled Relative Feature Leveraging,
@@ -79,6 +94,7 @@ class CADRef(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = PAPER
+    year = 2025
 
     confidence: str = "energy"
 

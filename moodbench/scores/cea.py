@@ -30,6 +30,13 @@ class CEA(Score):
     caution : float, default=1.1
         Factor on the quantile.
 
+    Attributes
+    ----------
+    threshold_ : float
+        tau.
+    weight_ : float
+        lam.
+
     Notes
     -----
     Only large positive entries are penalised; on signed features the negative ones pass. The energy is one base score
@@ -45,6 +52,7 @@ class CEA(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = "Azizmalayeri et al., UAI 2024, arXiv 2405.12658"
+    year = 2024
 
     quantile: float = 0.999
     gamma: float = 10.0

@@ -23,6 +23,13 @@ class Conformance(Score):
     It is the distance to the nearest row in whitened coordinates. Like `variance_norm` it leaves out what lies outside
     the range of S, and says so where that is not all of the feature space.
 
+    Attributes
+    ----------
+    whitener_ : Whitener
+        Of ID train.
+    bank_ : callable
+        Starts a walk over the ID train rows in blocks.
+
     Notes
     -----
     The bank is all of ID train, walked over in blocks. The nearest row of each block is found by the expanded square
@@ -37,6 +44,7 @@ class Conformance(Score):
     title = "Conformance"
     family = "feature"
     paper = "Cass et al., 2024, arXiv 2407.11873"
+    year = 2024
     cost = "memory bank"
 
     def fit(self, train: Train) -> Fit:

@@ -86,6 +86,15 @@ class ConjNorm(Score):
     temperature : float, default=0.0005
         t, likewise. They take 0.05 to 0.08 for CIFAR.
 
+    Attributes
+    ----------
+    rows_ : _Rows
+        Takes rows to what the divergence is measured in.
+    gradients_ : (D, K) float32
+        m_k of the K classes that have rows, less their mean.
+    levels_ : (K,) float32
+        What the density of each class has besides the product with z.
+
     Notes
     -----
     Exponents reach hundreds, so sums are taken of logarithms.
@@ -102,6 +111,7 @@ class ConjNorm(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Peng et al., ICLR 2024, arXiv 2402.17888"
+    year = 2024
 
     p: float = 1.5
     temperature: float = 5e-4

@@ -40,6 +40,7 @@ class Random(Score):
     title = "Random (control)"
     family = "feature"
     paper = "Fawcett, Pattern Recognition Letters 2006"
+    year = 2006
     control = True
 
     seed: int = 0
@@ -65,6 +66,7 @@ class Constant(Score):
     title = "Constant (control)"
     family = "feature"
     paper = "Fawcett, Pattern Recognition Letters 2006"
+    year = 2006
     control = True
 
     def score(self, block: Block) -> Tensor:

@@ -33,6 +33,11 @@ class CoP(Score):
         As many principal directions as make up this share of the variance (all but one at most): the paper's value for
         ImageNet. The paper takes 0.85 for CIFAR-10.
 
+    Attributes
+    ----------
+    space_ : ResidualSpace
+        What the principal directions leave out.
+
     References
     ----------
     Fang et al., Kernel PCA for Out-of-Distribution Detection, NeurIPS 2024, arXiv 2402.02949, where it is called CoP.
@@ -42,6 +47,7 @@ class CoP(Score):
     title = "CoP"
     family = "feature"
     paper = PAPER
+    year = 2024
 
     explained: float = 0.99
 
@@ -72,6 +78,11 @@ class CoRP(Score):
     dimensions : int, default=0
         Number M of Fourier features. 0 takes twice the feature width, as the paper has for ImageNet.
 
+    Attributes
+    ----------
+    space_ : ResidualSpace
+        What the principal directions leave out.
+
     Notes
     -----
     The random directions and phases are drawn with a fixed seed (`machinery.reconstruction.Fourier`), so results
@@ -86,6 +97,7 @@ class CoRP(Score):
     title = "CoRP"
     family = "feature"
     paper = PAPER
+    year = 2024
     cost = "many directions"
 
     explained: float = 0.5
@@ -120,6 +132,11 @@ class CoPFused(Score):
     confidence : str, default="energy"
         S: ``energy``, ``msp``, ``max_logit`` or ``gen``. The paper has the first two, and ReAct and BATS.
 
+    Attributes
+    ----------
+    space_ : ResidualSpace
+        What the principal directions leave out.
+
     Notes
     -----
     e lies between 0 and 2. Where S is negative, a larger error raises the score.
@@ -134,6 +151,7 @@ class CoPFused(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = PAPER
+    year = 2024
 
     explained: float = 0.9
     confidence: str = "energy"

@@ -64,6 +64,11 @@ class CosineClass(Score):
 
     Classes without rows are left out.
 
+    Attributes
+    ----------
+    cosines_ : ClassCosines
+        The class means.
+
     References
     ----------
     Bitterwolf et al., In or Out? Fixing ImageNet Out-of-Distribution Detection Evaluation, ICML 2023,
@@ -76,6 +81,7 @@ class CosineClass(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Bitterwolf et al., ICML 2023, arXiv 2306.00826"
+    year = 2023
 
     def fit(self, train: Train) -> Fit:
         self.cosines_ = yield from ClassCosines.fit(train, train.label_classes)
@@ -91,6 +97,11 @@ class RelativeCosine(CosineClass):
     """``log max_k softmax_k(cos(x, mu_k))``, the cosine to the nearest class mean relative to all others.
 
     mu_k is the mean of the ID train rows of true label k; the temperature is 1. Classes without rows are left out.
+
+    Attributes
+    ----------
+    cosines_ : ClassCosines
+        The class means.
 
     Notes
     -----
@@ -116,6 +127,13 @@ class RelativeCosine(CosineClass):
 class CosineHead(Score):
     """``max_k cos(x, w_k)`` with w_k the rows of the head; the bias plays no part.
 
+    Attributes
+    ----------
+    bias_ : (C,) float32
+        That of the head.
+    lengths_ : (C,) float32
+        ||w_k||.
+
     References
     ----------
     Techapanurak et al., Hyperparameter-Free Out-of-Distribution Detection Using Cosine Similarity, ACCV 2020,
@@ -126,6 +144,7 @@ class CosineHead(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Techapanurak et al., ACCV 2020, arXiv 1905.10628"
+    year = 2020
 
     def fit(self, train: Train) -> Fit:
         yield from ()
@@ -149,6 +168,13 @@ class ProjectionClass(Score):
     p is the softmax of the logits, mu_k the mean of the ID train rows of true label k. Classes without rows add
     nothing.
 
+    Attributes
+    ----------
+    cosines_ : ClassCosines
+        The class means.
+    classes_ : (K,) int64 or None
+        The classes that have rows; None where all do.
+
     Notes
     -----
     With m_k = mu_k / ||mu_k|| the score is sum_k p_k (x · m_k): one product with the class means.
@@ -165,6 +191,7 @@ class ProjectionClass(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "labels"})
     paper = "Dadalto et al., 2023, arXiv 2306.03522"
+    year = 2023
 
     def fit(self, train: Train) -> Fit:
         outputs = head_classes(train)

@@ -27,6 +27,11 @@ class DICE(ShapedEnergy):
     percentile : float, default=70
         Share of the weights that is dropped: 70 for ImageNet, 90 for CIFAR in the reference.
 
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head, its weights masked.
+
     Notes
     -----
     On signed features a few channels with a large mean can take most of the mask.
@@ -39,6 +44,7 @@ class DICE(ShapedEnergy):
 
     title = "DICE"
     paper = "Sun & Li, ECCV 2022, arXiv 2111.09805"
+    year = 2022
 
     percentile: float = 70.0
 
@@ -68,6 +74,13 @@ class DICEReAct(ShapedEnergy):
     quantile : float, default=0.9
         Level of tau among all ID train feature entries.
 
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head, its weights masked.
+    threshold_ : float
+        tau.
+
     Notes
     -----
     The mask is made with the mean of the features before clipping, as in the reference, where tau is a number, 1.
@@ -80,6 +93,7 @@ class DICEReAct(ShapedEnergy):
 
     title = "DICE + ReAct"
     paper = "Sun & Li, ECCV 2022, arXiv 2111.09805"
+    year = 2022
 
     percentile: float = 10.0
     quantile: float = 0.9

@@ -32,6 +32,7 @@ class DoctorAlpha(Score):
     family = "probability"
     needs = frozenset({"logits"})
     paper = "Granese et al., NeurIPS 2021, arXiv 2106.02395"
+    year = 2021
 
     def score(self, block: Block) -> Tensor:
         rest = block.rest.double()

@@ -30,6 +30,7 @@ class Energy(Score):
     family = "logit"
     needs = frozenset({"logits"})
     paper = "Liu et al., NeurIPS 2020, arXiv 2010.03759"
+    year = 2020
 
     temperature: float = 1.0
 

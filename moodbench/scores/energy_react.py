@@ -27,6 +27,13 @@ class EnergyReAct(Score):
     quantile : float, default=0.99
         Level of tau, as in MOODv2 and ViM. The paper takes 0.9 on ID validation rows.
 
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head.
+    threshold_ : float
+        tau.
+
     Notes
     -----
     Computed as the logits less W (x - tau)_+, a product with few entries. Only clipped from above. On signed features
@@ -41,6 +48,7 @@ class EnergyReAct(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Sun et al., NeurIPS 2021, arXiv 2111.12797"
+    year = 2021
 
     quantile: float = 0.99
 

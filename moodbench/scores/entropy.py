@@ -34,6 +34,7 @@ class Entropy(Score):
     family = "probability"
     needs = frozenset({"logits"})
     paper = "Lakshminarayanan et al., NeurIPS 2017, arXiv 1612.01474"
+    year = 2017
 
     def score(self, block: Block) -> Tensor:
         return negative_entropy(block)

@@ -28,6 +28,13 @@ class FDBD(Score):
     centred : bool, default=True
         Divide by ||x - mu||, as in the paper; else by ||x||, which OpenOOD also tries.
 
+    Attributes
+    ----------
+    mean_ : (D,) float32
+        mu, or zero.
+    inverse_ : (C, C) float32
+        1 / ||w_j - w_k||; 0 where two rows are the same.
+
     Notes
     -----
     A sum over classes, where the paper's text has the mean: the same order. The distances of the head's rows are one
@@ -44,6 +51,7 @@ class FDBD(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Liu & Qin, ICML 2024, arXiv 2312.11536"
+    year = 2024
 
     centred: bool = True
 

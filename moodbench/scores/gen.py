@@ -42,6 +42,7 @@ class GEN(Score):
     family = "probability"
     needs = frozenset({"logits"})
     paper = "Liu et al., CVPR 2023"
+    year = 2023
 
     gamma: float = 0.1
     top: int = 100

@@ -60,6 +60,10 @@ class LocalOutlierFactor(_Detector):
     rows : int, default=5000
         A random sample of so many ID train rows, the same in every run, stands for ID train.
 
+    Attributes
+    ----------
+    detector_ : sklearn.neighbors.LocalOutlierFactor
+
     Notes
     -----
     Features as they are, Euclidean distances, exact search. Not published for OOD detection of features: a baseline
@@ -73,6 +77,7 @@ class LocalOutlierFactor(_Detector):
 
     title = "LOF"
     paper = "Breunig et al., SIGMOD 2000"
+    year = 2000
     cost = "scikit-learn"
 
     k: int = 20
@@ -103,6 +108,10 @@ class IsolationForest(_Detector):
     rows : int, default=10000
         The trees draw their rows, 256 each, from a random sample of so many ID train rows, the same in every run.
 
+    Attributes
+    ----------
+    detector_ : sklearn.ensemble.IsolationForest
+
     Notes
     -----
     Splits along single features make it weak above a hundred or so features: a baseline, with scikit-learn's defaults
@@ -115,6 +124,7 @@ class IsolationForest(_Detector):
 
     title = "Isolation forest"
     paper = "Liu et al., ICDM 2008"
+    year = 2008
     cost = "scikit-learn"
 
     trees: int = 100
@@ -146,6 +156,14 @@ class OneClassSVM(_Detector):
         The SVM is fitted to a random sample of so many ID train rows, the same in every run; time grows with its
         square.
 
+    Attributes
+    ----------
+    detector_ : sklearn.pipeline.Pipeline
+    mean_, scale_ : (D,) float32
+        Mean and standard deviation of the sample.
+    vectors_, weights_ : (S, D) and (S,) float32
+        s_i and alpha_i.
+
     Notes
     -----
     The support vectors are found by scikit-learn, with its defaults; the sum over them is a matrix product.
@@ -158,6 +176,7 @@ class OneClassSVM(_Detector):
 
     title = "One-class SVM"
     paper = "Schölkopf et al., Neural Computation 2001"
+    year = 2001
     cost = "scikit-learn"
 
     nu: float = 0.5

@@ -20,6 +20,13 @@ class TiedMixture(Score):
     pi_k = n_k / N and mu_k are share and mean of the ID train rows with true label k, Sigma the pooled covariance about
     the class means (divided by N). Classes without rows are left out.
 
+    Attributes
+    ----------
+    classes_ : ClassGaussians
+        The K classes that have rows.
+    log_shares_ : (K,) float32 or float64
+        log pi_k.
+
     References
     ----------
     Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks,
@@ -31,6 +38,7 @@ class TiedMixture(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Lafon et al., ICML 2023, arXiv 2305.16966"
+    year = 2023
 
     def fit(self, train: Train) -> Fit:
         moment, self.classes_ = yield from fit_class_gaussians(train)

@@ -31,6 +31,7 @@ class GradNorm(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = "Huang et al., NeurIPS 2021, arXiv 2110.00218"
+    year = 2021
 
     def score(self, block: Block) -> Tensor:
         p = block.probabilities

@@ -53,6 +53,11 @@ class IgeoodLogit(Score):
     reduce : {"sum", "min"}, default="sum"
         "min" is the authors' second form.
 
+    Attributes
+    ----------
+    centroids_ : Centroids
+        q_k of the classes that have rows.
+
     Notes
     -----
     Square roots are taken once, and the cosines of all pairs are one product. An arccosine loses half of the digits
@@ -73,6 +78,7 @@ class IgeoodLogit(Score):
     family = "logit"
     needs = frozenset({"logits", "labels"})
     paper = "Gomes et al., ICLR 2022, arXiv 2203.07798"
+    year = 2022
 
     temperature: float = 1.0
     reduce: str = "sum"

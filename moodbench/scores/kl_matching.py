@@ -32,6 +32,11 @@ class KLMatching(Score):
     divergence of a row with probability there is infinite; templates of classes that nothing was predicted as are left
     out. A row that is infinitely far from every template scores -inf, which ranks last.
 
+    Attributes
+    ----------
+    log_templates_ : (K, C) float32
+        log q_k of the classes that something was predicted as.
+
     References
     ----------
     Hendrycks et al., Scaling Out-of-Distribution Detection for Real-World Settings, ICML 2022, arXiv 1911.11132,
@@ -42,6 +47,7 @@ class KLMatching(Score):
     family = "probability"
     needs = frozenset({"logits"})
     paper = "Hendrycks et al., ICML 2022, arXiv 1911.11132"
+    year = 2022
 
     def fit(self, train: Train) -> Fit:
         assert train.classes is not None

@@ -29,6 +29,7 @@ class KLToUniform(Score):
     family = "logit"
     needs = frozenset({"logits"})
     paper = "Hendrycks et al., ICLR 2019, arXiv 1812.04606"
+    year = 2019
 
     def score(self, block: Block) -> Tensor:
         below = block.max_logit[:, None] - block.logits

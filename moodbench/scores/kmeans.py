@@ -31,10 +31,19 @@ class KMeansDistance(Score):
     rows : int, default=10000
         The centres are found on a random sample of so many ID train rows, the same in every run.
 
+    Attributes
+    ----------
+    directions_ : Directions
+        The mean of all z.
+    centres_ : (clusters, D) float32
+        c_j, less that mean.
+    inertia_ : float
+        The sum of squared distances on the sample.
+
     Notes
     -----
     Lloyd's algorithm of scikit-learn from one k-means++ start with a fixed seed, on one thread so that it repeats to
-    the last bit, and about the mean of all z. `inertia_` is the sum of squared distances on the sample.
+    the last bit, and about the mean of all z.
 
     References
     ----------
@@ -46,6 +55,7 @@ class KMeansDistance(Score):
     title = "k-means (MOODv1)"
     family = "feature"
     paper = "Li et al., CVPR 2023, arXiv 2302.02615"
+    year = 2023
     cost = "scikit-learn"
 
     clusters: int = 0

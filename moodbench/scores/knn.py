@@ -73,6 +73,11 @@ class KNN(Score):
         CIFAR-100 and 1000 for ImageNet, so for large ID train sets larger values are worth trying. A bank that is
         thinned out wants a k that is thinned out as well. With fewer rows than k, the farthest of them is taken.
 
+    Attributes
+    ----------
+    bank_ : NearestCosines
+        The ID train rows.
+
     Notes
     -----
     The bank is all of ID train, walked over in blocks: exact, and nothing is kept in memory.
@@ -86,6 +91,7 @@ class KNN(Score):
     title = "KNN"
     family = "feature"
     paper = "Sun et al., ICML 2022, arXiv 2204.06507"
+    year = 2022
     cost = "memory bank"
 
     k: int = 50
@@ -110,6 +116,11 @@ class KNN(Score):
 class CosMax(Score):
     """``max_i cos(x, x_i)``, the largest cosine with an ID train row: `knn` with k = 1.
 
+    Attributes
+    ----------
+    bank_ : NearestCosines
+        The ID train rows.
+
     References
     ----------
     Li et al., Rethinking Out-of-distribution (OOD) Detection: Masked Image Modeling Is All You Need, CVPR 2023,
@@ -120,6 +131,7 @@ class CosMax(Score):
     title = "Cosine (MOODv1)"
     family = "feature"
     paper = "Li et al., CVPR 2023, arXiv 2302.02615"
+    year = 2023
     cost = "memory bank"
 
     def fit(self, train: Train) -> Fit:
@@ -134,6 +146,11 @@ class CosMax(Score):
 @dataclass
 class Projection(CosMax):
     """``||x|| · max_i cos(x, x_i)``, the longest projection of a row on the direction of an ID train row.
+
+    Attributes
+    ----------
+    bank_ : NearestCosines
+        The ID train rows.
 
     References
     ----------

@@ -40,6 +40,7 @@ class LTS(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = "Djurisic et al., 2024, arXiv 2409.01175"
+    year = 2024
     post_relu = True
 
     percentile: float = 95.0

@@ -20,6 +20,11 @@ class Mahalanobis(Score):
     mu_k are the means of the ID train rows with true label k, Sigma their pooled covariance (divided by N). Classes
     without rows are left out.
 
+    Attributes
+    ----------
+    classes_ : ClassGaussians
+        The classes that have rows.
+
     Notes
     -----
     With a whitener B (Sigma^+ = B B^T) a row costs one product with B and one with the whitened means, instead of one
@@ -37,6 +42,7 @@ class Mahalanobis(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Lee et al., NeurIPS 2018, arXiv 1807.03888"
+    year = 2018
 
     unit: ClassVar[bool] = False
     """Rows are divided by their length first."""
@@ -57,6 +63,11 @@ class MahalanobisPlusPlus(Mahalanobis):
     mu_k and Sigma are class means and pooled covariance (divided by N) of the unit rows of ID train, by true label.
     Classes without rows are left out.
 
+    Attributes
+    ----------
+    classes_ : ClassGaussians
+        The classes that have rows.
+
     References
     ----------
     Müller and Hein, Mahalanobis++: Improving OOD Detection via Feature Normalization, ICML 2025, arXiv 2505.18032.
@@ -66,5 +77,6 @@ class MahalanobisPlusPlus(Mahalanobis):
 
     title = "Mahalanobis++"
     paper = "Müller and Hein, ICML 2025, arXiv 2505.18032"
+    year = 2025
 
     unit: ClassVar[bool] = True

@@ -45,6 +45,7 @@ class Margin(Score):
     family = "logit"
     needs = frozenset({"logits"})
     paper = "Cattelan & Silva, UAI 2024, arXiv 2305.15508"
+    year = 2024
 
     def fit(self, train: Train) -> Fit:
         _need_two_classes(train)
@@ -72,6 +73,7 @@ class ProbabilityMargin(Score):
     family = "probability"
     needs = frozenset({"logits"})
     paper = "Belghazi & Lopez-Paz, 2021, arXiv 2107.06217"
+    year = 2021
 
     def fit(self, train: Train) -> Fit:
         _need_two_classes(train)

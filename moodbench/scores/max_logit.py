@@ -24,6 +24,7 @@ class MaxLogit(Score):
     family = "logit"
     needs = frozenset({"logits"})
     paper = "Hendrycks et al., ICML 2022, arXiv 1911.11132"
+    year = 2022
 
     def score(self, block: Block) -> Tensor:
         return block.max_logit

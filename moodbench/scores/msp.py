@@ -29,6 +29,7 @@ class MSP(Score):
     family = "probability"
     needs = frozenset({"logits"})
     paper = "Hendrycks & Gimpel, ICLR 2017, arXiv 1610.02136"
+    year = 2017
 
     def score(self, block: Block) -> Tensor:
         return 1.0 / (1.0 + block.rest.double())

@@ -114,6 +114,15 @@ class NACLast(Score):
     rows : int, default=50000
         About so many ID train rows are counted, chosen at random; all where there are fewer.
 
+    Attributes
+    ----------
+    states_ : States
+        Takes rows to the states of their neurons.
+    full_ : int
+        share · N, the rows that fill an interval.
+    coverage_ : (states,) int64
+        The rows of every interval.
+
     References
     ----------
     Liu et al., Neuron Activation Coverage: Rethinking Out-of-distribution Detection and Generalization, ICLR 2024,
@@ -125,6 +134,7 @@ class NACLast(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Liu et al., ICLR 2024, arXiv 2306.02879"
+    year = 2024
 
     steepness: float = 0.0
     points: int = 50

@@ -23,6 +23,13 @@ class NCI(Score):
         Weight of the length, as in the authors' configuration, which also tries values up to 0.1. Its unit is that of
         the head's weight by that of the features, so the right value depends on the model.
 
+    Attributes
+    ----------
+    mean_ : (D,) float32
+        That of ID train.
+    weight_ : (C, D) float32
+        The head's.
+
     References
     ----------
     Liu and Qin, Detecting Out-of-Distribution through the Lens of Neural Collapse, CVPR 2025, arXiv 2311.01479.
@@ -33,6 +40,7 @@ class NCI(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Liu & Qin, CVPR 2025, arXiv 2311.01479"
+    year = 2025
 
     alpha: float = 1e-4
 

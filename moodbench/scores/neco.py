@@ -35,6 +35,13 @@ class NECO(Score):
     logit : bool, default=True
         Multiply by the largest logit, as the paper does for transformers but not for ResNets.
 
+    Attributes
+    ----------
+    mean_, scale_ : (D,) float32
+        Mean of ID train, and one over the standard deviation of each feature.
+    principal_ : (D, q) float32
+        The principal directions.
+
     Notes
     -----
     Where the largest logit is negative, a larger share lowers the score.
@@ -51,6 +58,7 @@ class NECO(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = "Ben Ammar et al., ICLR 2024, arXiv 2310.06823"
+    year = 2024
 
     dim: int = 0
     explained: float = 0.9

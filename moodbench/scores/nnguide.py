@@ -24,6 +24,11 @@ class NNGuide(Score):
     k : int, default=10
         K, as in the authors' configuration. With fewer ID train rows, all of them.
 
+    Attributes
+    ----------
+    train_ : Train
+        Whose bank is walked over.
+
     Notes
     -----
     The whole of ID train is the bank. The product means something for positive energies only: where a row's energy is
@@ -39,6 +44,7 @@ class NNGuide(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = "Park et al., ICCV 2023, arXiv 2309.14888"
+    year = 2023
     cost = "memory bank"
 
     k: int = 10

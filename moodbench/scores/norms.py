@@ -60,6 +60,7 @@ class NormL1(_Norm):
 
     title = "L1 norm"
     paper = "Park et al., ICCV 2023, arXiv 2310.05316"
+    year = 2023
 
     def score(self, block: Block) -> Tensor:
         return block.features.abs().sum(dim=1)
@@ -82,6 +83,7 @@ class NormL2(_Norm):
 
     title = "L2 norm"
     paper = "Dhamija et al., NeurIPS 2018, arXiv 1811.04110"
+    year = 2018
 
     for_non_negative: ClassVar[bool] = False
 
@@ -110,6 +112,7 @@ class NegativeAwareNorm(_Norm):
 
     title = "NAN"
     paper = "Park et al., ICCV 2023, arXiv 2310.05316"
+    year = 2023
 
     def score(self, block: Block) -> Tensor:
         active = (block.features > 0).sum(dim=1).clamp_min(1)

@@ -38,6 +38,7 @@ class ODIN0(Score):
     family = "logit"
     needs = frozenset({"logits"})
     paper = "Liang et al., ICLR 2018, arXiv 1706.02690"
+    year = 2018
     note = "without perturbed inputs"
 
     temperature: float = 1000.0

@@ -130,6 +130,17 @@ class OpenMax(Score):
         Number of classes to revise; all classes where there are fewer.
     distance : {"eucos", "euclidean", "cosine"}, default="eucos"
 
+    Attributes
+    ----------
+    means_ : (C, C) float64
+        The mean logits of each class.
+    weibulls_ : Weibulls
+        One for each class.
+    centre_, centred_ : (C,) and (C, C) float32
+        The mean of `means_`, and `means_` less that.
+    lengths_ : (C,) float64
+        The lengths of `means_`.
+
     Notes
     -----
     Means and tails are those of rows classified correctly. Logits of classes without two different distances are not
@@ -149,6 +160,7 @@ class OpenMax(Score):
     family = "logit"
     needs = frozenset({"logits", "labels"})
     paper = "Bendale & Boult, CVPR 2016, arXiv 1511.06233"
+    year = 2016
 
     tail: int = 20
     alpha: int = 10

@@ -38,6 +38,15 @@ class OptFS(Score):
     energy : bool, default=False
         Take ``log sum_k exp((W x' + b)_k)``, the reference's other score.
 
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head.
+    bins_ : Bins
+        The intervals.
+    factors_ : (bins + 2,) float32
+        What entries of each interval are multiplied with; 0 below the first and above the last.
+
     Notes
     -----
     Made for features of either sign. The bias takes no part in the default score.
@@ -53,6 +62,7 @@ class OptFS(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Zhao et al., ICLR 2024, arXiv 2402.00865"
+    year = 2024
 
     bins: int = 100
     tail: float = 0.001

@@ -22,6 +22,11 @@ class PCARecon(Score):
     explained : float, default=0.99
         As many principal directions as make up this share of the variance, as in `cop` (all but one at most).
 
+    Attributes
+    ----------
+    space_ : ResidualSpace
+        What the principal directions leave out.
+
     Notes
     -----
     `residual` with another origin and another number of directions.
@@ -35,6 +40,7 @@ class PCARecon(Score):
     title = "PCA reconstruction"
     family = "feature"
     paper = "Fang et al., NeurIPS 2024, arXiv 2402.02949"
+    year = 2024
 
     explained: float = 0.99
 

@@ -35,6 +35,15 @@ class PNML(Score):
 
     g is near 0 in the directions that many ID train rows have, and then every term is p_k: the regret is 0.
 
+    Attributes
+    ----------
+    bias_ : (C,) float32
+        That of the head.
+    leverage_ : Leverage or None
+        a, from coordinates that other scores have too; None where that is not exact enough.
+    root_ : (D, r) float32 or float64
+        Where there is no `leverage_`: a is the squared length of z times this.
+
     Notes
     -----
     With u = p_k^(1 - g) a term is u / (u + 1 - p_k), and its excess over p_k is (u - p_k)(1 - p_k) / (u + 1 - p_k). The
@@ -55,6 +64,7 @@ class PNML(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Bibas et al., NeurIPS 2021, arXiv 2110.09246"
+    year = 2021
 
     def fit(self, train: Train) -> Fit:
         assert train.weight is not None

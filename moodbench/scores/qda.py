@@ -99,6 +99,13 @@ class ClassGaussianDensity(Score):
     shrinkage : float, default=0.01
         a, in [0, 1]. 0 leaves the covariances as they are, which must be regular then: n_k > D at least.
 
+    Attributes
+    ----------
+    parts_ : list
+        The Gaussians of the K classes that have rows, some classes at a time.
+    log_shares_ : (K,) float64
+        log pi_k.
+
     Notes
     -----
     One more pass over ID train, for the covariances. The score is refused where C·D² exceeds 64 million numbers.
@@ -115,6 +122,7 @@ class ClassGaussianDensity(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Mukhoti et al., CVPR 2023, arXiv 2102.11582"
+    year = 2023
     cost = "class covariances"
 
     shrinkage: float = 0.01

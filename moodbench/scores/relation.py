@@ -28,6 +28,11 @@ class Relation(Score):
     threshold : float, default=0.03
         Weaker relations count as none.
 
+    Attributes
+    ----------
+    train_ : Train
+        Whose bank is walked over.
+
     References
     ----------
     Kim et al., Neural Relation Graph: A Unified Framework for Identifying Label Noise and Outlier Data, NeurIPS 2023,
@@ -38,6 +43,7 @@ class Relation(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = "Kim et al., NeurIPS 2023, arXiv 2301.12321"
+    year = 2023
     cost = "memory bank"
 
     power: float = 1.0

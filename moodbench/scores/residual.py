@@ -24,6 +24,11 @@ class Residual(Score):
         Dimensions of the principal space. 0 takes the reference's rule: 1000 for D >= 2048, 512 for D >= 768, else
         half of D.
 
+    Attributes
+    ----------
+    space_ : NullSpace
+        R and u.
+
     Notes
     -----
     Without a head the origin u is the mean row of ID train, and the results say so.
@@ -37,6 +42,7 @@ class Residual(Score):
     title = "Residual"
     family = "feature"
     paper = "Wang et al., CVPR 2022, arXiv 2203.10807"
+    year = 2022
 
     dim: int = 0
 

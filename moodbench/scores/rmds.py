@@ -21,6 +21,13 @@ class RelativeMahalanobis(Score):
     Sw is the pooled covariance about the class means of true labels, St the covariance about the mean row of ID train,
     both divided by N. Classes without rows are left out.
 
+    Attributes
+    ----------
+    classes_ : ClassGaussians
+        The classes that have rows.
+    whole_ : Whitener
+        Of all rows.
+
     Notes
     -----
     The score is a small difference of large numbers: statistics and sums of squares are float64.
@@ -37,6 +44,7 @@ class RelativeMahalanobis(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Ren et al., 2021, arXiv 2106.09022"
+    year = 2021
 
     unit: ClassVar[bool] = False
     """Rows are divided by their length first."""
@@ -60,6 +68,13 @@ class RelativeMahalanobisPlusPlus(RelativeMahalanobis):
 
     The same as `rmds` on features of unit length, means and covariances being those of the unit rows of ID train.
 
+    Attributes
+    ----------
+    classes_ : ClassGaussians
+        The classes that have rows.
+    whole_ : Whitener
+        Of all rows.
+
     References
     ----------
     Müller and Hein, Mahalanobis++: Improving OOD Detection via Feature Normalization, ICML 2025, arXiv 2505.18032.
@@ -68,5 +83,6 @@ class RelativeMahalanobisPlusPlus(RelativeMahalanobis):
 
     title = "RMDS++"
     paper = "Müller and Hein, ICML 2025, arXiv 2505.18032"
+    year = 2025
 
     unit: ClassVar[bool] = True

@@ -31,6 +31,15 @@ class RandomProjectionDepth(Score):
         How many directions, drawn evenly from the sphere in whitened coordinates (symmetric root of the covariance).
     seed : int, default=0
 
+    Attributes
+    ----------
+    whitener_ : Whitener
+        Of ID train.
+    directions_ : (r, U) float32
+        u / MAD in whitened coordinates; zero for directions that are left out.
+    medians_ : (U,) float32
+        med / MAD.
+
     Notes
     -----
     The depth with all directions does not change with the coordinates. With some of them it does: drawn evenly in
@@ -50,6 +59,7 @@ class RandomProjectionDepth(Score):
     title = "Random projection depth"
     family = "feature"
     paper = "Bauw et al., 2021, arXiv 2106.15307"
+    year = 2021
     cost = "many directions"
 
     directions: int = 1000

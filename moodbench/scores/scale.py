@@ -28,6 +28,11 @@ class SCALE(Score):
     relu : bool, default=False
         Count negative entries as zero in s1 and s2. Not published: it gives the ratio a meaning on signed features.
 
+    Attributes
+    ----------
+    bias_ : (C,) float32
+        That of the head.
+
     Notes
     -----
     Published for features after a ReLU. On signed ones s1 / s2 is close to zero and of either sign; it runs as written,
@@ -43,6 +48,7 @@ class SCALE(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Xu et al., ICLR 2024, arXiv 2310.00227"
+    year = 2024
     post_relu = True
 
     percentile: float = 85.0

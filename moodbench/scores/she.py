@@ -20,6 +20,11 @@ from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums
 class SHE(Score):
     """``x · m_c`` with c the predicted class and m_c the mean of the ID train rows of class c that are predicted as c.
 
+    Attributes
+    ----------
+    patterns_ : (C, D) float32
+        m_k of every class.
+
     Notes
     -----
     An inner product of raw features: a row's length counts as much as its direction. A class without a correctly
@@ -37,6 +42,7 @@ class SHE(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "labels"})
     paper = "Zhang et al., ICLR 2023"
+    year = 2023
 
     def fit(self, train: Train) -> Fit:
         classes = head_classes(train)
@@ -63,6 +69,11 @@ class HE(Score):
     beta : float, default=0.01
         The inverse temperature.
 
+    Attributes
+    ----------
+    train_ : Train
+        Whose bank is walked over.
+
     Notes
     -----
     A row whose predicted class has no correctly predicted ID train row is
@@ -79,6 +90,7 @@ class HE(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "labels"})
     paper = "Zhang et al., ICLR 2023"
+    year = 2023
     cost = "memory bank"
 
     beta: float = 0.01

@@ -35,6 +35,13 @@ class SSD(Score):
 
     One cluster, as the paper's default. MOODv1's single-Gaussian Mahalanobis is the same formula.
 
+    Attributes
+    ----------
+    slanted_ : SlantedAxes or None
+        Takes rows to white coordinates by those that other scores have too; None where a feature does not vary.
+    whitener_ : Whitener
+        Where there is no `slanted_`: takes rows there directly.
+
     Notes
     -----
     The paper standardises every feature of z before. That leaves the distance as it is, and decides which directions
@@ -50,6 +57,7 @@ class SSD(Score):
     title = "SSD"
     family = "feature"
     paper = "Sehwag et al., ICLR 2021, arXiv 2103.12051"
+    year = 2021
 
     def fit(self, train: Train) -> Fit:
         moment: Moment = yield SecondMoment(unit=True)
@@ -125,6 +133,17 @@ class GaussLedoitWolf(Score):
     Ledoit and Wolf estimate to be best: a = min(b, d) / d with d = ||C - t I||_F^2 and
     b = (mean of ||z - m||^4 - ||C||_F^2) / N.
 
+    Attributes
+    ----------
+    axes_ : PrincipalAxes
+        Of the covariance.
+    shrinkage_ : float
+        What Ledoit and Wolf's formula gives.
+    precisions_ : (D,) float32
+        One over the shrunk eigenvalues; 0 for directions that are left out.
+    constant_ : float
+        The log density at the mean.
+
     Notes
     -----
     The mean of ||z - m||^4 takes a second pass over ID train.
@@ -140,6 +159,7 @@ class GaussLedoitWolf(Score):
     title = "Gaussian (MOODv1)"
     family = "feature"
     paper = "Li et al., CVPR 2023, arXiv 2302.02615"
+    year = 2023
 
     def fit(self, train: Train) -> Fit:
         moment: Moment = yield SecondMoment(unit=True)
@@ -174,11 +194,16 @@ class GaussLedoitWolf(Score):
 class VarianceNorm(Score):
     """``-sqrt((x - m)^T S^+ (x - m))`` with m and S mean and covariance of ID train: the norm within its range.
 
+    Attributes
+    ----------
+    whitener_ : Whitener
+        Of ID train.
+
     Notes
     -----
     The variance norm is infinite where x - m has a part outside the range of S. Whether it has is a question of
-    rounding, and infinite scores would tie most rows, so that part is left out of the score, and is a number of its
-    own: `out_of_range`. Where the range is not all of the feature space, the results say so.
+    rounding, and infinite scores would tie most rows, so that part is left out. Where the range is not all of the
+    feature space, the results say so.
 
     References
     ----------
@@ -188,6 +213,7 @@ class VarianceNorm(Score):
     title = "Variance norm"
     family = "feature"
     paper = "Cass et al., 2024, arXiv 2407.11873"
+    year = 2024
 
     def fit(self, train: Train) -> Fit:
         moment: Moment = yield SecondMoment()
@@ -197,7 +223,6 @@ class VarianceNorm(Score):
             return moment.covariance_about(mean)
 
         self.whitener_ = whitener(train, "total", mean, covariance)
-        self.mean_, self.outside_ = mean, self.whitener_.axes.vectors[:, ~self.whitener_.kept]
         rank = self.whitener_.rank
         if rank < train.dim:
             self.note_ = f"ID train varies in {rank} of {train.dim} dimensions; the rest is left out"
@@ -205,8 +230,3 @@ class VarianceNorm(Score):
     def score(self, block: Block) -> Tensor:
         length: Tensor = torch.linalg.vector_norm(self.whitener_.rows(block), dim=1)
         return -length
-
-    def out_of_range(self, block: Block) -> Tensor:
-        """Return the length of the part of x - m in which ID train does not vary, (B,) float64."""
-        outside: Tensor = torch.linalg.vector_norm((block.features.double() - self.mean_) @ self.outside_, dim=1)
-        return outside

@@ -56,6 +56,13 @@ class SIRC(Score):
     second : str, default="norm"
         S2: ``norm``, the L1 norm of the feature, or ``residual``, as the score of that name.
 
+    Attributes
+    ----------
+    second_ : callable
+        Block → (B,) float64, the second score.
+    start_, steepness_ : float
+        Where the second score begins to count, and how fast.
+
     Notes
     -----
     S1_max - S1 is summed from the small probabilities rather than subtracted, so no confident row scores infinity. The
@@ -72,6 +79,7 @@ class SIRC(Score):
     family = "feature+logit"
     needs = frozenset({"logits"})
     paper = "Xia & Bouganis, ACCV 2022, arXiv 2207.07506"
+    year = 2022
 
     first: str = "msp"
     second: str = "norm"

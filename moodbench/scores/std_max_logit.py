@@ -31,6 +31,11 @@ class StandardizedMaxLogit(Score):
     c is the predicted class, of the row and of the ID train rows alike: true labels play no part. s_c divides by the
     number of rows less one.
 
+    Attributes
+    ----------
+    mean_, deviation_ : (C,) float64
+        Of the largest logit, by predicted class.
+
     Notes
     -----
     Classes with fewer than two ID train rows, or with no spread, take the mean and deviation over all rows.
@@ -47,6 +52,7 @@ class StandardizedMaxLogit(Score):
     family = "logit"
     needs = frozenset({"logits"})
     paper = "Jung et al., ICCV 2021, arXiv 2107.11264"
+    year = 2021
 
     def fit(self, train: Train) -> Fit:
         assert train.classes is not None

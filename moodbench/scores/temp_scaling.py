@@ -38,6 +38,11 @@ class TemperatureScaling(Score):
         Number of held-out rows that T is fitted on, drawn at random if there are more. Their features and logits stay
         in memory while fitting: 4 · rows · (D + C) bytes.
 
+    Attributes
+    ----------
+    temperature_ : float
+        T.
+
     Notes
     -----
     The objective is convex in 1/T, and Newton's method in 1/T, kept between bounds, converges to all digits.
@@ -57,6 +62,7 @@ class TemperatureScaling(Score):
     family = "logit"
     needs = frozenset({"logits", "labels"})
     paper = "Guo et al., ICML 2017, arXiv 1706.04599"
+    year = 2017
 
     temperature: float = 0.0
     rows: int = 5000

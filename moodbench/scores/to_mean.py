@@ -20,6 +20,7 @@ class _ToMean(Score):
 
     family = "feature"
     paper = "Li et al., CVPR 2023, arXiv 2302.02615"
+    year = 2023
 
     order: ClassVar[float]
 
@@ -40,6 +41,11 @@ class _ToMean(Score):
 class Euclid(_ToMean):
     """``-||z - m||_2`` with z = x / ||x|| and m the mean of z over ID train.
 
+    Attributes
+    ----------
+    directions_ : Directions
+        m.
+
     References
     ----------
     Li et al., Rethinking Out-of-distribution (OOD) Detection: Masked Image Modeling Is All You Need, CVPR 2023,
@@ -58,6 +64,11 @@ class MeanL1(_ToMean):
 
     MOODv1 calls it minkowski.
 
+    Attributes
+    ----------
+    directions_ : Directions
+        m.
+
     References
     ----------
     Li et al., Rethinking Out-of-distribution (OOD) Detection: Masked Image Modeling Is All You Need, CVPR 2023,
@@ -73,6 +84,11 @@ class MeanL1(_ToMean):
 @dataclass
 class Linf(_ToMean):
     """``-max_d |z_d - m_d|`` with z = x / ||x|| and m the mean of z over ID train (Chebyshev).
+
+    Attributes
+    ----------
+    directions_ : Directions
+        m.
 
     References
     ----------

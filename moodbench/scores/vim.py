@@ -29,6 +29,13 @@ class ViM(Score):
         Dimensions of the principal space. 0 takes the reference's rule: the number of classes for D >= 2048, 512 for
         D >= 768, else half of D.
 
+    Attributes
+    ----------
+    space_ : NullSpace
+        R and u.
+    alpha_ : float
+        The weight of the residual.
+
     References
     ----------
     Wang et al., ViM: Out-of-Distribution with Virtual-logit Matching, CVPR 2022, arXiv 2203.10807, equations 3 to 6.
@@ -40,6 +47,7 @@ class ViM(Score):
     family = "feature+logit"
     needs = frozenset({"logits", "head"})
     paper = "Wang et al., CVPR 2022, arXiv 2203.10807"
+    year = 2022
 
     dim: int = 0
 

@@ -32,6 +32,13 @@ class VRA(ShapedEnergy):
     rows : int, default=10000
         The quantiles are those of so many ID train rows, drawn at random, or of all if there are fewer.
 
+    Attributes
+    ----------
+    weight_, bias_ : (C, D) and (C,) float32
+        The head.
+    low_, high_ : (D,) float32
+        Bounds of each feature; of all alike, () float32, where they are given.
+
     Notes
     -----
     Published for features after a ReLU. On signed ones low_d may be negative, and what lies below it is raised to
@@ -46,6 +53,7 @@ class VRA(ShapedEnergy):
 
     title = "VRA"
     paper = "Xu et al., NeurIPS 2023, arXiv 2302.11716"
+    year = 2023
     post_relu = True
 
     low: float = 0.6

@@ -33,6 +33,15 @@ class WDiscOOD(Score):
     unit : bool, default=True
         Divide rows by their length first, as the authors do for all their models but the ResNet-50.
 
+    Attributes
+    ----------
+    whitener_ : Whitener
+        Within classes.
+    discriminants_ : (r, q) float32
+        G.
+    means_ : (K, q) float32
+        G^T m_k of the classes that have rows.
+
     References
     ----------
     Chen et al., WDiscOOD: Out-of-Distribution Detection via Whitened Linear Discriminant Analysis, ICCV 2023,
@@ -45,6 +54,7 @@ class WDiscOOD(Score):
     family = "feature"
     needs = frozenset({"labels"})
     paper = "Chen et al., ICCV 2023, arXiv 2303.07543"
+    year = 2023
 
     dim: int = 0
     weight: float = 1.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
@@ -18,15 +17,6 @@ EMPTY = "—"
 FLAG = "†"
 """Follows the title of a model whose numbers all carry a remark (a trial run)."""
 
-_ABOUT_LOGITS = (
-    r"the head's \d+ classes are not |\d+ of the head's \d+ classes |logits restricted to |the logits are not "
-)
-_ABOUT_MODELS = re.compile(
-    r"; (?=trial: |memory bank of |\d+ undecodable images left out|\d+ ID test rows without a label |"
-    rf"another order of the classes |each class in turn is ID|{_ABOUT_LOGITS})"
-)
-"""Where the remark of a score ends. A score may write ``; `` itself, so that alone takes nothing apart."""
-
 MOST_NAMED = 12
 """Scores or OOD datasets that a footnote names; it counts more of them."""
 
@@ -37,8 +27,7 @@ Place = tuple[Model, Series, str, str]
 class Index:
     """The results of one benchmark, by place.
 
-    What a note says about the model (a trial run, a memory bank, images left out) is taken apart from what it says
-    about the score, which stays whole: a part that every number of a model carries is said once, about the model.
+    A note or remark that every number of a model carries is said once, about the model.
 
     Raises
     ------
@@ -58,6 +47,7 @@ class Index:
             names = ", ".join(benchmarks)
             raise UsageError(f"one table cannot hold several benchmarks: {names}", fix="make one table for each")
         self.benchmark = benchmarks[0]
+        self._remarks = {remark for row in results for remark in row.remarks}
         self._rows: dict[tuple[str, str, str], dict[tuple[str, str], Result]] = {}
         for row in results:
             self._rows.setdefault((row.model, row.score, row.params), {})[row.ood, row.group] = row
@@ -116,7 +106,21 @@ class Index:
                 for part in parts:
                     if part not in self._shared(model):
                         found.setdefault(part, {})[model, one] = None
-        return [f"{part}: {_reach(part, pairs, models, series)}" for part, pairs in found.items()]
+        return [f"{part}: {self._reach(part, list(pairs), models, series)}" for part, pairs in found.items()]
+
+    def _reach(
+        self, part: str, pairs: Sequence[tuple[Model, Series]], models: Sequence[Model], series: Sequence[Series]
+    ) -> str:
+        """Return in words for which models and scores a note or remark holds; one about a head, for all on logits."""
+        of = list(dict.fromkeys(model for model, _ in pairs))
+        on_logits = {(model, one) for model in of for one in series if one.family != "feature"}
+        on_logits = {(model, one) for model, one in on_logits if self._has_number(model, one)}
+        if part not in self._remarks or set(pairs) != on_logits:
+            return _scope(pairs, models, series)
+        return "every score on logits" + ("" if len(of) == len(models) else f" of {', '.join(m.title for m in of)}")
+
+    def _has_number(self, model: Model, series: Series) -> bool:
+        return any(row.auroc is not None for row in self.rows(model, series).values())
 
     def _gaps(self, places: Sequence[Place], metrics: Sequence[str]) -> list[str]:
         models = list(dict.fromkeys(model for model, *_ in places))
@@ -230,15 +234,7 @@ def _conventions(metrics: Sequence[str]) -> list[str]:
 
 
 def _parts(row: Result) -> list[str]:
-    return [part for part in _ABOUT_MODELS.split(row.note) if part]
-
-
-def _reach(part: str, pairs: Iterable[tuple[Model, Series]], models: Sequence[Model], series: Sequence[Series]) -> str:
-    """Return in words which models and scores a remark holds for; one about a head, for those that read its logits."""
-    if not re.match(_ABOUT_LOGITS, part):
-        return _scope(pairs, models, series)
-    of = list(dict.fromkeys(model.title for model, _ in pairs))
-    return "every score on logits" + ("" if len(of) == len(models) else f" of {', '.join(of)}")
+    return [*filter(None, [row.note]), *row.remarks]
 
 
 def _scope(pairs: Iterable[tuple[Model, Series]], models: Sequence[Model], series: Sequence[Series]) -> str:

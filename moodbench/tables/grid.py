@@ -14,7 +14,6 @@ from moodbench.errors import UnknownNameError
 from moodbench.metrics import METRICS, Better
 from moodbench.tables.footnotes import EMPTY, Index, Place, no_result_on
 from moodbench.tables.order import (
-    CONTROLS,
     NO_TITLES,
     Model,
     Series,
@@ -55,25 +54,29 @@ class Column:
         The same for machines: ``model``, ``ood``, ``metric``, …
     better : {"higher", "lower"} or None
         What counts as best; None marks nothing.
-    kind : {"percent", "difference", "text"}
-        A share, a signed difference of shares, or words.
+    kind : {"percent", "text"}
+        A share, or words.
     """
 
     heading: tuple[str, ...]
     keys: Mapping[str, str] = field(default_factory=dict)
     better: Better | None = None
-    kind: Literal["percent", "difference", "text"] = "percent"
+    kind: Literal["percent", "text"] = "percent"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row: the block it belongs to (a family or a model), its title, and its cells, one for each column."""
+    """A row: the block it belongs to (a family or a model), its title, and its cells, one for each column.
+
+    That of a control has no best number.
+    """
 
     block: str
     title: str
     cells: tuple[Cell, ...]
     family: Family | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
+    control: bool = False
 
 
 @dataclass(frozen=True)
@@ -237,6 +240,7 @@ def _table(
             tuple(_cell(index, place, name) for place in row for name in metrics),
             line.series.family,
             {"benchmark": index.benchmark, **_line_keys(line)},
+            line.series.control,
         )
         for line, row in zip(lines, places, strict=True)
     ]
@@ -267,10 +271,11 @@ def _line_keys(line: _Line) -> dict[str, str]:
 def _cell(index: Index, place: Place, metric: str) -> Cell:
     row = index.find(place)
     why = index.why_empty(place, metric)
+    remarks = () if row is None else row.remarks
     if row is None or row.auroc is None:
-        return Cell(note=why)
+        return Cell(note="; ".join([why, *remarks]))
     low, high = (row.auroc_low, row.auroc_high) if metric == "auroc" else (None, None)
-    return Cell(getattr(row, metric), low=low, high=high, note="; ".join(filter(None, [why, row.note])))
+    return Cell(getattr(row, metric), low=low, high=high, note="; ".join(filter(None, [why, row.note, *remarks])))
 
 
 def _marked(rows: list[Row], columns: Sequence[Column]) -> tuple[Row, ...]:
@@ -284,7 +289,7 @@ def _marked(rows: list[Row], columns: Sequence[Column]) -> tuple[Row, ...]:
 
 def _rival(row: Row, column: int) -> float | str | None:
     """Return the value that competes for the best of a column: controls have none."""
-    return None if row.keys.get("score") in CONTROLS else row.cells[column].value
+    return None if row.control else row.cells[column].value
 
 
 def _ranks(values: Sequence[float | str | None], better: Better | None) -> list[Mark]:

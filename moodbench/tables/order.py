@@ -17,18 +17,19 @@ COLOURS: Mapping[Family, str] = {
 }
 """Yellow, green, blue and red, as in the paper's first figure, in shades that read on white and on black."""
 
-CONTROLS = frozenset({"random", "constant"})
-"""Scores that know nothing: they check the harness, compete for no best and enter no mean. Results carry no flag."""
-
 
 @dataclass(frozen=True)
 class Series:
-    """One score with its parameters, as a row of a table or a marker of a plot."""
+    """One score with its parameters, as a row of a table or a marker of a plot.
+
+    A control knows nothing and checks the harness: it competes for no best and enters no mean.
+    """
 
     family: Family
     score: str
     params: str
     title: str
+    control: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,13 @@ def series_in_order(results: Iterable[Result], titles: Titles = NO_TITLES) -> li
 
     The title names the parameters only where one score occurs with several.
     """
-    found = {(row.score, row.params): row.family for row in results}
+    found = {(row.score, row.params): row for row in results}
     variants = Counter(score for score, _ in found)
     series = []
-    for (score, params), family in found.items():
+    for (score, params), row in found.items():
         title = titles.scores.get(score, score)
-        series.append(Series(family, score, params, f"{title} ({params})" if variants[score] > 1 else title))
+        title = f"{title} ({params})" if variants[score] > 1 else title
+        series.append(Series(row.family, score, params, title, row.control))
     return sorted(series, key=lambda s: (FAMILIES.index(s.family), _place(titles.scores, s.score), s.score, s.params))
 
 

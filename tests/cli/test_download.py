@@ -662,7 +662,7 @@ def test_an_archive_of_two_datasets_is_fetched_once(world):
         (["--benchmark", "smal"], "there is no benchmark 'smal'"),
         (["--model", "digits_mi"], "there is no model 'digits_mi'"),
         (["shapes", "--link", "hard"], "--link says how to use the images of a folder"),
-        (["shapes", "--from", ".", "--link", "soft"], "--link is hard or symbolic, not 'soft'"),
+        (["shapes", "--from", ".", "--link", "soft"], "--link cannot be 'soft'.\n  fix:  use one of: hard, symbolic"),
         (["shapes", "loose", "--from", "."], "--from belongs to one dataset"),
         (["shapes", "--from", "nowhere"], "--from names something that is not there"),
         (["digits_faces", "--from", "."], "'digits_faces' comes with the package"),

@@ -14,7 +14,7 @@ import moodbench
 ROOT = Path(moodbench.__file__).parent
 
 LAYERS = [
-    {"atomic", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
+    {"atomic", "choices", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
     | {"processes", "reading", "registry", "types"},
     {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "progress", "transfer"},
     {"workspace", "results"},
@@ -28,6 +28,7 @@ LAYERS = [
 """From the ground up. A module imports from its own layer's other names only where `SIBLINGS` says so."""
 
 SIBLINGS = {
+    ("choices", "errors"),
     ("errors", "registry"),
     ("registry", "errors"),
     ("reading", "errors"),

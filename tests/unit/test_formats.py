@@ -392,6 +392,7 @@ def test_torchvision_keeps_names_it_cannot_place():
         (["backbone.unheard_of.weight"], "timm"),
         (["backbone.layers.0.ln1.weight", "head.fc.weight"], "mmpretrain"),
         (["base_encoder.pos_embed", "momentum_encoder.pos_embed", "predictor.0.weight"], "moco_v3"),
+        (["encoder_q.conv1.weight", "encoder_q.fc.weight", "encoder_k.conv1.weight", "queue"], "moco"),
         (["mask_token", "pos_embed", "blocks.0.ls1.gamma"], "dinov2"),
         (["mask_token", "rope_embed.periods", "blocks.0.ls1.gamma"], "timm"),  # DINOv3
         (["backbone.cls_token", "backbone.blocks.0.norm1.weight", "head.last_layer.weight_g"], "dino"),
@@ -425,7 +426,7 @@ def test_two_formats_are_never_guessed_between():
 
 def test_the_formats():
     """The names that entries of catalogues may use; none is lost by accident."""
-    known = "beit dino dinov2 efficientnet_lite mae mmpretrain moco_v3 timm torchvision"
+    known = "beit dino dinov2 efficientnet_lite mae mmpretrain moco moco_v3 timm torchvision"
     assert sorted(FORMATS) == known.split()
 
 
@@ -457,7 +458,14 @@ TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.zeros(())}
         ({"state_dict": TENSORS, "meta": {"epoch": 3}, "optimizer": {}}, "x.pth, state_dict"),
         ({"model": {f"module.{k}": v for k, v in TENSORS.items()}}, "x.pth, model"),
         ({"module": {f"_orig_mod.module.{k}": v for k, v in TENSORS.items()}}, "x.pth, module"),
-        ({"state_dict": {"z": torch.ones(1)}, "state_dict_ema": TENSORS}, "x.pth, state_dict_ema"),
+        (
+            {"model_state_dict": TENSORS, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}}},
+            "x.pth, model_state_dict",
+        ),
+        ({"net": TENSORS, "acc": 71.0, "optim": {"a.weight": torch.ones(2)}}, "x.pth, net"),
+        ({"net": TENSORS, "rng": torch.zeros(4, dtype=torch.uint8), "center": torch.ones(1, 4)}, "x.pth, net"),
+        ({"net": TENSORS, "dino_loss": {"center": torch.ones(1, 4)}, "prior": {"p": torch.ones(5)}}, "x.pth, net"),
+        ({"ema": {f"module.{k}": v for k, v in TENSORS.items()} | {"n_averaged": torch.tensor(5)}}, "x.pth, ema"),
         ({"model": {"state_dict": TENSORS}}, "x.pth, model, state_dict"),
         ({**TENSORS, "epoch": 3}, "x.pth"),
         ({"student": {"z": torch.ones(1)}, "teacher": TENSORS}, "x.pth, teacher"),
@@ -465,10 +473,10 @@ TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.zeros(())}
 )
 def test_wrappers_and_prefixes(tmp_path, content, part):
     torch.save(content, tmp_path / "x.pth")
-    state, found, architecture = read_checkpoint(tmp_path / "x.pth")
-    assert (found, architecture) == (part, None)
-    assert state.keys() == TENSORS.keys()
-    assert all(torch.equal(state[key], TENSORS[key]) for key in TENSORS)
+    found = read_checkpoint(tmp_path / "x.pth")
+    assert (found.part, found.architecture) == (part, None)
+    assert found.tensors.keys() == TENSORS.keys()
+    assert all(torch.equal(found.tensors[key], TENSORS[key]) for key in TENSORS)
 
 
 def test_what_the_training_called_its_network(tmp_path):

@@ -21,15 +21,6 @@ from moodbench.interrupts import InterruptedBySignal, watching
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 
-@pytest.fixture(autouse=True)
-def terminal():
-    """Let signals do what they do at a terminal, also where the tests run under nohup."""
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_signal_is_an_exception_once(number, code):
     before = signal.getsignal(number)

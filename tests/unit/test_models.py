@@ -485,10 +485,11 @@ def test_hub_weights_are_loaded_strictly_with_and_without_head(hub_cache, images
 
 
 def test_publishers_names_go_through_timms_conversion(tmp_path):
-    """SigLIP as timm's own conversion knows it, which no format here does: its names below ``visual.trunk.``."""
+    """OpenCLIP as timm's own conversion knows it, and no format here: ``visual.trunk.`` beside the texts' part."""
     spec = dataclasses.replace(SPEC, head=HeadSpec("none"))
     made = timm.create_model("test_vit", num_classes=0)
-    torch.save({f"visual.trunk.{k}": v for k, v in made.state_dict().items()}, tmp_path / "x.pth")
+    whole = {f"visual.trunk.{k}": v for k, v in made.state_dict().items()}
+    torch.save({**whole, "text.weight": torch.zeros(2, 2), "logit_scale": torch.tensor(1.0)}, tmp_path / "x.pth")
     backbone = load_model(spec, checkpoint=tmp_path / "x.pth")
     assert backbone.record["adapted"] is True
     assert backbone.record["weights_sha256"] == weights_sha256(made)

@@ -91,7 +91,7 @@ def test_a_model_without_numbers_keeps_its_place():
 
 
 def test_controls_do_not_enter_the_mean_of_a_family():
-    rows = [*some(), *(mean(m, p, "random", "probability", 0.5) for m, p in MODELS)]
+    rows = [*some(), *(mean(m, p, "random", "probability", 0.5, control=True) for m, p in MODELS)]
     assert lines(grid_figure(rows))["probability mean"] == lines(grid_figure(some()))["probability mean"]
 
 
@@ -128,7 +128,7 @@ def test_the_legend_is_grouped_by_family():
 
 
 def test_a_trial_is_said_below_the_axes():
-    figure = grid_figure(some(note="trial: 5 images"))
+    figure = grid_figure(some(remarks=("trial: 5 images",)))
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["vit †", "beit †"]
     assert figure._supxlabel.get_text() == "† trial: 5 images: vit, beit"
 

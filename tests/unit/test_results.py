@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import math
 import os
@@ -52,7 +53,9 @@ rows = st.lists(
         group=texts,
         n_id=st.integers(0, 10**9),
         n_ood=st.integers(0, 10**9),
+        control=st.booleans(),
         note=texts,
+        remarks=st.lists(texts, max_size=3).map(tuple),
         **dict.fromkeys([*METRICS, "auroc_low", "auroc_high", "id_accuracy"], fractions),
     ),
     unique_by=lambda one: one.key,
@@ -82,14 +85,15 @@ def test_what_is_written_is_read_again_to_ten_digits_and_in_one_order(tmp_path, 
 
 def test_the_file_is_plain_csv(tmp_path):
     file = tmp_path / "imagenet" / "vit.csv"
-    write_results(file, [row(auroc=1 / 3, note='say "no", twice'), row(ood="mean", group="all", fpr95=None)], {})
+    odd = row(auroc=1 / 3, note='say "no", twice', control=True, remarks=("trial: --limit 9", "odd"))
+    write_results(file, [odd, row(ood="mean", group="all", fpr95=None)], {})
     assert file.read_text() == (
         "benchmark,model,pretext,score,params,family,ood,group,n_id,n_ood,"
         "auroc,auroc_low,auroc_high,fpr95,aupr_in,aupr_out,"
-        "fpr95_ood,detection_accuracy,autc,aurc,failure_auroc,id_accuracy,note\n"
+        "fpr95_ood,detection_accuracy,autc,aurc,failure_auroc,id_accuracy,control,note,remarks\n"
         "imagenet,vit,classification,msp,,probability,texture,far,50,40,"
-        '0.3333333333,,,0.25,,,,,,,,,"say ""no"", twice"\n'
-        "imagenet,vit,classification,msp,,probability,mean,all,50,40,0.9,,,,,,,,,,,,\n"
+        '0.3333333333,,,0.25,,,,,,,,,yes,"say ""no"", twice","[""trial: --limit 9"", ""odd""]"\n'
+        "imagenet,vit,classification,msp,,probability,mean,all,50,40,0.9,,,,,,,,,,,,,,\n"
     )
 
 
@@ -158,7 +162,7 @@ def test_every_metric_has_a_column():
 
 
 HEADER = ",".join(FIELDS)
-GOOD = "imagenet,vit,classification,msp,,probability,texture,far,50,40,0.9,,,0.25" + "," * 9
+GOOD = "imagenet,vit,classification,msp,,probability,texture,far,50,40,0.9,,,0.25" + "," * 11
 
 # The header of results from before FPR95 had a second convention.
 OLDER = HEADER.replace("fpr95_ood,detection_accuracy,autc,aurc,failure_auroc,", "")
@@ -176,7 +180,11 @@ OLDER = HEADER.replace("fpr95_ood,detection_accuracy,autc,aurc,failure_auroc,", 
         (f"{HEADER}\n{GOOD.replace('0.9', 'nan')}\n", "auroc = 'nan', which should be a fraction between 0 and 1"),
         (f"{HEADER}\n{GOOD.replace('40', '4_0')}\n", "n_ood = '4_0', which should be a number of images"),
         (f"{HEADER}\n{GOOD.replace('40', '')}\n", "n_ood = ''"),
-        (f"{HEADER}\n{GOOD},\n", "line 2 of the results has 24 cells instead of 23"),
+        (f"{HEADER}\n{GOOD},\n", "line 2 of the results has 26 cells instead of 25"),
+        (f"{HEADER}\n{GOOD[:-2]}no,,\n", "control = 'no', which should be yes or nothing"),
+        (f"{HEADER}\n{GOOD}trial\n", "remarks = 'trial', which should be an array of texts in JSON, or nothing"),
+        (f"{HEADER}\n{GOOD}[1]\n", "remarks = '[1]'"),
+        (f"{HEADER}\n{GOOD}{'[' * 100_000}\n", "remarks = '[["),
         (f"{HEADER}\n{GOOD.replace('probability', 'magic')}\n", "family = 'magic'"),
         (f"{HEADER}\n{GOOD}\n{GOOD}\n", "line 3 of the results repeats the key 'msp', '', 'texture', 'far'"),
         (f'{HEADER}\n"a"b,c\n', "line 2 of the results is not CSV"),
@@ -194,6 +202,45 @@ def test_what_is_not_a_result_file_is_refused_with_its_line(tmp_path, text, mess
     with pytest.raises(ResultsError):  # nor is it overwritten in silence
         write_results(file, [row()], {})
     assert file.read_text() == text
+
+
+LEFT_OUT = "ID train varies in 63 of 80 dimensions; the rest is left out"
+
+
+@pytest.mark.parametrize(
+    ("note", "own", "remarks"),
+    [
+        ("", "", ()),
+        ("trial: --limit 9", "", ("trial: --limit 9",)),
+        (
+            f"{LEFT_OUT}; memory bank of 9 of 20 rows; 3 of the head's 10 classes are in ID train; trial: --limit 9",
+            LEFT_OUT,
+            (
+                "memory bank of 9 of 20 rows",
+                "3 of the head's 10 classes are in ID train",
+                "trial: --limit 9",
+            ),
+        ),
+    ],
+)
+@pytest.mark.parametrize("schema", [1, 2])
+def test_rows_from_before_there_were_remarks_are_read_with_theirs(tmp_path, note, own, remarks, schema):
+    file = tmp_path / "vit.csv"
+    header = ",".join(name for name in FIELDS if name not in ("control", "remarks"))
+    line = GOOD.removesuffix(",,")
+    file.write_text(f"{header}\n{line}{note}\n{line.replace('msp', 'random')}\n")
+    provenance_file(file).write_text("{}" if schema == 1 else notes_of_schema_2(file.read_bytes()))
+    first, second = read_results(file)
+    assert (first.control, first.note, first.remarks) == (False, own, remarks)
+    assert second.control
+    write_results(file, [row("energy", family="logit")], {})
+    assert (first, second) == tuple(one for one in read_results(file) if one.score in ("msp", "random"))
+
+
+def notes_of_schema_2(table: bytes) -> str:
+    rows = hashlib.sha256(table).hexdigest()
+    notes = hashlib.sha256(json.dumps([rows, {}], separators=(",", ":")).encode()).hexdigest()
+    return json.dumps({"schema": 2, "sha256": {"rows": rows, "notes": notes}})
 
 
 def test_a_missing_or_binary_file_is_an_error(tmp_path):
@@ -229,7 +276,7 @@ def test_provenance_is_sorted_json(tmp_path):
     write_results(file, [row()], {"weights": "é", "device": {"b": 1, "a": [2]}})
     text = (tmp_path / "vit.b16.json").read_text(encoding="utf-8")
     assert text.startswith(
-        '{\n  "device": {\n    "a": [\n      2\n    ],\n    "b": 1\n  },\n  "schema": 2,\n  "sha256": {'
+        '{\n  "device": {\n    "a": [\n      2\n    ],\n    "b": 1\n  },\n  "schema": 3,\n  "sha256": {'
     )
     assert text.endswith('"\n  },\n  "weights": "é"\n}\n')
     assert read_provenance(file) == {"weights": "é", "device": {"b": 1, "a": [2]}}
@@ -336,13 +383,14 @@ def test_any_change_of_the_numbers_or_their_provenance_is_refused_and_not_overwr
         (file, ",50,40", ",50,41", "do not match the SHA-256"),
         (
             file,
-            "imagenet,vit,classification,msp,,probability,texture,far,50,40,0.9,,,0.25,,,,,,,,,\n",
+            "imagenet,vit,classification,msp,,probability,texture,far,50,40,0.9,,,0.25,,,,,,,,,,,\n",
             "",
             "do not match",
         ),
         (beside, "old", "odd", "does not match its own SHA-256"),
-        (beside, '"schema": 2', '"schema": 3', "have schema 3; this version of moodbench reads up to 2"),
-        (beside, '"schema": 2', '"schema": 1', "has schema = 1, which should be the number 2"),
+        (beside, '"schema": 3', '"schema": 4', "have schema 4; this version of moodbench reads up to 3"),
+        (beside, '"schema": 3', '"schema": 1', "has schema = 1, which should be one of the numbers 2 and 3"),
+        (beside, '"schema": 3', '"schema": 2.0', "has schema = 2.0, which should be"),
         (beside, "sha256", "sha255", "has sha256 = null"),
         (beside, '"rows"', '"row"', "which should be the two digests"),
         (beside, '"run": "old"', '"run": NaN', "NaN is no number of JSON"),
@@ -356,7 +404,7 @@ def test_any_change_of_the_numbers_or_their_provenance_is_refused_and_not_overwr
             with pytest.raises(ResultsError) as caught:
                 act(file)
             assert message in str(caught.value)
-            assert (caught.value.file, "move it and" in caught.value.fix) == (one, "schema 3" not in message)
+            assert (caught.value.file, "move it and" in caught.value.fix) == (one, "schema 4" not in message)
         assert (file.read_bytes(), beside.read_bytes()) == before
         for each in (file, beside):
             each.unlink()

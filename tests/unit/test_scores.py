@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from moodbench.errors import UnknownNameError, UsageError
 from moodbench.metrics import Ranked
-from moodbench.scores.base import SCORES, create_score, display_order
+from moodbench.scores.base import SCORES, Score, create_score, display_order
 from moodbench.scores.block import HELD_OUT, Block
 from moodbench.scores.machinery.fitting import fit_scores
 from moodbench.types import FAMILIES
@@ -39,9 +40,22 @@ def test_states_what_it_is(name):
     assert cls.title
     assert cls.family in FAMILIES
     assert cls.needs <= {"logits", "head", "labels"}
-    assert 1990 < cls.year() <= 2030
+    assert 1990 < cls.year <= 2030
+    assert str(cls.year) in cls.paper
     assert cls.__doc__
     assert "References" in cls.__doc__
+
+
+@every_score
+def test_lists_what_a_fit_learns(world, name):
+    cls = SCORES.get(name)
+    section = inspect.getdoc(cls).partition("\nAttributes\n----------\n")[2].partition("\n\n")[0]
+    entries = [line.partition(" : ")[0] for line in section.splitlines() if not line.startswith(" ")]
+    listed = {attribute for entry in entries for attribute in entry.split(", ")}
+    learned = {key for key in vars(fit([name], world)[name]) if key.endswith("_")} - {"note_"}
+    assert learned <= listed
+    source = "".join(inspect.getsource(one) for one in cls.__mro__ if issubclass(one, Score) and one is not Score)
+    assert all(f"self.{attribute}" in source for attribute in listed)
 
 
 @every_score
@@ -320,7 +334,7 @@ def test_directions_that_are_too_narrow_are_said_and_dead_ones_are_not(world, na
         dead = np.zeros(rows), np.full(rows, 7.0), -world.train.sum(axis=1)
         for column in dead:
             assert fit([name], with_column(world, column))[name].note_ is None, column[:2]
-    assert getattr(fit([name], with_column(world, 1e-3 * noise))[name], "note_", None) is None
+    assert fit([name], with_column(world, 1e-3 * noise))[name].note_ is None
 
 
 def test_mahalanobis_does_not_move_with_the_features(world):

@@ -98,7 +98,7 @@ def test_nnguide_and_neco_say_where_negative_logits_turn_them_around(world):
     low = world.with_(bias=world.bias - 100)
     for name in ("nnguide", "neco", "cop_fused"):
         assert "100 %" in fit([name], low)[name].note_
-        assert getattr(fit([name], world)[name], "note_", None) is None
+        assert fit([name], world)[name].note_ is None
 
 
 def test_relation_counts_strong_relations_only(world):

@@ -86,7 +86,7 @@ def test_lts_of_a_row_without_positive_entries_is_the_energy(world):
 
 
 def test_lts_says_where_larger_scales_lower_the_score(world):
-    assert not hasattr(fit(["lts"], world)["lts"], "note_")
+    assert fit(["lts"], world)["lts"].note_ is None
     low = world.with_(bias=world.bias - 1000)
     assert fit(["lts"], low)["lts"].note_ == "the mean energy of ID train is negative: a larger scale lowers the score"
 

@@ -124,13 +124,14 @@ def test_the_grid_of_one_metric_names_it_in_the_title():
 
 
 def test_footnotes_say_why_how_sure_and_how_accurate():
+    trial = ("trial: 9 images",)
     table = grid(
         [
-            result("moco", "msp", None, ood="texture", group="far", note="no head"),
+            result("moco", "msp", None, ood="texture", group="far", note="no head", remarks=("trial: 5 images",)),
             result("moco", "knn", 0.7),
-            result("vit", "msp", 0.8, note="T=1; trial: 9 images", auroc_low=0.75, auroc_high=0.84, id_accuracy=0.8456),
-            result("vit", "knn", 0.9, note="trial: 9 images"),
-            result("vit", "vim", 0.85, note="trial: 9 images"),
+            result("vit", "msp", 0.8, note="T=1", remarks=trial, auroc_low=0.75, auroc_high=0.84, id_accuracy=0.8456),
+            result("vit", "knn", 0.9, remarks=trial),
+            result("vit", "vim", 0.85, remarks=trial),
         ],
         titles=TITLES,
     )
@@ -323,7 +324,7 @@ def test_fpr95_with_ood_as_positive_takes_the_place_of_fpr95(space):
     assert "fpr95_percent,fpr95_ood_percent" in report(
         format="csv", metric=["fpr95", "fpr95_ood"], layout="datasets", workspace=space
     )
-    with pytest.raises(UsageError, match="positive must be one of id, ood, got 'both'"):
+    with pytest.raises(UsageError, match="positive cannot be 'both'"):
         report(positive="both", workspace=space)
 
 
@@ -488,30 +489,41 @@ def test_latex_compiles_without_anything_too_wide_or_too_high(name, columns, tmp
     assert not [line for line in log.splitlines() if "Overfull" in line or "too large" in line]
 
 
-def test_a_note_stays_whole_but_for_what_it_says_about_the_model():
+def test_what_every_number_of_a_model_carries_is_said_once_and_the_rest_of_its_score():
     note = "ID train varies in 63 of 80 dimensions; the rest is left out"
-    tails = ["", "; trial: --limit 9", "; 2 undecodable images left out", "; memory bank of 10 of 20 ID train rows"]
-    for tail in tails:
-        table = grid([result("vit", "knn", 0.9, note=note + tail), result("vit", "msp", 0.8, note=tail[2:])])
-        assert f"{note}: knn" in table.footnotes
-        assert (f"† {tail[2:]}: vit" in table.footnotes) == bool(tail)
+    remarks = ("trial: --limit 9", "odd; as it is")
+    rows = [result("vit", "knn", 0.9, note=note, remarks=remarks), result("vit", "msp", 0.8, remarks=remarks[:1])]
+    table = grid(rows)
+    assert table.footnotes[:4] == (
+        *("† trial: --limit 9: vit",),
+        *("odd; as it is: knn", f"{note}: knn")[::-1],
+        f"FPR95: {METRICS['fpr95'].convention}",
+    )
+    assert [row.cells[0].note for row in table.rows] == [remarks[0], "; ".join([note, *remarks])]
+
+
+def test_why_a_cell_is_empty_is_its_note_alone():
+    rows = [result("vit", "msp", None, note="no head", remarks=("trial: 9 images",)), result("vit", "knn", 0.9)]
+    table = grid(rows)
+    assert "— no head: vit (msp)" in table.footnotes or "— no head: msp" in table.footnotes
+    assert table.rows[0].cells[0].note == "no head; trial: 9 images"
 
 
 def test_a_head_of_other_classes_is_one_footnote_of_every_score_on_logits():
     remark = "the head's 1000 classes are not the 10 of ID train: moodbench probe trains one that is"
     rows = [
-        result(model, score, 0.9 - i / 10, note=remark if score != "knn" else "")
+        result(model, score, 0.9 - i / 10, remarks=(remark,) if FAMILY[score] != "feature" else ())
         for model in ("vit", "moco")
         for i, score in enumerate(FAMILY)
     ]
     assert f"{remark}: every score on logits" in grid(rows).footnotes
-    other = [replace(row, note="") if row.model == "moco" else row for row in rows]
+    other = [replace(row, remarks=()) if row.model == "moco" else row for row in rows]
     assert f"{remark}: every score on logits of vit" in grid(other).footnotes
     assert not any(remark in line for line in grid([row for row in rows if row.score == "knn"]).footnotes)
 
 
 def test_controls_are_never_best():
-    rows = [replace(result("vit", "knn", 0.99), score="random"), result("vit", "msp", 0.9), result("vit", "vim", 0.8)]
+    rows = [result("vit", "knn", 0.99, control=True), result("vit", "msp", 0.9), result("vit", "vim", 0.8)]
     assert marks(grid(rows)) == [["best", "best"], ["", ""], ["second", "second"]]
 
 
@@ -614,12 +626,12 @@ def test_json_keeps_fractions():
     assert table["records"][2]["auroc"] is None
 
 
-def test_differences_have_a_sign_and_texts_stay():
-    columns = (Column(("Δ",), kind="difference"), Column(("why",), kind="text"))
-    rows = tuple(Row("b", str(value), (Cell(value), Cell("as published"))) for value in (0.0123, -0.5))
+def test_texts_stay():
+    columns = (Column(("share",)), Column(("why",), kind="text"))
+    rows = tuple(Row("b", str(value), (Cell(value), Cell("as published"))) for value in (0.0123, 0.5))
     text = FORMATS.get("plain")([Table("t", ("block", "row"), columns, rows)])
-    assert "  +1.23  as published\n" in text
-    assert " -50.00  as published\n" in text
+    assert "   1.23  as published\n" in text
+    assert "  50.00  as published\n" in text
     assert "Percent" not in text
 
 

@@ -120,9 +120,9 @@ def _one_pass(
             statistic.update(block)
     for block in blocks() if inside else ():
         for statistic in inside:
-            if statistic.part == "train" or held_out is not None:
+            if statistic.part == "train":
                 statistic.update(block)
-            elif len(rows := block.part(held_out=statistic.part == "held_out")):
+            elif len(rows := block.held_out()):
                 statistic.update(rows)
         tick(len(block))
 

@@ -17,7 +17,7 @@ MOST_NOT_NUMBERS = 0.01
 
 def add_note(score: Score, note: str) -> None:
     """Add a note to what the results say of a score already."""
-    score.note_ = "; ".join(filter(None, [getattr(score, "note_", None) or score.note, note]))
+    score.note_ = "; ".join(filter(None, [score.said, note]))
 
 
 def not_numbers(scores: Mapping[str, Score], values: Mapping[tuple[str, str], Array]) -> dict[str, str]:

@@ -21,9 +21,9 @@ from moodbench.scores.machinery.unit import exact_unit_features
 V_co = TypeVar("V_co", covariant=True)
 
 
-Part = Literal["train", "held_out", "rest"]
-"""Which ID train rows a statistic sees: all of them, those held out for tuning (or the benchmark's own ID validation
-rows), or all but those held out."""
+Part = Literal["train", "held_out"]
+"""Which ID train rows a statistic sees: all of them, or those held out for tuning (or the benchmark's own ID validation
+rows)."""
 
 
 class Statistic(ABC, Generic[V_co]):

@@ -15,13 +15,13 @@ Format = Callable[[Sequence[Table]], str]
 FORMATS: Registry[Format] = Registry("table format", package="moodbench.tables.formats")
 
 
-def text_of(cell: Cell, column: Column) -> str:
+def text_of(cell: Cell) -> str:
     """Return what people read in a cell."""
     if cell.value is None:
         return EMPTY
     if isinstance(cell.value, str):
         return cell.value
-    return f"{100 * cell.value:+.2f}" if column.kind == "difference" else f"{100 * cell.value:.2f}"
+    return f"{100 * cell.value:.2f}"
 
 
 def flat(text: str) -> str:
@@ -39,13 +39,12 @@ def sides_of(table: Table) -> list[str]:
     return ["left", "left", *("left" if column.kind == "text" else "right" for column in table.columns)]
 
 
-def body_of(table: Table, shown: Callable[[Cell, Column], str], escape: Callable[[str], str]) -> list[list[str]]:
+def body_of(table: Table, shown: Callable[[Cell], str], escape: Callable[[str], str]) -> list[list[str]]:
     """Return the cells as text, the title of a block only in its first row."""
     lines = []
     for block, rows in groupby(table.rows, key=lambda row: row.block):
         for number, row in enumerate(rows):
-            cells = (shown(cell, column) for cell, column in zip(row.cells, table.columns, strict=True))
-            lines.append(["" if number else escape(block), escape(row.title), *cells])
+            lines.append(["" if number else escape(block), escape(row.title), *map(shown, row.cells)])
     return lines
 
 

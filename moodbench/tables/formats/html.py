@@ -28,7 +28,7 @@ def _html_table(table: Table) -> str:
         members = list(rows)
         head = _chip(block) if block == members[0].family else f"<span>{markup.escape(block)}</span>"
         parts.append(f'<tbody>\n<tr class="block"><th scope="rowgroup" colspan="{width}">{head}</th></tr>')
-        parts += [_html_row(row, table, edges) for row in members]
+        parts += [_html_row(row, edges) for row in members]
         parts.append("</tbody>")
     legend = ["Percent; <strong>best</strong> and <u>second best</u> of each column."] if is_marked(table) else []
     feet = "".join(f"<li>{foot}</li>" for foot in [*legend, *map(markup.escape, table.footnotes)])
@@ -48,11 +48,11 @@ def _html_heads(table: Table, edges: set[int]) -> str:
     return "\n".join(lines)
 
 
-def _html_row(row: Row, table: Table, edges: set[int]) -> str:
+def _html_row(row: Row, edges: set[int]) -> str:
     chip = "" if row.family in (None, row.block) else " " + _chip(str(row.family))
     cells = [f'<tr><th scope="row">{markup.escape(row.title)}{chip}</th>']
-    for number, (cell, column) in enumerate(zip(row.cells, table.columns, strict=True)):
-        text = markup.escape(text_of(cell, column))
+    for number, cell in enumerate(row.cells):
+        text = markup.escape(text_of(cell))
         text = {"best": f"<strong>{text}</strong>", "second": f"<u>{text}</u>", "": text}[cell.mark]
         names = " ".join(name for name, on in (("edge", number in edges), (cell.mark, cell.mark)) if on)
         span = (

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from moodbench.tables.escape import escape_latex
 from moodbench.tables.formats.base import FORMATS, body_of, is_marked, places_of, sides_of, spans_of, text_of
-from moodbench.tables.grid import Cell, Column, Row, Table
+from moodbench.tables.grid import Cell, Row, Table
 
 PAGE = 540.0
 """Points that the article class gives a float on a page of its own: the smallest of the usual layouts."""
@@ -109,8 +109,8 @@ def _latex_letters(table: Table) -> str:
 
 
 def _latex_body(table: Table) -> list[list[str]]:
-    def shown(cell: Cell, column: Column) -> str:
-        text = escape_latex(text_of(cell, column))
+    def shown(cell: Cell) -> str:
+        text = escape_latex(text_of(cell))
         return {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", "": text}[cell.mark]
 
     return body_of(table, shown, escape_latex)

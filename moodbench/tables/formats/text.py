@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from moodbench.tables.formats.base import FORMATS, body_of, flat, is_marked, places_of, sides_of, spans_of, text_of
-from moodbench.tables.grid import Cell, Column, Table
+from moodbench.tables.grid import Cell, Table
 
 
 @FORMATS.register("plain")
 def plain(tables: Sequence[Table]) -> str:
     """Return aligned text for a terminal; ``*`` precedes the best number of a column, ``+`` the second best."""
 
-    def shown(cell: Cell, column: Column) -> str:
-        return {"best": "*", "second": "+", "": ""}[cell.mark] + text_of(cell, column)
+    def shown(cell: Cell) -> str:
+        return {"best": "*", "second": "+", "": ""}[cell.mark] + text_of(cell)
 
     parts = []
     for table in tables:
@@ -30,8 +30,8 @@ def plain(tables: Sequence[Table]) -> str:
 def markdown(tables: Sequence[Table]) -> str:
     """Return pipe tables as GitHub shows them: best bold, second best underlined."""
 
-    def shown(cell: Cell, column: Column) -> str:
-        text = _escape_markdown(text_of(cell, column))
+    def shown(cell: Cell) -> str:
+        text = _escape_markdown(text_of(cell))
         # GitHub removes <u>, but shows <ins> underlined.
         return {"best": f"**{text}**", "second": f"<ins>{text}</ins>", "": text}[cell.mark]
 

@@ -1,0 +1,77 @@
+"""The words of options that take one of a fixed few, and how any other word is refused.
+
+They are kept here, not beside the code that acts on them, because the command line shows and completes them before
+anything heavy is imported. Sets that grow (scores, table formats, models, …) are registries and catalogues instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Literal, get_args
+
+from moodbench.errors import UsageError
+
+Layout = Literal["grid", "datasets", "all"]
+"""Of tables: pretext tasks × scores, every OOD dataset side by side, or both."""
+
+Positive = Literal["id", "ood"]
+"""The class that counts as positive in FPR95."""
+
+Metric = Literal[
+    "auroc",
+    "fpr95",
+    "aupr_in",
+    "aupr_out",
+    "fpr95_ood",
+    "detection_accuracy",
+    "autc",
+    "aurc",
+    "failure_auroc",
+]
+"""The names in `moodbench.metrics.METRICS`, in its order."""
+
+Precision = Literal["fp32", "bf16", "fp16"]
+"""Of the network; features and logits are float32 always."""
+
+OnError = Literal["stop", "skip"]
+"""What to do about an image that cannot be decoded."""
+
+Decoder = Literal["exact", "fast"]
+"""``fast``: JPEGs are decoded smaller where at least twice the needed size is left, and torch resizes, not Pillow."""
+
+CropMode = Literal["center", "squash", "border"]
+"""How a picture becomes a square: its middle; all of it, squeezed; all of it, with borders."""
+
+Interpolation = Literal["bilinear", "bicubic", "nearest", "lanczos", "hamming", "box"]
+"""The filter that resizes pictures."""
+
+Link = Literal["hard", "symbolic"]
+"""How a dataset's folder refers to images that lie elsewhere."""
+
+PretextTask = Literal[
+    "classification",
+    "contrastive",
+    "self-distillation",
+    "masked image modeling",
+    "multimodal",
+    "hybrid",
+    "unspecified",
+]
+"""The pretext tasks a model can name, in the order in which tables and plots show them."""
+
+
+def check_choice(name: str, value: object, choice: Any) -> None:
+    """Raise a `UsageError` unless `value` is one of the words of `choice`, a ``Literal``.
+
+    `name` is what the caller calls the option: ``--layout`` or ``layout``.
+    """
+    allowed = get_args(choice)
+    if value not in allowed:
+        raise wrong_choice(name, value, allowed)
+
+
+def wrong_choice(name: str, value: object, allowed: tuple[str, ...]) -> UsageError:
+    """Return the refusal of `value`, with the nearest of the `allowed` words."""
+    near = difflib.get_close_matches(str(value).lower(), allowed, n=1, cutoff=0.6)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return UsageError(f"{name} cannot be '{value}'.{hint}", fix=f"use one of: {', '.join(allowed)}")

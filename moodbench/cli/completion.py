@@ -1,0 +1,173 @@
+"""What a shell offers when Tab is pressed after an option: names from catalogue, caches, results and registries.
+
+It has to be there at once, so nothing heavy is imported; and it must never disturb the line that somebody is typing:
+where something cannot be read, nothing is offered, and nothing is said.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, get_args
+
+import typer
+
+from moodbench.choices import Metric, PretextTask
+from moodbench.registry import written_names
+from moodbench.types import ALL_GROUPS
+from moodbench.workspace import ModelName, Workspace
+
+Given = dict[str, Any]
+"""The options that are on the line already, by the names of their parameters."""
+
+Find = Callable[[Workspace, Given], Iterable[str]]
+Complete = Callable[[typer.Context, str], list[str]]
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def offer(find: Find) -> Complete:
+    """Return the function that typer asks for names, of a function that finds them."""
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        given = ctx.params
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                names = [name for name in dict.fromkeys(find(_workspace(given), given)) if name.startswith(incomplete)]
+            except Exception:  # a broken catalogue, a folder that may not be read: the command itself will say so
+                return []
+        return [_as_typed(name) for name in names]
+
+    return complete
+
+
+def _workspace(given: Given) -> Workspace:
+    """Return where the command that is being typed would work."""
+    folders = {name: Path(given[name]) for name in ("data_dir", "cache_dir", "results_dir") if given.get(name)}
+    return Workspace(**folders, catalogs=tuple(given.get("catalog") or ()))
+
+
+def _as_typed(name: str) -> str:
+    """Return a name with its blanks escaped where the shell takes what is offered as it is."""
+    return name.replace(" ", "\\ ") if os.environ.get("_MOODBENCH_COMPLETE") == "complete_bash" else name
+
+
+def _words(*words: str) -> Complete:
+    return offer(lambda space, given: words)
+
+
+def _registered(place: str, variable: str, entry_point: str | None = None) -> Complete:
+    return offer(lambda space, given: written_names(PACKAGE / place, variable, entry_point))
+
+
+def _all(value: Any) -> list[str]:
+    """Return what an option was given, once or repeatedly."""
+    return [] if value is None else [value] if isinstance(value, str) else list(value)
+
+
+def _with_results(space: Workspace, given: Given) -> list[ModelName]:
+    """Return the models that have results, on the benchmarks that are named or on any."""
+    from moodbench.results import benchmarks_with_results, result_files
+
+    named = _all(given.get("benchmark")) or benchmarks_with_results(space.results_dir)
+    files = [file for name in named for file in result_files(space.results_dir / name)]
+    parts = [file.stem.partition("+") for file in files]
+    models = [(ModelName.of_folder(folder), head) for folder, _, head in parts]
+    return [ModelName(model.base, model.variant, head or None) for model, head in models]
+
+
+@offer
+def models(space: Workspace, given: Given) -> list[str]:
+    """Models of the catalogue and their variants."""
+    known = space.catalog.models
+    return [*known, *(f"{name}@{variant}" for name, spec in known.items() for variant in spec.variants)]
+
+
+@offer
+def cached_models(space: Workspace, given: Given) -> list[str]:
+    """Models that have caches."""
+    return [str(model) for model in space.cached_models()]
+
+
+@offer
+def scored_models(space: Workspace, given: Given) -> list[str]:
+    """Models that have results, with their heads."""
+    return sorted(str(model) for model in _with_results(space, given))
+
+
+@offer
+def variants(space: Workspace, given: Given) -> list[str]:
+    """Variants of the model that is named."""
+    spec = space.catalog.models.get(ModelName.parse(given.get("model") or "").base)
+    return [*(spec.variants if spec else ()), *written_names(PACKAGE / "models" / "transforms.py", "TRANSFORMS")]
+
+
+@offer
+def datasets(space: Workspace, given: Given) -> Iterable[str]:
+    """Datasets of the catalogue."""
+    return space.catalog.datasets
+
+
+@offer
+def cached_datasets(space: Workspace, given: Given) -> list[str]:
+    """Datasets that the models that are named have caches of, or any model."""
+    chosen = [ModelName.parse(name) for name in _all(given.get("model"))]
+    return sorted({name for model in chosen or space.cached_models() for name in space.cached_datasets(model)})
+
+
+@offer
+def benchmarks(space: Workspace, given: Given) -> Iterable[str]:
+    """Benchmarks of the catalogue."""
+    return space.catalog.benchmarks
+
+
+@offer
+def scored_benchmarks(space: Workspace, given: Given) -> list[str]:
+    """Benchmarks that have results."""
+    from moodbench.results import benchmarks_with_results
+
+    return benchmarks_with_results(space.results_dir)
+
+
+@offer
+def groups(space: Workspace, given: Given) -> list[str]:
+    """OOD groups of the benchmarks that are named, or of any."""
+    named = _all(given.get("benchmark"))
+    specs = [spec for name, spec in space.catalog.benchmarks.items() if not named or name in named]
+    return [ALL_GROUPS, *(group for spec in specs for group, members in spec.ood.items() if members)]
+
+
+@offer
+def cached_heads(space: Workspace, given: Given) -> list[str]:
+    """Heads that the models have besides their own."""
+    chosen = [ModelName.parse(name) for name in _all(given.get("model"))] or space.model_folders()
+    return sorted(file.stem for model in chosen for file in (space.cache_dir / model.folder / "heads").glob("*.h5"))
+
+
+@offer
+def scored_heads(space: Workspace, given: Given) -> list[str]:
+    """Heads that have results."""
+    return ["own", *sorted({model.head for model in _with_results(space, given) if model.head is not None})]
+
+
+@offer
+def label_rules(space: Workspace, given: Given) -> list[str]:
+    """Rules by which the images of a folder get their labels."""
+    from moodbench.catalog import LABEL_RULES
+
+    return [rule for rule in LABEL_RULES if rule != "list"]
+
+
+metrics = _words(*get_args(Metric))
+pretexts = _words(*get_args(PretextTask))
+devices = _words("auto", "cpu", "cuda")
+batch_sizes = _words("auto")
+scores = _registered("scores", "SCORES", "moodbench.scores")
+table_formats = _registered("tables/formats", "FORMATS")
+plots = _registered("plots", "PLOTS")
+transforms = _registered("models/transforms.py", "TRANSFORMS")
+checkpoint_formats = _registered("models/formats", "FORMATS")
+recipes = _registered("models/features.py", "RECIPES")
