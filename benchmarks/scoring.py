@@ -7,6 +7,9 @@ C = 1000):
 - the time of the matrix products alone that those nine cannot do without, in float32 on the same threads;
 - the time of the per-row algorithm, measured on some rows and scaled;
 - the same command for all scores whose cost per row does not grow with the number of ID train rows;
+- with --banks, the same for the scores that compare every test row with every ID train row, beside the one product of
+  test rows with ID train rows that they need, and k-NN alone beside faiss's flat index where that is installed;
+- with --all, the same for every score there is;
 - with --tenfold, the memory with ten times as many rows.
 """
 
@@ -105,11 +108,42 @@ def score_command(space: Workspace, catalog: Path, names: Sequence[str], threads
     return command + [part for name in names for part in ("--score", name)]
 
 
-def cheap_scores() -> list[str]:
-    """Return the scores whose cost a row is O(D (D + C)): no memory bank, no per-class covariances, no samples."""
+def scores_of(cost: str | None) -> list[str]:
+    """Return the scores of a cost, or every one; ``products`` are those of O(D (D + C)) a row."""
     from moodbench.scores.base import SCORES, display_order
 
-    return [name for name in display_order(SCORES) if SCORES.get(name).cost == "products"]
+    return [name for name in display_order(SCORES) if cost in (None, SCORES.get(name).cost)]
+
+
+def bank_product(size: Size, rows: int = 8192) -> float:
+    """Return the seconds of the product of all test rows with all ID train rows, in float32, block by block."""
+    x, y = torch.randn(rows, size.dim), torch.randn(2048, size.dim)
+    out = x @ y.T
+    times = []
+    for _ in range(9):
+        began = time.perf_counter()
+        torch.mm(x, y.T, out=out)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times) * size.rows / rows * size.train / len(y)
+
+
+def faiss_seconds(size: Size, k: int = 50) -> float | None:
+    """Return the seconds of faiss's exact search for the k nearest of unit rows, the index made; None without it."""
+    try:
+        import faiss  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    world = World(size)
+    index = faiss.IndexFlatIP(size.dim)
+    for start in range(0, size.train, 8192):
+        rows, _ = world.rows(world.labels(min(8192, size.train - start)), 0.0)
+        index.add(torch.nn.functional.normalize(rows).numpy())
+    some = min(size.rows, 4096)
+    queries = torch.nn.functional.normalize(world.rows(world.labels(some), 0.5)[0]).numpy()
+    began = time.perf_counter()
+    index.search(queries, k)
+    return (time.perf_counter() - began) * size.rows / some
 
 
 def warm(space: Workspace) -> None:
@@ -134,6 +168,10 @@ def main() -> None:
     parser.add_argument(
         "--tenfold", action="store_true", help="also measure the memory with ten times the rows (20 GB)"
     )
+    parser.add_argument(
+        "--banks", action="store_true", help="also measure memory banks (at full size a quarter of an hour)"
+    )
+    parser.add_argument("--all", action="store_true", help="also measure all scores together (at full size, longer)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -148,7 +186,7 @@ def measure(args: argparse.Namespace, size: Size, folder: Path) -> dict[str, obj
     space = Workspace(cache_dir=folder / "cache", results_dir=folder / "results")
     catalog = build(space, size)
     nine, all_cheap, bare = [], [], []
-    cheap = cheap_scores()
+    cheap = scores_of("products")
     for _ in range(args.runs):  # in turn, so that a machine that becomes slower does so for all
         warm(space)
         nine.append(run(score_command(space, catalog, NINE, args.threads)))
@@ -183,6 +221,26 @@ def measure(args: argparse.Namespace, size: Size, folder: Path) -> dict[str, obj
         f"{len(cheap)} scores, peak anonymous MiB": round(max(r.memory for r in all_cheap)),
         f"{len(cheap)} scores / products": round(together / product, 2),
     }
+    if args.banks:
+        banks = scores_of("memory bank")
+        warm(space)
+        one = bank_product(size)
+        every, knn = (run(score_command(space, catalog, names, args.threads)) for names in (banks, ["knn"]))
+        faiss = faiss_seconds(size)
+        report |= {
+            "test rows times ID train rows, one product, seconds": round(one, 1),
+            f"{len(banks)} memory-bank scores, seconds": round(every.seconds, 1),
+            f"{len(banks)} memory-bank scores / that product": round(every.seconds / one, 2),
+            f"{len(banks)} memory-bank scores, peak anonymous MiB": round(every.memory),
+            "k-NN alone, seconds": round(knn.seconds, 1),
+            "faiss's flat index, search alone, seconds (scaled)": faiss if faiss is None else round(faiss, 1),
+        }
+    if args.all:
+        everything = scores_of(None)
+        warm(space)
+        done = run(score_command(space, catalog, everything, args.threads))
+        report[f"all {len(everything)} scores, seconds"] = round(done.seconds, 1)
+        report[f"all {len(everything)} scores, peak anonymous MiB"] = round(done.memory)
     if args.tenfold:
         large = Workspace(cache_dir=folder / "cache10", results_dir=folder / "results10")
         catalog = build(large, size.scaled(10))
