@@ -11,7 +11,7 @@ from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.directions import Directions
-from moodbench.scores.machinery.libraries import heard
+from moodbench.scores.machinery.lloyd import lloyd, plus_plus
 from moodbench.scores.machinery.sample import Rows, Sample
 from moodbench.scores.machinery.statistics import UnitMean
 
@@ -42,8 +42,8 @@ class KMeansDistance(Score):
 
     Notes
     -----
-    Lloyd's algorithm of scikit-learn from one k-means++ start with a fixed seed, on one thread so that it repeats to
-    the last bit, and about the mean of all z.
+    Lloyd's algorithm from one k-means++ start with a fixed seed, with the rules and random choices of scikit-learn's
+    KMeans, about the mean of all z.
 
     References
     ----------
@@ -69,18 +69,12 @@ class KMeansDistance(Score):
         sample: Rows
         mean: Tensor
         sample, mean = yield Sample(self.rows), UnitMean()
-        from sklearn.cluster import KMeans
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
         self.directions_ = Directions(mean)
         z = self.directions_.fan(sample.features.double()).ways
         clusters = self.clusters or train.label_classes or train.classes or FALLBACK
         distinct = len(torch.unique(z, dim=0))
-        kmeans = KMeans(min(clusters, distinct), n_init=1, random_state=0)
-        with threadpool_limits(1):
-            found, self.note_ = heard(lambda: kmeans.fit(z.cpu().numpy()))
-        self.centres_ = torch.as_tensor(found.cluster_centers_, dtype=torch.float32, device=train.device)
-        self.inertia_ = float(found.inertia_)
+        centres, self.inertia_ = lloyd(z, plus_plus(z, min(clusters, distinct), seed=0))
+        self.centres_ = centres.float()
 
     def score(self, block: Block) -> Tensor:
         z = self.directions_.ways(block)

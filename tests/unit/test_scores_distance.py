@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from moodbench.scores import qda
 from moodbench.scores.base import create_score
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.fitting import fit_scores
+from moodbench.scores.machinery.libraries import heard
+from moodbench.scores.machinery.lloyd import lloyd
 from moodbench.scores.machinery.medians import RESOLUTION, median_and_deviation
 from moodbench.scores.machinery.statistics import UnitMean
 from moodbench.scores.machinery.unit import unit_rows
@@ -336,10 +339,24 @@ def test_parameters_that_make_no_sense_are_refused(name, params):
 
 
 def test_what_scikit_learn_says_becomes_a_note():
-    """Rows so near one another that the squares of distances are zero: k-means finds one cluster, and warns."""
+    def work():
+        warnings.warn("Number of  distinct\nclusters", UserWarning, stacklevel=1)
+        warnings.warn("Duplicate values, as known", UserWarning, stacklevel=1)
+        return 3
+
+    assert heard(work, known=["Duplicate"]) == (3, "Number of distinct clusters")
+    assert heard(lambda: 4) == (4, None)
+
+
+def test_k_means_of_rows_that_are_all_but_equal():
+    """The squares of their distances are zero."""
     train = WORLD.train * np.float32(1e-25)
     train[:, 0] = 1
-    assert fit(["kmeans"], WORLD.with_(train=train))["kmeans"].note_.startswith(
-        "Number of distinct clusters (1) found smaller than"
-    )
-    assert fit(["kmeans"], WORLD)["kmeans"].note_ is None
+    assert np.isfinite(scored("kmeans", WORLD.with_(train=train))).all()
+
+
+def test_a_centre_without_rows_goes_to_the_farthest_row():
+    rows = torch.tensor([[0.0], [0.1], [0.2], [9.0]])
+    centres, inertia = lloyd(rows, torch.tensor([[0.1], [-50.0]]))
+    assert centres.flatten().tolist() == [pytest.approx(0.1), 9.0]
+    assert inertia == pytest.approx(0.02)
