@@ -26,9 +26,9 @@ from moodbench.datasets.lists import read_list
 from moodbench.datasets.match import match_list
 from moodbench.features.given import read_labels
 from moodbench.features.heads import read_head
-from moodbench.obtain.manifest import Origin, origin_file, read_origin
+from moodbench.inspection.manifest import Origin, origin_file, read_origin
+from moodbench.inspection.verdicts import Verified, read_verified, verified_file
 from moodbench.obtain.unpack import unpack
-from moodbench.obtain.verified import Verified, read_verified, verified_file
 from moodbench.results import provenance_file, read_provenance, read_results, write_results
 from moodbench.types import Result
 from moodbench.workspace import Workspace

@@ -29,9 +29,9 @@ from torch import nn
 from benchmarks.faults.trial import Outcome, Row, attempt
 from moodbench.datasets.images import folder_images
 from moodbench.features.extract import Settings, extract_images
+from moodbench.inspection.decoding import probe_files
 from moodbench.models.backbone import Backbone
 from moodbench.models.transforms import build_transform
-from moodbench.obtain.probe import probe_files
 
 SIZES = ((16, 224), (14, 224), (8, 384), (4, 448))
 """Workers, and side of the pictures that the network sees: each waited for ever with 64 MB of ``/dev/shm``."""

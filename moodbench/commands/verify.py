@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from moodbench.catalog import FEATURES_ONLY, BenchmarkSpec, Catalog, DatasetSpec
 from moodbench.datasets.images import MAX_PIXELS, is_on_disk, open_images
+from moodbench.datasets.parts import whole_of
 from moodbench.errors import MOST_LISTED, DataError, MoodbenchError, UsageError
-from moodbench.obtain.findings import KINDS, Finding, counts
-from moodbench.obtain.inspection import Inspection, how_to_mend, inspect
-from moodbench.obtain.jobs import whole_of
-from moodbench.obtain.overlap import NEAR_BITS, Pictures, duplicates, nearly_overlaps, overlaps
-from moodbench.obtain.verified import Verified, note_verified, now
+from moodbench.inspection.findings import KINDS, Finding, counts
+from moodbench.inspection.overlap import NEAR_BITS, Pictures, duplicates, nearly_overlaps, overlaps
+from moodbench.inspection.quick import Inspection, how_to_mend, inspect
+from moodbench.inspection.verdicts import Verified, note_verified, now
 from moodbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from moodbench.obtain.probe import Probe
+    from moodbench.inspection.decoding import Probe
 
 MOST_BITS = 16
 """Beyond this, different pictures are alike by chance."""
@@ -199,7 +199,7 @@ def _decode(
     looks: Sequence[Inspection], catalog: Catalog, near: bool, jobs: int | None, progress: bool, max_pixels: int
 ) -> Iterator[Pictures]:
     """Decode every image of every dataset, and an image that belongs to several of them once."""
-    from moodbench.obtain.probe import cores, probe_files
+    from moodbench.inspection.decoding import cores, probe_files
 
     wholes = [whole_of(look.spec, catalog).name for look in looks]
     shared: dict[str, Probe] = {}

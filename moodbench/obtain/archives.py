@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from moodbench.catalog import ArchiveSpec
-from moodbench.obtain.manifest import NOTES, write_note
+from moodbench.inspection.manifest import NOTES, write_note
 from moodbench.reading import parse_json
 from moodbench.transfer.contact import shown
 from moodbench.transfer.digests import Expected, check_file

@@ -7,11 +7,12 @@ from pathlib import Path
 from moodbench.catalog import DatasetSpec
 from moodbench.datasets.images import dataset_folder
 from moodbench.errors import DataError
+from moodbench.inspection.contents import examine
+from moodbench.inspection.manifest import Origin, read_origin
 from moodbench.obtain.fill import Means
 from moodbench.obtain.jobs import Job
 from moodbench.obtain.lists import lacks_list
-from moodbench.obtain.manifest import Origin, read_origin
-from moodbench.obtain.place import Filled, clear, examine, finish, partial_folder
+from moodbench.obtain.place import Filled, clear, finish, partial_folder
 from moodbench.obtain.plan import Planned
 
 

@@ -16,19 +16,16 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from moodbench.catalog import DatasetSpec
-from moodbench.datasets.images import open_images
-from moodbench.datasets.listing import looks_filled, scan_folder
-from moodbench.datasets.sources import FolderImages
+from moodbench.datasets.listing import scan_folder
 from moodbench.errors import DataError
-from moodbench.obtain.hashing import hash_files
-from moodbench.obtain.manifest import (
+from moodbench.inspection.contents import holds_something
+from moodbench.inspection.manifest import (
     NOTES,
     Origin,
     manifest_file,
@@ -37,6 +34,7 @@ from moodbench.obtain.manifest import (
     write_manifest,
     write_origin,
 )
+from moodbench.obtain.hashing import hash_files
 
 
 @dataclass(frozen=True)
@@ -132,49 +130,3 @@ def put(partial: Path, target: Path) -> None:
         shutil.copytree(partial, beside, symlinks=True)
         beside.rename(target)
         clear(partial)
-
-
-def holds_something(folder: Path) -> bool:
-    """Whether there is a file or link of this name, or a folder with anything visible in it."""
-    if folder.is_dir():
-        return any(not entry.name.startswith(".") for entry in folder.iterdir())
-    return os.path.lexists(folder)
-
-
-@dataclass(frozen=True)
-class Examined:
-    """What a folder has of a dataset.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Its images, relative to the folder.
-    bytes : int
-    lack : str or None
-        What is missing, in words; None if all that the catalogue promises is there.
-    """
-
-    names: tuple[str, ...] = ()
-    bytes: int = 0
-    lack: str | None = None
-
-
-def examine(spec: DatasetSpec, root: Path, data_dir: Path) -> Examined:
-    """Look whether `root` has the images of `spec`, by their names and number; what is in them is not looked at."""
-    if root.is_dir() and not looks_filled(root):
-        return Examined(lack="there are no images")
-    try:
-        images = open_images(replace(spec, path=root, folder=None, part_of=None, within=""), data_dir)
-    except DataError as error:
-        return Examined(lack=error.what)
-    if not isinstance(images, FolderImages):
-        return Examined(images.ids)
-    return Examined(images.ids, int(images.sizes.sum()), _lack(spec, images.ids))
-
-
-def _lack(spec: DatasetSpec, names: Sequence[str]) -> str | None:
-    if spec.images is not None and len(names) != spec.images:
-        return f"{len(names)} images are there, and there should be {spec.images}"
-    if spec.labels not in ("auto", "list", "none") and not any("/" in name for name in names):
-        return "the images lie in one flat folder, but their class is read from the folder they are in"
-    return None

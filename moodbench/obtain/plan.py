@@ -10,11 +10,11 @@ from typing import Any, Literal
 from moodbench.catalog import FEATURES_ONLY, DatasetSpec
 from moodbench.datasets.images import dataset_folder
 from moodbench.datasets.listing import counted
+from moodbench.inspection.contents import Contents, examine, holds_something
+from moodbench.inspection.manifest import read_manifest
 from moodbench.obtain.archives import begun
 from moodbench.obtain.jobs import Job
 from moodbench.obtain.lists import lacks_list
-from moodbench.obtain.manifest import read_manifest
-from moodbench.obtain.place import Examined, examine, holds_something
 from moodbench.obtain.sizes import check_room, in_words
 
 Action = Literal["bundled", "features", "there", "incomplete", "download", "images", "draw", "by hand"]
@@ -42,7 +42,7 @@ class Planned:
     action : str
     lack : str or None
         What an incomplete folder lacks.
-    found : mapping of dataset to Examined
+    found : mapping of dataset to Contents
         Of the wanted datasets that are there.
     lists : tuple of DatasetSpec
         Datasets whose list has to be fetched.
@@ -57,7 +57,7 @@ class Planned:
     job: Job
     action: Action
     lack: str | None = None
-    found: dict[str, Examined] | None = None
+    found: dict[str, Contents] | None = None
     lists: tuple[DatasetSpec, ...] = ()
     fetch: int = 0
     unknown: int = 0
@@ -115,7 +115,7 @@ def survey(job: Job, data_dir: Path) -> Planned:
 
 def _look(job: Job, data_dir: Path) -> Planned:
     """Look at a folder that is there: are the wanted datasets in it?"""
-    found: dict[str, Examined] = {}
+    found: dict[str, Contents] = {}
     lists = tuple(spec for spec in job.wanted if lacks_list(spec, data_dir))
     for spec in job.wanted:
         if spec not in lists:
@@ -124,7 +124,7 @@ def _look(job: Job, data_dir: Path) -> Planned:
     return Planned(job, "incomplete" if lacks else "there", "; ".join(filter(None, lacks)) or None, found, lists)
 
 
-def _examine(spec: DatasetSpec, folder: Path, data_dir: Path) -> Examined:
+def _examine(spec: DatasetSpec, folder: Path, data_dir: Path) -> Contents:
     """Look at a dataset in its place. Where the catalogue does not say what there should be, the manifest does."""
     found = examine(spec, folder, data_dir)
     if found.lack is not None or spec.images is not None or spec.image_list is not None:

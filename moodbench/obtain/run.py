@@ -8,13 +8,14 @@ from pathlib import Path
 
 from moodbench.datasets.images import dataset_folder
 from moodbench.errors import DataError, MoodbenchError
+from moodbench.inspection.contents import Contents, examine
+from moodbench.inspection.manifest import Origin, read_origin
 from moodbench.lock import exclusive
 from moodbench.obtain.complete import complete, folder_of, incomplete
 from moodbench.obtain.fill import Means, by_drawing, from_archives, from_single_images
 from moodbench.obtain.jobs import Job
 from moodbench.obtain.lists import fetch_list
-from moodbench.obtain.manifest import Origin, read_origin
-from moodbench.obtain.place import Examined, Filled, clear, examine, forget, partial_folder, put, recover
+from moodbench.obtain.place import Filled, clear, forget, partial_folder, put, recover
 from moodbench.obtain.plan import Planned, survey
 from moodbench.obtain.take import take
 
@@ -40,7 +41,7 @@ class Placed:
         As in `Origin`, or `THERE`.
     origin : Origin or None
         None: somebody else put it there.
-    found : mapping of dataset to Examined
+    found : mapping of dataset to Contents
         What is there of each wanted dataset.
     errors : mapping of dataset to MoodbenchError
         Wanted datasets that are not complete, or whose list could not be had.
@@ -48,7 +49,7 @@ class Placed:
 
     how: str
     origin: Origin | None
-    found: Mapping[str, Examined]
+    found: Mapping[str, Contents]
     errors: Mapping[str, MoodbenchError]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from moodbench.errors import DataError, UsageError
+from moodbench.inspection.contents import examine, holds_something
+from moodbench.inspection.manifest import Origin
 from moodbench.obtain.complete import complete, folder_of, incomplete
 from moodbench.obtain.fill import Means, from_archives
 from moodbench.obtain.jobs import Job
 from moodbench.obtain.local import find_archives, find_images, take_images
-from moodbench.obtain.manifest import Origin
-from moodbench.obtain.place import Filled, examine, finish, holds_something, note
+from moodbench.obtain.place import Filled, finish, note
 from moodbench.obtain.plan import Planned
 from moodbench.obtain.sizes import check_room
 

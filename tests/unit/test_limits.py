@@ -12,9 +12,9 @@ import torch
 from moodbench.catalog import ListSpec
 from moodbench.datasets.lists import read_list
 from moodbench.errors import DataError, ModelError, UsageError
+from moodbench.inspection.manifest import origin_file, read_origin
+from moodbench.inspection.verdicts import read_verified, verified_file
 from moodbench.models.checkpoint import read_checkpoint
-from moodbench.obtain.manifest import origin_file, read_origin
-from moodbench.obtain.verified import read_verified, verified_file
 from moodbench.scores.base import SCORES, load_scores
 
 PLACES = {

@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 
 from moodbench.catalog import ArchiveSpec, Catalog, DatasetSpec
 from moodbench.errors import DataError
+from moodbench.inspection.contents import examine, holds_something
+from moodbench.inspection.manifest import FileRecord, read_manifest, read_origin
 from moodbench.obtain.archives import archive_file, fetch_archive, release
 from moodbench.obtain.byhand import instructions
 from moodbench.obtain.fill import Means, by_drawing
 from moodbench.obtain.hashing import hash_files
 from moodbench.obtain.jobs import Job, make_jobs
 from moodbench.obtain.local import find_archives
-from moodbench.obtain.manifest import FileRecord, read_manifest, read_origin
 from moodbench.obtain.per_image import image_address, looks_like_image
-from moodbench.obtain.place import Filled, begin, examine, finish, holds_something, partial_folder, put, recover
+from moodbench.obtain.place import Filled, begin, finish, partial_folder, put, recover
 from moodbench.obtain.plan import Planned, check_disk, survey
 from moodbench.obtain.recipes.base import RECIPES, Drawn
 from moodbench.obtain.run import obtain

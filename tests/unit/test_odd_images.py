@@ -19,7 +19,7 @@ from moodbench.datasets.listing import scan_folder
 from moodbench.datasets.lists import read_list
 from moodbench.datasets.suffixes import image_suffixes, in_words, is_image, looks_like_an_image
 from moodbench.errors import DataError, UsageError
-from moodbench.obtain.probe import probe_file
+from moodbench.inspection.decoding import probe_file
 from moodbench.workspace import Workspace
 from tests.conftest import save
 

@@ -17,11 +17,11 @@ from PIL import Image
 
 from moodbench.commands.verify import verify
 from moodbench.errors import DataError, UsageError
-from moodbench.obtain import overlap, probe
-from moodbench.obtain.manifest import Origin, manifest_file, origin_file, write_origin
-from moodbench.obtain.overlap import count_bits, count_bits_by_table, nearest_hashes
-from moodbench.obtain.probe import likeness
-from moodbench.obtain.verified import verified_file
+from moodbench.inspection import decoding, overlap
+from moodbench.inspection.decoding import likeness
+from moodbench.inspection.manifest import Origin, manifest_file, origin_file, write_origin
+from moodbench.inspection.overlap import count_bits, count_bits_by_table, nearest_hashes
+from moodbench.inspection.verdicts import verified_file
 from tests.disks import IMAGES, Disk, cut, flip, picture
 
 
@@ -243,8 +243,8 @@ def test_nearly_the_same_pictures_are_told(disk):
 
 
 def test_any_number_of_processes_finds_the_same(disk, monkeypatch):
-    monkeypatch.setattr(probe, "FEW", 0)
-    monkeypatch.setattr(probe, "CHUNK", 2)
+    monkeypatch.setattr(decoding, "FEW", 0)
+    monkeypatch.setattr(decoding, "CHUNK", 2)
     disk.note("id", "ood")
     cut(disk.file("id", "a/0.png"), 300)
     flip(disk.file("ood", "b/5.png"))
@@ -257,8 +257,8 @@ def test_any_number_of_processes_finds_the_same(disk, monkeypatch):
 
 
 def test_a_process_that_dies_is_one_message(disk, monkeypatch):
-    monkeypatch.setattr(probe, "FEW", 0)
-    monkeypatch.setattr(probe, "probe_file", lambda *_: os._exit(3))
+    monkeypatch.setattr(decoding, "FEW", 0)
+    monkeypatch.setattr(decoding, "probe_file", lambda *_: os._exit(3))
     with pytest.raises(DataError, match=r"ended by itself \(exit code 3\)") as caught:
         verify(("id",), deep=True, jobs=2, workspace=disk.space())
     assert "--jobs 1" in str(caught.value)
@@ -266,8 +266,8 @@ def test_a_process_that_dies_is_one_message(disk, monkeypatch):
 
 def test_an_image_of_two_datasets_is_decoded_once(disk, monkeypatch):
     asked = []
-    honest = probe.probe_file
-    monkeypatch.setattr(probe, "probe_file", lambda path, *how: asked.append(path) or honest(path, *how))
+    honest = decoding.probe_file
+    monkeypatch.setattr(decoding, "probe_file", lambda path, *how: asked.append(path) or honest(path, *how))
     assert disk.look("ood", "part", deep=True) == {"ood": [], "part": []}
     assert len(asked) == len(set(asked)) == IMAGES
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from moodbench.errors import DataError
-from moodbench.obtain.manifest import NOTES, write_note
+from moodbench.inspection.manifest import NOTES, write_note
 from moodbench.reading import as_record, parse_json
 
 SCHEMA = 1

@@ -10,10 +10,10 @@ from pathlib import Path
 from moodbench.catalog import FEATURES_ONLY, Catalog, DatasetSpec
 from moodbench.datasets.images import is_on_disk
 from moodbench.datasets.lists import list_file
+from moodbench.datasets.parts import whole_of
 from moodbench.errors import DataError
-from moodbench.obtain.jobs import whole_of
-from moodbench.obtain.manifest import NOTES, Origin, read_origin
-from moodbench.obtain.verified import Verified, read_verified
+from moodbench.inspection.manifest import NOTES, Origin, read_origin
+from moodbench.inspection.verdicts import Verified, read_verified
 
 
 @dataclass(frozen=True)
