@@ -29,7 +29,7 @@ from torch import nn
 from benchmarks.faults.trial import Outcome, Row, attempt
 from moodbench.datasets.images import folder_images
 from moodbench.features.extract import Settings, extract_images
-from moodbench.inspection.decoding import probe_files
+from moodbench.inspection.decoding import check_images
 from moodbench.models.backbone import Backbone
 from moodbench.models.transforms import build_transform
 
@@ -158,7 +158,7 @@ def digest(file: Path) -> str:
 def probed(pictures: Path) -> list[bytes]:
     """Look at every picture as ``verify --deep`` does, and return what was seen."""
     paths = [str(path) for path in sorted(pictures.iterdir())]
-    return [probe.pixels for probe in probe_files(paths, jobs=3)]
+    return [check.pixels for check in check_images(paths, jobs=3)]
 
 
 def _probed_without(pictures: Path) -> list[bytes]:
