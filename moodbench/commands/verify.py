@@ -140,9 +140,7 @@ def verify(
     space.check_data_dir()
     deep = deep or near
     looks = [_look(spec, space) for spec in _chosen(space, dataset, benchmark, report)]
-    seen = (
-        _decode(looks, space.catalog, near, jobs, progress, max_pixels) if deep else map(_pictures_by_manifest, looks)
-    )
+    seen = _decode(looks, space.catalog, near, jobs, progress, max_pixels) if deep else map(_by_manifest, looks)
     pictures = {one.dataset: one for one in seen}
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] if benchmark and not dataset else None
     found = list(_twice(pictures, benchmarks or space.catalog.benchmarks.values(), bits if near else None))
@@ -218,7 +216,7 @@ def _decode(
         if wholes.count(whole) > 1:
             shared |= found
         _compare_content(look, own)
-        yield _pictures_by_content(look, own)
+        yield _by_content(look, own)
 
 
 def _compare_content(look: Inspection, checks: Mapping[str, ImageCheck]) -> None:
@@ -236,14 +234,14 @@ def _compare_content(look: Inspection, checks: Mapping[str, ImageCheck]) -> None
     look.compared += ["decoded"] if look.manifest is None else ["decoded", "content"]
 
 
-def _pictures_by_content(look: Inspection, checks: Mapping[str, ImageCheck]) -> Pictures:
+def _by_content(look: Inspection, checks: Mapping[str, ImageCheck]) -> Pictures:
     """Return what the images are."""
     keys = {path: check.pixels or check.sha256 for path, check in checks.items()}
     likenesses = {path: check.likeness for path, check in checks.items() if check.likeness is not None}
     return Pictures(look.spec.name, {path: key for path, key in keys.items() if key}, likenesses)
 
 
-def _pictures_by_manifest(look: Inspection) -> Pictures:
+def _by_manifest(look: Inspection) -> Pictures:
     """Return what the images are by the manifest, as far as their sizes agree with it."""
     records = look.manifest or {}
     same = {path for path, size in look.sizes.items() if path in records and size == records[path].bytes > 0}

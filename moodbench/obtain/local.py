@@ -11,8 +11,9 @@ from pathlib import Path
 from moodbench.catalog import ArchiveSpec, DatasetSpec
 from moodbench.errors import DataError
 from moodbench.inspection.contents import Contents, examine
+from moodbench.inspection.manifest import Origin
 from moodbench.obtain.archives import expected
-from moodbench.obtain.place import Filled, begin, clear
+from moodbench.obtain.partial import begin, clear
 from moodbench.obtain.sizes import check_room
 from moodbench.transfer.digests import digest_file
 
@@ -84,7 +85,7 @@ def find_images(spec: DatasetSpec, path: Path, data_dir: Path) -> tuple[Path, Co
 
 def take_images(
     spec: DatasetSpec, source: Path, found: Contents, data_dir: Path, *, link: str | None, progress: bool
-) -> Filled:
+) -> Origin:
     """Copy or link the images of `spec` that were `found` in `source` to its partial folder.
 
     A symbolic link leads to the whole of `source`.
@@ -106,7 +107,7 @@ def take_images(
         except BaseException:
             clear(partial)  # half a copy is of no use, and takes room
             raise
-    return Filled(_HOW[link], str(source.resolve()))
+    return Origin.begun(spec.name, _HOW[link], str(source.resolve()))
 
 
 def _transfer(

@@ -33,7 +33,7 @@ _WORDS: dict[Action, str] = {
 
 
 @dataclass(frozen=True)
-class Planned:
+class Plan:
     """What is to be done for one folder.
 
     Attributes
@@ -85,25 +85,25 @@ class Planned:
         return rows
 
 
-def survey(job: Job, data_dir: Path) -> Planned:
+def survey(job: Job, data_dir: Path) -> Plan:
     """Look at the disk and say what is to be done."""
     if job.whole.bundled is not None:
-        return Planned(job, "bundled")
+        return Plan(job, "bundled")
     folder = job.folder(data_dir)
     if folder is None:
-        return Planned(job, "features")
+        return Plan(job, "features")
     needed = (*job.wanted, *((job.whole,) if job.whole.per_image and job.whole not in job.wanted else ()))
     if holds_something(folder):
         return _look(job, data_dir)
     lists = tuple(spec for spec in needed if lacks_list(spec, data_dir))
     archives = job.whole.archives
     if job.whole.generated is not None:
-        return Planned(job, "draw", lists=lists)
+        return Plan(job, "draw", lists=lists)
     if job.whole.per_image is not None:
-        return Planned(job, "images", lists=lists)
+        return Plan(job, "images", lists=lists)
     if not archives or not all(archive.urls for archive in archives):
-        return Planned(job, "by hand", lists=lists)
-    return Planned(
+        return Plan(job, "by hand", lists=lists)
+    return Plan(
         job,
         "download",
         lists=lists,
@@ -113,7 +113,7 @@ def survey(job: Job, data_dir: Path) -> Planned:
     )
 
 
-def _look(job: Job, data_dir: Path) -> Planned:
+def _look(job: Job, data_dir: Path) -> Plan:
     """Look at a folder that is there: are the wanted datasets in it?"""
     found: dict[str, Contents] = {}
     lists = tuple(spec for spec in job.wanted if lacks_list(spec, data_dir))
@@ -121,11 +121,11 @@ def _look(job: Job, data_dir: Path) -> Planned:
         if spec not in lists:
             found[spec.name] = _examine(spec, _folder(spec, data_dir), data_dir)
     lacks = [f"{name}: {each.lack}" if len(job.wanted) > 1 else each.lack for name, each in found.items() if each.lack]
-    return Planned(job, "incomplete" if lacks else "there", "; ".join(filter(None, lacks)) or None, found, lists)
+    return Plan(job, "incomplete" if lacks else "there", "; ".join(filter(None, lacks)) or None, found, lists)
 
 
 def _examine(spec: DatasetSpec, folder: Path, data_dir: Path) -> Contents:
-    """Look at a dataset in its place. Where the catalogue does not say what there should be, the manifest does."""
+    """Look at a dataset in its folder. Where the catalogue does not say what there should be, the manifest does."""
     found = examine(spec, folder, data_dir)
     if found.lack is not None or spec.images is not None or spec.image_list is not None:
         return found
@@ -141,7 +141,7 @@ def _folder(spec: DatasetSpec, data_dir: Path) -> Path:
     return folder
 
 
-def check_disk(plans: Sequence[Planned], data_dir: Path, *, keep_archives: bool) -> None:
+def check_disk(plans: Sequence[Plan], data_dir: Path, *, keep_archives: bool) -> None:
     """Raise `DataError` if the disk may be too full for the downloads, before anything is fetched.
 
     Archives are removed when they have been unpacked (unless they are kept), so only the largest counts on top of what

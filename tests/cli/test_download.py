@@ -275,9 +275,9 @@ def test_killed_twice_and_finished(world):
 @pytest.mark.parametrize("where", ["unpack", "note", "rename"])
 def test_killed_at_the_worst_moments(world, where):
     target = {
-        "unpack": "moodbench.obtain.place.note",
-        "note": "moodbench.obtain.place.write_origin",
-        "rename": "moodbench.obtain.place.put",
+        "unpack": "moodbench.obtain.partial.write_notes",
+        "note": "moodbench.obtain.partial.write_origin",
+        "rename": "moodbench.obtain.partial.put",
     }[where]
     module, name = target.rsplit(".", 1)
     script = (
@@ -405,7 +405,7 @@ def test_a_disk_that_fills_up(world, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device", "somewhere")
 
-    monkeypatch.setattr("moodbench.obtain.place.hash_files", full)
+    monkeypatch.setattr("moodbench.obtain.partial.hash_files", full)
     result = world.call("shapes")
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr

@@ -16,11 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from moodbench.datasets.listing import scan_folder
 from moodbench.errors import DataError
@@ -35,16 +31,6 @@ from moodbench.inspection.manifest import (
     write_origin,
 )
 from moodbench.obtain.hashing import hash_files
-
-
-@dataclass(frozen=True)
-class Filled:
-    """How a folder was filled: what its origin will say. See `Origin`."""
-
-    how: str
-    source: str
-    archives: tuple[Mapping[str, Any], ...] = ()
-    note: str | None = None
 
 
 def partial_folder(data_dir: Path, name: str) -> Path:
@@ -85,29 +71,27 @@ def recover(data_dir: Path, name: str, target: Path) -> bool:
     return True
 
 
-def finish(data_dir: Path, name: str, target: Path, filled: Filled, *, progress: bool) -> Origin:
-    """Write manifest and origin of the full partial folder of `name`, and give it its name.
+def finish(data_dir: Path, target: Path, origin: Origin, *, progress: bool) -> Origin:
+    """Write manifest and origin of the full partial folder of a dataset, and give it its name.
 
     Raises
     ------
     DataError
         It holds no image, or something is in the way.
     """
-    partial = partial_folder(data_dir, name)
-    origin = note(data_dir, name, partial, filled, progress=progress)
+    partial = partial_folder(data_dir, origin.dataset)
+    origin = write_notes(data_dir, partial, origin, progress=progress)
     put(partial, target)
     return origin
 
 
-def note(data_dir: Path, name: str, folder: Path, filled: Filled, *, progress: bool) -> Origin:
-    """Write manifest and origin of the images in `folder`."""
+def write_notes(data_dir: Path, folder: Path, origin: Origin, *, progress: bool) -> Origin:
+    """Write manifest and origin of the images in `folder`; return the origin, with their number and size."""
     records = hash_files(folder, tuple(scan_folder(folder)), progress=progress)
     if not records:
-        raise DataError(f"there is no image in what should become '{name}'", file=folder)
-    size = sum(record.bytes for record in records.values())
-    time = datetime.now(UTC).isoformat(timespec="seconds")
-    origin = Origin(name, filled.how, filled.source, len(records), size, time, filled.archives, filled.note)
-    write_manifest(data_dir, name, records)
+        raise DataError(f"there is no image in what should become '{origin.dataset}'", file=folder)
+    origin = origin.counted(records)
+    write_manifest(data_dir, origin.dataset, records)
     write_origin(data_dir, origin)
     return origin
 
