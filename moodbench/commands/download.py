@@ -170,11 +170,11 @@ class _Run:
     def datasets(self, work: Sequence[Job], source: Path | None, link: str | None, jobs: int, keep: bool) -> None:
         """Obtain every folder of `work`; a failure does not stop the others."""
         from moodbench.obtain.fill import Means
-        from moodbench.obtain.plan import check_disk, survey
+        from moodbench.obtain.plan import check_disk, outline
         from moodbench.transfer.meter import Bars
 
         data_dir = self.space.data_dir
-        plans = [survey(job, data_dir) for job in work]
+        plans = [outline(job, data_dir) for job in work]
         fetched = [plan for plan in plans if plan.action == "download" and source is None]
         check_disk(fetched, data_dir, keep_archives=keep)
         files = sum(len(plan.job.whole.archives) for plan in fetched)

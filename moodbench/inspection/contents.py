@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from moodbench.catalog import DatasetSpec
-from moodbench.datasets.images import open_images
+from moodbench.datasets.images import open_folder, open_images
 from moodbench.datasets.listing import looks_filled
-from moodbench.datasets.sources import FolderImages
 from moodbench.errors import DataError
 
 
@@ -41,14 +40,15 @@ class Contents:
 
 def examine(spec: DatasetSpec, root: Path, data_dir: Path) -> Contents:
     """Look whether `root` has the images of `spec`, by their names and number; what is in them is not looked at."""
-    if root.is_dir() and not looks_filled(root):
+    is_folder = root.is_dir()
+    if is_folder and not looks_filled(root):
         return Contents(lack="there are no images")
     try:
-        images = open_images(replace(spec, path=root, folder=None, part_of=None, within=""), data_dir)
+        if not is_folder:  # the error says how to obtain it
+            open_images(replace(spec, path=root, folder=None, part_of=None, within=""), data_dir)
+        images = open_folder(spec, root, data_dir)
     except DataError as error:
         return Contents(lack=error.what)
-    if not isinstance(images, FolderImages):
-        return Contents(images.ids)
     return Contents(images.ids, int(images.sizes.sum()), _lack(spec, images.ids))
 
 

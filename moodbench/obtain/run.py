@@ -17,7 +17,7 @@ from moodbench.obtain.fill import Means, by_drawing, from_archives, from_single_
 from moodbench.obtain.jobs import Job
 from moodbench.obtain.lists import fetch_list
 from moodbench.obtain.partial import clear, forget, partial_folder, put, recover
-from moodbench.obtain.plan import Plan, survey
+from moodbench.obtain.plan import Plan, look, survey
 from moodbench.obtain.take import take
 
 
@@ -59,13 +59,15 @@ def obtain(
             folder = dataset_folder(spec, means.data_dir)
             if folder is not None:
                 recover(means.data_dir, spec.name, folder)
-        if source is None and survey(job, means.data_dir).action == "by hand":
+        plan = survey(job, means.data_dir)
+        if source is None and plan.action == "by hand":
             raise ByHandError(job)
-        left, errors = _with_lists(job, means)
-        plan = survey(left, means.data_dir)
+        plan, errors = _with_lists(plan, means)
+        left = plan.job
         in_place = source is not None and source.resolve() == folder_of(left.wanted[0], means.data_dir).resolve()
-        if there := plan.action == THERE and not in_place:
-            origin, contents = _origin(left, means.data_dir), plan.found or {}
+        there = plan.action == THERE and not in_place
+        if there:
+            origin, contents = _origin(left, means.data_dir), plan.found
         else:
             origin, contents = _fill(plan, means) if source is None else take(plan, means, source, link)
         state = THERE if there or origin is None else origin.how
@@ -76,18 +78,22 @@ def obtain(
         }
 
 
-def _with_lists(job: Job, means: Means) -> tuple[Job, dict[str, MoodbenchError]]:
-    """Fetch the lists; return the job without those datasets whose list could not be had."""
+def _with_lists(plan: Plan, means: Means) -> tuple[Plan, dict[str, MoodbenchError]]:
+    """Fetch the lists that lack; return the plan without those datasets whose list could not be had."""
     errors: dict[str, MoodbenchError] = {}
-    for spec in dict.fromkeys((*job.wanted, *((job.whole,) if job.whole.per_image else ()))):
+    for spec in plan.lists:
         try:
             fetch_list(spec, means.data_dir, report=means.report)
         except MoodbenchError as error:
             errors[spec.name] = error
-    left = tuple(spec for spec in job.wanted if spec.name not in errors)
-    if not left or (job.whole.per_image and job.whole.name in errors):
+    whole = plan.job.whole
+    left = tuple(spec for spec in plan.job.wanted if spec.name not in errors)
+    if not left or (whole.per_image and whole.name in errors):
         raise next(iter(errors.values()))
-    return replace(job, wanted=left), errors
+    if plan.lists:
+        plan = replace(plan, job=replace(plan.job, wanted=left), lists=())
+        plan = look(plan, means.data_dir) if plan.action in ("there", "incomplete") else plan
+    return plan, errors
 
 
 def _fill(plan: Plan, means: Means) -> tuple[Origin, dict[str, Contents]]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -227,6 +228,19 @@ def test_a_benchmark(world):
         "skip loose: complete (20 images)",
     ]
     assert len(world.server.asked) == asked
+
+
+def test_a_dataset_that_is_there_is_scanned_once(world, monkeypatch):
+    assert world.call("shapes").exit_code == 0
+    scandir, scans = os.scandir, Counter()
+
+    def counted(folder="."):
+        scans[Path(folder)] += 1
+        return scandir(folder)
+
+    monkeypatch.setattr("os.scandir", counted)
+    assert world.call("shapes").stderr == "skip shapes: complete (12 images)\n"
+    assert {name: scans[world.data / "shapes" / name] for name in CLASSES} == dict.fromkeys(CLASSES, 1)
 
 
 def in_words(contents) -> str:
