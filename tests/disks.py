@@ -12,7 +12,7 @@ from PIL import Image
 
 from moodbench.commands.list_ import list_datasets
 from moodbench.commands.verify import verify
-from moodbench.obtain.manifest import FileRecord, write_manifest
+from moodbench.inspection.manifest import FileRecord, write_manifest
 from moodbench.workspace import Workspace
 
 IMAGES = 6

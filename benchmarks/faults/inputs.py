@@ -26,9 +26,9 @@ from moodbench.datasets.lists import read_list
 from moodbench.datasets.match import match_list
 from moodbench.features.given import read_labels
 from moodbench.features.heads import read_head
-from moodbench.obtain.manifest import Origin, origin_file, read_origin
+from moodbench.inspection.manifest import Origin, origin_file, read_origin
+from moodbench.inspection.verdicts import Verdict, read_verdicts, verdict_file
 from moodbench.obtain.unpack import unpack
-from moodbench.obtain.verified import Verified, read_verified, verified_file
 from moodbench.results import provenance_file, read_provenance, read_results, write_results
 from moodbench.types import Result
 from moodbench.workspace import Workspace
@@ -268,8 +268,8 @@ def _read_checkpoint(folder: Path, name: str) -> object:
 
 def _notes() -> list[Files]:
     origin = Origin("d", "copied", "/x", 3, 4, "2021", ({"file": "a.zip", "bytes": 3},), None)
-    quick = asdict(Verified("2021", True, 3, 4, {"missing": 1}))
-    one, two = origin_file(Path(), "d"), verified_file(Path(), "d")
+    quick = asdict(Verdict("2021", True, 3, 4, {"missing": 1}))
+    one, two = origin_file(Path(), "d"), verdict_file(Path(), "d")
     return [
         {str(one): json.dumps({"schema": 1, **asdict(origin)}).encode()},
         {str(two): json.dumps({"schema": 1, "quick": quick, "deep": quick}).encode()},
@@ -277,7 +277,7 @@ def _notes() -> list[Files]:
 
 
 def _read_notes(folder: Path, _name: str) -> object:
-    return read_origin(folder, "d"), read_verified(folder, "d")
+    return read_origin(folder, "d"), read_verdicts(folder, "d")
 
 
 READERS = (

@@ -23,8 +23,8 @@ from moodbench.catalog import ListSpec, load_catalog
 from moodbench.commands.import_ import import_features
 from moodbench.datasets.lists import read_list
 from moodbench.features.heads import read_head
+from moodbench.inspection.manifest import origin_file, read_origin
 from moodbench.models.checkpoint import read_checkpoint
-from moodbench.obtain.manifest import origin_file, read_origin
 from moodbench.scores.base import SCORES, create_score
 from moodbench.workspace import Workspace
 

@@ -29,9 +29,9 @@ from torch import nn
 from benchmarks.faults.trial import Outcome, Row, attempt
 from moodbench.datasets.images import folder_images
 from moodbench.features.extract import Settings, extract_images
+from moodbench.inspection.decoding import check_images
 from moodbench.models.backbone import Backbone
 from moodbench.models.transforms import build_transform
-from moodbench.obtain.probe import probe_files
 
 SIZES = ((16, 224), (14, 224), (8, 384), (4, 448))
 """Workers, and side of the pictures that the network sees: each waited for ever with 64 MB of ``/dev/shm``."""
@@ -158,7 +158,7 @@ def digest(file: Path) -> str:
 def probed(pictures: Path) -> list[bytes]:
     """Look at every picture as ``verify --deep`` does, and return what was seen."""
     paths = [str(path) for path in sorted(pictures.iterdir())]
-    return [probe.pixels for probe in probe_files(paths, jobs=3)]
+    return [check.pixels for check in check_images(paths, jobs=3)]
 
 
 def _probed_without(pictures: Path) -> list[bytes]:

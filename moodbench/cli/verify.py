@@ -14,7 +14,7 @@ from moodbench.cli.output import write
 
 if TYPE_CHECKING:
     from moodbench.commands.verify import Verification
-    from moodbench.obtain.findings import Finding
+    from moodbench.inspection.findings import Finding
 
 SHOWN = 5
 """How many findings of a kind are shown before they are only counted."""
@@ -110,7 +110,7 @@ def _counted(made: Verification) -> str:
 
 
 def _details(made: Verification) -> str:
-    from moodbench.obtain.findings import FAULTS, KINDS
+    from moodbench.inspection.findings import FAULTS, KINDS
 
     lines: list[str] = []
     for kind in made.counts:

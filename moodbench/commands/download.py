@@ -1,4 +1,4 @@
-"""Datasets and weights onto this disk: fetched, checked, unpacked, and each in its place when it is complete."""
+"""Datasets and weights onto this disk: fetched, checked, unpacked, and each under its name when it is complete."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from moodbench.errors import DataError, MoodbenchError, UsageError
 from moodbench.workspace import ModelName, Workspace
 
 if TYPE_CHECKING:
+    from moodbench.obtain.asset import Asset
     from moodbench.obtain.fill import Means
     from moodbench.obtain.jobs import Job
-    from moodbench.obtain.outcome import Obtained
-    from moodbench.obtain.plan import Planned
+    from moodbench.obtain.plan import Plan
 
 Report = Callable[[str], None]
 """Takes one line for people."""
@@ -31,7 +31,7 @@ def plan_download(
     benchmark: Sequence[str] = (),
     everything: bool = False,
     workspace: Workspace | None = None,
-) -> list[Planned]:
+) -> list[Plan]:
     """Return what `download` would do for each folder. Nothing is fetched or changed."""
     from moodbench.obtain.plan import survey
 
@@ -57,7 +57,7 @@ def download(
     report: Report = lambda line: None,
     instruct: Report = lambda text: None,
     progress: bool = False,
-) -> list[Obtained]:
+) -> list[Asset]:
     """Put datasets and weights on this disk; go on with what was begun, and skip what is there.
 
     Parameters
@@ -80,7 +80,7 @@ def download(
 
     Returns
     -------
-    list of Obtained
+    list of Asset
 
     Raises
     ------
@@ -111,7 +111,7 @@ def download(
     for steps in run.steps:
         run.instruct(steps)
     run.outcome.raise_failures()
-    return run.outcome.obtained
+    return run.outcome.assets
 
 
 def _jobs(space: Workspace, dataset: Sequence[str], benchmark: Sequence[str], everything: bool) -> list[Job]:
@@ -170,11 +170,11 @@ class _Run:
     def datasets(self, work: Sequence[Job], source: Path | None, link: str | None, jobs: int, keep: bool) -> None:
         """Obtain every folder of `work`; a failure does not stop the others."""
         from moodbench.obtain.fill import Means
-        from moodbench.obtain.plan import check_disk, survey
+        from moodbench.obtain.plan import check_disk, outline
         from moodbench.transfer.meter import Bars
 
         data_dir = self.space.data_dir
-        plans = [survey(job, data_dir) for job in work]
+        plans = [outline(job, data_dir) for job in work]
         fetched = [plan for plan in plans if plan.action == "download" and source is None]
         check_disk(fetched, data_dir, keep_archives=keep)
         files = sum(len(plan.job.whole.archives) for plan in fetched)
@@ -190,12 +190,12 @@ class _Run:
                 elif self._obtain(plan.job, means, source, link) and not keep:
                     self._release(plan.job.whole, users)
 
-    def _nothing_to_do(self, plan: Planned) -> None:
-        from moodbench.obtain.outcome import Obtained
+    def _nothing_to_do(self, plan: Plan) -> None:
+        from moodbench.obtain.asset import Asset
 
         for spec in plan.job.wanted:
             state = "bundled" if plan.action == "bundled" else FEATURES_ONLY
-            self.outcome.came(f"skip {spec.name}: {state}", Obtained(spec.name, "dataset", state, spec.images))
+            self.outcome.came(f"skip {spec.name}: {state}", Asset(spec.name, "dataset", state, spec.images))
 
     def _obtain(self, job: Job, means: Means, source: Path | None, link: str | None) -> bool:
         from moodbench.obtain.byhand import instructions
@@ -203,7 +203,7 @@ class _Run:
 
         names = [spec.name for spec in job.wanted]
         try:
-            placed = obtain(job, means, source=source, link=link)
+            results = obtain(job, means, source=source, link=link)
         except UsageError:
             raise
         except ByHandError as error:
@@ -214,7 +214,7 @@ class _Run:
         except OSError as error:
             self.outcome.failure(names, _disk_error(error, means.data_dir))
         else:
-            self.outcome.placed(job, placed, means.data_dir)
+            self.outcome.add(job, results)
             return True
         return False
 
@@ -230,7 +230,7 @@ class _Run:
     def weights(self, label: str, name: ModelName) -> None:
         """Obtain the weights of one model."""
         from moodbench.models.weights import fetch_weights
-        from moodbench.obtain.outcome import Obtained
+        from moodbench.obtain.asset import Asset
         from moodbench.obtain.sizes import in_words
 
         model = self.space.catalog.model(name.base)
@@ -246,8 +246,8 @@ class _Run:
         size = "" if found.bytes is None else f" ({in_words(found.bytes)})"
         line = (f"skip {label}: there" if found.already else f"downloaded {label}") + size
         state = "there" if found.already else "downloaded"
-        obtained = Obtained(label, "model", state, None, found.bytes, found.file)
-        self.outcome.came(line, obtained)
+        asset = Asset(label, "model", state, None, found.bytes, found.file)
+        self.outcome.came(line, asset)
 
 
 def _clear_of_bars(tell: Report) -> Report:

@@ -89,7 +89,7 @@ def list_datasets(space: Workspace) -> list[Record]:
 
 
 def _on_disk(spec: DatasetSpec, space: Workspace) -> Record:
-    from moodbench.obtain.state import disk_state
+    from moodbench.inspection.state import disk_state
 
     state = disk_state(spec, space.catalog, space.data_dir)
     return {

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from moodbench.catalog import FEATURES_ONLY, BenchmarkSpec, Catalog, DatasetSpec
 from moodbench.datasets.images import MAX_PIXELS, is_on_disk, open_images
+from moodbench.datasets.parts import whole_of
 from moodbench.errors import MOST_LISTED, DataError, MoodbenchError, UsageError
-from moodbench.obtain.findings import KINDS, Finding, counts
-from moodbench.obtain.inspection import Inspection, how_to_mend, inspect
-from moodbench.obtain.jobs import whole_of
-from moodbench.obtain.overlap import NEAR_BITS, Pictures, duplicates, nearly_overlaps, overlaps
-from moodbench.obtain.verified import Verified, note_verified, now
+from moodbench.inspection.findings import KINDS, Finding, counts
+from moodbench.inspection.overlap import NEAR_BITS, Pictures, duplicates, nearly_overlaps, overlaps
+from moodbench.inspection.quick import Inspection, how_to_mend, inspect
+from moodbench.inspection.verdicts import Verdict, note_verdict, now
 from moodbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from moodbench.obtain.probe import Probe
+    from moodbench.inspection.decoding import ImageCheck
 
 MOST_BITS = 16
 """Beyond this, different pictures are alike by chance."""
@@ -140,7 +140,7 @@ def verify(
     space.check_data_dir()
     deep = deep or near
     looks = [_look(spec, space) for spec in _chosen(space, dataset, benchmark, report)]
-    seen = _decode(looks, space.catalog, near, jobs, progress, max_pixels) if deep else map(_noted, looks)
+    seen = _decode(looks, space.catalog, near, jobs, progress, max_pixels) if deep else map(_by_manifest, looks)
     pictures = {one.dataset: one for one in seen}
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] if benchmark and not dataset else None
     found = list(_twice(pictures, benchmarks or space.catalog.benchmarks.values(), bits if near else None))
@@ -199,49 +199,49 @@ def _decode(
     looks: Sequence[Inspection], catalog: Catalog, near: bool, jobs: int | None, progress: bool, max_pixels: int
 ) -> Iterator[Pictures]:
     """Decode every image of every dataset, and an image that belongs to several of them once."""
-    from moodbench.obtain.probe import cores, probe_files
+    from moodbench.inspection.decoding import check_images, cores
 
     wholes = [whole_of(look.spec, catalog).name for look in looks]
-    shared: dict[str, Probe] = {}
+    shared: dict[str, ImageCheck] = {}
     for look, whole in zip(looks, wholes, strict=True):
         if look.folder is None or not look.sizes:
             continue
         files = {path: f"{look.folder}/{path}" for path, size in look.sizes.items() if size > 0}
         new = [file for file in files.values() if file not in shared]
-        probes = probe_files(
+        checks = check_images(
             new, near=near, jobs=jobs or cores(), label=look.spec.name, progress=progress, max_pixels=max_pixels
         )
-        found = dict(zip(new, probes, strict=True))
+        found = dict(zip(new, checks, strict=True))
         own = {path: found.get(file) or shared[file] for path, file in files.items()}
         if wholes.count(whole) > 1:
             shared |= found
         _compare_content(look, own)
-        yield _decoded(look, own)
+        yield _by_content(look, own)
 
 
-def _compare_content(look: Inspection, probes: Mapping[str, Probe]) -> None:
+def _compare_content(look: Inspection, checks: Mapping[str, ImageCheck]) -> None:
     """Add what a deep look found. An image has one finding, the one that says most."""
     sizes = {finding.path: finding for finding in look.findings if finding.kind == "size"}
-    for path, probe in probes.items():
+    for path, check in checks.items():
         record = None if look.manifest is None else look.manifest.get(path)
-        if probe.fault is not None:
+        if check.fault is not None:
             smaller = sizes.pop(path, None)
-            details = [probe.detail, smaller.detail if smaller else None]
-            look.found(probe.fault, path, "; ".join(detail for detail in details if detail))
-        elif record is not None and path not in sizes and record.sha256 != probe.sha256.hex():
-            look.found("changed", path, f"sha256 {probe.sha256.hex()}, {record.sha256} in the manifest")
+            details = [check.detail, smaller.detail if smaller else None]
+            look.found(check.fault, path, "; ".join(detail for detail in details if detail))
+        elif record is not None and path not in sizes and record.sha256 != check.sha256.hex():
+            look.found("changed", path, f"sha256 {check.sha256.hex()}, {record.sha256} in the manifest")
     look.findings = [f for f in look.findings if f.kind != "size" or f.path in sizes]
     look.compared += ["decoded"] if look.manifest is None else ["decoded", "content"]
 
 
-def _decoded(look: Inspection, probes: Mapping[str, Probe]) -> Pictures:
+def _by_content(look: Inspection, checks: Mapping[str, ImageCheck]) -> Pictures:
     """Return what the images are."""
-    keys = {path: probe.pixels or probe.sha256 for path, probe in probes.items()}
-    likenesses = {path: probe.likeness for path, probe in probes.items() if probe.likeness is not None}
+    keys = {path: check.pixels or check.sha256 for path, check in checks.items()}
+    likenesses = {path: check.likeness for path, check in checks.items() if check.likeness is not None}
     return Pictures(look.spec.name, {path: key for path, key in keys.items() if key}, likenesses)
 
 
-def _noted(look: Inspection) -> Pictures:
+def _by_manifest(look: Inspection) -> Pictures:
     """Return what the images are by the manifest, as far as their sizes agree with it."""
     records = look.manifest or {}
     same = {path for path, size in look.sizes.items() if path in records and size == records[path].bytes > 0}
@@ -297,8 +297,8 @@ def _note(done: Iterable[Verification], data_dir: Path, report: Callable[[str], 
     for made in done:
         sound = not any(finding.fault and finding.kind != "overlap" for finding in made.findings)
         try:
-            verified = Verified(time, sound, made.images or 0, made.bytes, made.counts)
-            note_verified(data_dir, made.name, verified, deep=made.deep)
+            verdict = Verdict(time, sound, made.images or 0, made.bytes, made.counts)
+            note_verdict(data_dir, made.name, verdict, deep=made.deep)
         except OSError as error:
             report(f"the result cannot be noted below '{data_dir}': {error.strerror}")
             return

@@ -48,6 +48,7 @@ __all__ = [
     "folder_images",
     "imagenet_wnids",
     "is_on_disk",
+    "open_folder",
     "open_images",
     "to_rgb",
 ]
@@ -254,6 +255,11 @@ def open_images(spec: DatasetSpec, data_dir: Path) -> ImageSource:
             file=folder,
             fix=_how_to_obtain(spec),
         )
+    return open_folder(spec, folder, data_dir)
+
+
+def open_folder(spec: DatasetSpec, folder: Path, data_dir: Path) -> FolderImages:
+    """Return the images of a dataset in `folder`, wherever the catalogue expects them; see `folder_images`."""
     return folder_images(folder, image_list=_list_of(spec, data_dir), labels=spec.labels, include=spec.include)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from moodbench.catalog import ArchiveSpec
-from moodbench.obtain.manifest import NOTES, write_note
+from moodbench.inspection.manifest import NOTES, write_note
 from moodbench.reading import parse_json
 from moodbench.transfer.contact import shown
 from moodbench.transfer.digests import Expected, check_file
@@ -25,7 +25,7 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Held:
+class CheckedArchive:
     """An archive on this disk that was checked.
 
     Attributes
@@ -80,7 +80,9 @@ def begun(data_dir: Path, archive: ArchiveSpec) -> int:
     return 0
 
 
-def fetch_archive(archive: ArchiveSpec, data_dir: Path, dataset: str, *, meter: Meter, report: Report) -> Held:
+def fetch_archive(
+    archive: ArchiveSpec, data_dir: Path, dataset: str, *, meter: Meter, report: Report
+) -> CheckedArchive:
     """Return the archive, fetched if it is not here yet.
 
     Raises
@@ -89,8 +91,8 @@ def fetch_archive(archive: ArchiveSpec, data_dir: Path, dataset: str, *, meter: 
         No mirror has it, or what came has another size or digest.
     """
     file = archive_file(data_dir, archive)
-    held = _remembered(archive, file)
-    if held is None:
+    found = _remembered(archive, file)
+    if found is None:
         _clear_the_way(archive, file)
         fetched = fetch(
             archive.urls,
@@ -100,16 +102,16 @@ def fetch_archive(archive: ArchiveSpec, data_dir: Path, dataset: str, *, meter: 
             report=report,
             fix=f"fetch it by hand, and then: moodbench download {dataset} --from FILE",
         )
-        held = Held(
+        found = CheckedArchive(
             archive, file, fetched.url or shown(archive.urls[0]), fetched.bytes, fetched.sha256, fetched.checked
         )
-        _remember(held)
-    if not held.known:
-        report(f"no digest is published for {archive.file}; recorded sha256 {held.sha256}")
-    return held
+        _remember(found)
+    if not found.known:
+        report(f"no digest is published for {archive.file}; recorded sha256 {found.sha256}")
+    return found
 
 
-def hold_local(archive: ArchiveSpec, file: Path, *, report: Report) -> Held:
+def check_local(archive: ArchiveSpec, file: Path, *, report: Report) -> CheckedArchive:
     """Return an archive that the user has, checked. It is read and never changed.
 
     Raises
@@ -119,10 +121,10 @@ def hold_local(archive: ArchiveSpec, file: Path, *, report: Report) -> Held:
     """
     wanted = expected(archive)
     digests = check_file(file, wanted, origin=str(file.parent))
-    held = Held(archive, file, str(file.absolute()), file.stat().st_size, digests["sha256"], wanted.known)
-    if not held.known:
-        report(f"no digest is published for {archive.file}; recorded sha256 {held.sha256}")
-    return held
+    found = CheckedArchive(archive, file, str(file.absolute()), file.stat().st_size, digests["sha256"], wanted.known)
+    if not found.known:
+        report(f"no digest is published for {archive.file}; recorded sha256 {found.sha256}")
+    return found
 
 
 def release(data_dir: Path, archive: ArchiveSpec) -> None:
@@ -145,13 +147,13 @@ def _note(file: Path) -> Path:
     return file.with_name(f"{file.name}.json")
 
 
-def _remember(held: Held) -> None:
-    state = held.file.stat()
-    values = {**held.record, "mtime_ns": state.st_mtime_ns, "expected": _identity(held.spec)}
-    write_note(_note(held.file), values)
+def _remember(found: CheckedArchive) -> None:
+    state = found.file.stat()
+    values = {**found.record, "mtime_ns": state.st_mtime_ns, "expected": _identity(found.spec)}
+    write_note(_note(found.file), values)
 
 
-def _remembered(archive: ArchiveSpec, file: Path) -> Held | None:
+def _remembered(archive: ArchiveSpec, file: Path) -> CheckedArchive | None:
     """Return the archive if its note says that this very file was found right."""
     try:
         values: Mapping[str, Any] = parse_json(_note(file).read_text(encoding="utf-8"))
@@ -161,7 +163,7 @@ def _remembered(archive: ArchiveSpec, file: Path) -> Held | None:
         meant = values["known"] or values["source"] in {shown(url) for url in archive.urls}
         if not same or not meant or values["expected"] != _identity(archive):
             return None
-        return Held(archive, file, values["source"], values["bytes"], values["sha256"], values["known"])
+        return CheckedArchive(archive, file, values["source"], values["bytes"], values["sha256"], values["known"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from moodbench.catalog import DatasetSpec
 from moodbench.datasets.images import dataset_folder
 from moodbench.errors import DataError
+from moodbench.inspection.contents import Contents, examine
+from moodbench.inspection.manifest import Origin, read_origin
 from moodbench.obtain.fill import Means
 from moodbench.obtain.jobs import Job
 from moodbench.obtain.lists import lacks_list
-from moodbench.obtain.manifest import Origin, read_origin
-from moodbench.obtain.place import Filled, clear, examine, finish, partial_folder
-from moodbench.obtain.plan import Planned
+from moodbench.obtain.partial import clear, finish, partial_folder
+from moodbench.obtain.plan import Plan
 
 
-def complete(job: Job, filled: Filled, means: Means) -> Origin:
-    """Check the partial folder of the whole, write its notes and put it in its place.
+def complete(job: Job, origin: Origin, means: Means) -> tuple[Origin, dict[str, Contents]]:
+    """Check the partial folder of the whole, write its notes and give it its name.
+
+    Returns
+    -------
+    origin : Origin
+    contents : dict of dataset to Contents
+        What is there of the wanted datasets.
 
     Raises
     ------
@@ -24,26 +32,34 @@ def complete(job: Job, filled: Filled, means: Means) -> Origin:
         It has not what the catalogue promises. It is thrown away then; the archives stay.
     """
     partial = partial_folder(means.data_dir, job.whole.name)
-    lack = _lack(job, partial, means.data_dir)
+    contents = _look(job, partial, means.data_dir)
+    lack = _lack(job, contents)
     if lack is not None:
         clear(partial)
-        what = "the archives do not hold" if filled.archives else "these are not"
+        what = "the archives do not hold" if origin.archives else "these are not"
         raise DataError(
             f"{what} the images of '{job.whole.name}' that the catalogue promises: {lack}",
-            fix=f"look at {job.whole.homepage or filled.source}: its publisher may have changed it",
+            fix=f"look at {job.whole.homepage or origin.source}: its publisher may have changed it",
         )
-    folder = folder_of(job.whole, means.data_dir)
-    return finish(means.data_dir, job.whole.name, folder, filled, progress=means.progress)
+    return finish(means.data_dir, folder_of(job.whole, means.data_dir), origin, progress=means.progress), contents
 
 
-def _lack(job: Job, partial: Path, data_dir: Path) -> str | None:
-    """Say what the whole lacks; or, if only parts are wanted, what the first of them lacks when no part is whole."""
-    lack = None if lacks_list(job.whole, data_dir) else examine(job.whole, partial, data_dir).lack
-    if lack is not None or job.whole in job.wanted:
-        return lack
+def _look(job: Job, partial: Path, data_dir: Path) -> dict[str, Contents]:
+    """Look at the wanted datasets, and at the whole where its list does not lack, in the partial folder."""
     top = folder_of(job.whole, data_dir)
-    places = (partial / folder_of(spec, data_dir).relative_to(top) for spec in job.wanted)
-    lacks = [examine(spec, place, data_dir).lack for spec, place in zip(job.wanted, places, strict=True)]
+    whole = () if lacks_list(job.whole, data_dir) else (job.whole,)
+    return {
+        spec.name: examine(spec, partial / folder_of(spec, data_dir).relative_to(top), data_dir)
+        for spec in dict.fromkeys((*whole, *job.wanted))
+    }
+
+
+def _lack(job: Job, contents: Mapping[str, Contents]) -> str | None:
+    """Say what the whole lacks; or, if only parts are wanted, what the first of them lacks when no part is whole."""
+    whole = contents.get(job.whole.name)
+    if whole is not None and (whole.lack is not None or job.whole in job.wanted):
+        return whole.lack
+    lacks = [contents[spec.name].lack for spec in job.wanted]
     return lacks[0] if all(lacks) else None
 
 
@@ -54,7 +70,7 @@ def folder_of(spec: DatasetSpec, data_dir: Path) -> Path:
     return folder
 
 
-def incomplete(plan: Planned, data_dir: Path) -> DataError:
+def incomplete(plan: Plan, data_dir: Path) -> DataError:
     """Return the error that the folder is there and lacks something."""
     job = plan.job
     ours = any(read_origin(data_dir, spec.name) for spec in (job.whole, *job.wanted))

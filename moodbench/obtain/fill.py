@@ -10,10 +10,11 @@ from pathlib import Path
 from moodbench.catalog import ArchiveSpec, DatasetSpec
 from moodbench.datasets.images import dataset_folder, expected_ids, is_on_disk
 from moodbench.errors import DataError, DownloadError, MoodbenchError
-from moodbench.obtain.archives import Held, fetch_archive, hold_local, set_aside
+from moodbench.inspection.manifest import Origin
+from moodbench.obtain.archives import CheckedArchive, check_local, fetch_archive, set_aside
 from moodbench.obtain.layouts.base import LAYOUTS
+from moodbench.obtain.partial import begin, clear
 from moodbench.obtain.per_image import failed_file, fetch_images, write_failures
-from moodbench.obtain.place import Filled, begin, clear
 from moodbench.obtain.recipes.base import RECIPES
 from moodbench.transfer.meter import Meter
 
@@ -44,7 +45,7 @@ class Means:
     photographs: DatasetSpec | None
 
 
-def from_archives(whole: DatasetSpec, local: Mapping[str, Path], means: Means) -> Filled:
+def from_archives(whole: DatasetSpec, local: Mapping[str, Path], means: Means) -> Origin:
     """Unpack the archives of a dataset into its partial folder; those that are not `local` are fetched.
 
     Raises
@@ -59,31 +60,31 @@ def from_archives(whole: DatasetSpec, local: Mapping[str, Path], means: Means) -
             fix="put all archives into one folder and name that with --from",
         )
     layout = LAYOUTS.get(whole.layout)
-    held = [_hold(whole, archive, local, means) for archive in whole.archives]
+    checked = [_check(whole, archive, local, means) for archive in whole.archives]
     partial = begin(means.data_dir, whole.name)
     try:
-        layout(whole, {each.spec.file: each.file for each in held}, partial, means.progress)
+        layout(whole, {each.spec.file: each.file for each in checked}, partial, means.progress)
     except MoodbenchError as error:
         clear(partial)
-        for each in held:
+        for each in checked:
             # nothing else says that such a file is right: the next call fetches it anew
             if not each.known and each.spec.file not in local:
                 aside = set_aside(each.file)
                 error.file = aside if error.file == each.file else error.file
         raise
-    sources = [each.source for each in held]
+    sources = [each.source for each in checked]
     more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
     how = "unpacked" if local else "downloaded"
-    return Filled(how, sources[0] + more, tuple(each.record for each in held))
+    return Origin.begun(whole.name, how, sources[0] + more, tuple(each.record for each in checked))
 
 
-def _hold(whole: DatasetSpec, archive: ArchiveSpec, local: Mapping[str, Path], means: Means) -> Held:
+def _check(whole: DatasetSpec, archive: ArchiveSpec, local: Mapping[str, Path], means: Means) -> CheckedArchive:
     if archive.file in local:
-        return hold_local(archive, local[archive.file], report=means.report)
+        return check_local(archive, local[archive.file], report=means.report)
     return fetch_archive(archive, means.data_dir, whole.name, meter=means.meter, report=means.report)
 
 
-def from_single_images(whole: DatasetSpec, means: Means) -> Filled:
+def from_single_images(whole: DatasetSpec, means: Means) -> Origin:
     """Fetch the images of a dataset one by one into its partial folder.
 
     Raises
@@ -108,15 +109,15 @@ def from_single_images(whole: DatasetSpec, means: Means) -> Filled:
             file=failed_file(means.data_dir, whole.name),
             fix="run the same command again: it tries only those that are missing; the file names them",
         )
-    return Filled("downloaded", address)
+    return Origin.begun(whole.name, "downloaded", address)
 
 
-def by_drawing(whole: DatasetSpec, means: Means) -> Filled:
+def by_drawing(whole: DatasetSpec, means: Means) -> Origin:
     """Draw the images of a dataset into its partial folder."""
     assert whole.generated is not None
     recipe = RECIPES.get(whole.generated)
     photographs = None
     if means.photographs is not None and is_on_disk(means.photographs, means.data_dir):
         photographs = dataset_folder(means.photographs, means.data_dir)
-    drawn = recipe(begin(means.data_dir, whole.name), photographs, means.progress)
-    return Filled("generated", whole.generated, note=drawn.note)
+    drawing = recipe(begin(means.data_dir, whole.name), photographs, means.progress)
+    return Origin.begun(whole.name, "generated", whole.generated, note=drawing.note)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from moodbench.obtain.manifest import FileRecord
+from moodbench.inspection.manifest import FileRecord
 
 _AT_ONCE = 64
 

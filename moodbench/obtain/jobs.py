@@ -8,6 +8,7 @@ from pathlib import Path
 
 from moodbench.catalog import Catalog, DatasetSpec
 from moodbench.datasets.images import dataset_folder
+from moodbench.datasets.parts import whole_of
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,6 @@ class Job:
     def folder(self, data_dir: Path) -> Path | None:
         """Where the images of the whole lie; None if it has none on disk."""
         return dataset_folder(self.whole, data_dir)
-
-
-def whole_of(spec: DatasetSpec, catalog: Catalog) -> DatasetSpec:
-    """Return the dataset that `spec` is a part of in the end: itself if it is a part of none."""
-    while spec.part_of is not None:
-        spec = catalog.dataset(spec.part_of)
-    return spec
 
 
 def make_jobs(specs: Iterable[DatasetSpec], catalog: Catalog) -> list[Job]:

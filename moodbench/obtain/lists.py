@@ -8,7 +8,7 @@ from pathlib import Path
 from moodbench.catalog import DatasetSpec, ListSpec
 from moodbench.datasets.lists import check_list, list_file
 from moodbench.errors import DataError, DownloadError
-from moodbench.obtain.manifest import NOTES
+from moodbench.inspection.manifest import NOTES
 from moodbench.transfer.http import fetch
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from moodbench.catalog import ArchiveSpec, DatasetSpec
 from moodbench.errors import DataError
+from moodbench.inspection.contents import Contents, examine
+from moodbench.inspection.manifest import Origin
 from moodbench.obtain.archives import expected
-from moodbench.obtain.place import Examined, Filled, begin, clear, examine
+from moodbench.obtain.partial import begin, clear
 from moodbench.obtain.sizes import check_room
 from moodbench.transfer.digests import digest_file
 
@@ -50,7 +52,7 @@ def _is(archive: ArchiveSpec, file: Path) -> bool:
     return all(found[kind] == digest for kind, digest in wanted.digests.items())
 
 
-def find_images(spec: DatasetSpec, path: Path, data_dir: Path) -> tuple[Path, Examined]:
+def find_images(spec: DatasetSpec, path: Path, data_dir: Path) -> tuple[Path, Contents]:
     """Return the folder that has all the images of `spec`: one in `path` that an archive would have had, or `path`.
 
     Raises
@@ -82,8 +84,8 @@ def find_images(spec: DatasetSpec, path: Path, data_dir: Path) -> tuple[Path, Ex
 
 
 def take_images(
-    spec: DatasetSpec, source: Path, found: Examined, data_dir: Path, *, link: str | None, progress: bool
-) -> Filled:
+    spec: DatasetSpec, source: Path, found: Contents, data_dir: Path, *, link: str | None, progress: bool
+) -> Origin:
     """Copy or link the images of `spec` that were `found` in `source` to its partial folder.
 
     A symbolic link leads to the whole of `source`.
@@ -105,7 +107,7 @@ def take_images(
         except BaseException:
             clear(partial)  # half a copy is of no use, and takes room
             raise
-    return Filled(_HOW[link], str(source.resolve()))
+    return Origin.begun(spec.name, _HOW[link], str(source.resolve()))
 
 
 def _transfer(

@@ -2,43 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from moodbench.datasets.images import dataset_folder
 from moodbench.errors import DownloadError, MoodbenchError
+from moodbench.obtain.asset import THERE, Asset
 from moodbench.obtain.jobs import Job
-from moodbench.obtain.run import THERE, Placed
 from moodbench.obtain.sizes import in_words
-
-
-@dataclass(frozen=True)
-class Obtained:
-    """A dataset, or the weights of a model, that is there now.
-
-    Attributes
-    ----------
-    name : str
-    kind : {"dataset", "model"}
-    state : str
-        ``there`` (it was before), ``bundled``, ``features only``, or how it came: ``downloaded``,
-        ``unpacked``, ``copied``, ``hard-linked``, ``linked``, ``in place``, ``generated``.
-    images, bytes : int or None
-        Number of images, and the size of the files.
-    path : Path or None
-        The folder of the images; of weights, the file.
-    note : str or None
-        What somebody who uses it must know.
-    """
-
-    name: str
-    kind: str
-    state: str
-    images: int | None = None
-    bytes: int | None = None
-    path: Path | None = None
-    note: str | None = None
 
 
 class Outcome:
@@ -46,32 +15,31 @@ class Outcome:
 
     def __init__(self, report: Callable[[str], None]) -> None:
         self.report = report
-        self.obtained: list[Obtained] = []
+        self.assets: list[Asset] = []
         self.failed: dict[str, MoodbenchError] = {}
 
-    def came(self, line: str, obtained: Obtained) -> None:
+    def came(self, line: str, asset: Asset) -> None:
         """Note something that is there."""
-        self.obtained.append(obtained)
+        self.assets.append(asset)
         self.report(line)
 
     def failure(self, names: Iterable[str], error: MoodbenchError) -> None:
         """Note what is not there, all for the same reason. It is told at the end, where nobody overlooks it."""
         self.failed |= dict.fromkeys(names, error)
 
-    def placed(self, job: Job, placed: Placed, data_dir: Path) -> None:
-        """Note a folder that is there, dataset by dataset."""
-        note = None if placed.origin is None else placed.origin.note
-        for spec in job.wanted:
-            if spec.name in placed.errors:
-                self.failure([spec.name], placed.errors[spec.name])
-                continue
-            found, folder = placed.found[spec.name], dataset_folder(spec, data_dir)
-            images = len(found.names)
-            line = f"skip {spec.name}: complete ({images} images)"
-            if placed.how != THERE:
-                line = f"{placed.how} {spec.name}: {images} images, {in_words(found.bytes)}, in {folder}"
-            self.came(line, Obtained(spec.name, "dataset", placed.how, images, found.bytes, folder, note))
-        if note is not None and placed.how != THERE:
+    def add(self, job: Job, results: Mapping[str, Asset | MoodbenchError]) -> None:
+        """Note what became of a folder, dataset by dataset."""
+        notes: dict[str, None] = {}
+        for name, result in results.items():
+            if isinstance(result, MoodbenchError):
+                self.failure([name], result)
+            elif result.state == THERE:
+                self.came(f"skip {name}: complete ({result.images} images)", result)
+            else:
+                size = in_words(result.bytes or 0)
+                self.came(f"{result.state} {name}: {result.images} images, {size}, in {result.path}", result)
+                notes |= {} if result.note is None else {result.note: None}
+        for note in notes:
             self.report(f"note: {job.name}: {note}")
 
     def raise_failures(self) -> None:
@@ -80,7 +48,7 @@ class Outcome:
         if len(errors) == 1:
             raise errors[0]
         if errors:
-            total = len(self.failed) + len(self.obtained)
+            total = len(self.failed) + len(self.assets)
             raise DownloadError(
                 f"{len(self.failed)} of {total} could not be obtained:" + "".join(_blocks(self.failed)),
                 fix="the same command, run again, goes on with what is missing",

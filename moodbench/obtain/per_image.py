@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from moodbench.errors import DownloadError
-from moodbench.obtain.manifest import NOTES
+from moodbench.inspection.manifest import NOTES
 from moodbench.transfer.contact import (
     Reach,
     explain_error,

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from moodbench.catalog import FEATURES_ONLY, DatasetSpec
 from moodbench.datasets.images import dataset_folder
 from moodbench.datasets.listing import counted
+from moodbench.inspection.contents import Contents, examine, holds_something
+from moodbench.inspection.manifest import read_manifest
 from moodbench.obtain.archives import begun
 from moodbench.obtain.jobs import Job
 from moodbench.obtain.lists import lacks_list
-from moodbench.obtain.manifest import read_manifest
-from moodbench.obtain.place import Examined, examine, holds_something
 from moodbench.obtain.sizes import check_room, in_words
 
-Action = Literal["bundled", "features", "there", "incomplete", "download", "images", "draw", "by hand"]
-"""``features``: the catalogue names no images of it. ``images``: fetch them one by one. ``draw``: by a recipe."""
+Action = Literal["bundled", "features", "look", "there", "incomplete", "download", "images", "draw", "by hand"]
+"""``features``: the catalogue names no images of it. ``look``: something is there, and has to be looked at.
+``images``: fetch them one by one. ``draw``: by a recipe."""
 
 _WORDS: dict[Action, str] = {
     "bundled": "nothing: bundled",
     "features": f"nothing: {FEATURES_ONLY}",
+    "look": "look at what is there",
     "there": "nothing: complete",
     "incomplete": "stop: incomplete",
     "download": "download",
@@ -33,7 +35,7 @@ _WORDS: dict[Action, str] = {
 
 
 @dataclass(frozen=True)
-class Planned:
+class Plan:
     """What is to be done for one folder.
 
     Attributes
@@ -42,7 +44,7 @@ class Planned:
     action : str
     lack : str or None
         What an incomplete folder lacks.
-    found : mapping of dataset to Examined
+    found : mapping of dataset to Contents
         Of the wanted datasets that are there.
     lists : tuple of DatasetSpec
         Datasets whose list has to be fetched.
@@ -57,7 +59,7 @@ class Planned:
     job: Job
     action: Action
     lack: str | None = None
-    found: dict[str, Examined] | None = None
+    found: Mapping[str, Contents] = field(default_factory=dict)
     lists: tuple[DatasetSpec, ...] = ()
     fetch: int = 0
     unknown: int = 0
@@ -85,47 +87,56 @@ class Planned:
         return rows
 
 
-def survey(job: Job, data_dir: Path) -> Planned:
-    """Look at the disk and say what is to be done."""
+def outline(job: Job, data_dir: Path) -> Plan:
+    """Say what is to be done as far as names tell: a folder that is there is not looked into (``look``)."""
     if job.whole.bundled is not None:
-        return Planned(job, "bundled")
+        return Plan(job, "bundled")
     folder = job.folder(data_dir)
     if folder is None:
-        return Planned(job, "features")
-    needed = (*job.wanted, *((job.whole,) if job.whole.per_image and job.whole not in job.wanted else ()))
+        return Plan(job, "features")
     if holds_something(folder):
-        return _look(job, data_dir)
-    lists = tuple(spec for spec in needed if lacks_list(spec, data_dir))
-    archives = job.whole.archives
+        return Plan(job, "look")
     if job.whole.generated is not None:
-        return Planned(job, "draw", lists=lists)
+        return Plan(job, "draw")
     if job.whole.per_image is not None:
-        return Planned(job, "images", lists=lists)
+        return Plan(job, "images")
+    archives = job.whole.archives
     if not archives or not all(archive.urls for archive in archives):
-        return Planned(job, "by hand", lists=lists)
-    return Planned(
+        return Plan(job, "by hand")
+    return Plan(
         job,
         "download",
-        lists=lists,
         fetch=sum(max(0, archive.bytes - begun(data_dir, archive)) for archive in archives if archive.bytes),
         unknown=sum(archive.bytes is None for archive in archives),
         unpacked=sum(archive.max_bytes for archive in archives),
     )
 
 
-def _look(job: Job, data_dir: Path) -> Planned:
-    """Look at a folder that is there: are the wanted datasets in it?"""
-    found: dict[str, Examined] = {}
-    lists = tuple(spec for spec in job.wanted if lacks_list(spec, data_dir))
-    for spec in job.wanted:
-        if spec not in lists:
-            found[spec.name] = _examine(spec, _folder(spec, data_dir), data_dir)
+def survey(job: Job, data_dir: Path) -> Plan:
+    """Look at the disk and say what is to be done."""
+    plan = outline(job, data_dir)
+    if plan.action in ("bundled", "features"):
+        return plan
+    needed = dict.fromkeys((*job.wanted, *((job.whole,) if job.whole.per_image else ())))
+    plan = replace(plan, lists=tuple(spec for spec in needed if lacks_list(spec, data_dir)))
+    return look(plan, data_dir) if plan.action == "look" else plan
+
+
+def look(plan: Plan, data_dir: Path) -> Plan:
+    """Look at a folder that is there: are the wanted datasets in it? At those whose list is here, and each once."""
+    job = plan.job
+    found = {
+        spec.name: plan.found.get(spec.name) or _examine(spec, _folder(spec, data_dir), data_dir)
+        for spec in job.wanted
+        if spec not in plan.lists
+    }
     lacks = [f"{name}: {each.lack}" if len(job.wanted) > 1 else each.lack for name, each in found.items() if each.lack]
-    return Planned(job, "incomplete" if lacks else "there", "; ".join(filter(None, lacks)) or None, found, lists)
+    lack = "; ".join(filter(None, lacks)) or None
+    return replace(plan, action="incomplete" if lacks else "there", lack=lack, found=found)
 
 
-def _examine(spec: DatasetSpec, folder: Path, data_dir: Path) -> Examined:
-    """Look at a dataset in its place. Where the catalogue does not say what there should be, the manifest does."""
+def _examine(spec: DatasetSpec, folder: Path, data_dir: Path) -> Contents:
+    """Look at a dataset in its folder. Where the catalogue does not say what there should be, the manifest does."""
     found = examine(spec, folder, data_dir)
     if found.lack is not None or spec.images is not None or spec.image_list is not None:
         return found
@@ -141,7 +152,7 @@ def _folder(spec: DatasetSpec, data_dir: Path) -> Path:
     return folder
 
 
-def check_disk(plans: Sequence[Planned], data_dir: Path, *, keep_archives: bool) -> None:
+def check_disk(plans: Sequence[Plan], data_dir: Path, *, keep_archives: bool) -> None:
     """Raise `DataError` if the disk may be too full for the downloads, before anything is fetched.
 
     Archives are removed when they have been unpacked (unless they are kept), so only the largest counts on top of what

@@ -1,25 +1,24 @@
-"""One folder from wherever its images come from to its place: under a lock, checked, noted, renamed."""
+"""One folder from wherever its images come from: filled under a lock, checked, noted, and given its name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from moodbench.catalog import DatasetSpec
 from moodbench.datasets.images import dataset_folder
 from moodbench.errors import DataError, MoodbenchError
+from moodbench.inspection.contents import Contents
+from moodbench.inspection.manifest import Origin, read_origin
 from moodbench.lock import exclusive
+from moodbench.obtain.asset import THERE, Asset
 from moodbench.obtain.complete import complete, folder_of, incomplete
 from moodbench.obtain.fill import Means, by_drawing, from_archives, from_single_images
 from moodbench.obtain.jobs import Job
 from moodbench.obtain.lists import fetch_list
-from moodbench.obtain.manifest import Origin, read_origin
-from moodbench.obtain.place import Examined, Filled, clear, examine, forget, partial_folder, put, recover
-from moodbench.obtain.plan import Planned, survey
+from moodbench.obtain.partial import clear, forget, partial_folder, put, recover
+from moodbench.obtain.plan import Plan, look, survey
 from moodbench.obtain.take import take
-
-THERE = "there"
-"""How a folder came here that needed nothing."""
 
 
 class ByHandError(DataError):
@@ -30,30 +29,10 @@ class ByHandError(DataError):
         self.job = job
 
 
-@dataclass(frozen=True)
-class Placed:
-    """A folder that is there.
-
-    Attributes
-    ----------
-    how : str
-        As in `Origin`, or `THERE`.
-    origin : Origin or None
-        None: somebody else put it there.
-    found : mapping of dataset to Examined
-        What is there of each wanted dataset.
-    errors : mapping of dataset to MoodbenchError
-        Wanted datasets that are not complete, or whose list could not be had.
-    """
-
-    how: str
-    origin: Origin | None
-    found: Mapping[str, Examined]
-    errors: Mapping[str, MoodbenchError]
-
-
-def obtain(job: Job, means: Means, *, source: Path | None = None, link: str | None = None) -> Placed:
-    """Fill the folder of `job`, unless it is there.
+def obtain(
+    job: Job, means: Means, *, source: Path | None = None, link: str | None = None
+) -> dict[str, Asset | MoodbenchError]:
+    """Fill the folder of `job`, unless it is there; return what became of each wanted dataset.
 
     Parameters
     ----------
@@ -80,32 +59,44 @@ def obtain(job: Job, means: Means, *, source: Path | None = None, link: str | No
             folder = dataset_folder(spec, means.data_dir)
             if folder is not None:
                 recover(means.data_dir, spec.name, folder)
-        if source is None and survey(job, means.data_dir).action == "by hand":
-            raise ByHandError(job)
-        job, errors = _with_lists(job, means)
         plan = survey(job, means.data_dir)
-        in_place = source is not None and source.resolve() == folder_of(job.wanted[0], means.data_dir).resolve()
-        if plan.action == THERE and not in_place:
-            return Placed(THERE, _noted(job, means.data_dir), plan.found or {}, errors)
-        origin = _fill(plan, means) if source is None else take(plan, means, source, link)
-        return _examined(job, means.data_dir, origin, errors)
+        if source is None and plan.action == "by hand":
+            raise ByHandError(job)
+        plan, errors = _with_lists(plan, means)
+        left = plan.job
+        in_place = source is not None and source.resolve() == folder_of(left.wanted[0], means.data_dir).resolve()
+        there = plan.action == THERE and not in_place
+        if there:
+            origin, contents = _origin(left, means.data_dir), plan.found
+        else:
+            origin, contents = _fill(plan, means) if source is None else take(plan, means, source, link)
+        state = THERE if there or origin is None else origin.how
+        note = None if origin is None else origin.note
+        return {
+            spec.name: errors.get(spec.name) or _asset(spec, contents[spec.name], state, note, means.data_dir)
+            for spec in job.wanted
+        }
 
 
-def _with_lists(job: Job, means: Means) -> tuple[Job, dict[str, MoodbenchError]]:
-    """Fetch the lists; return the job without those datasets whose list could not be had."""
+def _with_lists(plan: Plan, means: Means) -> tuple[Plan, dict[str, MoodbenchError]]:
+    """Fetch the lists that lack; return the plan without those datasets whose list could not be had."""
     errors: dict[str, MoodbenchError] = {}
-    for spec in dict.fromkeys((*job.wanted, *((job.whole,) if job.whole.per_image else ()))):
+    for spec in plan.lists:
         try:
             fetch_list(spec, means.data_dir, report=means.report)
         except MoodbenchError as error:
             errors[spec.name] = error
-    left = tuple(spec for spec in job.wanted if spec.name not in errors)
-    if not left or (job.whole.per_image and job.whole.name in errors):
+    whole = plan.job.whole
+    left = tuple(spec for spec in plan.job.wanted if spec.name not in errors)
+    if not left or (whole.per_image and whole.name in errors):
         raise next(iter(errors.values()))
-    return replace(job, wanted=left), errors
+    if plan.lists:
+        plan = replace(plan, job=replace(plan.job, wanted=left), lists=())
+        plan = look(plan, means.data_dir) if plan.action in ("there", "incomplete") else plan
+    return plan, errors
 
 
-def _fill(plan: Planned, means: Means) -> Origin:
+def _fill(plan: Plan, means: Means) -> tuple[Origin, dict[str, Contents]]:
     whole = plan.job.whole
     if plan.action == "incomplete":
         folder = folder_of(whole, means.data_dir)
@@ -113,10 +104,10 @@ def _fill(plan: Planned, means: Means) -> Origin:
             raise incomplete(plan, means.data_dir)
         means.report(f"complete {whole.name}: {plan.lack}")
         _take_back(whole.name, folder, means.data_dir)
-    return complete(plan.job, _filled(plan, means), means)
+    return complete(plan.job, _bring(plan, means), means)
 
 
-def _filled(plan: Planned, means: Means) -> Filled:
+def _bring(plan: Plan, means: Means) -> Origin:
     if plan.action == "download":
         return from_archives(plan.job.whole, {}, means)
     if plan.action == "draw":
@@ -132,19 +123,14 @@ def _take_back(name: str, folder: Path, data_dir: Path) -> None:
     put(folder, partial)
 
 
-def _examined(job: Job, data_dir: Path, origin: Origin, errors: Mapping[str, MoodbenchError]) -> Placed:
-    """Look at each wanted dataset in its place."""
-    found = {spec.name: examine(spec, folder_of(spec, data_dir), data_dir) for spec in job.wanted}
-    lacking = {
-        spec.name: DataError(
-            f"'{spec.name}' is incomplete: {found[spec.name].lack}", file=dataset_folder(spec, data_dir)
-        )
-        for spec in job.wanted
-        if found[spec.name].lack is not None
-    }
-    return Placed(origin.how, origin, found, {**errors, **lacking})
+def _asset(spec: DatasetSpec, found: Contents, state: str, note: str | None, data_dir: Path) -> Asset | DataError:
+    """Return a wanted dataset as it is in its folder: complete, or the error that it is not."""
+    folder = folder_of(spec, data_dir)
+    if found.lack is not None:
+        return DataError(f"'{spec.name}' is incomplete: {found.lack}", file=folder)
+    return Asset(spec.name, "dataset", state, len(found.names), found.bytes, folder, note)
 
 
-def _noted(job: Job, data_dir: Path) -> Origin | None:
+def _origin(job: Job, data_dir: Path) -> Origin | None:
     notes = (read_origin(data_dir, spec.name) for spec in (*job.wanted, job.whole))
     return next((each for each in notes if each is not None), None)

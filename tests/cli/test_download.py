@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -229,6 +230,19 @@ def test_a_benchmark(world):
     assert len(world.server.asked) == asked
 
 
+def test_a_dataset_that_is_there_is_scanned_once(world, monkeypatch):
+    assert world.call("shapes").exit_code == 0
+    scandir, scans = os.scandir, Counter()
+
+    def counted(folder="."):
+        scans[Path(folder)] += 1
+        return scandir(folder)
+
+    monkeypatch.setattr("os.scandir", counted)
+    assert world.call("shapes").stderr == "skip shapes: complete (12 images)\n"
+    assert {name: scans[world.data / "shapes" / name] for name in CLASSES} == dict.fromkeys(CLASSES, 1)
+
+
 def in_words(contents) -> str:
     from moodbench.obtain.sizes import in_words
 
@@ -275,9 +289,9 @@ def test_killed_twice_and_finished(world):
 @pytest.mark.parametrize("where", ["unpack", "note", "rename"])
 def test_killed_at_the_worst_moments(world, where):
     target = {
-        "unpack": "moodbench.obtain.place.note",
-        "note": "moodbench.obtain.place.write_origin",
-        "rename": "moodbench.obtain.place.put",
+        "unpack": "moodbench.obtain.partial.write_notes",
+        "note": "moodbench.obtain.partial.write_origin",
+        "rename": "moodbench.obtain.partial.put",
     }[where]
     module, name = target.rsplit(".", 1)
     script = (
@@ -405,7 +419,7 @@ def test_a_disk_that_fills_up(world, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device", "somewhere")
 
-    monkeypatch.setattr("moodbench.obtain.place.hash_files", full)
+    monkeypatch.setattr("moodbench.obtain.partial.hash_files", full)
     result = world.call("shapes")
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr

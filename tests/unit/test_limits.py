@@ -12,9 +12,9 @@ import torch
 from moodbench.catalog import ListSpec
 from moodbench.datasets.lists import read_list
 from moodbench.errors import DataError, ModelError, UsageError
+from moodbench.inspection.manifest import origin_file, read_origin
+from moodbench.inspection.verdicts import read_verdicts, verdict_file
 from moodbench.models.checkpoint import read_checkpoint
-from moodbench.obtain.manifest import origin_file, read_origin
-from moodbench.obtain.verified import read_verified, verified_file
 from moodbench.scores.base import SCORES, load_scores
 
 PLACES = {
@@ -117,7 +117,7 @@ def test_numbers_in_lists_that_are_no_labels(tmp_path, line):
     ["[" * 100_000, "[]", "3", '{"schema": 1, "quick": {"time": 3, "ok": 1, "images": "a", "bytes": null}}', "{"],
 )
 def test_notes_that_are_damaged(tmp_path, text):
-    for file, read in ((origin_file(tmp_path, "d"), read_origin), (verified_file(tmp_path, "d"), read_verified)):
+    for file, read in ((origin_file(tmp_path, "d"), read_origin), (verdict_file(tmp_path, "d"), read_verdicts)):
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
         with pytest.raises(DataError, match="cannot be read"):

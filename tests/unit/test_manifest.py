@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moodbench.errors import DataError
-from moodbench.obtain.manifest import (
+from moodbench.inspection.manifest import (
     FileRecord,
     Origin,
     manifest_file,

@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 
 from moodbench.catalog import ArchiveSpec, Catalog, DatasetSpec
 from moodbench.errors import DataError
+from moodbench.inspection.contents import examine, holds_something
+from moodbench.inspection.manifest import FileRecord, Origin, read_manifest, read_origin
 from moodbench.obtain.archives import archive_file, fetch_archive, release
 from moodbench.obtain.byhand import instructions
 from moodbench.obtain.fill import Means, by_drawing
 from moodbench.obtain.hashing import hash_files
 from moodbench.obtain.jobs import Job, make_jobs
 from moodbench.obtain.local import find_archives
-from moodbench.obtain.manifest import FileRecord, read_manifest, read_origin
+from moodbench.obtain.partial import begin, finish, partial_folder, put, recover
 from moodbench.obtain.per_image import image_address, looks_like_image
-from moodbench.obtain.place import Filled, begin, examine, finish, holds_something, partial_folder, put, recover
-from moodbench.obtain.plan import Planned, check_disk, survey
-from moodbench.obtain.recipes.base import RECIPES, Drawn
+from moodbench.obtain.plan import Plan, check_disk, survey
+from moodbench.obtain.recipes.base import RECIPES, Drawing
 from moodbench.obtain.run import obtain
 from moodbench.obtain.sizes import check_room, free_bytes, in_words
 from moodbench.transfer.meter import SILENT
@@ -113,7 +114,7 @@ def test_room_is_that_of_the_disk_a_folder_will_lie_on(tmp_path):
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 50)), min_size=1, max_size=5), st.booleans())
 def test_the_disk_has_to_take_all_that_is_unpacked_and_the_largest_download(tmp_path_factory, sizes, keep):
     folder = tmp_path_factory.getbasetemp()
-    plans = [Planned(job(dataset()), "download", fetch=fetch, unpacked=unpacked) for fetch, unpacked in sizes]
+    plans = [Plan(job(dataset()), "download", fetch=fetch, unpacked=unpacked) for fetch, unpacked in sizes]
     fetches = [fetch for fetch, _ in sizes]
     needed = sum(unpacked for _, unpacked in sizes) + (sum(fetches) if keep else max(fetches))
     with pytest.MonkeyPatch.context() as patch:
@@ -164,7 +165,7 @@ def test_a_folder_that_is_there_is_looked_at(tmp_path):
 def test_without_a_number_the_manifest_says_what_should_be_there(tmp_path):
     spec = dataset(images=None, archives=(archive(),))
     pictures(begin(tmp_path, "d"), "1.png", "2.png")
-    finish(tmp_path, "d", tmp_path / "d", Filled("downloaded", "somewhere"), progress=False)
+    finish(tmp_path, tmp_path / "d", Origin.begun("d", "downloaded", "somewhere"), progress=False)
     assert survey(job(spec), tmp_path).action == "there"
     (tmp_path / "d/2.png").unlink()
     plan = survey(job(spec), tmp_path)
@@ -177,7 +178,8 @@ def test_without_a_number_the_manifest_says_what_should_be_there(tmp_path):
 def test_a_partial_folder_becomes_the_dataset(tmp_path):
     pictures(begin(tmp_path, "d"), "b/2.png", "a/1.png")
     assert not recover(tmp_path, "d", tmp_path / "deep/d")  # without an origin it is not complete
-    origin = finish(tmp_path, "d", tmp_path / "deep/d", Filled("downloaded", "somewhere", note="odd"), progress=False)
+    begun = Origin.begun("d", "downloaded", "somewhere", note="odd")
+    origin = finish(tmp_path, tmp_path / "deep/d", begun, progress=False)
     assert read_origin(tmp_path, "d") == origin
     assert (origin.images, origin.bytes, origin.note) == (2, 2 * len(PNG + b"a/1.png"), "odd")
     content = PNG + b"a/1.png"
@@ -219,7 +221,7 @@ def test_another_file_system_is_crossed_by_copying(tmp_path, monkeypatch):
 
 def test_notes_do_not_outlive_the_folder_that_they_speak_of(tmp_path):
     pictures(begin(tmp_path, "d"), "1.png")
-    finish(tmp_path, "d", tmp_path / "d", Filled("downloaded", "somewhere"), progress=False)
+    finish(tmp_path, tmp_path / "d", Origin.begun("d", "downloaded", "somewhere"), progress=False)
     begin(tmp_path, "d")
     assert read_origin(tmp_path, "d") is None
     assert read_manifest(tmp_path, "d") is None
@@ -349,7 +351,7 @@ def recipe(monkeypatch):
     def two(target, imagenet_val, progress):
         seen.append(imagenet_val)
         pictures(target, "1.png", "2.png")
-        return Drawn(2, "other noise")
+        return Drawing(2, "other noise")
 
     monkeypatch.setitem(RECIPES._items, "two", two)
     return seen
@@ -358,9 +360,9 @@ def recipe(monkeypatch):
 def test_a_drawn_dataset_keeps_its_note(tmp_path, recipe):
     photographs = dataset("imagenet_val")
     spec = dataset(generated="two", images=2)
-    placed = obtain(job(spec), means(tmp_path, photographs=photographs))
-    assert (placed.how, placed.origin.source, placed.origin.note) == ("generated", "two", "other noise")
-    assert placed.errors == {}
+    asset = obtain(job(spec), means(tmp_path, photographs=photographs))["d"]
+    assert (asset.state, asset.images, asset.note) == ("generated", 2, "other noise")
+    assert read_origin(tmp_path, "d").source == "two"
     assert recipe == [None]
     pictures(tmp_path / "imagenet_val", "n01440764/1.png")
     by_drawing(dataset("e", generated="two"), means(tmp_path, photographs=photographs))
@@ -397,9 +399,9 @@ def test_a_part_of_the_users_own_lies_in_its_own_folder(tmp_path):
     whole = dataset("whole", archives=(archive(),))
     part = dataset("part", folder="whole/in", part_of="whole", within="in", images=2)
     theirs = pictures(tmp_path / "theirs", "1.png", "2.png")
-    placed = obtain(Job(whole, (part,)), means(tmp_path / "data"), source=theirs)
-    assert placed.how == "copied"
+    assets = obtain(Job(whole, (part,)), means(tmp_path / "data"), source=theirs)
+    assert assets["part"].state == "copied"
     assert sorted(f.name for f in (tmp_path / "data/whole/in").iterdir()) == ["1.png", "2.png"]
     assert read_origin(tmp_path / "data", "part").images == 2
     assert read_origin(tmp_path / "data", "whole") is None
-    assert obtain(Job(whole, (part,)), means(tmp_path / "data")).how == "there"
+    assert obtain(Job(whole, (part,)), means(tmp_path / "data"))["part"].state == "there"

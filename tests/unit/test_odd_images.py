@@ -19,7 +19,7 @@ from moodbench.datasets.listing import scan_folder
 from moodbench.datasets.lists import read_list
 from moodbench.datasets.suffixes import image_suffixes, in_words, is_image, looks_like_an_image
 from moodbench.errors import DataError, UsageError
-from moodbench.obtain.probe import probe_file
+from moodbench.inspection.decoding import check_image
 from moodbench.workspace import Workspace
 from tests.conftest import save
 
@@ -136,7 +136,7 @@ def test_the_limit_is_ours_alone(tmp_path, monkeypatch):
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
         assert decode(tmp_path / "x.png").size == (20, 24)
         assert limit == Image.MAX_IMAGE_PIXELS
-    assert probe_file(f"{tmp_path}/x.png").fault is None
+    assert check_image(f"{tmp_path}/x.png").fault is None
 
 
 def test_a_picture_within_an_icon_is_looked_at_too(tmp_path):
@@ -178,7 +178,7 @@ def test_a_sparse_file_is_not_read_into_memory(tmp_path, head):
     file.write_bytes(head)
     os.truncate(file, 300 * 2**20)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = probe_file(str(file), max_pixels=2**20)
+    found = check_image(str(file), max_pixels=2**20)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
     assert found.fault == "large"
     assert "its file has 314,572,800 bytes" in found.detail

@@ -17,11 +17,11 @@ from PIL import Image
 
 from moodbench.commands.verify import verify
 from moodbench.errors import DataError, UsageError
-from moodbench.obtain import overlap, probe
-from moodbench.obtain.manifest import Origin, manifest_file, origin_file, write_origin
-from moodbench.obtain.overlap import count_bits, count_bits_by_table, nearest_hashes
-from moodbench.obtain.probe import likeness
-from moodbench.obtain.verified import verified_file
+from moodbench.inspection import decoding, overlap
+from moodbench.inspection.decoding import likeness
+from moodbench.inspection.manifest import Origin, manifest_file, origin_file, write_origin
+from moodbench.inspection.overlap import count_bits, count_bits_by_table, nearest_hashes
+from moodbench.inspection.verdicts import verdict_file
 from tests.disks import IMAGES, Disk, cut, flip, picture
 
 
@@ -156,7 +156,7 @@ def test_a_dataset_that_is_not_there(disk):
         file.unlink()
     (made,) = verify(("ood",), workspace=disk.space())
     assert (made.state, [f.kind for f in made.findings]) == ("missing", ["absent"])
-    assert not verified_file(disk.data, "ood").exists()
+    assert not verdict_file(disk.data, "ood").exists()
 
 
 def test_a_folder_that_is_a_file_and_a_damaged_manifest(disk):
@@ -243,8 +243,8 @@ def test_nearly_the_same_pictures_are_told(disk):
 
 
 def test_any_number_of_processes_finds_the_same(disk, monkeypatch):
-    monkeypatch.setattr(probe, "FEW", 0)
-    monkeypatch.setattr(probe, "CHUNK", 2)
+    monkeypatch.setattr(decoding, "FEW", 0)
+    monkeypatch.setattr(decoding, "CHUNK", 2)
     disk.note("id", "ood")
     cut(disk.file("id", "a/0.png"), 300)
     flip(disk.file("ood", "b/5.png"))
@@ -257,8 +257,8 @@ def test_any_number_of_processes_finds_the_same(disk, monkeypatch):
 
 
 def test_a_process_that_dies_is_one_message(disk, monkeypatch):
-    monkeypatch.setattr(probe, "FEW", 0)
-    monkeypatch.setattr(probe, "probe_file", lambda *_: os._exit(3))
+    monkeypatch.setattr(decoding, "FEW", 0)
+    monkeypatch.setattr(decoding, "check_image", lambda *_: os._exit(3))
     with pytest.raises(DataError, match=r"ended by itself \(exit code 3\)") as caught:
         verify(("id",), deep=True, jobs=2, workspace=disk.space())
     assert "--jobs 1" in str(caught.value)
@@ -266,8 +266,8 @@ def test_a_process_that_dies_is_one_message(disk, monkeypatch):
 
 def test_an_image_of_two_datasets_is_decoded_once(disk, monkeypatch):
     asked = []
-    honest = probe.probe_file
-    monkeypatch.setattr(probe, "probe_file", lambda path, *how: asked.append(path) or honest(path, *how))
+    honest = decoding.check_image
+    monkeypatch.setattr(decoding, "check_image", lambda path, *how: asked.append(path) or honest(path, *how))
     assert disk.look("ood", "part", deep=True) == {"ood": [], "part": []}
     assert len(asked) == len(set(asked)) == IMAGES
 
@@ -371,7 +371,7 @@ class TestState:
             "unknown",
         )
 
-    @pytest.mark.parametrize("file", [origin_file, verified_file])
+    @pytest.mark.parametrize("file", [origin_file, verdict_file])
     def test_a_damaged_note_is_told_and_not_fatal(self, disk, file):
         disk.look("id")
         file(disk.data, "id").write_text("{")
@@ -379,7 +379,7 @@ class TestState:
         assert state["state"] == "there"
         assert "cannot be read" in state["note_problem"]
         disk.look("id")  # writes its own anew
-        assert json.loads(verified_file(disk.data, "id").read_text())["quick"]["ok"]
+        assert json.loads(verdict_file(disk.data, "id").read_text())["quick"]["ok"]
 
     def test_a_disk_that_cannot_be_written_is_told(self, disk):
         (disk.data / ".moodbench").write_text("in the way")

@@ -10,7 +10,7 @@ from moodbench.registry import Registry
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Drawing:
     """What a recipe drew.
 
     Attributes
@@ -27,7 +27,7 @@ class Drawn:
 class Recipe(Protocol):
     """Draws the images of a dataset. Registered as a function; the same input gives the same bytes everywhere."""
 
-    def __call__(self, target: Path, imagenet_val: Path | None, progress: bool) -> Drawn:
+    def __call__(self, target: Path, imagenet_val: Path | None, progress: bool) -> Drawing:
         """Write the images into the empty folder `target`.
 
         Parameters

@@ -22,7 +22,7 @@ from numpy.random import MT19937, RandomState, SeedSequence
 from PIL import Image
 from tqdm import tqdm
 
-from moodbench.obtain.recipes.base import RECIPES, Drawn
+from moodbench.obtain.recipes.base import RECIPES, Drawing
 from moodbench.obtain.recipes.canvas import PHOTOGRAPHS, STAND_IN, VALIDATION_IMAGES, Canvases, canvases
 from moodbench.obtain.recipes.paint import FROM_PHOTO, PAINTERS, to_bytes
 
@@ -36,11 +36,11 @@ class UnitTest:
 
     test: str
 
-    def __call__(self, target: Path, imagenet_val: Path | None, progress: bool) -> Drawn:
+    def __call__(self, target: Path, imagenet_val: Path | None, progress: bool) -> Drawing:
         """Draw the 400 pictures; see `moodbench.obtain.recipes.base.Recipe`."""
         return self.draw(target, canvases(imagenet_val), select(self.test), progress)
 
-    def draw(self, target: Path, photographs: Canvases, indices: list[int], progress: bool = False) -> Drawn:
+    def draw(self, target: Path, photographs: Canvases, indices: list[int], progress: bool = False) -> Drawing:
         """Draw a picture for each photograph of `indices`."""
         numbered = enumerate(tqdm(indices, self.test, unit="image", leave=False, disable=None if progress else True))
         for number, index in numbered:
@@ -48,7 +48,7 @@ class UnitTest:
             photo = partial(photographs.photo, index, rng)
             pixels = PAINTERS[self.test](rng, photographs.shape(index), photo)
             Image.fromarray(to_bytes(pixels)).save(target / file_name(self.test, number, index))
-        return Drawn(len(indices), self._note(photographs.stand_in))
+        return Drawing(len(indices), self._note(photographs.stand_in))
 
     def _note(self, stand_in: str | None) -> str:
         note = "drawn with the published recipe and choice of photographs, but other noise than the published pictures"

@@ -10,10 +10,10 @@ from pathlib import Path
 from moodbench.catalog import FEATURES_ONLY, Catalog, DatasetSpec
 from moodbench.datasets.images import is_on_disk
 from moodbench.datasets.lists import list_file
+from moodbench.datasets.parts import whole_of
 from moodbench.errors import DataError
-from moodbench.obtain.jobs import whole_of
-from moodbench.obtain.manifest import NOTES, Origin, read_origin
-from moodbench.obtain.verified import Verified, read_verified
+from moodbench.inspection.manifest import NOTES, Origin, read_origin
+from moodbench.inspection.verdicts import Verdict, read_verdicts
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ def disk_state(spec: DatasetSpec, catalog: Catalog, data_dir: Path) -> DiskState
         return DiskState(_absent(spec, catalog, data_dir), list=image_list)
     problem = None
     origin: Origin | None = None
-    notes: dict[str, Verified] = {}
+    notes: dict[str, Verdict] = {}
     try:
         origin = _origin(spec, catalog, data_dir)
-        notes = read_verified(data_dir, spec.name)
+        notes = read_verdicts(data_dir, spec.name)
     except DataError as error:
         problem = error.what
     valid = {kind: note for kind, note in notes.items() if not _outdated(note, origin)}
@@ -108,7 +108,7 @@ def _origin(spec: DatasetSpec, catalog: Catalog, data_dir: Path) -> Origin | Non
     return origin
 
 
-def _outdated(note: Verified, origin: Origin | None) -> bool:
+def _outdated(note: Verdict, origin: Origin | None) -> bool:
     """Whether the images came after they were verified: those were others."""
     return origin is not None and _moment(origin.time) > _moment(note.time)
 
@@ -121,7 +121,7 @@ def _moment(time: str) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _judge(notes: Mapping[str, Verified]) -> tuple[str, Verified | None]:
+def _judge(notes: Mapping[str, Verdict]) -> tuple[str, Verdict | None]:
     """Return what the verifications say together: a fault that a deep one found stays until the next deep one."""
     quick, deep = notes.get("quick"), notes.get("deep")
     for note in (quick, deep):

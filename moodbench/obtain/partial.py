@@ -16,19 +16,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from moodbench.catalog import DatasetSpec
-from moodbench.datasets.images import open_images
-from moodbench.datasets.listing import looks_filled, scan_folder
-from moodbench.datasets.sources import FolderImages
+from moodbench.datasets.listing import scan_folder
 from moodbench.errors import DataError
-from moodbench.obtain.hashing import hash_files
-from moodbench.obtain.manifest import (
+from moodbench.inspection.contents import holds_something
+from moodbench.inspection.manifest import (
     NOTES,
     Origin,
     manifest_file,
@@ -37,16 +30,7 @@ from moodbench.obtain.manifest import (
     write_manifest,
     write_origin,
 )
-
-
-@dataclass(frozen=True)
-class Filled:
-    """How a folder was filled: what its origin will say. See `Origin`."""
-
-    how: str
-    source: str
-    archives: tuple[Mapping[str, Any], ...] = ()
-    note: str | None = None
+from moodbench.obtain.hashing import hash_files
 
 
 def partial_folder(data_dir: Path, name: str) -> Path:
@@ -87,29 +71,27 @@ def recover(data_dir: Path, name: str, target: Path) -> bool:
     return True
 
 
-def finish(data_dir: Path, name: str, target: Path, filled: Filled, *, progress: bool) -> Origin:
-    """Write manifest and origin of the full partial folder of `name`, and give it its name.
+def finish(data_dir: Path, target: Path, origin: Origin, *, progress: bool) -> Origin:
+    """Write manifest and origin of the full partial folder of a dataset, and give it its name.
 
     Raises
     ------
     DataError
         It holds no image, or something is in the way.
     """
-    partial = partial_folder(data_dir, name)
-    origin = note(data_dir, name, partial, filled, progress=progress)
+    partial = partial_folder(data_dir, origin.dataset)
+    origin = write_notes(data_dir, partial, origin, progress=progress)
     put(partial, target)
     return origin
 
 
-def note(data_dir: Path, name: str, folder: Path, filled: Filled, *, progress: bool) -> Origin:
-    """Write manifest and origin of the images in `folder`."""
+def write_notes(data_dir: Path, folder: Path, origin: Origin, *, progress: bool) -> Origin:
+    """Write manifest and origin of the images in `folder`; return the origin, with their number and size."""
     records = hash_files(folder, tuple(scan_folder(folder)), progress=progress)
     if not records:
-        raise DataError(f"there is no image in what should become '{name}'", file=folder)
-    size = sum(record.bytes for record in records.values())
-    time = datetime.now(UTC).isoformat(timespec="seconds")
-    origin = Origin(name, filled.how, filled.source, len(records), size, time, filled.archives, filled.note)
-    write_manifest(data_dir, name, records)
+        raise DataError(f"there is no image in what should become '{origin.dataset}'", file=folder)
+    origin = origin.counted(records)
+    write_manifest(data_dir, origin.dataset, records)
     write_origin(data_dir, origin)
     return origin
 
@@ -132,49 +114,3 @@ def put(partial: Path, target: Path) -> None:
         shutil.copytree(partial, beside, symlinks=True)
         beside.rename(target)
         clear(partial)
-
-
-def holds_something(folder: Path) -> bool:
-    """Whether there is a file or link of this name, or a folder with anything visible in it."""
-    if folder.is_dir():
-        return any(not entry.name.startswith(".") for entry in folder.iterdir())
-    return os.path.lexists(folder)
-
-
-@dataclass(frozen=True)
-class Examined:
-    """What a folder has of a dataset.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Its images, relative to the folder.
-    bytes : int
-    lack : str or None
-        What is missing, in words; None if all that the catalogue promises is there.
-    """
-
-    names: tuple[str, ...] = ()
-    bytes: int = 0
-    lack: str | None = None
-
-
-def examine(spec: DatasetSpec, root: Path, data_dir: Path) -> Examined:
-    """Look whether `root` has the images of `spec`, by their names and number; what is in them is not looked at."""
-    if root.is_dir() and not looks_filled(root):
-        return Examined(lack="there are no images")
-    try:
-        images = open_images(replace(spec, path=root, folder=None, part_of=None, within=""), data_dir)
-    except DataError as error:
-        return Examined(lack=error.what)
-    if not isinstance(images, FolderImages):
-        return Examined(images.ids)
-    return Examined(images.ids, int(images.sizes.sum()), _lack(spec, images.ids))
-
-
-def _lack(spec: DatasetSpec, names: Sequence[str]) -> str | None:
-    if spec.images is not None and len(names) != spec.images:
-        return f"{len(names)} images are there, and there should be {spec.images}"
-    if spec.labels not in ("auto", "list", "none") and not any("/" in name for name in names):
-        return "the images lie in one flat folder, but their class is read from the folder they are in"
-    return None

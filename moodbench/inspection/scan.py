@@ -14,7 +14,7 @@ from moodbench.datasets.suffixes import NO_SUFFIX, is_image, suffix_of
 
 
 @dataclass
-class Present:
+class Scan:
     """What was found below a folder.
 
     Attributes
@@ -46,9 +46,9 @@ class Present:
         return not (self.sizes or self.broken or self.unnameable or self.unreadable)
 
 
-def look_at(folder: Path, names: Iterable[str]) -> Present:
+def look_at(folder: Path, names: Iterable[str]) -> Scan:
     """Return those of the files `names` that are there."""
-    found = Present()
+    found = Scan()
     for name in names:
         try:
             status = (folder / name).stat()
@@ -63,7 +63,7 @@ def look_at(folder: Path, names: Iterable[str]) -> Present:
     return found
 
 
-def scan(folder: Path, include: tuple[str, ...] = ()) -> Present:
+def scan(folder: Path, include: tuple[str, ...] = ()) -> Scan:
     """Return every visible image file below `folder`, sorted by path.
 
     Parameters
@@ -72,7 +72,7 @@ def scan(folder: Path, include: tuple[str, ...] = ()) -> Present:
     include : tuple of str
         The first-level folders to look into; empty: everything.
     """
-    found = Present()
+    found = Scan()
     for top in include or ("",):
         for name, entry in _walk(folder, f"{top}/" if top else "", found):
             if _is_utf8(name):
@@ -85,7 +85,7 @@ def scan(folder: Path, include: tuple[str, ...] = ()) -> Present:
     return found
 
 
-def _walk(folder: Path, prefix: str, found: Present) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _walk(folder: Path, prefix: str, found: Scan) -> Iterator[tuple[str, os.DirEntry[str]]]:
     above = frozenset({_identity(folder)} if prefix else ())
     pending: list[tuple[str, frozenset[tuple[int, int]]]] = [(prefix, above)]
     while pending:
@@ -113,7 +113,7 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _add(found: Present, name: str, entry: os.DirEntry[str]) -> None:
+def _add(found: Scan, name: str, entry: os.DirEntry[str]) -> None:
     try:
         status = entry.stat()
     except PermissionError as error:
@@ -125,7 +125,7 @@ def _add(found: Present, name: str, entry: os.DirEntry[str]) -> None:
             found.sizes[name] = status.st_size
 
 
-def _note_unreadable(found: Present, name: str, error: OSError) -> None:
+def _note_unreadable(found: Scan, name: str, error: OSError) -> None:
     """Note the folder of a file that may not even be looked at."""
     found.unreadable[name.rpartition("/")[0] or "."] = error.strerror or str(error)
 

@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from moodbench.errors import DataError
-from moodbench.obtain.manifest import NOTES, write_note
+from moodbench.inspection.manifest import NOTES, write_note
 from moodbench.reading import as_record, parse_json
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Verified:
+class Verdict:
     """One verification of one dataset.
 
     Attributes
@@ -42,12 +42,12 @@ class Verified:
     findings: Mapping[str, int] = field(default_factory=dict)
 
 
-def verified_file(data_dir: Path, dataset: str) -> Path:
+def verdict_file(data_dir: Path, dataset: str) -> Path:
     """Where the verifications of a dataset are noted."""
     return data_dir / NOTES / f"{dataset}.verified.json"
 
 
-def read_verified(data_dir: Path, dataset: str) -> dict[str, Verified]:
+def read_verdicts(data_dir: Path, dataset: str) -> dict[str, Verdict]:
     """Return ``quick`` and ``deep`` → the last verification of that kind; without those that were never made.
 
     Raises
@@ -55,12 +55,12 @@ def read_verified(data_dir: Path, dataset: str) -> dict[str, Verified]:
     DataError
         The note cannot be read.
     """
-    file = verified_file(data_dir, dataset)
+    file = verdict_file(data_dir, dataset)
     try:
         values = parse_json(file.read_text(encoding="utf-8"))
         if values["schema"] != SCHEMA:
             raise DataError(f"the note has schema {values['schema']}; this moodbench knows {SCHEMA}", file=file)
-        return {kind: as_record(Verified, values[kind]) for kind in ("quick", "deep") if kind in values}
+        return {kind: as_record(Verdict, values[kind]) for kind in ("quick", "deep") if kind in values}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -71,17 +71,17 @@ def read_verified(data_dir: Path, dataset: str) -> dict[str, Verified]:
         ) from None
 
 
-def note_verified(data_dir: Path, dataset: str, verified: Verified, *, deep: bool) -> None:
+def note_verdict(data_dir: Path, dataset: str, verdict: Verdict, *, deep: bool) -> None:
     """Note a verification, whole or not at all. A deep one is a quick one, too."""
     try:
-        known = read_verified(data_dir, dataset)
+        known = read_verdicts(data_dir, dataset)
     except DataError:
         known = {}
-    known["quick"] = verified
+    known["quick"] = verdict
     if deep:
-        known["deep"] = verified
+        known["deep"] = verdict
     values = {kind: asdict(entry) for kind, entry in known.items()}
-    write_note(verified_file(data_dir, dataset), {"schema": SCHEMA, **values})
+    write_note(verdict_file(data_dir, dataset), {"schema": SCHEMA, **values})
 
 
 def now() -> str:

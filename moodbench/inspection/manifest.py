@@ -12,7 +12,8 @@ import csv
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,24 @@ class Origin:
     time: str
     archives: tuple[Mapping[str, Any], ...] = field(default=())
     note: str | None = None
+
+    @classmethod
+    def begun(
+        cls,
+        dataset: str,
+        how: str,
+        source: str,
+        archives: tuple[Mapping[str, Any], ...] = (),
+        note: str | None = None,
+    ) -> Origin:
+        """Return the origin of a dataset whose files are not counted yet: `counted` makes it whole."""
+        return cls(dataset, how, source, 0, 0, "", archives, note)
+
+    def counted(self, records: Mapping[str, FileRecord]) -> Origin:
+        """Return the origin with number and size of the files, as of now."""
+        size = sum(record.bytes for record in records.values())
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        return replace(self, images=len(records), bytes=size, time=time)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from moodbench.obtain.findings import Finding
+from moodbench.inspection.findings import Finding
 
 NEAR_BITS = 4
 """How many of 64 bits may differ in pictures that are nearly the same.

@@ -26,7 +26,7 @@ FLAT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class ImageCheck:
     """What is in an image file.
 
     Attributes
@@ -48,7 +48,7 @@ class Probe:
     likeness: int | None = None
 
 
-def probe_file(path: str, near: bool = False, max_pixels: int = MAX_PIXELS) -> Probe:
+def check_image(path: str, near: bool = False, max_pixels: int = MAX_PIXELS) -> ImageCheck:
     """Hash and decode one file, in the way an extraction decodes it. Memory does not grow with the file.
 
     Parameters
@@ -66,18 +66,18 @@ def probe_file(path: str, near: bool = False, max_pixels: int = MAX_PIXELS) -> P
             stream.seek(0)
             digest = hashlib.file_digest(stream, "sha256").digest()
     except OSError as error:
-        return Probe(fault="undecodable", detail=error.strerror or str(error))
+        return ImageCheck(fault="undecodable", detail=error.strerror or str(error))
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
-        return Probe(digest, "html", f"it begins with {_beginning(head)}")
+        return ImageCheck(digest, "html", f"it begins with {_beginning(head)}")
     try:
         rgb = read_rgb(file, max_pixels=max_pixels)
     except TooLargeError as error:
-        return Probe(digest, "large", f"{error.what}; {error.fix}")
+        return ImageCheck(digest, "large", f"{error.what}; {error.fix}")
     except Exception as error:  # Pillow's decoders raise anything on damaged bytes
-        return Probe(digest, *_fault(head, error))
+        return ImageCheck(digest, *_fault(head, error))
     pixels = hashlib.blake2b(f"{rgb.width} {rgb.height} ".encode(), digest_size=16)
     pixels.update(rgb.tobytes())
-    return Probe(digest, pixels=pixels.digest(), likeness=likeness(rgb) if near else None)
+    return ImageCheck(digest, pixels=pixels.digest(), likeness=likeness(rgb) if near else None)
 
 
 def _beginning(head: bytes) -> str:
@@ -110,7 +110,7 @@ def likeness(image: Image.Image) -> int | None:
     return value if value.bit_count() == 32 else None
 
 
-def probe_files(
+def check_images(
     paths: Sequence[str],
     *,
     near: bool = False,
@@ -118,8 +118,8 @@ def probe_files(
     label: str = "",
     progress: bool = False,
     max_pixels: int = MAX_PIXELS,
-) -> list[Probe]:
-    """Probe many files; the same list for any number of processes.
+) -> list[ImageCheck]:
+    """Check many files; the same list for any number of processes.
 
     Parameters
     ----------
@@ -139,14 +139,14 @@ def probe_files(
         A process died.
     """
     with tqdm(total=len(paths), desc=label, unit="img", disable=None if progress else True) as bar:
-        done: list[Probe] = []
-        for probes in _results(_Chunks(paths, near, max_pixels), jobs):
-            done += probes
-            bar.update(len(probes))
+        done: list[ImageCheck] = []
+        for checks in _results(_Chunks(paths, near, max_pixels), jobs):
+            done += checks
+            bar.update(len(checks))
         return done
 
 
-def _results(chunks: _Chunks, jobs: int) -> Iterator[list[Probe]]:
+def _results(chunks: _Chunks, jobs: int) -> Iterator[list[ImageCheck]]:
     if jobs == 1 or len(chunks.paths) < FEW:
         yield from map(chunks, range(len(chunks)))
         return
@@ -168,9 +168,9 @@ class _Chunks:
     def __len__(self) -> int:
         return -(-len(self.paths) // CHUNK)
 
-    def __call__(self, number: int, place: int = 0) -> list[Probe]:
+    def __call__(self, number: int, place: int = 0) -> list[ImageCheck]:
         paths = self.paths[number * CHUNK : (number + 1) * CHUNK]
-        return [probe_file(path, self.near, self.max_pixels) for path in paths]
+        return [check_image(path, self.near, self.max_pixels) for path in paths]
 
 
 def cores() -> int:

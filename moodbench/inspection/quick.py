@@ -9,12 +9,12 @@ from stat import S_ISDIR
 
 from moodbench.catalog import Catalog, DatasetSpec
 from moodbench.datasets.images import dataset_folder, expected_ids
+from moodbench.datasets.parts import whole_of
 from moodbench.datasets.suffixes import image_suffixes, looks_like_an_image, suffix_of
 from moodbench.errors import DataError
-from moodbench.obtain.findings import Finding
-from moodbench.obtain.jobs import whole_of
-from moodbench.obtain.manifest import FileRecord, read_manifest
-from moodbench.obtain.present import Present, look_at, scan
+from moodbench.inspection.findings import Finding
+from moodbench.inspection.manifest import FileRecord, read_manifest
+from moodbench.inspection.scan import Scan, look_at, scan
 
 
 @dataclass
@@ -131,7 +131,7 @@ def _manifest(seen: Inspection, catalog: Catalog, data_dir: Path) -> dict[str, F
     return images or None
 
 
-def _find_left_out(seen: Inspection, folder: Path, present: Present) -> None:
+def _find_left_out(seen: Inspection, folder: Path, present: Scan) -> None:
     """Say which files are no images by their suffix: one finding for each."""
     for suffix, count in sorted(present.left_out.items(), key=lambda item: (-item[1], item[0])):
         example = present.examples[suffix]
@@ -145,13 +145,13 @@ def _is_shared(spec: DatasetSpec) -> bool:
     return spec.part_of is not None or spec.path is not None
 
 
-def _present(spec: DatasetSpec, folder: Path, listed: tuple[str, ...] | None) -> Present:
+def _present(spec: DatasetSpec, folder: Path, listed: tuple[str, ...] | None) -> Scan:
     if listed is not None and _is_shared(spec):
         return look_at(folder, listed)  # a few of perhaps a million files
     return scan(folder, spec.include)
 
 
-def _compare_names(seen: Inspection, listed: tuple[str, ...] | None, present: Present) -> None:
+def _compare_names(seen: Inspection, listed: tuple[str, ...] | None, present: Scan) -> None:
     for path, reason in present.unreadable.items():
         seen.found("folder", path, reason)
     for path in present.unnameable:
@@ -168,7 +168,7 @@ def _compare_names(seen: Inspection, listed: tuple[str, ...] | None, present: Pr
         seen.compared.append("names")
 
 
-def _find_extra(seen: Inspection, present: Present, listed: tuple[str, ...] | None) -> None:
+def _find_extra(seen: Inspection, present: Scan, listed: tuple[str, ...] | None) -> None:
     """Say which images lie in the folder without being the dataset's."""
     if listed is not None and _is_shared(seen.spec):
         return
