@@ -27,8 +27,8 @@ class Conformance(Score):
     ----------
     whitener_ : Whitener
         Of ID train.
-    bank_ : callable
-        Starts a walk over the ID train rows in blocks.
+    bank_ : Bank
+        All ID train rows, which the scores that need them walk over together.
 
     Notes
     -----
@@ -52,12 +52,12 @@ class Conformance(Score):
         mean = moment.mean
         self.whitener_ = whitener(train, "total", mean, lambda: moment.covariance_about(mean))
         self.bank_ = bank_of(train)
-        self.place_ = self.bank_.join(lambda block: _NearestWhitened(self.whitener_, block))
+        self._place = self.bank_.join(lambda block: _NearestWhitened(self.whitener_, block))
         if self.whitener_.rank < train.dim:
             self.note_ = f"ID train varies in {self.whitener_.rank} of {train.dim} dimensions; the rest is left out"
 
     def score(self, block: Block) -> Tensor:
-        return -self.bank_.of(self.place_, block)
+        return -self.bank_.of(self._place, block)
 
 
 class _NearestWhitened(Guest):

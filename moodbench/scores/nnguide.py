@@ -26,8 +26,8 @@ class NNGuide(Score):
 
     Attributes
     ----------
-    train_ : Train
-        Whose bank is walked over.
+    bank_ : Bank
+        All ID train rows, which the scores that need them walk over together.
 
     Notes
     -----
@@ -60,10 +60,10 @@ class NNGuide(Score):
         if negative > 0:
             self.note_ = f"{100 * negative:.3g} % of ID train has negative energies, which turn the score around"
         self.bank_ = bank_of(train, mean)
-        self.place_ = self.bank_.join(lambda block: _Guided(self.k, block, self.bank_))
+        self._place = self.bank_.join(lambda block: _Guided(self.k, block, self.bank_))
 
     def score(self, block: Block) -> Tensor:
-        return self.bank_.of(self.place_, block) * block.log_sum_exp
+        return self.bank_.of(self._place, block) * block.log_sum_exp
 
 
 class _Guided(Guest):

@@ -30,8 +30,8 @@ class Relation(Score):
 
     Attributes
     ----------
-    train_ : Train
-        Whose bank is walked over.
+    bank_ : Bank
+        All ID train rows, which the scores that need them walk over together.
 
     References
     ----------
@@ -58,10 +58,10 @@ class Relation(Score):
     def fit(self, train: Train) -> Fit:
         mean: Tensor = yield UnitMean()
         self.bank_ = bank_of(train, mean)
-        self.place_ = self.bank_.join(lambda block: _Related(self, block, self.bank_))
+        self._place = self.bank_.join(lambda block: _Related(self, block, self.bank_))
 
     def score(self, block: Block) -> Tensor:
-        return self.bank_.of(self.place_, block)
+        return self.bank_.of(self._place, block)
 
 
 MANY = 64

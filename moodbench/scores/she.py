@@ -71,8 +71,8 @@ class HE(Score):
 
     Attributes
     ----------
-    train_ : Train
-        Whose bank is walked over.
+    bank_ : Bank
+        All ID train rows, which the scores that need them walk over together.
 
     Notes
     -----
@@ -108,10 +108,10 @@ class HE(Score):
         if empty:
             self.note_ = f"{empty} of {classes} classes have no stored patterns: their rows score -inf"
         self.bank_ = bank_of(train)
-        self.place_ = self.bank_.join(lambda block: _Energy(self.beta, block))
+        self._place = self.bank_.join(lambda block: _Energy(self.beta, block))
 
     def score(self, block: Block) -> Tensor:
-        return self.bank_.of(self.place_, block)
+        return self.bank_.of(self._place, block)
 
 
 class _Energy(Guest):
