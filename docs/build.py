@@ -243,7 +243,7 @@ def _model_rows(spec: ModelSpec) -> Iterator[str]:
             one.method,
             _weights(one),
             one.data,
-            one.labels_seen,
+            f"{one.labels_seen} (its head's)" if one.head_labels else one.labels_seen,
             "yes" if one.text_supervision else "no",
             one.tuning,
             pixels_of(one),

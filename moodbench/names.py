@@ -1,6 +1,6 @@
 """The rules for everything that becomes part of a path: names, bare file names, and relative paths of a catalogue.
 
-Each function says in words what is wrong with a text, or returns None; who asks knows which error to raise. Whatever
+Each `…_fault` says in words what is wrong with a text, or returns None; who asks knows which error to raise. Whatever
 passes stays inside the folder that it is appended to, and leaves room for the suffixes of locks and temporary files.
 """
 
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import unicodedata
 
-RESERVED = ("head", "heads", "mean", "scores")
+from moodbench.errors import UsageError
+from moodbench.types import ALL_GROUPS, MEAN
+
+RESERVED = ("head", "heads", MEAN, "scores")
 """Names that datasets cannot have: the heads and row scores of a model lie among its caches, and results call their
 averages mean."""
 
@@ -38,6 +41,19 @@ def name_fault(name: object) -> str | None:
 def dataset_fault(name: object) -> str | None:
     """Say why this cannot name a dataset."""
     return "is a name that moodbench itself uses" if name in RESERVED else name_fault(name)
+
+
+def fault_of(name: object, kind: str) -> str | None:
+    """Say why this cannot name a thing of this kind, as ``dataset`` or ``model``."""
+    return dataset_fault(name) if kind == "dataset" else name_fault(name)
+
+
+def check_name(name: str, kind: str) -> str:
+    """Return `name` if it can name a thing of this kind, else raise `UsageError`."""
+    fault = fault_of(name, kind)
+    if fault is not None:
+        raise UsageError(f"'{name}' cannot name a {kind}: it {fault}", fix="use letters, digits, '_', '-' and '.'")
+    return name
 
 
 def file_fault(name: str) -> str | None:
@@ -72,6 +88,21 @@ def folder_fault(path: str) -> str | None:
 def title_fault(title: str) -> str | None:
     """Say why this cannot head a row or column of results, as classes and groups do: it must be seen on one line."""
     return _part_fault(title) if title.strip() else "is empty"
+
+
+def group_fault(title: str) -> str | None:
+    """Say why this cannot be the title of a group of OOD datasets."""
+    return "is what results call their averages" if title in (ALL_GROUPS, MEAN) else title_fault(title)
+
+
+def class_fault(title: str) -> str | None:
+    """Say why this cannot be the title of a class that results have a row of."""
+    return "is what results call their averages" if title == MEAN else title_fault(title)
+
+
+def leads_out(path: str) -> bool:
+    """Say whether a path of a list leads out of the folder that it is appended to."""
+    return path.startswith("/") or ".." in path.split("/")
 
 
 def _part_fault(part: str) -> str | None:

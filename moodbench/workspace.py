@@ -9,7 +9,7 @@ from pathlib import Path
 
 from moodbench.catalog import Catalog, load_catalog
 from moodbench.errors import DataError, UsageError
-from moodbench.names import dataset_fault, name_fault
+from moodbench.names import check_name, dataset_fault, name_fault
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,7 @@ class ModelName:
 
 def check_dataset_name(name: str) -> str:
     """Return `name` if it can name a dataset (it becomes a file name), else raise `UsageError`."""
-    fault = dataset_fault(name)
-    if fault is not None:
-        raise UsageError(f"'{name}' cannot name a dataset: it {fault}", fix="use letters, digits, '_', '-' and '.'")
-    return name
+    return check_name(name, "dataset")
 
 
 @dataclass(frozen=True)
@@ -130,10 +127,7 @@ class Workspace:
 
     def results_file(self, benchmark: str, model: ModelName) -> Path:
         """Path of the result table of (benchmark, model)."""
-        fault = name_fault(benchmark)
-        if fault is not None:
-            raise UsageError(f"'{benchmark}' cannot name a benchmark: it {fault}")
-        return self.results_dir / benchmark / f"{model.file}.csv"
+        return self.results_dir / check_name(benchmark, "benchmark") / f"{model.file}.csv"
 
     def cached_models(self) -> list[ModelName]:
         """Return every model that has the cache of a dataset, sorted by name."""

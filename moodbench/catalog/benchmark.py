@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from moodbench.catalog.entry import REQUIRED, Entry, shown
-from moodbench.names import title_fault
-from moodbench.types import ALL_GROUPS, MEAN
+from moodbench.names import class_fault, group_fault
 
 STANDARD, ONE_CLASS = "standard", "one-class"
 """The protocols that benchmarks follow unless they name another one: the second where each class is taken in turn."""
@@ -62,10 +61,23 @@ class BenchmarkSpec:
         return tuple(name for names in self.ood.values() for name in names)
 
     @property
+    def learned_from(self) -> tuple[str, ...]:
+        """What scores and heads are fitted on: ID train, and ID validation where there is one."""
+        return (self.id_train,) if self.id_val is None else (self.id_train, self.id_val)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """What must be there for any number: ID train, ID validation, ID test. Of the OOD datasets, one will do."""
+        return (*self.learned_from, *self.id_test)
+
+    @property
     def datasets(self) -> tuple[str, ...]:
         """Every dataset the benchmark names, once: ID train, ID validation, ID test, OOD."""
-        validation = () if self.id_val is None else (self.id_val,)
-        return tuple(dict.fromkeys((self.id_train, *validation, *self.id_test, *self.ood_datasets)))
+        return tuple(dict.fromkeys((*self.needed, *self.ood_datasets)))
+
+    def can_be_scored(self, there: Collection[str]) -> bool:
+        """Say whether these datasets are enough for a number."""
+        return all(name in there for name in self.needed) and any(name in there for name in self.ood_datasets)
 
     @property
     def id_classes(self) -> tuple[int | str, ...]:
@@ -101,15 +113,12 @@ def build_benchmark(name: str, entry: Entry) -> BenchmarkSpec:
 
 
 def _check(spec: BenchmarkSpec, entry: Entry) -> None:
-    if "" in spec.ood or MEAN in spec.ood:
-        bad = "" if "" in spec.ood else MEAN
-        raise entry.error(f"has an OOD group that is called '{bad}'", fix="name it near, far, …")
     for group in spec.ood:
-        fault = title_fault(group)
+        fault = group_fault(group)
         if fault is not None:
-            raise entry.error(f"has an OOD group that is called {shown(group)}, which {fault}")
-    if ALL_GROUPS in spec.ood:
-        raise entry.error(f"has an OOD group '{ALL_GROUPS}', which is the name of the mean over every group")
+            raise entry.error(
+                f"has an OOD group that is called {shown(group)}, which {fault}", fix="name it near, far, …"
+            )
     if not spec.ood_datasets:
         raise entry.error("has no OOD dataset", fix="name at least one under 'ood:', as in  ood: {far: [my_ood]}")
     if not spec.id_test:
@@ -134,7 +143,7 @@ def _check(spec: BenchmarkSpec, entry: Entry) -> None:
     if len(set(labels)) < len(labels):
         raise entry.error("has classes with the same label")
     for title in spec.each:
-        fault = "is what results call their averages" if title == MEAN else title_fault(title)
+        fault = class_fault(title)
         if fault is not None:
             raise entry.error(
                 f"has a class with the title {shown(title)}, which {fault}",

@@ -19,7 +19,7 @@ from moodbench.catalog.entry import Entry
 from moodbench.catalog.model import ModelSpec, build_model
 from moodbench.catalog.plain import PlainError, load_plain
 from moodbench.errors import CatalogError, UnknownNameError
-from moodbench.names import dataset_fault, name_fault
+from moodbench.names import fault_of
 from moodbench.reading import read_text
 
 MOST_BYTES = 16 << 20
@@ -157,7 +157,7 @@ def _merge(
     if section is None:
         return
     for name, values in section.items():
-        fault = dataset_fault(name) if kind == "dataset" else name_fault(name)
+        fault = fault_of(name, kind)
         if fault is not None:
             raise CatalogError(
                 f"'{name}' cannot name a {kind}: it {fault}",

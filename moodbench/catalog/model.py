@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 from urllib.parse import urlsplit
@@ -39,80 +39,150 @@ class HeadSpec:
     sha256: str | None = None
 
 
+def _head(entry: Entry, key: str) -> HeadSpec:
+    value = entry.take(key, (bool, str, dict), True)
+    if isinstance(value, bool):
+        return HeadSpec("own" if value else "none")
+    if isinstance(value, str):
+        if value not in ("own", "none"):
+            raise entry.error(f"has head: '{value}'", fix="write own, none, or a mapping with 'path' or 'url'")
+        return HeadSpec(value)
+    own = Entry(entry.kind, f"{entry.name}: head", value, entry.file)
+    spec = HeadSpec("file", own.path("path"), _address(own, "url"), own.digest("sha256", None))
+    if (spec.path is None) == (spec.url is None):
+        raise own.error("needs either 'path' or 'url'")
+    own.finish()
+    return spec
+
+
+def _address(entry: Entry, key: str) -> str | None:
+    """Return the address of a file, which is kept under the name that it has there."""
+    url = entry.text(key)
+    try:
+        fault = None if url is None else file_fault(PurePosixPath(urlsplit(url).path).name)
+    except ValueError as error:
+        fault = str(error)
+    if fault is not None:
+        raise entry.error(f"has the address '{url}', whose file name {fault}")
+    return url
+
+
+def _image(entry: Entry, key: str) -> dict[str, Any]:
+    value: dict[str, Any] = entry.take(key, dict, {})
+    try:
+        return check_image(value)
+    except ValueError as error:
+        raise entry.error(f"has {key}: with {error}") from None
+
+
+Read = Callable[[Entry, str], Any]
+"""Takes a key of an entry, and returns its value, checked."""
+
+
+def _read(read: Read, *, of_weights: bool = False) -> dict[str, Any]:
+    """Return the metadata of a key; `of_weights`: it does not hold for a variant with other weights."""
+    return {"read": read, "of_weights": of_weights}
+
+
+def _required(entry: Entry, key: str) -> str:
+    value: str = entry.take(key, str)
+    return value
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """A named checkpoint of a timm architecture, with its pretext task.
 
-    Attributes
-    ----------
-    name, title, pretext : str
-    timm : str
-        Architecture, with the tag of its weights where they are timm's own.
-    method : str or None
-        The training method by its own name.
-    args : mapping
-        For ``timm.create_model``.
-    checkpoint, url : Path, str or None
-        Weights from a file or an address; without either they are timm's own.
-    sha256 : str or None
-        Of that file. `bytes` is its size.
-    checkpoint_key : str or None
-        Which part of that file, where it holds more than one network (`moodbench.models.checkpoint`).
-    format : str or None
-        Checkpoint format; None: found out from the names of the tensors.
-    features : str
-        How features are read off the network, a name in `moodbench.models.features`.
-    head : HeadSpec
-    transform : str
-        A name in `moodbench.models.transforms`; `image` overrides single values of it
-        (`moodbench.catalog.image.IMAGE_KEYS`).
-    data : str or None
-        What the backbone was pretrained on.
-    labels_seen : str or None
-        Labels met in training besides those of the head: ``none``, or which. None: not said.
-    text_supervision : bool
-        Pairs of pictures and text had a part in it: as data, teacher or tokenizer.
-    tuning : str or None
-        One of `TUNINGS`.
-    params : float or None
-        Millions of parameters.
-    top1 : float or None
-        ImageNet-1k top-1 in percent as its publisher measured it.
-    reference_note : str or None
-        How the MOODv2 reference differs.
-    note : str or None
-        What somebody who uses it must know.
-    variants : mapping of name to mapping
-        Keys that differ in the variant, as in the entry. `variant` applies them.
+    A field is a key of the catalogue's entry: declared, read (`build_model`) and shown (`moodbench list models --json`)
+    from here.
     """
 
     name: str
-    title: str
-    pretext: str
-    timm: str
-    method: str | None = None
-    args: Mapping[str, Any] = field(default_factory=dict)
-    checkpoint: Path | None = None
-    url: str | None = None
-    sha256: str | None = None
-    bytes: int | None = None
-    checkpoint_key: str | None = None
-    format: str | None = None
-    features: str = "pre_logits"
-    head: HeadSpec = field(default_factory=HeadSpec)
-    transform: str = "model"
-    image: Mapping[str, Any] = field(default_factory=dict)
-    data: str | None = None
-    labels_seen: str | None = None
-    text_supervision: bool = False
-    tuning: str | None = None
-    params: float | None = None
-    top1: float | None = None
-    paper: str | None = None
-    licence: str | None = None
-    reference_note: str | None = None
-    note: str | None = None
+
+    title: str = field(metadata=_read(_required))
+
+    pretext: str = field(metadata=_read(lambda entry, key: entry.choice(key, PRETEXT_TASKS)))
+
+    timm: str = field(metadata=_read(_required))
+    """Architecture, with the tag of its weights where they are timm's own."""
+
+    method: str | None = field(default=None, metadata=_read(Entry.text))
+    """The training method by its own name."""
+
+    args: Mapping[str, Any] = field(default_factory=dict, metadata=_read(lambda entry, key: entry.take(key, dict, {})))
+    """For ``timm.create_model``."""
+
+    checkpoint: Path | None = field(default=None, metadata=_read(Entry.path, of_weights=True))
+    """Weights from a file; without this and `url` they are timm's own."""
+
+    url: str | None = field(default=None, metadata=_read(_address, of_weights=True))
+    """Weights from an address."""
+
+    sha256: str | None = field(
+        default=None, metadata=_read(lambda entry, key: entry.digest(key, None), of_weights=True)
+    )
+    """Of that file."""
+
+    bytes: int | None = field(default=None, metadata=_read(lambda entry, key: entry.size(key, None), of_weights=True))
+    """Its size."""
+
+    checkpoint_key: str | None = field(default=None, metadata=_read(Entry.text, of_weights=True))
+    """Which part of that file, where it holds more than one network (`moodbench.models.checkpoint`)."""
+
+    format: str | None = field(default=None, metadata=_read(Entry.text, of_weights=True))
+    """Checkpoint format; None: found out from the names of the tensors."""
+
+    features: str = field(default="pre_logits", metadata=_read(lambda entry, key: entry.take(key, str, "pre_logits")))
+    """How features are read off the network, a name in `moodbench.models.features`."""
+
+    head: HeadSpec = field(default_factory=HeadSpec, metadata=_read(_head))
+
+    transform: str = field(default="model", metadata=_read(lambda entry, key: entry.take(key, str, "model")))
+    """A name in `moodbench.models.transforms`."""
+
+    image: Mapping[str, Any] = field(default_factory=dict, metadata=_read(_image, of_weights=True))
+    """Overrides single values of the transform (`moodbench.catalog.image.IMAGE_KEYS`)."""
+
+    data: str | None = field(default=None, metadata=_read(Entry.text, of_weights=True))
+    """What the backbone was pretrained on."""
+
+    labels_seen: str | None = field(default=None, metadata=_read(Entry.text, of_weights=True))
+    """Labels met in training besides those of the head: ``none``, or which. None: not said."""
+
+    head_labels: bool = field(
+        default=False, metadata=_read(lambda entry, key: entry.take(key, bool, False), of_weights=True)
+    )
+    """`labels_seen` are those of the head itself, so that there are none besides."""
+
+    text_supervision: bool = field(default=False, metadata=_read(lambda entry, key: entry.take(key, bool, False)))
+    """Pairs of pictures and text had a part in it: as data, teacher or tokenizer."""
+
+    tuning: str | None = field(
+        default=None,
+        metadata=_read(lambda entry, key: entry.choice(key, TUNINGS) if entry.has(key) else entry.text(key)),
+    )
+    """One of `TUNINGS`."""
+
+    params: float | None = field(default=None, metadata=_read(lambda entry, key: entry.measure(key, 1e7)))
+    """Millions of parameters."""
+
+    top1: float | None = field(
+        default=None, metadata=_read(lambda entry, key: entry.measure(key, 100), of_weights=True)
+    )
+    """ImageNet-1k top-1 in percent as its publisher measured it."""
+
+    paper: str | None = field(default=None, metadata=_read(Entry.text))
+
+    licence: str | None = field(default=None, metadata=_read(Entry.text, of_weights=True))
+
+    reference_note: str | None = field(default=None, metadata=_read(Entry.text, of_weights=True))
+    """How the MOODv2 reference differs."""
+
+    note: str | None = field(default=None, metadata=_read(Entry.text, of_weights=True))
+    """What somebody who uses it must know."""
+
     variants: Mapping[str, ModelSpec] = field(default_factory=dict)
+    """Settings of the declared variants. `variant` chooses among them."""
 
     def variant(self, name: str | None) -> ModelSpec:
         """Return the settings that the variant `name` begins from.
@@ -131,9 +201,7 @@ class ModelSpec:
     @property
     def labels_beyond(self) -> str | None:
         """Labels that the backbone learnt from besides those of the head, ``none``, or None where nobody says."""
-        if self.labels_seen is not None and self.labels_seen.endswith("(its head's)"):
-            return "none"  # those, every model with a head has seen
-        return self.labels_seen
+        return "none" if self.head_labels else self.labels_seen  # its own, every model with a head has seen
 
 
 def build_model(name: str, entry: Entry) -> ModelSpec:
@@ -154,87 +222,19 @@ def build_model(name: str, entry: Entry) -> ModelSpec:
     return replace(base, variants=made)
 
 
-_OF_THE_WEIGHTS = frozenset(
-    (
-        *("checkpoint", "url", "sha256", "bytes", "checkpoint_key", "format", "image"),
-        *("data", "labels_seen", "top1", "licence", "reference_note", "note"),
-    )
-)
+_KEYS = tuple(one for one in fields(ModelSpec) if "read" in one.metadata)
 
 
 def _no_longer_true(changes: Mapping[str, Any]) -> frozenset[str]:
     """Return the keys of an entry that do not hold for a variant with these changes."""
     if set(changes) & {"timm", "checkpoint", "url"}:
-        return _OF_THE_WEIGHTS
+        return frozenset(one.name for one in _KEYS if one.metadata["of_weights"])
     # single values belong to the transform that they correct
     return frozenset(["image"] if "transform" in changes else [])
 
 
 def _settings(name: str, entry: Entry) -> ModelSpec:
-    spec = ModelSpec(
-        name=name,
-        title=entry.take("title", str),
-        pretext=entry.choice("pretext", PRETEXT_TASKS),
-        timm=entry.take("timm", str),
-        method=entry.text("method"),
-        args=entry.take("args", dict, {}),
-        checkpoint=entry.path("checkpoint"),
-        url=_address(entry),
-        sha256=entry.digest("sha256", None),
-        bytes=entry.size("bytes", None),
-        checkpoint_key=entry.text("checkpoint_key"),
-        format=entry.text("format"),
-        features=entry.take("features", str, "pre_logits"),
-        head=_head(entry),
-        transform=entry.take("transform", str, "model"),
-        image=_image(entry),
-        data=entry.text("data"),
-        labels_seen=entry.text("labels_seen"),
-        text_supervision=entry.take("text_supervision", bool, False),
-        tuning=entry.choice("tuning", TUNINGS) if entry.has("tuning") else None,
-        params=entry.measure("params", 1e7),
-        top1=entry.measure("top1", 100),
-        paper=entry.text("paper"),
-        licence=entry.text("licence"),
-        reference_note=entry.text("reference_note"),
-        note=entry.text("note"),
-    )
+    spec = ModelSpec(name, **{one.name: one.metadata["read"](entry, one.name) for one in _KEYS})
     if spec.checkpoint is not None and spec.url is not None:
         raise entry.error("has both 'checkpoint' and 'url'")
     return spec
-
-
-def _head(entry: Entry) -> HeadSpec:
-    value = entry.take("head", (bool, str, dict), True)
-    if isinstance(value, bool):
-        return HeadSpec("own" if value else "none")
-    if isinstance(value, str):
-        if value not in ("own", "none"):
-            raise entry.error(f"has head: '{value}'", fix="write own, none, or a mapping with 'path' or 'url'")
-        return HeadSpec(value)
-    own = Entry(entry.kind, f"{entry.name}: head", value, entry.file)
-    spec = HeadSpec("file", own.path("path"), _address(own), own.digest("sha256", None))
-    if (spec.path is None) == (spec.url is None):
-        raise own.error("needs either 'path' or 'url'")
-    own.finish()
-    return spec
-
-
-def _address(entry: Entry) -> str | None:
-    """Return the address of a file, which is kept under the name that it has there."""
-    url = entry.text("url")
-    try:
-        fault = None if url is None else file_fault(PurePosixPath(urlsplit(url).path).name)
-    except ValueError as error:
-        fault = str(error)
-    if fault is not None:
-        raise entry.error(f"has the address '{url}', whose file name {fault}")
-    return url
-
-
-def _image(entry: Entry) -> dict[str, Any]:
-    value: dict[str, Any] = entry.take("image", dict, {})
-    try:
-        return check_image(value)
-    except ValueError as error:
-        raise entry.error(f"has image: with {error}") from None

@@ -131,10 +131,6 @@ def list_benchmarks(space: Workspace) -> list[Record]:
     cached = {str(name): set(space.cached_datasets(name)) for name in space.cached_models()}
     records = []
     for name, spec in space.catalog.benchmarks.items():
-        needed = {spec.id_train, *spec.id_test, *([] if spec.id_val is None else [spec.id_val])}
-        ready = [
-            model for model, datasets in cached.items() if needed <= datasets and datasets & set(spec.ood_datasets)
-        ]
         records.append(
             {
                 "name": name,
@@ -143,7 +139,7 @@ def list_benchmarks(space: Workspace) -> list[Record]:
                 "id_test": list(spec.id_test),
                 "ood": {group: list(names) for group, names in spec.ood.items()},
                 "paper": spec.paper,
-                "models_ready": ready,
+                "models_ready": [model for model, datasets in cached.items() if spec.can_be_scored(datasets)],
             }
         )
     return records

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from moodbench.classes import unnamed_note
-from moodbench.errors import CacheError, ModelError, MoodbenchError, UsageError
-from moodbench.names import name_fault
+from moodbench.errors import CacheError, ModelError, MoodbenchError
+from moodbench.names import check_name
 from moodbench.probing.outcome import Probed, describe
 from moodbench.probing.task import choose_models, choose_task, is_ready
 from moodbench.workspace import Workspace
@@ -73,9 +73,7 @@ def probe(
         Another head of that name is there. The other models are done before any of these is raised.
     """
     space = workspace or Workspace()
-    fault = name_fault(name)
-    if fault is not None:
-        raise UsageError(f"'{name}' cannot name a head: it {fault}", fix="use letters, digits, '_', '-' and '.'")
+    check_name(name, "head")
     models = choose_models(space, [model] if isinstance(model, str) else model)
     task, tests = choose_task(space, models, benchmark)
     chosen = [one for one in models if is_ready(space, one, task, named=bool(model), report=report)]

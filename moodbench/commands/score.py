@@ -190,8 +190,7 @@ def _open(space: Workspace, name: ModelName, spec: BenchmarkSpec, *, asked: bool
                     files[dataset] = file
                 else:
                     report(f"leave out {name} on {dataset}: its cache is incomplete, run moodbench extract again")
-    validation = () if spec.id_val is None else (spec.id_val,)
-    needed = [d for d in (spec.id_train, *validation, *spec.id_test) if d not in files]
+    needed = [d for d in spec.needed if d not in files]
     if needed:
         report(f"skip {name} on {spec.name}: no cache of {', '.join(needed)}")
         return None

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from moodbench.catalog import ListSpec
 from moodbench.errors import DataError
+from moodbench.names import leads_out
 from moodbench.reading import read_bytes
 
 FOLDER = "lists"
@@ -175,7 +176,7 @@ def _place(spec: ListSpec, line: int, text: str, file: Path) -> Listed | None:
         )
     added = tuple((_normal(spec, spec.add + path), label) for path, label in below)
     for path, label in added:
-        if path.startswith("/") or ".." in path.split("/") or not path:
+        if leads_out(path) or not path:
             raise DataError(f"line {line} leads out of the dataset's folder: '{path}'", file=file)
         if label is not None and not -(2**63) <= label < 2**63:
             raise DataError(

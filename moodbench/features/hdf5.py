@@ -1,4 +1,4 @@
-"""The one door to HDF5 files: whatever is wrong with one, it is said in words, in time and in bounded memory.
+"""The one door through which HDF5 files are read: what is wrong with one is said in words, in time, in bounded memory.
 
 A sealed file is compared with its seal before the library sees it (`moodbench.features.seal`). One without a seal, from
 before there were seals or of another program, is opened in a process of its own first: damaged metadata can make the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from moodbench.catalog import PRETEXT_TASKS, TUNINGS, ModelSpec, Seen, pixels_of, seen_by
@@ -13,34 +13,18 @@ Record = dict[str, Any]
 
 
 def model_record(spec: ModelSpec) -> Record:
-    """Return what the catalogue says about a model, and whether its weights are on this disk."""
+    """Return all that the catalogue says about a model, and whether its weights are on this disk."""
     file = weights_on_disk(spec)
-    return {
-        "name": spec.name,
-        "title": spec.title,
-        "pretext": spec.pretext,
-        "method": spec.method,
-        "timm": spec.timm,
-        "features": spec.features,
+    return {one.name: getattr(spec, one.name) for one in fields(spec)} | {
         "head": spec.head.kind,
-        "transform": spec.transform,
+        "checkpoint": None if spec.checkpoint is None else str(spec.checkpoint),
+        "variants": list(spec.variants),
         "weights": "embedded" if spec.checkpoint is not None else "address" if spec.url is not None else "timm hub",
-        "url": spec.url,
         "on_disk": is_complete(spec),
         "file": None if file is None else str(file),
         "bytes": spec.bytes if file is None else file.stat().st_size,
         "digest": digest_known(spec),
-        "data": spec.data,
-        "labels_seen": spec.labels_seen,
-        "text_supervision": spec.text_supervision,
-        "tuning": spec.tuning,
-        "params": spec.params,
         "image_size": pixels_of(spec),
-        "top1": spec.top1,
-        "licence": spec.licence,
-        "paper": spec.paper,
-        "note": spec.note,
-        "variants": list(spec.variants),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from moodbench.catalog import Catalog, ModelSpec, check_image
 from moodbench.errors import UsageError
-from moodbench.names import name_fault
+from moodbench.names import check_name
 from moodbench.workspace import ModelName
 
 
@@ -34,9 +34,8 @@ def resolve(
         A setting makes no sense or contradicts the variant, or other models declare that variant and this one does not.
     """
     parsed = ModelName.parse(model)
-    fault = None if variant is None else name_fault(variant)
-    if fault is not None:
-        raise UsageError(f"'{variant}' cannot name a variant: it {fault}")
+    if variant is not None:
+        check_name(variant, "variant")
     if parsed.head is not None:
         raise UsageError(f"'{model}' names a head; extract the model '{replace(parsed, head=None)}'")
     if None not in (variant, parsed.variant) and variant != parsed.variant:

@@ -22,26 +22,25 @@ class Task:
     classes : tuple of int or str
         The classes that count as ID, as in a benchmark; empty: all.
     aliases : tuple of (name, name in ID train)
+    needs : tuple of str
+        The datasets that must be cached.
     """
 
     id_train: str
     id_val: str | None
     classes: tuple[int | str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
+    needs: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, spec: BenchmarkSpec) -> Task:
         """Return that of a benchmark."""
-        return cls(spec.id_train, spec.id_val, spec.classes, tuple(sorted(spec.aliases.items())))
+        aliases = tuple(sorted(spec.aliases.items()))
+        return cls(spec.id_train, spec.id_val, spec.classes, aliases, spec.learned_from)
 
     def record(self) -> dict[str, object]:
         """Return what a head depends on, in JSON types."""
         return {"id_train": self.id_train, "classes": list(self.classes)}
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The datasets that must be cached."""
-        return (self.id_train,) if self.id_val is None else (self.id_train, self.id_val)
 
 
 def choose_models(space: Workspace, names: Sequence[str]) -> list[ModelName]:

@@ -1,7 +1,8 @@
 """The tidy results tables: ``results/<benchmark>/<model>.csv`` and, beside each, its provenance as JSON.
 
-The only package that reads and writes below ``results/``. `table` knows the CSV, `notes` the JSON, `pair` how both
-change at one moment, and `files` who may change them.
+Nothing else reads or writes these two (scores of single rows, which may lie beside them, are `features.rowscores`).
+`table` knows the CSV, `legacy` what older ones lack, `notes` the JSON, `pair` how both change at one moment, and
+`files` who may change them.
 """
 
 from moodbench.results.files import (

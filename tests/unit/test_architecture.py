@@ -32,6 +32,8 @@ SIBLINGS = {
     ("errors", "registry"),
     ("registry", "errors"),
     ("reading", "errors"),
+    ("names", "errors"),
+    ("names", "types"),
     ("features", "pretraining"),
     ("interrupts", "leaving"),
 }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from moodbench.catalog import LABEL_RULES, PRETEXT_TASKS, load_catalog, seen_by
 from moodbench.errors import CatalogError, UnknownNameError
+from moodbench.models.listing import model_record
 
 SMALLEST = """
 datasets:
@@ -181,6 +184,25 @@ def test_labels_of_the_head_are_none_beyond_it():
     assert [seen_by(catalog.model(name)).text for name in names] == [False, False, False, False, None]
 
 
+def test_every_field_of_a_model_is_a_key_that_is_read_and_shown():
+    (spec,) = (one for name, one in load_catalog().models.items() if name == "digits_mim")
+    shown = model_record(spec)
+    for one in fields(spec):
+        assert one.name in shown
+        assert "read" in one.metadata or one.name in ("name", "variants")
+    assert json.loads(json.dumps(shown))["title"] == spec.title
+
+
+def test_what_is_needed_for_a_number():
+    spec = load_catalog().benchmark("digits")
+    needed = (spec.id_train, *spec.id_test)
+    assert (spec.id_val, spec.needed, spec.learned_from) == (None, needed, needed[:1])
+    assert not spec.can_be_scored(needed)
+    assert spec.can_be_scored([*needed, spec.ood_datasets[0]])
+    assert not spec.can_be_scored([*needed[1:], *spec.ood_datasets])
+    assert replace(spec, id_val="val").needed == (spec.id_train, "val", *spec.id_test)
+
+
 def test_any_timm_model_has_an_entry():
     spec = load_catalog().model("timm:resnet50.a1_in1k")
     assert (spec.name, spec.timm, spec.pretext) == ("timm:resnet50.a1_in1k", "resnet50.a1_in1k", "unspecified")
@@ -288,7 +310,10 @@ def test_later_files_see_earlier_ones(write):
         ("benchmarks: {b: {id_train: digits_train, id_test: digits_test, ood: {}}}", "has no OOD dataset"),
         ("benchmarks: {b: {id_train: digits_train, id_test: digits_test, ood: {far: []}}}", "has no OOD dataset"),
         ("benchmarks: {b: {id_train: digits_train, id_test: [], ood: {far: [texture]}}}", "has no ID test dataset"),
-        ("benchmarks: {b: {id_train: digits_train, id_test: digits_test, ood: {all: [texture]}}}", "OOD group 'all'"),
+        (
+            "benchmarks: {b: {id_train: digits_train, id_test: digits_test, ood: {all: [texture]}}}",
+            "OOD group that is called 'all', which is what results",
+        ),
         ("benchmarks: {b: {id_train: digits_train, id_test: digits_test, ood: {far: [txture]}}}", "'txture', which no"),
         ("benchmarks: {b: {id_train: digits_train, id_test: nope, ood: {far: [texture]}}}", "names the dataset 'nope'"),
         (
