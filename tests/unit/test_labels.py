@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def world(tmp_path):
 
 
 def values(rows, score):
-    return {key: value for key, value in rows[score, "far"].items() if key not in ("note", "params")}
+    return {key: value for key, value in rows[score, "far"].items() if key not in ("note", "remarks", "params")}
 
 
 def test_a_test_set_that_lacks_classes_has_its_right_accuracy(world):
@@ -108,9 +109,9 @@ def test_an_order_that_nobody_knows_of_is_hinted_at(world):
     said = []
     rows = world.run("shuffled", head={k: v[order] for k, v in world.head.items()}, said=said)
     note = "another order of the classes explains the predictions far better: ID accuracy "
-    assert all(note in row["note"] for row in rows.values())
+    assert all(note in row["remarks"] for row in rows.values())
     assert sum(note in line for line in said) == 1
-    assert not any(note in row["note"] for row in world.run("plain").values())
+    assert not any(note in row["remarks"] for row in world.run("plain").values())
 
 
 def test_a_head_of_other_classes_is_said_of_every_score_on_logits(world):
@@ -118,8 +119,8 @@ def test_a_head_of_other_classes_is_said_of_every_score_on_logits(world):
     more = {"weight": rng.normal(size=(20, 8)), "bias": rng.normal(size=20)}
     rows = world.run("other", head=more)
     remark = "the head's 20 classes are not the 5 of ID train: moodbench probe trains one that is"
-    assert rows["msp", "far"]["note"] == remark
-    assert rows["mahalanobis", "far"]["note"] == ""
+    assert json.loads(rows["msp", "far"]["remarks"]) == [remark]
+    assert rows["mahalanobis", "far"]["remarks"] == rows["mahalanobis", "far"]["note"] == ""
     assert rows["she", "far"]["auroc"] == ""
     assert "labels are not the head's classes" in rows["she", "far"]["note"]
     assert not any(row["id_accuracy"] for row in rows.values())
@@ -132,7 +133,7 @@ def test_the_last_class_may_be_absent(world, names):
     given = {d: (world.labels[d][rows], names, rows) for d, rows in part.items()}
     rows = world.run("absent", **given)
     assert float(rows["knn", "far"]["id_accuracy"]) == pytest.approx(world.accuracy(part["test"]), abs=1e-9)
-    assert rows["msp", "far"]["note"] == "4 of the head's 5 classes are in ID train"
+    assert json.loads(rows["msp", "far"]["remarks"]) == ["4 of the head's 5 classes are in ID train"]
     assert rows["she", "far"]["auroc"]
 
 
@@ -146,7 +147,7 @@ def test_restricted_logits_are_those_of_a_smaller_head(world):
     smaller = world.run("smaller", head={k: v[:4] for k, v in world.head.items()}, **four)
     for name in SCORES:
         assert values(rows, name) == values(smaller, name)
-    assert rows["msp", "far"]["note"] == "logits restricted to 4 of the head's 5 classes"
+    assert json.loads(rows["msp", "far"]["remarks"]) == ["logits restricted to 4 of the head's 5 classes"]
 
 
 def test_names_that_differ_end_in_one_message_and_an_alias_mends_it(world):
@@ -166,7 +167,7 @@ def test_rows_without_a_label_are_neither_id_nor_ood_of_a_class_protocol(world):
         (np.isin(labels, [1, 2])).sum(),
         (np.isin(labels, [0, 3, 4])).sum(),
     )
-    assert "7 ID test rows without a label left out" in row["note"]
+    assert "7 ID test rows without a label left out" in row["remarks"]
     each = {"classes": {name: name for name in NAMES}, "ood": {"rest": ["test"]}}
     rows = world.run("each", test=(labels, NAMES), **each)
     assert int(rows["knn", "c1"]["n_ood"]) == (labels >= 0).sum() - (labels == 1).sum()
