@@ -15,7 +15,7 @@ from moodbench.obtain.archives import CheckedArchive, check_local, fetch_archive
 from moodbench.obtain.layouts.base import LAYOUTS
 from moodbench.obtain.partial import begin, clear
 from moodbench.obtain.per_image import failed_file, fetch_images, write_failures
-from moodbench.obtain.recipes.base import RECIPES
+from moodbench.obtain.recipes.base import DRAWING_RECIPES
 from moodbench.transfer.meter import Meter
 
 
@@ -115,7 +115,7 @@ def from_single_images(whole: DatasetSpec, means: Means) -> Origin:
 def by_drawing(whole: DatasetSpec, means: Means) -> Origin:
     """Draw the images of a dataset into its partial folder."""
     assert whole.generated is not None
-    recipe = RECIPES.get(whole.generated)
+    recipe = DRAWING_RECIPES.get(whole.generated)
     photographs = None
     if means.photographs is not None and is_on_disk(means.photographs, means.data_dir):
         photographs = dataset_folder(means.photographs, means.data_dir)

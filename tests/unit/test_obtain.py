@@ -24,7 +24,7 @@ from moodbench.obtain.local import find_archives
 from moodbench.obtain.partial import begin, finish, partial_folder, put, recover
 from moodbench.obtain.per_image import image_address, looks_like_image
 from moodbench.obtain.plan import Plan, check_disk, survey
-from moodbench.obtain.recipes.base import RECIPES, Drawing
+from moodbench.obtain.recipes.base import DRAWING_RECIPES, Drawing
 from moodbench.obtain.run import obtain
 from moodbench.obtain.sizes import check_room, free_bytes, in_words
 from moodbench.transfer.meter import SILENT
@@ -345,7 +345,7 @@ def test_names_become_addresses():
 @pytest.fixture
 def recipe(monkeypatch):
     """A recipe `two` that draws two pictures and tells which photographs it was given."""
-    RECIPES.names()
+    DRAWING_RECIPES.names()
     seen = []
 
     def two(target, imagenet_val, progress):
@@ -353,7 +353,7 @@ def recipe(monkeypatch):
         pictures(target, "1.png", "2.png")
         return Drawing(2, "other noise")
 
-    monkeypatch.setitem(RECIPES._items, "two", two)
+    monkeypatch.setitem(DRAWING_RECIPES._items, "two", two)
     return seen
 
 
