@@ -231,7 +231,7 @@ class _Run:
         """Obtain the weights of one model."""
         from moodbench.models.weights import fetch_weights
         from moodbench.obtain.asset import Asset
-        from moodbench.obtain.sizes import in_words
+        from moodbench.sizes import human_bytes
 
         model = self.space.catalog.model(name.base)
         spec = model.variant(name.variant)
@@ -243,7 +243,7 @@ class _Run:
         except MoodbenchError as error:
             self.outcome.failure([label], error)
             return
-        size = "" if found.bytes is None else f" ({in_words(found.bytes)})"
+        size = "" if found.bytes is None else f" ({human_bytes(found.bytes)})"
         line = (f"skip {label}: there" if found.already else f"downloaded {label}") + size
         state = "there" if found.already else "downloaded"
         asset = Asset(label, "model", state, None, found.bytes, found.file)

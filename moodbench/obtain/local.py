@@ -14,7 +14,7 @@ from moodbench.inspection.contents import Contents, examine
 from moodbench.inspection.manifest import Origin
 from moodbench.obtain.archives import expected
 from moodbench.obtain.partial import begin, clear
-from moodbench.obtain.sizes import check_room
+from moodbench.obtain.room import check_room
 from moodbench.transfer.digests import digest_file
 
 _HOW = {None: "copied", "hard": "hard-linked", "symbolic": "linked"}

@@ -15,7 +15,7 @@ ROOT = Path(moodbench.__file__).parent
 
 LAYERS = [
     {"atomic", "choices", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
-    | {"processes", "reading", "registry", "types"},
+    | {"processes", "reading", "registry", "sizes", "types"},
     {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "progress", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},

@@ -25,8 +25,9 @@ from moodbench.obtain.partial import begin, finish, partial_folder, put, recover
 from moodbench.obtain.per_image import image_address, looks_like_image
 from moodbench.obtain.plan import Plan, check_disk, survey
 from moodbench.obtain.recipes.base import DRAWING_RECIPES, Drawing
+from moodbench.obtain.room import check_room, free_bytes
 from moodbench.obtain.run import obtain
-from moodbench.obtain.sizes import check_room, free_bytes, in_words
+from moodbench.sizes import human_bytes
 from moodbench.transfer.meter import SILENT
 from tests.server import server_fixture  # noqa: F401
 
@@ -101,7 +102,7 @@ def test_parts_are_obtained_with_the_whole_and_it_once():
     ],
 )
 def test_sizes_in_words(size, words):
-    assert in_words(size) == words
+    assert human_bytes(size) == words
 
 
 def test_room_is_that_of_the_disk_a_folder_will_lie_on(tmp_path):
@@ -118,9 +119,9 @@ def test_the_disk_has_to_take_all_that_is_unpacked_and_the_largest_download(tmp_
     fetches = [fetch for fetch, _ in sizes]
     needed = sum(unpacked for _, unpacked in sizes) + (sum(fetches) if keep else max(fetches))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("moodbench.obtain.sizes.free_bytes", lambda folder: needed)
+        patch.setattr("moodbench.obtain.room.free_bytes", lambda folder: needed)
         check_disk(plans, folder, keep_archives=keep)
-        patch.setattr("moodbench.obtain.sizes.free_bytes", lambda folder: needed - 1)
+        patch.setattr("moodbench.obtain.room.free_bytes", lambda folder: needed - 1)
         with pytest.raises(DataError, match="are free"):
             check_disk(plans, folder, keep_archives=keep)
 
