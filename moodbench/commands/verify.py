@@ -199,7 +199,8 @@ def _decode(
     looks: Sequence[Inspection], catalog: Catalog, near: bool, jobs: int | None, progress: bool, max_pixels: int
 ) -> Iterator[Pictures]:
     """Decode every image of every dataset, and an image that belongs to several of them once."""
-    from moodbench.inspection.decoding import check_images, cores
+    from moodbench.inspection.decoding import check_images
+    from moodbench.processes import cores
 
     wholes = [whole_of(look.spec, catalog).name for look in looks]
     shared: dict[str, ImageCheck] = {}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from moodbench.inspection.manifest import FileRecord
+from moodbench.processes import cores
 
 _AT_ONCE = 64
 
@@ -27,7 +27,7 @@ def hash_files(root: Path, names: Sequence[str], *, progress: bool = False) -> d
     """
     from tqdm import tqdm
 
-    workers = min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    workers = min(16, cores())
     records: dict[str, FileRecord] = {}
     parts = [names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE)]
     disable = None if progress else True
