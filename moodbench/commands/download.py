@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moodbench.catalog import FEATURES_ONLY, DatasetSpec
 from moodbench.choices import Link, check_choice
 from moodbench.errors import DataError, MoodbenchError, UsageError
+from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from moodbench.obtain.fill import Means
     from moodbench.obtain.jobs import Job
     from moodbench.obtain.plan import Plan
-
-Report = Callable[[str], None]
-"""Takes one line for people."""
 
 PHOTOGRAPHS = "imagenet_val"
 """The dataset that recipes look at where it is on this disk."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from moodbench.obtain.partial import begin, clear
 from moodbench.obtain.per_image import failed_file, fetch_images, write_failures
 from moodbench.obtain.recipes.base import DRAWING_RECIPES
 from moodbench.transfer.meter import Meter
+from moodbench.types import Report
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Means:
     """
 
     data_dir: Path
-    report: Callable[[str], None]
+    report: Report
     meter: Meter
     progress: bool
     jobs: int
