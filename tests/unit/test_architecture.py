@@ -14,7 +14,7 @@ import moodbench
 ROOT = Path(moodbench.__file__).parent
 
 LAYERS = [
-    {"atomic", "choices", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
+    {"atomic", "choices", "digests", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
     | {"processes", "reading", "registry", "sizes", "types"},
     {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "progress", "transfer"},
     {"workspace", "results"},
