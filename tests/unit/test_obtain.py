@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moodbench.catalog import ArchiveSpec, Catalog, DatasetSpec
+from moodbench.digests import size_and_sha256
 from moodbench.errors import DataError
 from moodbench.inspection.contents import examine, holds_something
 from moodbench.inspection.manifest import FileRecord, Origin, read_manifest, read_origin
@@ -254,6 +255,13 @@ def test_many_files_are_hashed_in_order(tmp_path, monkeypatch):
     records = hash_files(tmp_path, names)
     assert list(records) == names
     assert records["017.bin"] == FileRecord(17, hashlib.sha256(bytes([17]) * 17).hexdigest())
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
+def test_size_and_digest_are_those_of_all_bytes(tmp_path, size):
+    content = bytes(range(251)) * (size // 251 + 1)
+    (tmp_path / "f").write_bytes(content[:size])
+    assert size_and_sha256(tmp_path / "f") == (size, hashlib.sha256(content[:size]).hexdigest())
 
 
 # -- archives ----------------------------------------------------------------------------------------------------------
