@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+Report = Callable[[str], None]
+"""Is told lines for people: what is done, left out or waited for."""
 
 if TYPE_CHECKING:
     import numpy as np

@@ -36,7 +36,7 @@ def list_(*, model: Model = None, dataset: DatasetOption = None, json_: Json = F
     Example: moodbench cache list
     """
     from moodbench.commands.cache import list_caches
-    from moodbench.features.create import human_bytes
+    from moodbench.sizes import human_bytes
 
     infos = list_caches(run.workspace, model or (), dataset or ())
     if json_:

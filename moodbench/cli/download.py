@@ -104,7 +104,8 @@ def _show_plan(
     from moodbench.cli.output import write
     from moodbench.commands.download import plan_download
     from moodbench.errors import UsageError
-    from moodbench.obtain.sizes import free_bytes, in_words
+    from moodbench.obtain.room import free_bytes
+    from moodbench.sizes import human_bytes
 
     if source is not None or model:
         option = "--model" if model else "--from"
@@ -113,5 +114,5 @@ def _show_plan(
         raise UsageError("--dry-run shows what would be done for datasets: name some, or --benchmark or --all")
     plans = plan_download(dataset, benchmark=benchmark, everything=everything, workspace=run.workspace)
     write(as_text([row for plan in plans for row in plan.records]))
-    free = in_words(free_bytes(run.workspace.data_dir))
+    free = human_bytes(free_bytes(run.workspace.data_dir))
     run.output.say(f"{free} are free on the disk of '{run.workspace.data_dir}'")

@@ -67,7 +67,7 @@ def datasets(*, json_: Json = False, run: Run) -> None:
     Example: moodbench list datasets --json
     """
     from moodbench.commands.list_ import list_datasets
-    from moodbench.obtain.sizes import in_words
+    from moodbench.sizes import human_bytes
 
     _show(
         list_datasets(run.workspace),
@@ -76,7 +76,7 @@ def datasets(*, json_: Json = False, run: Run) -> None:
             "name": r["name"],
             "state": r["state"] if r["verified"] is None else f"{r['state']} {r['verified'][:10]}",
             "images": _images(r),
-            "size": None if r["bytes"] is None else in_words(r["bytes"]),
+            "size": None if r["bytes"] is None else human_bytes(r["bytes"]),
             "source": _source(r),
             "models": len(r["cached_by"]) or None,
         },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from moodbench.catalog import ModelSpec
@@ -11,6 +10,7 @@ from moodbench.commands.plot import plot
 from moodbench.commands.score import score
 from moodbench.commands.table import table
 from moodbench.errors import DataError
+from moodbench.types import Report
 from moodbench.workspace import Workspace
 
 BENCHMARK = "digits"
@@ -27,7 +27,7 @@ def run_demo(
     out: Path,
     *,
     catalogs: tuple[Path, ...] = (),
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = lambda line: None,
     progress: bool = False,
 ) -> str:
     """Extract, score, tabulate and plot the embedded benchmark into the folder `out`.

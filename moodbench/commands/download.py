@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moodbench.catalog import FEATURES_ONLY, DatasetSpec
 from moodbench.choices import Link, check_choice
 from moodbench.errors import DataError, MoodbenchError, UsageError
+from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from moodbench.obtain.fill import Means
     from moodbench.obtain.jobs import Job
     from moodbench.obtain.plan import Plan
-
-Report = Callable[[str], None]
-"""Takes one line for people."""
 
 PHOTOGRAPHS = "imagenet_val"
 """The dataset that recipes look at where it is on this disk."""
@@ -231,7 +229,7 @@ class _Run:
         """Obtain the weights of one model."""
         from moodbench.models.weights import fetch_weights
         from moodbench.obtain.asset import Asset
-        from moodbench.obtain.sizes import in_words
+        from moodbench.sizes import human_bytes
 
         model = self.space.catalog.model(name.base)
         spec = model.variant(name.variant)
@@ -243,7 +241,7 @@ class _Run:
         except MoodbenchError as error:
             self.outcome.failure([label], error)
             return
-        size = "" if found.bytes is None else f" ({in_words(found.bytes)})"
+        size = "" if found.bytes is None else f" ({human_bytes(found.bytes)})"
         line = (f"skip {label}: there" if found.already else f"downloaded {label}") + size
         state = "there" if found.already else "downloaded"
         asset = Asset(label, "model", state, None, found.bytes, found.file)

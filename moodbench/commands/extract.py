@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,14 +14,12 @@ from moodbench.datasets.suffixes import in_words
 from moodbench.errors import DataError, ModelError, UsageError
 from moodbench.models.variants import resolve
 from moodbench.models.weights import check_obtainable
+from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace, check_dataset_name
 
 if TYPE_CHECKING:
     from moodbench.features.extract import Extracted, OnError, Precision
     from moodbench.models.backbone import Backbone
-
-Report = Callable[[str], None]
-"""Takes one line for people."""
 
 Decoder = Literal["exact", "fast"]
 DECODERS: tuple[Decoder, ...] = ("exact", "fast")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moodbench.choices import PretextTask, check_choice
+from moodbench.digests import file_sha256
 from moodbench.errors import CacheError, CacheMismatchError, UsageError
 from moodbench.features.cache import DONE, FeatureCache
 from moodbench.features.checksums import row_checksums
@@ -18,7 +19,6 @@ from moodbench.features.create import Layout, create_cache, reason
 from moodbench.features.given import Given, read_given
 from moodbench.features.heads import drop_left_over, is_left_over, read_head, store_head, stored_head
 from moodbench.features.lock import exclusive
-from moodbench.models.digest import file_sha256
 from moodbench.types import Head
 from moodbench.workspace import ModelName, Workspace
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from moodbench.classes import unnamed_note
@@ -10,12 +10,11 @@ from moodbench.errors import CacheError, ModelError, MoodbenchError
 from moodbench.names import check_name
 from moodbench.probing.outcome import Probed, describe
 from moodbench.probing.task import choose_models, choose_task, is_ready
+from moodbench.types import Report
 from moodbench.workspace import Workspace
 
 if TYPE_CHECKING:
     from moodbench.logistic import Settings
-
-Report = Callable[[str], None]
 
 
 def probe(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from moodbench.errors import (
 )
 from moodbench.metrics import METRICS
 from moodbench.results import changing, check_results, row_scores_file
-from moodbench.types import Result
+from moodbench.types import Report, Result
 from moodbench.workspace import ModelName, Workspace
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from moodbench.features.rowscores import RowScores
     from moodbench.scores.base import Score
 
-Report = Callable[[str], None]
 Params = Mapping[str, Mapping[str, Any]]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from moodbench.inspection.findings import KINDS, Finding, counts
 from moodbench.inspection.overlap import NEAR_BITS, Pictures, duplicates, nearly_overlaps, overlaps
 from moodbench.inspection.quick import Inspection, how_to_mend, inspect
 from moodbench.inspection.verdicts import Verdict, note_verdict, now
+from moodbench.types import Report
 from moodbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def verify(
     jobs: int | None = None,
     max_pixels: int = MAX_PIXELS,
     workspace: Workspace | None = None,
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = lambda line: None,
     progress: bool = False,
 ) -> list[Verification]:
     """Compare datasets on this disk with the catalogue, their lists and their manifests.
@@ -154,9 +155,7 @@ def verify(
     return done
 
 
-def _chosen(
-    space: Workspace, dataset: Sequence[str], benchmark: Sequence[str], report: Callable[[str], None]
-) -> list[DatasetSpec]:
+def _chosen(space: Workspace, dataset: Sequence[str], benchmark: Sequence[str], report: Report) -> list[DatasetSpec]:
     catalog = space.catalog
     if dataset or benchmark:
         named = [catalog.dataset(name) for name in dataset]
@@ -199,7 +198,8 @@ def _decode(
     looks: Sequence[Inspection], catalog: Catalog, near: bool, jobs: int | None, progress: bool, max_pixels: int
 ) -> Iterator[Pictures]:
     """Decode every image of every dataset, and an image that belongs to several of them once."""
-    from moodbench.inspection.decoding import check_images, cores
+    from moodbench.inspection.decoding import check_images
+    from moodbench.processes import cores
 
     wholes = [whole_of(look.spec, catalog).name for look in looks]
     shared: dict[str, ImageCheck] = {}
@@ -285,14 +285,14 @@ def _conclude(look: Inspection, deep: bool, found: Iterable[Finding]) -> Verific
     return replace(made, state="ok" if made.ok else "missing" if "absent" in kinds else "faulty")
 
 
-def _say_uncompared(looks: Iterable[Inspection], deep: bool, report: Callable[[str], None]) -> None:
+def _say_uncompared(looks: Iterable[Inspection], deep: bool, report: Report) -> None:
     names = [look.spec.name for look in looks if look.sizes and look.folder is not None and look.manifest is None]
     if names:
         also = "" if deep else "; --deep decodes the images and compares them with one another"
         report(f"{', '.join(names)}: sizes and content not compared (no manifest){also}")
 
 
-def _note(done: Iterable[Verification], data_dir: Path, report: Callable[[str], None]) -> None:
+def _note(done: Iterable[Verification], data_dir: Path, report: Report) -> None:
     time = now()
     for made in done:
         sound = not any(finding.fault and finding.kind != "overlap" for finding in made.findings)

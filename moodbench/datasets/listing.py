@@ -9,10 +9,8 @@ from pathlib import Path
 from stat import S_ISDIR
 
 from moodbench.datasets.suffixes import is_image
+from moodbench.datasets.walking import is_folder, is_utf8, visible, walk
 from moodbench.errors import DataError
-
-_JUNK = frozenset({"__MACOSX", "@eaDir"})
-"""Folders that archivers and file servers leave beside the images: resource forks, thumbnails."""
 
 _SHOWN = 5  # how many names a message lists before it only counts
 
@@ -91,7 +89,13 @@ def looks_filled(root: Path, include: Sequence[str] = ()) -> bool:
 
 def first_level_folders(root: Path) -> tuple[str, ...]:
     """Return the names of all visible folders directly in `root`, sorted."""
-    return tuple(sorted(_utf8(root, entry.name) for entry in _entries(root, "") if is_folder(entry)))
+    try:
+        names = [entry.name for entry in visible(root) if is_folder(entry)]
+    except OSError as error:
+        raise _unreadable(root, ".", error) from None
+    for name in names:
+        _check_name(root, name)
+    return tuple(sorted(names))
 
 
 def class_folders(root: Path) -> tuple[str, ...]:
@@ -118,31 +122,21 @@ def _walk(
     root: Path, include: Sequence[str], broken: list[str], left_out: Counter[str] | None = None
 ) -> Iterator[tuple[str, int]]:
     """Yield (path, byte size) in the order of the file system; note dangling links in `broken`."""
-    top = _identity(root.stat())
-    pending = [(f"{name}/", frozenset({top, _identity((root / name).stat())})) for name in include]
-    pending = pending or [("", frozenset({top}))]
-    while pending:
-        prefix, parents = pending.pop()
-        for entry in _entries(root, prefix):
-            name = _utf8(root, prefix + entry.name)
-            if is_folder(entry):
-                identity = _identity(entry.stat())
-                if identity not in parents:  # a link to one's own parent would never end
-                    pending.append((name + "/", parents | {identity}))
-            elif is_image(entry.path, left_out):
-                if _is_file(entry):
-                    yield name, _size(entry)
-                elif entry.is_symlink():
-                    broken.append(name)
+
+    def refuse(path: str, error: OSError) -> None:
+        raise _unreadable(root, path, error) from None
+
+    for name, entry in walk(root, include, refuse):
+        _check_name(root, name)
+        if is_image(entry.path, left_out):
+            if _is_file(entry):
+                yield name, _size(entry)
+            elif entry.is_symlink():
+                broken.append(name)
 
 
-def _entries(root: Path, prefix: str) -> list[os.DirEntry[str]]:
-    folder = root / prefix
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _JUNK]
-    except OSError as error:
-        raise DataError(f"a folder cannot be read: {error.strerror}", file=folder) from None
+def _unreadable(root: Path, path: str, error: OSError) -> DataError:
+    return DataError(f"a folder cannot be read: {error.strerror}", file=root / path)
 
 
 def _size(entry: os.DirEntry[str]) -> int:
@@ -158,14 +152,6 @@ def _counts(entry: os.DirEntry[str], include: Sequence[str]) -> bool:
     return entry.name in include if include else is_folder(entry) or is_image(entry.path)
 
 
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Say whether a name stands for a folder; a link to itself does not."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
 def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file()
@@ -173,15 +159,8 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
-
-
-def _utf8(root: Path, name: str) -> str:
-    """Return `name`; ids are stored as UTF-8, so a name that is not is refused here and not after an hour of work."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
+def _check_name(root: Path, name: str) -> None:
+    """Refuse a name that is not UTF-8: ids are stored so, and after an hour of work it would be too late to say."""
+    if not is_utf8(name):
         shown = name.encode("utf-8", "surrogateescape")
-        raise DataError(f"the file name {shown!r} is not valid UTF-8", file=root, fix="rename the file") from None
-    return name
+        raise DataError(f"the file name {shown!r} is not valid UTF-8", file=root, fix="rename the file")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from moodbench.errors import CacheError
 from moodbench.features.seal import BLOCK, Extent, put_seal, rest_pieces
+from moodbench.sizes import human_bytes
 
 SCHEMA = 2
 
@@ -180,15 +181,6 @@ def _write_texts(h5: Any, name: str, texts: Sequence[str]) -> None:
 def longest(texts: Sequence[str]) -> int:
     """Return the bytes of the longest of some texts in UTF-8, at least 1."""
     return max((len(text.encode("utf-8", "surrogateescape")) for text in texts), default=1) or 1
-
-
-def human_bytes(size: float) -> str:
-    """Return a number of bytes in the largest unit that fits."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
 
 
 def reason(error: OSError | RuntimeError) -> str:

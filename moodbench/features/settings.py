@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
 from moodbench.errors import UsageError
+from moodbench.processes import cores
 
 Precision = Literal["fp32", "bf16", "fp16"]
 OnError = Literal["stop", "skip"]
@@ -75,9 +75,4 @@ class Settings:
         """Return how many processes decode `images` images."""
         if self.workers is not None:
             return min(self.workers, images)
-        return 0 if images < FEW_IMAGES else min(_cores(), MOST_WORKERS)
-
-
-def _cores() -> int:
-    """Return on how many cores this process may run."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return 0 if images < FEW_IMAGES else min(cores(), MOST_WORKERS)

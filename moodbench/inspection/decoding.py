@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,8 +170,3 @@ class _Chunks:
     def __call__(self, number: int, place: int = 0) -> list[ImageCheck]:
         paths = self.paths[number * CHUNK : (number + 1) * CHUNK]
         return [check_image(path, self.near, self.max_pixels) for path in paths]
-
-
-def cores() -> int:
-    """Return how many processes this one may run side by side."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 
-from moodbench.datasets.listing import is_folder
 from moodbench.datasets.suffixes import NO_SUFFIX, is_image, suffix_of
+from moodbench.datasets.walking import is_utf8, walk
 
 
 @dataclass
@@ -73,44 +73,21 @@ def scan(folder: Path, include: tuple[str, ...] = ()) -> Scan:
         The first-level folders to look into; empty: everything.
     """
     found = Scan()
-    for top in include or ("",):
-        for name, entry in _walk(folder, f"{top}/" if top else "", found):
-            if _is_utf8(name):
-                _add(found, name, entry)
-            else:
-                found.unnameable.append(os.fsencode(name).decode("utf-8", "replace"))
+
+    def unreadable(path: str, error: OSError) -> None:
+        found.unreadable[path] = error.strerror or str(error)
+
+    for name, entry in walk(folder, include, unreadable):
+        if not is_image(entry.path, found.left_out):
+            found.examples.setdefault(suffix_of(entry.name) or NO_SUFFIX, name)
+        elif is_utf8(name):
+            _add(found, name, entry)
+        else:
+            found.unnameable.append(os.fsencode(name).decode("utf-8", "replace"))
     found.sizes = dict(sorted(found.sizes.items()))
     for problems in (found.broken, found.unnameable):
         problems.sort()
     return found
-
-
-def _walk(folder: Path, prefix: str, found: Scan) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    above = frozenset({_identity(folder)} if prefix else ())
-    pending: list[tuple[str, frozenset[tuple[int, int]]]] = [(prefix, above)]
-    while pending:
-        prefix, parents = pending.pop()
-        try:
-            identity = _identity(folder / prefix)
-            if identity in parents:  # a link to one's own parent would never end
-                continue
-            with os.scandir(folder / prefix) as opened:
-                entries = [entry for entry in opened if not entry.name.startswith(".")]
-        except OSError as error:
-            found.unreadable[prefix.rstrip("/") or "."] = error.strerror or str(error)
-            continue
-        for entry in entries:
-            if is_folder(entry):
-                pending.append((f"{prefix}{entry.name}/", parents | {identity}))
-            elif is_image(entry.path, found.left_out):
-                yield prefix + entry.name, entry
-            else:
-                found.examples.setdefault(suffix_of(entry.name) or NO_SUFFIX, prefix + entry.name)
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
 
 
 def _add(found: Scan, name: str, entry: os.DirEntry[str]) -> None:
@@ -128,11 +105,3 @@ def _add(found: Scan, name: str, entry: os.DirEntry[str]) -> None:
 def _note_unreadable(found: Scan, name: str, error: OSError) -> None:
     """Note the folder of a file that may not even be looked at."""
     found.unreadable[name.rpartition("/")[0] or "."] = error.strerror or str(error)
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,17 +1,11 @@
-"""SHA-256 of weights files. Without torch: files are checked before there is anything to compute."""
+"""Whether a weights file is the expected one. Without torch: files are checked before there is anything to compute."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
+from moodbench.digests import file_sha256
 from moodbench.errors import ModelError
-
-
-def file_sha256(file: Path) -> str:
-    """Return the SHA-256 (hex) of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_sha256(file: Path, expected: str) -> str:

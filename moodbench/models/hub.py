@@ -15,11 +15,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from moodbench.errors import DownloadError, ModelError
+from moodbench.types import Report
 
 PROBE_SECONDS = 4.0
 """How long a host may take to answer before it counts as unreachable."""
@@ -194,7 +195,7 @@ def fetch_url(
     sha256: str | None = None,
     size: int | None = None,
     head: bool = False,
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = lambda line: None,
     progress: bool = True,
 ) -> Path:
     """Return the local copy of a checkpoint address, downloading it into torch's hub cache if needed.

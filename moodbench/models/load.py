@@ -17,12 +17,13 @@ from timm.models import get_pretrained_cfg
 from torch import nn
 
 from moodbench.catalog import HeadSpec, ModelSpec
+from moodbench.digests import file_sha256
 from moodbench.errors import ModelError, UsageError
 from moodbench.models import hub
 from moodbench.models.backbone import Backbone, Compute, Given, TimmCompute
 from moodbench.models.build import check_name, create, untrained_fix
 from moodbench.models.checkpoint import weights_sha256
-from moodbench.models.digest import check_sha256, file_sha256
+from moodbench.models.digest import check_sha256
 from moodbench.models.features import PRE_LOGITS, RECIPES, check_width, read_head
 from moodbench.models.fitting import POSITION_TABLES, Loaded, load_file
 from moodbench.models.formats.base import FORMATS

@@ -6,7 +6,7 @@ torch and timm are not imported for models of the catalogue that are on this dis
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,9 +15,7 @@ from moodbench.catalog import ModelSpec
 from moodbench.errors import ModelError
 from moodbench.models import hub
 from moodbench.models.digest import check_sha256
-
-Report = Callable[[str], None]
-"""Takes one line for people."""
+from moodbench.types import Report
 
 
 @dataclass(frozen=True)

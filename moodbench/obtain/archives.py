@@ -8,7 +8,7 @@ As long as size and time of a file are those of its note, it is neither read nor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,7 @@ from moodbench.transfer.contact import shown
 from moodbench.transfer.digests import Expected, check_file
 from moodbench.transfer.http import fetch
 from moodbench.transfer.meter import Meter
-
-Report = Callable[[str], None]
+from moodbench.types import Report
 
 
 @dataclass(frozen=True)

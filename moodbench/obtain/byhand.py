@@ -9,7 +9,7 @@ from pathlib import Path
 from moodbench.catalog import ArchiveSpec, DatasetSpec
 from moodbench.obtain.archives import expected
 from moodbench.obtain.jobs import Job
-from moodbench.obtain.sizes import in_words
+from moodbench.sizes import human_bytes
 
 _WIDTH = 110
 
@@ -65,6 +65,6 @@ def _homepage(spec: DatasetSpec) -> tuple[str, ...]:
 
 
 def _described(archive: ArchiveSpec) -> list[str]:
-    size = "size unknown" if archive.bytes is None else f"{archive.bytes:,} bytes ({in_words(archive.bytes)})"
+    size = "size unknown" if archive.bytes is None else f"{archive.bytes:,} bytes ({human_bytes(archive.bytes)})"
     digests = [f"{kind} {value}" for kind in ("md5", "sha256") if (value := getattr(archive, kind)) is not None]
     return [f"{archive.file}   {size}", *(f"    {line}" for line in digests or ["no digest is published"])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from moodbench.obtain.archives import CheckedArchive, check_local, fetch_archive
 from moodbench.obtain.layouts.base import LAYOUTS
 from moodbench.obtain.partial import begin, clear
 from moodbench.obtain.per_image import failed_file, fetch_images, write_failures
-from moodbench.obtain.recipes.base import RECIPES
+from moodbench.obtain.recipes.base import DRAWING_RECIPES
 from moodbench.transfer.meter import Meter
+from moodbench.types import Report
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Means:
     """
 
     data_dir: Path
-    report: Callable[[str], None]
+    report: Report
     meter: Meter
     progress: bool
     jobs: int
@@ -115,7 +116,7 @@ def from_single_images(whole: DatasetSpec, means: Means) -> Origin:
 def by_drawing(whole: DatasetSpec, means: Means) -> Origin:
     """Draw the images of a dataset into its partial folder."""
     assert whole.generated is not None
-    recipe = RECIPES.get(whole.generated)
+    recipe = DRAWING_RECIPES.get(whole.generated)
     photographs = None
     if means.photographs is not None and is_on_disk(means.photographs, means.data_dir):
         photographs = dataset_folder(means.photographs, means.data_dir)

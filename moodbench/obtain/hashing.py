@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from moodbench.digests import size_and_sha256
 from moodbench.inspection.manifest import FileRecord
+from moodbench.processes import cores
 
 _AT_ONCE = 64
-
-
-def hash_file(file: Path) -> FileRecord:
-    """Return size and SHA-256 of one file."""
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return FileRecord(stream.tell(), digest)
 
 
 def hash_files(root: Path, names: Sequence[str], *, progress: bool = False) -> dict[str, FileRecord]:
@@ -27,7 +20,7 @@ def hash_files(root: Path, names: Sequence[str], *, progress: bool = False) -> d
     """
     from tqdm import tqdm
 
-    workers = min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    workers = min(16, cores())
     records: dict[str, FileRecord] = {}
     parts = [names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE)]
     disable = None if progress else True
@@ -35,7 +28,7 @@ def hash_files(root: Path, names: Sequence[str], *, progress: bool = False) -> d
         ThreadPoolExecutor(workers) as pool,
         tqdm(total=len(names), unit="file", desc="hash", leave=False, disable=disable) as bar,
     ):
-        hashed = pool.map(lambda part: [hash_file(root / name) for name in part], parts)
+        hashed = pool.map(lambda part: [FileRecord(*size_and_sha256(root / name)) for name in part], parts)
         try:
             for part, found in zip(parts, hashed, strict=True):
                 records.update(zip(part, found, strict=True))

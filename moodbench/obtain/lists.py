@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from moodbench.catalog import DatasetSpec, ListSpec
@@ -10,6 +9,7 @@ from moodbench.datasets.lists import check_list, list_file
 from moodbench.errors import DataError, DownloadError
 from moodbench.inspection.manifest import NOTES
 from moodbench.transfer.http import fetch
+from moodbench.types import Report
 
 
 def lacks_list(spec: DatasetSpec, data_dir: Path) -> bool:
@@ -21,7 +21,7 @@ def lacks_list(spec: DatasetSpec, data_dir: Path) -> bool:
     return not file.is_file() or _fault(image_list, file) is not None
 
 
-def fetch_list(spec: DatasetSpec, data_dir: Path, *, report: Callable[[str], None]) -> None:
+def fetch_list(spec: DatasetSpec, data_dir: Path, *, report: Report) -> None:
     """Fetch the list of a dataset, if it has one that is not here yet.
 
     Its digests are those of the content with LF line ends, so the bytes that come are checked here and not on their

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from moodbench.catalog import ArchiveSpec, DatasetSpec
+from moodbench.digests import digest_file
 from moodbench.errors import DataError
 from moodbench.inspection.contents import Contents, examine
 from moodbench.inspection.manifest import Origin
 from moodbench.obtain.archives import expected
 from moodbench.obtain.partial import begin, clear
-from moodbench.obtain.sizes import check_room
-from moodbench.transfer.digests import digest_file
+from moodbench.obtain.room import check_room
 
 _HOW = {None: "copied", "hard": "hard-linked", "symbolic": "linked"}
 

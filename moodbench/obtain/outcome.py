@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from moodbench.errors import DownloadError, MoodbenchError
 from moodbench.obtain.asset import THERE, Asset
 from moodbench.obtain.jobs import Job
-from moodbench.obtain.sizes import in_words
+from moodbench.sizes import human_bytes
+from moodbench.types import Report
 
 
 class Outcome:
     """Collects what came and what failed, and tells `report` of each."""
 
-    def __init__(self, report: Callable[[str], None]) -> None:
+    def __init__(self, report: Report) -> None:
         self.report = report
         self.assets: list[Asset] = []
         self.failed: dict[str, MoodbenchError] = {}
@@ -36,7 +37,7 @@ class Outcome:
             elif result.state == THERE:
                 self.came(f"skip {name}: complete ({result.images} images)", result)
             else:
-                size = in_words(result.bytes or 0)
+                size = human_bytes(result.bytes or 0)
                 self.came(f"{result.state} {name}: {result.images} images, {size}, in {result.path}", result)
                 notes |= {} if result.note is None else {result.note: None}
         for note in notes:

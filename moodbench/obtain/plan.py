@@ -15,7 +15,8 @@ from moodbench.inspection.manifest import read_manifest
 from moodbench.obtain.archives import begun
 from moodbench.obtain.jobs import Job
 from moodbench.obtain.lists import lacks_list
-from moodbench.obtain.sizes import check_room, in_words
+from moodbench.obtain.room import check_room
+from moodbench.sizes import human_bytes
 
 Action = Literal["bundled", "features", "look", "there", "incomplete", "download", "images", "draw", "by hand"]
 """``features``: the catalogue names no images of it. ``look``: something is there, and has to be looked at.
@@ -68,7 +69,7 @@ class Plan:
     @property
     def records(self) -> list[dict[str, Any]]:
         """A row for people for each wanted dataset; the work for all of them stands in the first."""
-        sizes = [in_words(self.fetch)] if self.fetch else []
+        sizes = [human_bytes(self.fetch)] if self.fetch else []
         sizes += ["size unknown"] if self.unknown or self.action == "images" else []
         first, rows = self.job.wanted[0], []
         for spec in self.job.wanted:
@@ -81,7 +82,7 @@ class Plan:
                     "images": spec.images,
                     "to do": to_do + (", fetch its list" if spec in self.lists else ""),
                     "download": " + ".join(sizes) if spec is first and sizes else None,
-                    "unpacked": f"≤ {in_words(self.unpacked)}" if spec is first and self.unpacked else None,
+                    "unpacked": f"≤ {human_bytes(self.unpacked)}" if spec is first and self.unpacked else None,
                 }
             )
         return rows
@@ -165,5 +166,5 @@ def check_disk(plans: Sequence[Plan], data_dir: Path, *, keep_archives: bool) ->
     unpacked = sum(plan.unpacked for plan in work)
     download = sum(fetches) if keep_archives else max(fetches)
     more = ", and archives of unknown size" if any(plan.unknown for plan in work) else ""
-    what = f"(archives: {in_words(download)}, unpacked: at most {in_words(unpacked)}{more})"
+    what = f"(archives: {human_bytes(download)}, unpacked: at most {human_bytes(unpacked)}{more})"
     check_room(download + unpacked, data_dir, what)

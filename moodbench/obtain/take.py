@@ -15,7 +15,7 @@ from moodbench.obtain.jobs import Job
 from moodbench.obtain.local import find_archives, find_images, take_images
 from moodbench.obtain.partial import finish, write_notes
 from moodbench.obtain.plan import Plan
-from moodbench.obtain.sizes import check_room
+from moodbench.obtain.room import check_room
 
 
 def take(plan: Plan, means: Means, source: Path, link: str | None) -> tuple[Origin, dict[str, Contents]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from moodbench.errors import CacheMismatchError, ModelError
 from moodbench.probing.outcome import Probed, remarks_of
 from moodbench.probing.task import Task
+from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Probing:
     force: bool
     settings: Settings
     progress: bool
-    report: Callable[[str], None]
+    report: Report
     unnamed: dict[str, None] = field(default_factory=dict)
     """Datasets of the models so far whose labels count as numbers."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moodbench.catalog import BenchmarkSpec, Catalog
 from moodbench.errors import CacheError, UnknownNameError, UsageError
+from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
 
 
@@ -105,7 +106,7 @@ def _possible(catalog: Catalog, there: Sequence[set[str]]) -> dict[Task, list[Be
     return found
 
 
-def is_ready(space: Workspace, model: ModelName, task: Task, *, named: bool, report: Callable[[str], None]) -> bool:
+def is_ready(space: Workspace, model: ModelName, task: Task, *, named: bool, report: Report) -> bool:
     """Say whether what is needed is cached; if not, that is an error for a model that was named."""
     absent = [name for name in task.needs if name not in space.cached_datasets(model)]
     if absent and named:

@@ -11,7 +11,7 @@ from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
 from moodbench.scores.machinery.quantile import entry_quantile
 from moodbench.scores.machinery.shaping import head_energy
-from moodbench.scores.machinery.sparse import hear_warnings, sparse_product
+from moodbench.scores.machinery.sparse import silence_warnings, sparse_product
 
 FEW = 0.95
 """From this quantile on, the clipped part of the features is treated as sparse."""
@@ -60,7 +60,7 @@ class EnergyReAct(Score):
         assert train.weight is not None
         assert train.bias is not None
         self.weight_, self.bias_ = train.weight, train.bias
-        hear_warnings()
+        silence_warnings()
         self.threshold_ = yield from entry_quantile(self.quantile)
 
     def score(self, block: Block) -> Tensor:

@@ -1,24 +1,14 @@
-"""Is this file the one that was meant? Digests of files, and the message when the answer is no."""
+"""Is this file the one that was meant? By size and digests, with the message when the answer is no."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from moodbench.digests import digest_file
 from moodbench.errors import DownloadError
-
-_BLOCK = 1 << 20
-
-KINDS: Mapping[str, Callable[[int], Any]] = {
-    "md5": lambda size: hashlib.md5(usedforsecurity=False),
-    "sha256": lambda size: hashlib.sha256(),
-    "git_blob": lambda size: hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False),
-}
-"""Name of a digest → a new hash for a file of so many bytes. ``git_blob`` is the id that git gives to a file."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +38,6 @@ class Expected:
         """Kind → digest in lower-case hex, of those that are known; the strongest first."""
         values = {"sha256": self.sha256, "md5": self.md5, "git_blob": self.git_blob}
         return {kind: value.lower() for kind, value in values.items() if value is not None}
-
-
-def digest_file(file: Path, kinds: Iterable[str] = ("sha256",)) -> dict[str, str]:
-    """Return the digests of a file in lower-case hex, reading it once.
-
-    Parameters
-    ----------
-    file : Path
-    kinds : iterable of str
-        Any of `KINDS`.
-
-    Raises
-    ------
-    OSError
-        The file cannot be read.
-    """
-    buffer = memoryview(bytearray(_BLOCK))
-    with file.open("rb", buffering=0) as stream:
-        size = file.stat().st_size
-        hashes = {kind: KINDS[kind](size) for kind in kinds}
-        while count := stream.readinto(buffer):
-            for each in hashes.values():
-                each.update(buffer[:count])
-    return {kind: each.hexdigest() for kind, each in hashes.items()}
 
 
 def check_file(file: Path, expected: Expected, origin: str) -> dict[str, str]:

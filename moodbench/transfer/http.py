@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from moodbench.errors import DownloadError
@@ -13,6 +13,7 @@ from moodbench.transfer.digests import Expected
 from moodbench.transfer.meter import SILENT, Meter
 from moodbench.transfer.mirror import NETWORK, Fetched, GiveUpError, Transfer
 from moodbench.transfer.part import Part, disk_error
+from moodbench.types import Report
 
 NOTHING_KNOWN = Expected()
 
@@ -27,7 +28,7 @@ def fetch(
     *,
     expected: Expected = NOTHING_KNOWN,
     meter: Meter = SILENT,
-    report: Callable[[str], None] = _say_nothing,
+    report: Report = _say_nothing,
     attempts: int = 5,
     fix: str | None = None,
 ) -> Fetched:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING
 
+from moodbench.digests import digest_file
 from moodbench.transfer.answer import Answer, body, read_answer, size_beyond
 from moodbench.transfer.contact import explain_error, explain_status, limits, pause_asked_for, session, shown
-from moodbench.transfer.digests import Expected, digest_file, find_fault
+from moodbench.transfer.digests import Expected, find_fault
 from moodbench.transfer.meter import Meter
 from moodbench.transfer.part import Note, Part
+from moodbench.types import Report
 
 if TYPE_CHECKING:
     from requests import Response
@@ -75,9 +76,7 @@ class _AgainError(Exception):
 class Transfer:
     """One target on its way from whatever address."""
 
-    def __init__(
-        self, part: Part, expected: Expected, meter: Meter, report: Callable[[str], None], attempts: int
-    ) -> None:
+    def __init__(self, part: Part, expected: Expected, meter: Meter, report: Report, attempts: int) -> None:
         self.part, self.expected, self.meter, self.report, self.attempts = part, expected, meter, report, attempts
         self.name = part.target.name
         self.came = 0

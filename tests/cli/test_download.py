@@ -244,9 +244,9 @@ def test_a_dataset_that_is_there_is_scanned_once(world, monkeypatch):
 
 
 def in_words(contents) -> str:
-    from moodbench.obtain.sizes import in_words
+    from moodbench.sizes import human_bytes
 
-    return in_words(sum(map(len, contents)))
+    return human_bytes(sum(map(len, contents)))
 
 
 def test_killed_twice_and_finished(world):
@@ -408,7 +408,7 @@ def test_the_list_was_changed(world):
 
 
 def test_a_full_disk_is_seen_before_anything_is_fetched(world, monkeypatch):
-    monkeypatch.setattr("moodbench.obtain.sizes.free_bytes", lambda folder: 5_000_000)
+    monkeypatch.setattr("moodbench.obtain.room.free_bytes", lambda folder: 5_000_000)
     result = world.call("shapes")
     assert result.exit_code == 1
     assert "10.0 MB may be needed, 5.0 MB are free" in result.stderr

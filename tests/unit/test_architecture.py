@@ -14,8 +14,8 @@ import moodbench
 ROOT = Path(moodbench.__file__).parent
 
 LAYERS = [
-    {"atomic", "choices", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
-    | {"processes", "reading", "registry", "types"},
+    {"atomic", "choices", "digests", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
+    | {"processes", "reading", "registry", "sizes", "types"},
     {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "progress", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},

@@ -102,11 +102,11 @@ def test_archives_lie_side_by_side_in_one_folder():
 
 def test_layouts_and_recipes_exist():
     from moodbench.obtain.layouts.base import LAYOUTS
-    from moodbench.obtain.recipes.base import RECIPES
+    from moodbench.obtain.recipes.base import DRAWING_RECIPES
 
     assert {spec.layout for spec in DATASETS.values() if spec.archives} <= set(LAYOUTS)
     drawn = {spec.generated for spec in DATASETS.values() if spec.generated}
-    assert drawn == {name for name in RECIPES if name.startswith("ninco_")}
+    assert drawn == {name for name in DRAWING_RECIPES if name.startswith("ninco_")}
     assert len(drawn) == 17
     for spec in DATASETS.values():
         if spec.generated:

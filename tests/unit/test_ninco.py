@@ -14,7 +14,7 @@ from PIL import Image
 from moodbench.datasets.images import folder_images, imagenet_wnids
 from moodbench.errors import DataError
 from moodbench.obtain.recipes import canvas
-from moodbench.obtain.recipes.base import RECIPES
+from moodbench.obtain.recipes.base import DRAWING_RECIPES
 from moodbench.obtain.recipes.canvas import STAND_IN, StandIns, Validation, canvases
 from moodbench.obtain.recipes.ninco import IMAGES, UnitTest, file_name, generator, select
 from moodbench.obtain.recipes.paint import BLOB_FLOOR, GAUSSIAN_DEVIATIONS, PAINTERS, STRIPES, blur, to_bytes
@@ -65,7 +65,7 @@ class Small:
 
 def test_there_are_17_recipes():
     assert list(CONTROL_SUMS) == list(PAINTERS)
-    assert {f"ninco_{test}" for test in CONTROL_SUMS} <= set(RECIPES)
+    assert {f"ninco_{test}" for test in CONTROL_SUMS} <= set(DRAWING_RECIPES)
 
 
 @pytest.mark.parametrize("test", CONTROL_SUMS)
@@ -325,7 +325,7 @@ def test_stand_in_photographs_are_crops_of_installed_pictures():
 
 def test_a_whole_test_is_drawn_by_its_registered_name(tmp_path, monkeypatch):
     monkeypatch.setattr(canvas, "STAND_IN", (6, 8))
-    drawn = RECIPES.get("ninco_tricolour")(tmp_path, None, False)
+    drawn = DRAWING_RECIPES.get("ninco_tricolour")(tmp_path, None, False)
     assert drawn.images == 400
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         file_name("tricolour", number, index) for number, index in enumerate(select("tricolour"))

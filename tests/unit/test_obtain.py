@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moodbench.catalog import ArchiveSpec, Catalog, DatasetSpec
+from moodbench.digests import size_and_sha256
 from moodbench.errors import DataError
 from moodbench.inspection.contents import examine, holds_something
 from moodbench.inspection.manifest import FileRecord, Origin, read_manifest, read_origin
@@ -24,9 +25,10 @@ from moodbench.obtain.local import find_archives
 from moodbench.obtain.partial import begin, finish, partial_folder, put, recover
 from moodbench.obtain.per_image import image_address, looks_like_image
 from moodbench.obtain.plan import Plan, check_disk, survey
-from moodbench.obtain.recipes.base import RECIPES, Drawing
+from moodbench.obtain.recipes.base import DRAWING_RECIPES, Drawing
+from moodbench.obtain.room import check_room, free_bytes
 from moodbench.obtain.run import obtain
-from moodbench.obtain.sizes import check_room, free_bytes, in_words
+from moodbench.sizes import human_bytes
 from moodbench.transfer.meter import SILENT
 from tests.server import server_fixture  # noqa: F401
 
@@ -101,7 +103,7 @@ def test_parts_are_obtained_with_the_whole_and_it_once():
     ],
 )
 def test_sizes_in_words(size, words):
-    assert in_words(size) == words
+    assert human_bytes(size) == words
 
 
 def test_room_is_that_of_the_disk_a_folder_will_lie_on(tmp_path):
@@ -118,9 +120,9 @@ def test_the_disk_has_to_take_all_that_is_unpacked_and_the_largest_download(tmp_
     fetches = [fetch for fetch, _ in sizes]
     needed = sum(unpacked for _, unpacked in sizes) + (sum(fetches) if keep else max(fetches))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("moodbench.obtain.sizes.free_bytes", lambda folder: needed)
+        patch.setattr("moodbench.obtain.room.free_bytes", lambda folder: needed)
         check_disk(plans, folder, keep_archives=keep)
-        patch.setattr("moodbench.obtain.sizes.free_bytes", lambda folder: needed - 1)
+        patch.setattr("moodbench.obtain.room.free_bytes", lambda folder: needed - 1)
         with pytest.raises(DataError, match="are free"):
             check_disk(plans, folder, keep_archives=keep)
 
@@ -255,6 +257,13 @@ def test_many_files_are_hashed_in_order(tmp_path, monkeypatch):
     assert records["017.bin"] == FileRecord(17, hashlib.sha256(bytes([17]) * 17).hexdigest())
 
 
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
+def test_size_and_digest_are_those_of_all_bytes(tmp_path, size):
+    content = bytes(range(251)) * (size // 251 + 1)
+    (tmp_path / "f").write_bytes(content[:size])
+    assert size_and_sha256(tmp_path / "f") == (size, hashlib.sha256(content[:size]).hexdigest())
+
+
 # -- archives ----------------------------------------------------------------------------------------------------------
 
 
@@ -345,7 +354,7 @@ def test_names_become_addresses():
 @pytest.fixture
 def recipe(monkeypatch):
     """A recipe `two` that draws two pictures and tells which photographs it was given."""
-    RECIPES.names()
+    DRAWING_RECIPES.names()
     seen = []
 
     def two(target, imagenet_val, progress):
@@ -353,7 +362,7 @@ def recipe(monkeypatch):
         pictures(target, "1.png", "2.png")
         return Drawing(2, "other noise")
 
-    monkeypatch.setitem(RECIPES._items, "two", two)
+    monkeypatch.setitem(DRAWING_RECIPES._items, "two", two)
     return seen
 
 

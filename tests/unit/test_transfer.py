@@ -22,12 +22,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moodbench import lock as lock_module
+from moodbench.digests import digest_file
 from moodbench.errors import DownloadError, UsageError
 from moodbench.lock import exclusive, lock_file
 from moodbench.transfer import contact, mirror
 from moodbench.transfer import part as part_module
 from moodbench.transfer.contact import explain_error, pause_asked_for, shown
-from moodbench.transfer.digests import Expected, check_file, digest_file
+from moodbench.transfer.digests import Expected, check_file
 from moodbench.transfer.http import fetch
 from moodbench.transfer.meter import SMALL, Bars
 from moodbench.transfer.part import Note, Part

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moodbench.errors import DataError
-from moodbench.obtain.unpack import Budget, Folder, Unpacked, members, nested, stream, unpack
+from moodbench.obtain.unpack import Budget, Folder, Tally, members, nested, stream, unpack
 from moodbench.obtain.unpack.names import link_target, safe_name
 
 FILES = {
@@ -98,7 +98,7 @@ def run(tmp_path):
 def test_the_content_says_what_it_is(run, kind, name):
     done, files = run(pack(kind), name)
     assert files == FILES
-    assert done == Unpacked(len(FILES), sum(map(len, FILES.values())))
+    assert done == Tally(len(FILES), sum(map(len, FILES.values())))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -243,7 +243,7 @@ def test_links_within_become_copies(run):
     ]
     done, files = run(tar(entries))
     assert files == dict.fromkeys(("a/early.jpg", "a/chain.jpg", "a/hard.jpg", "b/1.jpg"), b"one")
-    assert done == Unpacked(4, 12)
+    assert done == Tally(4, 12)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_device_in_a_zip(run):
 @pytest.mark.parametrize("kind", ["tar", "gzip"])
 def test_a_name_that_comes_twice(run, kind):
     done, files = run(pack(kind, [("1.jpg", b"same"), ("1.jpg", b"same")]))
-    assert (done, files) == (Unpacked(1, 4), {"1.jpg": b"same"})
+    assert (done, files) == (Tally(1, 4), {"1.jpg": b"same"})
 
 
 @pytest.mark.parametrize("other", [b"else", b"sam", b"same and more"])
@@ -313,10 +313,10 @@ def test_limit_of_bytes(run, tmp_path, kind):
     entries = [("small.jpg", b"1" * 10), ("large.jpg", bytes(2_000_000))]
     with pytest.raises(DataError, match="more than 2000009 bytes"):
         run(pack(kind, entries), max_bytes=2_000_009)
-    assert run_again(tmp_path, pack(kind, entries), 2_000_010) == Unpacked(2, 2_000_010)
+    assert run_again(tmp_path, pack(kind, entries), 2_000_010) == Tally(2, 2_000_010)
 
 
-def run_again(tmp_path, data: bytes, max_bytes: int) -> Unpacked:
+def run_again(tmp_path, data: bytes, max_bytes: int) -> Tally:
     (tmp_path / "again").write_bytes(data)
     return unpack(tmp_path / "again", tmp_path / "again.d", max_files=10, max_bytes=max_bytes)
 

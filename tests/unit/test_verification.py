@@ -93,6 +93,13 @@ def test_missing_and_extra_images_are_named(disk):
     assert [(f.kind, f.detail) for f in made.findings] == [("count", "5 here, the catalogue says 6")]
 
 
+def test_thumbnails_of_file_servers_are_no_extra_images(disk):
+    disk.note("id")
+    for name in ("a/@eaDir/0.png", "__MACOSX/a/0.png"):
+        disk.save("id", name, picture(9))
+    assert disk.look("id") == {"id": []}  # as in an extraction, which does not see them
+
+
 def test_a_link_to_nowhere_is_a_missing_image(disk):
     disk.file("id", "a/0.png").unlink()
     disk.file("id", "a/0.png").symlink_to("gone.png")

@@ -40,4 +40,4 @@ class Recipe(Protocol):
         ...
 
 
-RECIPES: Registry[Recipe] = Registry("recipe", package="moodbench.obtain.recipes")
+DRAWING_RECIPES: Registry[Recipe] = Registry("recipe", package="moodbench.obtain.recipes")

@@ -22,7 +22,7 @@ from numpy.random import MT19937, RandomState, SeedSequence
 from PIL import Image
 from tqdm import tqdm
 
-from moodbench.obtain.recipes.base import RECIPES, Drawing
+from moodbench.obtain.recipes.base import DRAWING_RECIPES, Drawing
 from moodbench.obtain.recipes.canvas import PHOTOGRAPHS, STAND_IN, VALIDATION_IMAGES, Canvases, canvases
 from moodbench.obtain.recipes.paint import FROM_PHOTO, PAINTERS, to_bytes
 
@@ -86,4 +86,4 @@ def file_name(test: str, number: int, index: int) -> str:
 
 
 for _test in PAINTERS:
-    RECIPES.register(f"ninco_{_test}")(UnitTest(_test))
+    DRAWING_RECIPES.register(f"ninco_{_test}")(UnitTest(_test))

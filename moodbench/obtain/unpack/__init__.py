@@ -12,7 +12,7 @@ Only contents are taken from an archive: every file is made here, under a name t
 own permissions. The unpacking functions of the standard library (and with them links, owners and modes) are not used.
 """
 
-from moodbench.obtain.unpack.folder import Budget, Folder, Unpacked, unpack, unpack_into
+from moodbench.obtain.unpack.folder import Budget, Folder, Tally, unpack, unpack_into
 from moodbench.obtain.unpack.members import Member, members, nested
 
-__all__ = ["Budget", "Folder", "Member", "Unpacked", "members", "nested", "unpack", "unpack_into"]
+__all__ = ["Budget", "Folder", "Member", "Tally", "members", "nested", "unpack", "unpack_into"]

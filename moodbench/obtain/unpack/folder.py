@@ -14,7 +14,7 @@ from moodbench.obtain.unpack.stream import CHUNK
 
 
 @dataclass(frozen=True)
-class Unpacked:
+class Tally:
     """Files, and their size together."""
 
     files: int
@@ -157,7 +157,7 @@ def _chunks(file: Path) -> Iterator[bytes]:
 
 def unpack(
     archive: Path, target: Path, *, take: str = "", max_files: int, max_bytes: int, progress: bool = False
-) -> Unpacked:
+) -> Tally:
     """Unpack an archive into a folder that does not exist yet or is empty.
 
     Hidden files are left out. Files get the permissions of any new file. If this raises, what is in `target` is worth
@@ -186,7 +186,7 @@ def unpack(
     target.mkdir(parents=True, exist_ok=True)
     folder = Folder(target, Budget(archive, max_files, max_bytes))
     unpack_into(archive, folder, take=take, progress=progress)
-    return Unpacked(folder.files, folder.bytes)
+    return Tally(folder.files, folder.bytes)
 
 
 def unpack_into(archive: Path, folder: Folder, *, take: str = "", progress: bool = False) -> None:

@@ -14,8 +14,8 @@ def sparse_product(rows: Tensor, matrix: Tensor) -> Tensor:
     return product
 
 
-def hear_warnings() -> None:
-    """Let torch give its warnings about sparse tensors, which it gives once, where nobody hears them.
+def silence_warnings() -> None:
+    """Silence the warnings of torch about sparse tensors: it gives each once, and gives them here.
 
     It says that CSR tensors are in beta, and that it does not check what it has just made itself. To be called before
     products are made in several threads: warnings cannot be caught there.

@@ -1,4 +1,4 @@
-"""Sizes in words, and the room that is left on a disk."""
+"""The room that is left on a disk."""
 
 from __future__ import annotations
 
@@ -6,16 +6,7 @@ import shutil
 from pathlib import Path
 
 from moodbench.errors import DataError
-
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
-
-
-def in_words(size: float) -> str:
-    """Return a number of bytes as people write it: ``5.2 GB``, with powers of 1000."""
-    unit = 0
-    while size >= 999.5 and unit < len(_UNITS) - 1:
-        size, unit = size / 1000, unit + 1
-    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 or size >= 99.5 else f"{size:.1f} {_UNITS[unit]}"
+from moodbench.sizes import human_bytes
 
 
 def free_bytes(folder: Path) -> int:
@@ -31,7 +22,7 @@ def check_room(needed: int, folder: Path, what: str) -> None:
     free = free_bytes(folder)
     if free < needed:
         raise DataError(
-            f"the disk is too full {what}: {in_words(needed)} may be needed, {in_words(free)} are free",
+            f"the disk is too full {what}: {human_bytes(needed)} may be needed, {human_bytes(free)} are free",
             file=folder,
             fix="make room, or name a folder on another disk with --data-dir",
         )
