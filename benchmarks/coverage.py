@@ -21,7 +21,7 @@ from scipy.special import expit, logit, ndtr, ndtri
 from tabulate import tabulate
 
 from moodbench.intervals import Z95, Interval, Sample, interval
-from moodbench.metrics import Ranked
+from moodbench.metrics import Ranking
 
 SIZES = ((50, 50), (500, 200), (2000, 100), (5000, 1000))
 TINY = ((2000, 1), (2000, 2), (2000, 5), (5, 5))
@@ -118,7 +118,7 @@ def _whole(setting: Setting, rng: np.random.Generator) -> Iterator[tuple[float, 
     """Yield the AUROC, and what `moodbench.metrics.mean_auroc` hands over with it, of scores without ties."""
     law, shift, k = setting.law, setting.law.shift(), setting.sets
     for _ in range(setting.repeats):
-        ranked = Ranked(rng.normal(shift, 1, setting.n_id))
+        ranked = Ranking(rng.normal(shift, 1, setting.n_id))
         against = [ranked.against(rng.normal(0, law.spread, setting.n_ood)) for _ in range(k)]
         of_id = Sample.of(np.mean([c.id_components for c in against], axis=0))
         yield (

@@ -24,7 +24,7 @@ from benchmarks.photographs import crops, write
 from moodbench.datasets.decode import decode
 from moodbench.features.extract import Settings
 from moodbench.features.network import Network
-from moodbench.metrics import Ranked
+from moodbench.metrics import Ranking
 from moodbench.models.transforms import Transform
 
 KINDS: dict[str, tuple[str, dict[str, object]]] = {
@@ -132,7 +132,7 @@ def aurocs(folder: Path, count: int, size: tuple[int, int]) -> Iterable[str]:
             found[name][role] = [_msp(logits), logits.max(1), np.linalg.norm(values, axis=1)]
     for i, score in enumerate(("msp", "max_logit", "norm")):
         of_id, of_ood = ({name: found[name][role][i] for name in transforms} for role in ("id", "ood"))
-        exact, fast = (Ranked(of_id[name]).against(of_ood[name]).auroc_interval() for name in transforms)
+        exact, fast = (Ranking(of_id[name]).against(of_ood[name]).auroc_interval() for name in transforms)
         half = 50 * (exact.high - exact.low)
         yield (
             f"  {size[0]} × {size[1]} {score:10} exact {100 * exact.value:.2f} ± {half:.2f}, "

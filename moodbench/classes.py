@@ -25,7 +25,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Labelled:
+class NumberedLabels:
     """The labels of one dataset.
 
     Attributes
@@ -63,7 +63,7 @@ class Classes:
 
     Attributes
     ----------
-    train : Labelled
+    train : NumberedLabels
         ID train (the first ID test set with labels where it has none), in its own numbering.
     labels : mapping of dataset to (N,) int64
         In the common numbering. A class that ID train does not know has a number beyond all others.
@@ -82,7 +82,7 @@ class Classes:
         Number of classes that the benchmark uses: those that it names, else those that its ID rows have.
     """
 
-    train: Labelled
+    train: NumberedLabels
     labels: Mapping[str, Labels]
     head: int | None
     own: bool | None
@@ -105,7 +105,7 @@ class Classes:
             *sorted({n for labels in self.labels.values() for n in np.unique(labels).tolist()} - {-1, *keep}),
         ]
         place = {number: i for i, number in enumerate(order)}
-        labels = {name: _mapped(Labelled(name, one), place) for name, one in self.labels.items()}
+        labels = {name: _mapped(NumberedLabels(name, one), place) for name, one in self.labels.items()}
         number = {label: place.get(to, len(order) + label) for label, to in self._number.items()}
         present = tuple(range(len(keep)))
         return replace(self, labels=labels, head=len(keep), present=present, _number=number)
@@ -144,8 +144,8 @@ class Classes:
 
 
 def join(
-    train: Labelled,
-    others: Sequence[Labelled],
+    train: NumberedLabels,
+    others: Sequence[NumberedLabels],
     *,
     head: int | None = None,
     head_names: Names = None,
@@ -157,9 +157,9 @@ def join(
 
     Parameters
     ----------
-    train : Labelled
+    train : NumberedLabels
         ID train.
-    others : sequence of Labelled
+    others : sequence of NumberedLabels
         ID validation and test sets.
     head : int, optional
         C, where there are logits.
@@ -222,7 +222,7 @@ def _repeated(values: Iterable[Value]) -> Value | None:
     return None
 
 
-def _check_aliases(base: Labelled, aliases: Mapping[str, str]) -> None:
+def _check_aliases(base: NumberedLabels, aliases: Mapping[str, str]) -> None:
     wrong = [] if base.names is None else [name for name in aliases.values() if name not in base.names]
     if wrong:
         raise CacheError(
@@ -231,7 +231,7 @@ def _check_aliases(base: Labelled, aliases: Mapping[str, str]) -> None:
         )
 
 
-def _labels_of(base: Labelled, classes: Iterable[int | str]) -> list[int]:
+def _labels_of(base: NumberedLabels, classes: Iterable[int | str]) -> list[int]:
     """Return the labels in ID train of classes that are given by label or name."""
     given = list(classes)
     names = base.names
@@ -264,7 +264,7 @@ def _labels_of(base: Labelled, classes: Iterable[int | str]) -> list[int]:
 
 
 def _numbering(
-    base: Labelled, found: Sequence[int], head: int | None, outputs: Names
+    base: NumberedLabels, found: Sequence[int], head: int | None, outputs: Names
 ) -> tuple[dict[int, int], bool | None, int]:
     """Return label of ID train → common number, whether the head's classes are those found, and how many it knows."""
     top = int(base.found.max(initial=-1)) + 1
@@ -294,7 +294,7 @@ def _are_numbers(names: Sequence[str]) -> bool:
     return all(name == str(i) for i, name in enumerate(names))
 
 
-def _to_base(base: Labelled, one: Labelled, aliases: Mapping[str, str]) -> dict[int, int]:
+def _to_base(base: NumberedLabels, one: NumberedLabels, aliases: Mapping[str, str]) -> dict[int, int]:
     """Return label of a dataset → label of ID train, for those that occur and that ID train knows."""
     if base.names is None or one.names is None:
         return {label: label for label in one.found.tolist() if base.names is None or label < len(base.names)}
@@ -303,7 +303,7 @@ def _to_base(base: Labelled, one: Labelled, aliases: Mapping[str, str]) -> dict[
     return {label: place[name] for label, name in named.items() if name in place}
 
 
-def _mapped(one: Labelled, table: Mapping[int, int]) -> Labels:
+def _mapped(one: NumberedLabels, table: Mapping[int, int]) -> Labels:
     if all(label == number for label, number in table.items()):
         return one.labels
     found = one.found
@@ -314,7 +314,7 @@ def _mapped(one: Labelled, table: Mapping[int, int]) -> Labels:
     return mapped
 
 
-def _refuse(base: Labelled, one: Labelled, strange: Sequence[int]) -> None:
+def _refuse(base: NumberedLabels, one: NumberedLabels, strange: Sequence[int]) -> None:
     names = [one.name(label) for label in strange]
     raise CacheMismatchError(
         f"'{one.dataset}' has rows of {shown(names)}, which ID train does not have; '{base.dataset}' has "

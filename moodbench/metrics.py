@@ -4,7 +4,7 @@ Higher scores mean more in-distribution. Scores come as `id_scores` (n,) and `oo
 infinities allowed; metrics are fractions in [0, 1]. Values are never squashed or rounded: a sigmoid in float32, as some
 metric libraries apply, ties large scores and turns a true AUROC of 0.98 into 0.5.
 
-`Ranked` sorts the ID scores once, however many OOD datasets are measured against them. `METRICS` says of every metric
+`Ranking` sorts the ID scores once, however many OOD datasets are measured against them. `METRICS` says of every metric
 how to read it; adding one means a property of `Comparison`, an entry there, and a column of `Result`.
 """
 
@@ -40,7 +40,7 @@ class Failures:
         return wrong[below], wrong[at_or_below]
 
 
-class Ranked:
+class Ranking:
     """ID scores of one (model, score), sorted once, to be compared with several OOD datasets.
 
     Parameters
@@ -143,7 +143,7 @@ class Ranked:
 class Comparison:
     """Sorted ID and OOD scores and what follows from their ranks."""
 
-    ranked: Ranked
+    ranked: Ranking
     ood: Array
 
     @property

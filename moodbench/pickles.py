@@ -133,7 +133,7 @@ class _Machine(pickle._Unpickler):  # written in Python, so that its operations 
     """Rebuilds NumPy arrays and refuses every other object."""
 
     def __init__(self, stream: BinaryIO, size: int, encoding: str) -> None:
-        super().__init__(_Bounded(stream, size), encoding=encoding)
+        super().__init__(_BoundedReader(stream, size), encoding=encoding)
         self.stack: list[Any]
         self.pop_mark: Callable[[], list[Any]]
 
@@ -220,7 +220,7 @@ def _pairs(items: list[Any]) -> dict[Any, Any]:
     return {_key(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
 
 
-class _Bounded:
+class _BoundedReader:
     """A stream from which nobody can ask for more than there is: memory would be taken for it first."""
 
     def __init__(self, stream: BinaryIO, size: int) -> None:

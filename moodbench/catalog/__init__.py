@@ -5,7 +5,7 @@ from moodbench.catalog.dataset import FEATURES_ONLY, LABEL_RULES, ArchiveSpec, D
 from moodbench.catalog.image import IMAGE_KEYS, check_image
 from moodbench.catalog.load import Catalog, load_catalog
 from moodbench.catalog.model import PRETEXT_TASKS, TUNINGS, HeadSpec, ModelSpec
-from moodbench.catalog.seen import Seen, pixels_of, seen_by
+from moodbench.catalog.seen import Exposure, pixels_of, seen_by
 
 __all__ = [
     "FEATURES_ONLY",
@@ -17,10 +17,10 @@ __all__ = [
     "BenchmarkSpec",
     "Catalog",
     "DatasetSpec",
+    "Exposure",
     "HeadSpec",
     "ListSpec",
     "ModelSpec",
-    "Seen",
     "check_image",
     "label_rule",
     "load_catalog",

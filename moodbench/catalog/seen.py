@@ -12,7 +12,7 @@ SIZES = (("tiny", 12.0), ("small", 40.0), ("base", 130.0), ("large", 500.0), ("g
 
 
 @dataclass(frozen=True)
-class Seen:
+class Exposure:
     """What went into a model; None where nobody says.
 
     Attributes
@@ -33,10 +33,10 @@ class Seen:
     size: str | None = None
 
 
-def seen_by(spec: ModelSpec) -> Seen:
+def seen_by(spec: ModelSpec) -> Exposure:
     """Return what a model has seen. An entry that names neither data nor labels says nothing about text either."""
     says = spec.data is not None or spec.labels_seen is not None or spec.text_supervision
-    return Seen(spec.labels_beyond, spec.data, spec.text_supervision if says else None, _size_of(spec))
+    return Exposure(spec.labels_beyond, spec.data, spec.text_supervision if says else None, _size_of(spec))
 
 
 def _size_of(spec: ModelSpec) -> str | None:

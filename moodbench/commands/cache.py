@@ -56,7 +56,7 @@ def list_caches(space: Workspace, models: Sequence[str] = (), datasets: Sequence
 
 
 @dataclass(frozen=True)
-class Verified:
+class CheckedFile:
     """A file that was read and compared with its checksums.
 
     Attributes
@@ -73,7 +73,7 @@ class Verified:
     fault: MoodbenchError | None
 
 
-def verify_caches(space: Workspace, models: Sequence[str] = (), datasets: Sequence[str] = ()) -> Iterator[Verified]:
+def verify_caches(space: Workspace, models: Sequence[str] = (), datasets: Sequence[str] = ()) -> Iterator[CheckedFile]:
     """Read every byte of the caches, and of the heads of their models. An incomplete cache is a fault.
 
     Unless some datasets are named, heads of models without caches are read too.
@@ -83,7 +83,7 @@ def verify_caches(space: Workspace, models: Sequence[str] = (), datasets: Sequen
     infos = [] if models and not named else list_caches(space, named, datasets)
     for info in infos:
         what = f"{info.model} on {info.dataset}: {info.rows} rows"
-        yield Verified(f"{info.model}/{info.dataset}", what, _fault(partial(_verify, info)))
+        yield CheckedFile(f"{info.model}/{info.dataset}", what, _fault(partial(_verify, info)))
     for model in dict.fromkeys(info.model for info in infos):
         yield from _heads(space, model, "")
     for model in orphans:
@@ -91,11 +91,11 @@ def verify_caches(space: Workspace, models: Sequence[str] = (), datasets: Sequen
             yield from _heads(space, model, " (without caches)")
 
 
-def _heads(space: Workspace, model: str, remark: str) -> Iterator[Verified]:
+def _heads(space: Workspace, model: str, remark: str) -> Iterator[CheckedFile]:
     own = space.head_file(ModelName.parse(model))
     for file in [*([own] if own.exists() else []), *other_heads(space, model)]:
         name = file.relative_to(own.parent).with_suffix("")
-        yield Verified(f"{model}/{name}", f"{model}: {name}{remark}", _fault(partial(stored_head, file)))
+        yield CheckedFile(f"{model}/{name}", f"{model}: {name}{remark}", _fault(partial(stored_head, file)))
 
 
 def other_heads(space: Workspace, model: str) -> list[Path]:

@@ -18,7 +18,7 @@ from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace, check_dataset_name
 
 if TYPE_CHECKING:
-    from moodbench.features.extract import Extracted, OnError, Precision
+    from moodbench.features.extract import Extraction, OnError, Precision
     from moodbench.models.backbone import Backbone
 
 Decoder = Literal["exact", "fast"]
@@ -76,7 +76,7 @@ def extract(
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
     progress: bool = False,
-) -> list[Extracted]:
+) -> list[Extraction]:
     """Extract features, logits and labels into ``<cache-dir>/<model>/<dataset>.h5``; resume what was begun.
 
     Parameters
@@ -116,7 +116,7 @@ def extract(
 
     Returns
     -------
-    list of Extracted
+    list of Extraction
         One for each dataset, in order.
 
     Raises
@@ -298,7 +298,7 @@ def _fast(backbone: Backbone, name: str) -> Backbone:
     return replace(backbone, transform=backbone.transform.fast())
 
 
-def _describe(model: str, dataset: str, outcome: Extracted) -> str:
+def _describe(model: str, dataset: str, outcome: Extraction) -> str:
     skipped = _undecodable(outcome.undecodable)
     if outcome.already:
         return f"skip {model} on {dataset}: complete ({outcome.rows} images{skipped})"

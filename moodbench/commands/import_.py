@@ -16,7 +16,7 @@ from moodbench.errors import CacheError, CacheMismatchError, UsageError
 from moodbench.features.cache import DONE, FeatureCache
 from moodbench.features.checksums import row_checksums
 from moodbench.features.create import Layout, create_cache, reason
-from moodbench.features.given import Given, read_given
+from moodbench.features.given import GivenRows, read_given
 from moodbench.features.heads import drop_left_over, is_left_over, read_head, store_head, stored_head
 from moodbench.features.lock import exclusive
 from moodbench.types import Head
@@ -24,7 +24,7 @@ from moodbench.workspace import ModelName, Workspace
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportOutcome:
     """What an import did.
 
     Attributes
@@ -51,7 +51,7 @@ def import_features(
     labels: Path | None = None,
     pretext: PretextTask | None = None,
     workspace: Workspace | None = None,
-) -> Imported:
+) -> ImportOutcome:
     """Put features that another program computed into the cache of (model, dataset).
 
     Parameters
@@ -106,7 +106,7 @@ def import_features(
         except BaseException:
             drop_left_over(space.head_file(name), of=target)
             raise
-    return Imported(target, given.rows, given.dim, given.classes, already=False)
+    return ImportOutcome(target, given.rows, given.dim, given.classes, already=False)
 
 
 def _head(stored: Path, given: Path | None) -> Head | None:
@@ -115,7 +115,7 @@ def _head(stored: Path, given: Path | None) -> Head | None:
     return stored_head(stored) if stored.exists() and not is_left_over(stored) else None
 
 
-def _already(target: Path, given: Given, head_file: Path) -> Imported:
+def _already(target: Path, given: GivenRows, head_file: Path) -> ImportOutcome:
     """Return what is there if it is the same, and store the head that comes with it."""
     found = _compare(target, given)
     if given.head is not None:
@@ -123,7 +123,7 @@ def _already(target: Path, given: Given, head_file: Path) -> Imported:
     return found
 
 
-def _compare(target: Path, given: Given) -> Imported:
+def _compare(target: Path, given: GivenRows) -> ImportOutcome:
     with FeatureCache(target) as cache:
         if cache.classes is None and given.logits is None:  # the head came later: scoring computes logits from it
             given = replace(given, head=None)
@@ -148,10 +148,10 @@ def _compare(target: Path, given: Given) -> Imported:
             file=target,
             fix="use another name, or remove it first: moodbench cache remove --model M --dataset D",
         )
-    return Imported(target, given.rows, given.dim, given.classes, already=True)
+    return ImportOutcome(target, given.rows, given.dim, given.classes, already=True)
 
 
-def _equal_rows(checksums: NDArray[np.uint32], given: Given) -> bool:
+def _equal_rows(checksums: NDArray[np.uint32], given: GivenRows) -> bool:
     for start, features, logits in given.blocks():
         rows = slice(start, start + len(features))
         done = np.full(len(features), DONE, np.uint8)
@@ -160,7 +160,9 @@ def _equal_rows(checksums: NDArray[np.uint32], given: Given) -> bool:
     return True
 
 
-def _write(target: Path, model: str, dataset: str, given: Given, provenance: dict[str, Any], head: Head | None) -> None:
+def _write(
+    target: Path, model: str, dataset: str, given: GivenRows, provenance: dict[str, Any], head: Head | None
+) -> None:
     """Fill a cache under a name of its own and rename it at the end: an import is whole or not there."""
     unfinished = target.with_name(f".{target.name}.import")
     digest = None if head is None else head.digest

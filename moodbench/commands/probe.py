@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from moodbench.classes import unnamed_note
 from moodbench.errors import CacheError, ModelError, MoodbenchError
 from moodbench.names import check_name
-from moodbench.probing.outcome import Probed, describe
+from moodbench.probing.outcome import ProbeOutcome, describe
 from moodbench.probing.task import choose_models, choose_task, is_ready
 from moodbench.types import Report
 from moodbench.workspace import Workspace
@@ -29,7 +29,7 @@ def probe(
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
     progress: bool = False,
-) -> list[Probed]:
+) -> list[ProbeOutcome]:
     """Train a linear head on the cached ID train features of each model: ``<cache-dir>/<model>/heads/<name>.h5``.
 
     Multinomial logistic regression on features that are standardised by ID train; the penalty lam / 2 · ||W||² is the
@@ -59,7 +59,7 @@ def probe(
 
     Returns
     -------
-    list of Probed
+    list of ProbeOutcome
         One for each model.
 
     Raises
@@ -89,7 +89,7 @@ def probe(
     check_threads(threads)
     how = (threads, force, settings or Defaults(), progress, report)
     work = Probing(space, task, tests, name, resolve_device(device), *how)
-    done: list[Probed] = []
+    done: list[ProbeOutcome] = []
     faults: list[MoodbenchError] = []
     for one in chosen:
         try:

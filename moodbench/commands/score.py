@@ -28,7 +28,7 @@ from moodbench.workspace import ModelName, Workspace
 
 if TYPE_CHECKING:
     from moodbench.evaluation.caches import Caches
-    from moodbench.evaluation.protocols import Scored
+    from moodbench.evaluation.protocols import ScoreRun
     from moodbench.features.rowscores import RowScores
     from moodbench.scores.base import Score
 
@@ -235,7 +235,7 @@ def _write(
     spec: BenchmarkSpec,
     name: ModelName,
     caches: Caches,
-    scored: Scored,
+    scored: ScoreRun,
     save_scores: bool,
     report: Report,
 ) -> None:
@@ -278,7 +278,7 @@ def _row_scores(file: Path, benchmark: str, model: str) -> RowScores | None:
     return there
 
 
-def _save_row_scores(file: Path, owner: Mapping[str, Any], caches: Caches, scored: Scored, report: Report) -> None:
+def _save_row_scores(file: Path, owner: Mapping[str, Any], caches: Caches, scored: ScoreRun, report: Report) -> None:
     """Add the scores of every row to those that were made from the same; others are dropped."""
     from moodbench.features.rowscores import RowScores, write_row_scores
     from moodbench.scores.base import create_score
@@ -382,7 +382,7 @@ def _digest(caches: Caches) -> str:
     return hashlib.sha256(caches.head.weight.tobytes() + caches.head.bias.tobytes() + names).hexdigest()
 
 
-def _describe(model: str, benchmark: str, scored: Scored) -> str:
+def _describe(model: str, benchmark: str, scored: ScoreRun) -> str:
     scores = {row.score for row in scored.rows if row.auroc is not None}
     empty = {row.score: row.note for row in scored.rows if row.auroc is None}
     text = f"scored {model} on {benchmark}: {len(scores)} scores"

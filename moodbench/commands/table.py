@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moodbench.catalog import Seen, seen_by
+from moodbench.catalog import Exposure, seen_by
 from moodbench.choices import Layout, Positive, check_choice
 from moodbench.errors import ResultsError, UnknownNameError
 from moodbench.results import read_all, unverified
@@ -116,7 +116,7 @@ def _chosen(
     return chosen
 
 
-def _seen(space: Workspace, rows: Iterable[Result]) -> dict[str, Seen]:
+def _seen(space: Workspace, rows: Iterable[Result]) -> dict[str, Exposure]:
     """Return what the models of these results have seen, as far as the catalogue knows them."""
     names = {name: ModelName.parse(name) for name in dict.fromkeys(row.model for row in rows)}
     known = space.catalog.models

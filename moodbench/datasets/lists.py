@@ -26,7 +26,7 @@ _LABEL_AT_END = re.compile(r"^(?P<path>.*\S)\s+(?P<label>-?\d{1,4000})$", re.DOT
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListEntry:
     """One image of a list.
 
     Attributes
@@ -56,12 +56,12 @@ class ImageList:
     file : Path
     by_name : bool
         Paths are bare file names; the folder is to be found out.
-    images : tuple of Listed
+    images : tuple of ListEntry
     """
 
     file: Path
     by_name: bool
-    images: tuple[Listed, ...]
+    images: tuple[ListEntry, ...]
 
 
 def list_file(spec: ListSpec, data_dir: Path) -> Path:
@@ -162,7 +162,7 @@ def _column(column: str, text: str, file: Path) -> Iterator[tuple[int, str]]:
         raise DataError(f"the image list is not valid CSV: line {reader.line_num}: {error}", file=file) from None
 
 
-def _place(spec: ListSpec, line: int, text: str, file: Path) -> Listed | None:
+def _place(spec: ListSpec, line: int, text: str, file: Path) -> ListEntry | None:
     """Apply `only`, `strip` and `add`; return None for a line that `only` leaves out."""
     chosen = [(path, label) for path, label in _readings(spec, text) if path.startswith(spec.only)]
     if not chosen:
@@ -184,7 +184,7 @@ def _place(spec: ListSpec, line: int, text: str, file: Path) -> Listed | None:
                 file=file,
                 fix="correct the list",
             )
-    return Listed(line, added)
+    return ListEntry(line, added)
 
 
 def _readings(spec: ListSpec, text: str) -> Iterable[tuple[str, int | None]]:

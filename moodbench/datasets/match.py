@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from moodbench.datasets.listing import counted, file_size, scan_folder
-from moodbench.datasets.lists import ImageList, Listed
+from moodbench.datasets.lists import ImageList, ListEntry
 from moodbench.errors import DataError
 
 
@@ -85,5 +85,5 @@ def _by_name(root: Path, listed: ImageList, include: Sequence[str]) -> Iterator[
         yield (paths[0], label, sizes[paths[0]]) if paths else (name, label, None)
 
 
-def _reading(image: Listed, places: Mapping[str, list[str]]) -> tuple[str, int | None]:
+def _reading(image: ListEntry, places: Mapping[str, list[str]]) -> tuple[str, int | None]:
     return next((reading for reading in image.readings if places[reading[0]]), image.readings[0])

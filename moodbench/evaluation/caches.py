@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from moodbench.catalog import BenchmarkSpec
-from moodbench.classes import Classes, Labelled, join
+from moodbench.classes import Classes, NumberedLabels, join
 from moodbench.errors import CacheError, CacheMismatchError, ModelError
 from moodbench.features.heads import stored_head
 from moodbench.features.reader import RowReader
@@ -67,11 +67,11 @@ class Caches:
         CacheMismatchError
             Names of classes differ, and nothing says which is which.
         """
-        train = Labelled(self.train.file.stem, self.train.labels, self.train.class_names)
+        train = NumberedLabels(self.train.file.stem, self.train.labels, self.train.class_names)
         others = {**({} if self.held_out is None else {self.held_out.file.stem: self.held_out}), **self.test}
         joined = join(
             train,
-            [Labelled(name, reader.labels, reader.class_names) for name, reader in others.items()],
+            [NumberedLabels(name, reader.labels, reader.class_names) for name, reader in others.items()],
             head=self.classes,
             head_names=None if self.head is None else self.head.class_names,
             aliases=aliases,

@@ -20,7 +20,7 @@ from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.engine import BLOCK, Array, Engine
 from moodbench.evaluation.measure import ResultRows
 from moodbench.features.reader import RowReader
-from moodbench.metrics import Comparison, Ranked
+from moodbench.metrics import Comparison, Ranking
 from moodbench.progress import SILENT, Progress
 from moodbench.registry import Registry
 from moodbench.scores.base import Score
@@ -28,7 +28,7 @@ from moodbench.types import Result
 
 
 @dataclass
-class Scored:
+class ScoreRun:
     """What scoring one model on one benchmark gave.
 
     Attributes
@@ -48,7 +48,7 @@ class Scored:
 
 
 Protocol = Callable[
-    [BenchmarkSpec, Caches, Mapping[str, Score], Callable[[Caches], Engine], Callable[..., ResultRows]], Scored
+    [BenchmarkSpec, Caches, Mapping[str, Score], Callable[[Caches], Engine], Callable[..., ResultRows]], ScoreRun
 ]
 """Takes the benchmark, the caches of one model, scores to be fitted, what makes an `Engine` of caches, and what makes
 `ResultRows` of numbers of rows; says which rows are ID and which OOD, runs the scores and returns their rows."""
@@ -68,7 +68,7 @@ def score_caches(
     bank_rows: int | None = None,
     block: int = BLOCK,
     progress: Progress = SILENT,
-) -> Scored:
+) -> ScoreRun:
     """Fit `scores` on ID train and measure them on every OOD dataset that `caches` has.
 
     Parameters
@@ -89,7 +89,7 @@ def score_caches(
 
     Returns
     -------
-    Scored
+    ScoreRun
         A score that lacks something has rows without numbers and a note that says what.
     """
     place = device or torch.device("cpu")
@@ -109,7 +109,7 @@ def all_classes(
     scores: Mapping[str, Score],
     make: Callable[[Caches], Engine],
     rows: Callable[..., ResultRows],
-) -> Scored:
+) -> ScoreRun:
     """Fit once; ID test rows (those of `benchmark.classes`) against every OOD dataset."""
     about = _about_logits(caches)
     if benchmark.restrict_logits:
@@ -135,7 +135,7 @@ def all_classes(
         benchmark, dict.fromkeys(n_ood, n_id), n_ood, correct, remarks=remarks, about_logits=about, about_bank=bank
     )
     lacking = {ood: lack for ood, count in n_ood.items() if (lack := _too_few(n_id, count))}
-    out = Scored(values=values, remarks=remarks, hints=[hint] if hint else [])
+    out = ScoreRun(values=values, remarks=remarks, hints=[hint] if hint else [])
     for name, score in scores.items():
         if name in missing:
             out.rows += made.empty(name, score, missing[name])
@@ -144,7 +144,7 @@ def all_classes(
             against: dict[str, Comparison] = {}
             if len(lacking) < len(n_ood):
                 id_values = np.concatenate([values[test, name][is_id[test]] for test in caches.test])
-                ranked = Ranked(_nan_as(-np.inf, id_values), correct, np.isnan(id_values))
+                ranked = Ranking(_nan_as(-np.inf, id_values), correct, np.isnan(id_values))
                 ood_values = {ood: values[ood, name][is_ood[ood]] for ood in n_ood if ood not in lacking}
                 against = {ood: ranked.against(_nan_as(np.inf, array)) for ood, array in ood_values.items()}
             out.rows += made.compared(name, score, against, notes)
@@ -158,7 +158,7 @@ def one_class(
     scores: Mapping[str, Score],
     make: Callable[[Caches], Engine],
     rows: Callable[..., ResultRows],
-) -> Scored:
+) -> ScoreRun:
     """Fit once for each class: its rows of ID test against all the others. The class stands in the OOD column.
 
     A class that has too few rows leaves its cell empty, and with it the mean; the others keep theirs.
@@ -171,7 +171,7 @@ def one_class(
     against: dict[str, dict[str, Comparison]] = {name: {} for name in scores}
     notes: dict[str, dict[str, str]] = {name: {} for name in scores}
     bank: dict[str, str] = {}
-    out = Scored()
+    out = ScoreRun()
     for class_name, label in of.items():
         lack = _too_few(n_id[class_name], n_ood[class_name])
         if not (caches.train.labels == label).any():
@@ -189,7 +189,7 @@ def one_class(
             notes[name][class_name] = missing.get(name) or score.said
             if name not in missing:
                 array = values[test, name]
-                against[name][class_name] = Ranked(_nan_as(-np.inf, array[is_id])).against(
+                against[name][class_name] = Ranking(_nan_as(-np.inf, array[is_id])).against(
                     _nan_as(np.inf, array[is_ood])
                 )
     (group,) = benchmark.ood

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from moodbench.errors import DataError, MoodbenchError
-from moodbench.features.npy import Archive, ArrayOf, Stored, held, stored_in_file
+from moodbench.features.npy import Archive, ArrayOf, StoredArray, held, stored_in_file
 from moodbench.pickles import load_pickle
 from moodbench.reading import open_regular
 
 _ARRAYS = (np.ndarray, np.generic)
 
 
-class Arrays(Mapping[str, Stored]):
+class Arrays(Mapping[str, StoredArray]):
     """The arrays of a file by name. What is wrong with one is a `DataError` that names it, whenever it is read."""
 
     def __init__(self, file: Path, arrays: Mapping[str, Any]) -> None:
@@ -33,17 +33,17 @@ class Arrays(Mapping[str, Stored]):
     def __contains__(self, name: object) -> bool:
         return name in self._arrays
 
-    def __getitem__(self, name: str) -> Stored:
+    def __getitem__(self, name: str) -> StoredArray:
         if name not in self._arrays:
             raise KeyError(name)
         try:
             found = self._arrays[name]
-            stored = found if isinstance(found, Stored) else held(as_array(found, self.file.stat().st_size))
+            stored = found if isinstance(found, StoredArray) else held(as_array(found, self.file.stat().st_size))
         except Exception as error:  # zip, NumPy and pickle errors have no common base
             raise self._fault(name, error) from None
-        return Stored(stored.shape, stored.dtype, partial(self._parts, name, stored))
+        return StoredArray(stored.shape, stored.dtype, partial(self._parts, name, stored))
 
-    def _parts(self, name: str, stored: Stored, rows: int) -> Iterator[ArrayOf]:
+    def _parts(self, name: str, stored: StoredArray, rows: int) -> Iterator[ArrayOf]:
         try:
             yield from stored.parts(rows)
         except Exception as error:

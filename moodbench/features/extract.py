@@ -34,7 +34,7 @@ from moodbench.features.verify import check_cache
 from moodbench.models.backbone import Backbone
 from moodbench.types import Head
 
-__all__ = ["Extracted", "OnError", "Precision", "Settings", "extract_images"]
+__all__ = ["Extraction", "OnError", "Precision", "Settings", "extract_images"]
 
 _CHECKED_IMAGES = 4
 
@@ -42,7 +42,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Extracted:
+class Extraction:
     """What an extraction did.
 
     Attributes
@@ -108,7 +108,7 @@ def named_head(head: Head, record: Mapping[str, Any]) -> Head:
 
 def extract_images(
     backbone: Backbone, images: ImageSource, file: Path, *, model: str, dataset: str, settings: Settings
-) -> Extracted:
+) -> Extraction:
     """Write features, logits and labels of every image to the cache `file`.
 
     Rows that are there and intact are kept; work goes on with the batch that holds the first one that is not.
@@ -213,13 +213,13 @@ def _resumed(job: _Job) -> Network:
     return Network(job.backbone, settings, int(noted["batch_size"]))
 
 
-def _outcome(file: Path, begin: int, seconds: float, at_once: int | None = None) -> Extracted:
+def _outcome(file: Path, begin: int, seconds: float, at_once: int | None = None) -> Extraction:
     with FeatureCache(file) as cache:
         skipped = np.flatnonzero(cache.status == SKIPPED).tolist()
         ids = cache.ids if skipped else []
         size = int(cache.provenance["batch_size"])
         undecodable = tuple(ids[i] for i in skipped)
-        return Extracted(file, cache.rows, undecodable, begin, seconds, size, size if at_once is None else at_once)
+        return Extraction(file, cache.rows, undecodable, begin, seconds, size, size if at_once is None else at_once)
 
 
 def _fill(cache: FeatureCache, network: Network, job: _Job) -> int:

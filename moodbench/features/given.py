@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from moodbench.errors import DataError
 from moodbench.features.arrays import load_arrays
-from moodbench.features.npy import BLOCK, Stored, held
+from moodbench.features.npy import BLOCK, StoredArray, held
 from moodbench.features.texts import MOST_CLASSES, read_names, read_texts
 from moodbench.reading import read_text
 from moodbench.types import Head
@@ -29,7 +29,7 @@ Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenRows:
     """The rows of an import. Labels and ids are in memory, features and logits come in blocks.
 
     Attributes
@@ -45,8 +45,8 @@ class Given:
     """
 
     file: Path
-    features: Stored
-    logits: Stored | None
+    features: StoredArray
+    logits: StoredArray | None
     head: Head | None
     labels: NDArray[np.int64]
     ids: list[str]
@@ -133,7 +133,7 @@ class _Finite:
             )
 
 
-def read_given(file: Path, head: Head | None, labels: Path | None) -> Given:
+def read_given(file: Path, head: Head | None, labels: Path | None) -> GivenRows:
     """Read what the headers of `file` say and compare it, then labels, ids and names of classes.
 
     Raises
@@ -165,16 +165,16 @@ def read_given(file: Path, head: Head | None, labels: Path | None) -> Given:
         numbers = _labels(file, raw["labels"], n) if "labels" in raw else np.full(n, -1, np.int64)
     ids = read_texts(file, "ids", raw["ids"], n) if "ids" in raw else [str(i) for i in range(n)]
     names = _class_names(file, raw["classes"], numbers) if "classes" in raw else ()
-    return Given(file, features, logits, head, numbers, ids, names)
+    return GivenRows(file, features, logits, head, numbers, ids, names)
 
 
-def _numbers(file: Path, name: str, array: Stored) -> Stored:
+def _numbers(file: Path, name: str, array: StoredArray) -> StoredArray:
     if len(array.shape) != 2 or array.shape[1] == 0 or array.dtype.kind not in "fiu":
         raise DataError(f"'{name}' should be numbers of shape (N, width), found {array.dtype} {array.shape}", file=file)
     return array
 
 
-def _labels(file: Path, found: Stored, n: int) -> NDArray[np.int64]:
+def _labels(file: Path, found: StoredArray, n: int) -> NDArray[np.int64]:
     if found.shape != (n,) or found.dtype.kind not in "iuf":
         raise DataError(f"labels should be {n} integers, found {found.dtype} {found.shape}", file=file)
     labels = found.whole()
@@ -189,14 +189,14 @@ def _labels(file: Path, found: Stored, n: int) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-def _class_names(file: Path, found: Stored, labels: NDArray[np.int64]) -> tuple[str, ...]:
+def _class_names(file: Path, found: StoredArray, labels: NDArray[np.int64]) -> tuple[str, ...]:
     names = read_names(file, found)
     if labels.max() >= len(names):
         raise DataError(f"there are {len(names)} 'classes', and a label {labels.max()}: they count from 0", file=file)
     return names
 
 
-def read_labels(file: Path) -> Stored:
+def read_labels(file: Path) -> StoredArray:
     """Read labels from ``.npy``, ``.npz`` or ``.pkl`` (array `labels` or the only one), or text, one integer a line."""
     if file.suffix.lower() in (".npy", ".npz", ".pkl", ".pickle"):
         arrays = load_arrays(file)

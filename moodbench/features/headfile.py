@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from moodbench.errors import ModelError
 from moodbench.features.arrays import as_array
-from moodbench.features.npy import Archive, Stored, held
+from moodbench.features.npy import Archive, StoredArray, held
 from moodbench.features.texts import read_names
 from moodbench.pickles import load_pickle
 from moodbench.reading import open_regular
@@ -55,14 +55,14 @@ def given_arrays(file: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
         if name not in found:
             raise ValueError(f"it has no '{name}'")
         try:
-            arrays.append(found[name] if isinstance(found[name], Stored) else held(as_array(found[name], size)))
+            arrays.append(found[name] if isinstance(found[name], StoredArray) else held(as_array(found[name], size)))
         except ValueError as error:
             raise ValueError(f"'{name}': {error}") from None
     _check_shapes(*arrays[:2])
     return arrays[0].whole(), arrays[1].whole(), read_names(file, arrays[2]) if arrays[2:] else None
 
 
-def _check_shapes(weight: Stored, bias: Stored) -> None:
+def _check_shapes(weight: StoredArray, bias: StoredArray) -> None:
     for name, array in (("weight", weight), ("bias", bias)):
         if array.dtype.kind not in "fiu":
             raise ValueError(f"'{name}' should be numbers, found {array.dtype}")

@@ -33,7 +33,7 @@ _DAMAGED = "a head file holds 'weight' (C, D), 'bias' (C,) and perhaps 'classes'
 
 
 @dataclass(frozen=True)
-class _Stored:
+class _StoredHead:
     """What an HDF5 file holds: the arrays, and what is said about them."""
 
     weight: np.ndarray[Any, Any]
@@ -99,7 +99,7 @@ def _arrays(file: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
     return given_arrays(file)
 
 
-def _stored(file: Path) -> _Stored:
+def _stored(file: Path) -> _StoredHead:
     """Read an HDF5 file of a head, once its seal was compared.
 
     Raises
@@ -111,7 +111,7 @@ def _stored(file: Path) -> _Stored:
     if not file.exists():
         raise FileNotFoundError(file)
     try:
-        stored: list[_Stored] = []
+        stored: list[_StoredHead] = []
         open_hdf5(file, lambda h5, seal: stored.append(_inspect(h5, seal)))
     except UnreadableError as error:
         raise ModelError(
@@ -129,7 +129,7 @@ def _stored(file: Path) -> _Stored:
     return found
 
 
-def _inspect(h5: Any, seal: Seal | None) -> _Stored:
+def _inspect(h5: Any, seal: Seal | None) -> _StoredHead:
     schema = h5.attrs.get("moodbench_schema")
     if schema is not None and int(schema) >= SCHEMA and seal is None:
         raise UnreadableError("its seal is damaged")
@@ -145,7 +145,7 @@ def _inspect(h5: Any, seal: Seal | None) -> _Stored:
         arrays[name] = array[()]
     texts = {key: str(h5.attrs[key]) for key in ("model", "head", "provenance") if key in h5.attrs}
     names = _names(h5["classes"]) if "classes" in h5 else None
-    return _Stored(arrays["weight"], arrays["bias"], names, None if schema is None else int(schema), texts)
+    return _StoredHead(arrays["weight"], arrays["bias"], names, None if schema is None else int(schema), texts)
 
 
 def _names(array: Any) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedBatch:
     """Decodes and transforms images; also in worker processes."""
 
     images: ImageSource
@@ -105,7 +105,7 @@ class Decoded:
 class _Decoding:
     """The task of a worker: part `number` → pixels in a place of the shared memory."""
 
-    decoded: Decoded
+    decoded: DecodedBatch
     parts: Sequence[Sequence[int]]
     memory: SharedPlaces
 
@@ -123,7 +123,7 @@ class _Decoding:
 
 def read_batch(images: ImageSource, rows: NDArray[np.int64], transform: ImageTransform) -> Batch:
     """Decode some images here and now."""
-    part = Decoded(images, transform).part(rows.tolist())
+    part = DecodedBatch(images, transform).part(rows.tolist())
     return Batch(part.pixels, part.errors)
 
 
@@ -141,7 +141,7 @@ def load_batches(
     """
     if not batches:
         return
-    decoded = Decoded(images, transform)
+    decoded = DecodedBatch(images, transform)
     workers = settings.worker_count(sum(map(len, batches)))
     size, ahead = plan(len(batches[0]), max(workers, 1), decoded.bytes)
     parts = [batch[i : i + size].tolist() for batch in batches for i in range(0, len(batch), size)]
@@ -169,7 +169,7 @@ def plan(batch: int, workers: int, image: int) -> tuple[int, int]:
 
 @contextmanager
 def _parts(
-    decoded: Decoded, parts: Sequence[Sequence[int]], workers: int, ahead: int, size: int
+    decoded: DecodedBatch, parts: Sequence[Sequence[int]], workers: int, ahead: int, size: int
 ) -> Iterator[Iterator[Part]]:
     """Decode the parts here, or in `workers` processes. A part is to be copied before the next is asked for."""
     if workers == 0:

@@ -34,7 +34,7 @@ _VERSIONS = {
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredArray:
     """An array in a file, as its header describes it. Nothing of it is read before it is asked for.
 
     Attributes
@@ -57,7 +57,7 @@ class Stored:
         return pieces[0] if pieces else np.empty(self.shape, self.dtype)
 
 
-def held(array: ArrayOf) -> Stored:
+def held(array: ArrayOf) -> StoredArray:
     """Return an array that is in memory already."""
 
     def parts(rows: int) -> Iterator[ArrayOf]:
@@ -66,10 +66,10 @@ def held(array: ArrayOf) -> Stored:
         for start in range(0, len(array) if array.shape else 0, rows):
             yield array[start : start + rows]
 
-    return Stored(array.shape, array.dtype, parts)
+    return StoredArray(array.shape, array.dtype, parts)
 
 
-def stored_in_file(open_file: Callable[[], BinaryIO]) -> Stored:
+def stored_in_file(open_file: Callable[[], BinaryIO]) -> StoredArray:
     """Return the array of a ``.npy`` file.
 
     Raises
@@ -84,7 +84,7 @@ def stored_in_file(open_file: Callable[[], BinaryIO]) -> Stored:
     return header.stored(lambda: _behind(open_file, begin))
 
 
-class Archive(Mapping[str, Stored]):
+class Archive(Mapping[str, StoredArray]):
     """The arrays of a ``.npz`` file by name. The header of one is read when it is asked for.
 
     Raises
@@ -111,7 +111,7 @@ class Archive(Mapping[str, Stored]):
     def __contains__(self, name: object) -> bool:
         return name in self._members
 
-    def __getitem__(self, name: str) -> Stored:
+    def __getitem__(self, name: str) -> StoredArray:
         member = self._members[name]
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError("it is compressed in a way that NumPy does not use")
@@ -152,7 +152,7 @@ class _Header:
         if self.size != size:
             raise ValueError(f"it declares {self.dtype} of shape {self.shape}, {self.size} bytes, and holds {size}")
 
-    def stored(self, begin: Callable[[], AbstractContextManager[BinaryIO]]) -> Stored:
+    def stored(self, begin: Callable[[], AbstractContextManager[BinaryIO]]) -> StoredArray:
         def parts(rows: int) -> Iterator[ArrayOf]:
             with begin() as stream:
                 # by columns, or without rows: in one piece
@@ -161,7 +161,7 @@ class _Header:
                 if stream.read(1):  # at its end, an archive compares checksums
                     raise ValueError("it holds more than its header declares")
 
-        return Stored(self.shape, self.dtype, parts)
+        return StoredArray(self.shape, self.dtype, parts)
 
     def _rows(self, stream: BinaryIO, rows: int) -> Iterator[ArrayOf]:
         for start in range(0, self.shape[0], rows):

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from moodbench.errors import DataError
-from moodbench.features.npy import BLOCK, Stored
+from moodbench.features.npy import BLOCK, StoredArray
 
 MOST_CLASSES = 1_000_000
 """Labels from here on are no class numbers but something else."""
@@ -16,7 +16,7 @@ MOST_NAME = 4096
 """Characters of an id or of the name of a class, as an array of texts declares them."""
 
 
-def read_texts(file: Path, name: str, array: Stored, n: int | None = None) -> list[str]:
+def read_texts(file: Path, name: str, array: StoredArray, n: int | None = None) -> list[str]:
     """Return `n` texts, or as many as there are; numbers become texts where their count is known."""
     kinds = "USO" if n is None else "USOiu"
     letter = "K" if n is None else "N"
@@ -38,7 +38,7 @@ def read_texts(file: Path, name: str, array: Stored, n: int | None = None) -> li
     return texts
 
 
-def read_names(file: Path, found: Stored) -> tuple[str, ...]:
+def read_names(file: Path, found: StoredArray) -> tuple[str, ...]:
     """Return the array `classes` as the names of classes: different texts, none of them empty."""
     if len(found.shape) == 1 and found.shape[0] > MOST_CLASSES:
         raise DataError(f"there are {found.shape[0]} 'classes', and {MOST_CLASSES} are the limit", file=file)

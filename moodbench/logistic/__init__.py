@@ -3,23 +3,23 @@
 `rows` standardises, `objective` is the function that is minimised, `solve` minimises it, `choose` finds the penalty.
 """
 
-from moodbench.logistic.choose import PENALTIES, Chosen, Settings, Tried, choose
+from moodbench.logistic.choose import PENALTIES, Choice, Settings, Trial, choose
 from moodbench.logistic.objective import Quality, assess
-from moodbench.logistic.rows import Batch, Batches, Moments, Standardised, measure
+from moodbench.logistic.rows import Batch, Batches, Moments, StandardisedRows, measure
 from moodbench.logistic.solve import Fit, Problem
 
 __all__ = [
     "PENALTIES",
     "Batch",
     "Batches",
-    "Chosen",
+    "Choice",
     "Fit",
     "Moments",
     "Problem",
     "Quality",
     "Settings",
-    "Standardised",
-    "Tried",
+    "StandardisedRows",
+    "Trial",
     "assess",
     "choose",
     "measure",

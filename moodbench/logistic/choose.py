@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from moodbench.logistic.objective import assess
-from moodbench.logistic.rows import Standardised
+from moodbench.logistic.rows import StandardisedRows
 from moodbench.logistic.solve import Fit, Problem
 
 PENALTIES = tuple(float(f"{10 ** (-half / 2):.2g}") for half in range(17))
@@ -38,7 +38,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Tried:
+class Trial:
     """A penalty that was tried, and what its minimum is worth on held-out rows."""
 
     lam: float
@@ -49,11 +49,11 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Choice:
     """The best fit, and everything that was tried for it."""
 
     fit: Fit
-    tried: tuple[Tried, ...]
+    tried: tuple[Trial, ...]
     passes: int
 
     @property
@@ -68,34 +68,34 @@ class Chosen:
         return [asdict(one) for one in self.tried]
 
 
-def choose(problem: Problem, held_out: Standardised, settings: Settings) -> Chosen:
+def choose(problem: Problem, held_out: StandardisedRows, settings: Settings) -> Choice:
     """Fit one penalty after another, from strong to weak and each from the minimum before, until it gets worse.
 
     Parameters
     ----------
     problem : Problem
-    held_out : Standardised
+    held_out : StandardisedRows
         Rows that `problem` does not have, standardised by its moments. They are looked at, never fitted.
     settings : Settings
 
     Returns
     -------
-    Chosen
+    Choice
         The fit with the smallest mean negative log-likelihood on the held-out rows.
     """
     best = last = doubt = None
     least = math.inf
-    tried: list[Tried] = []
+    tried: list[Trial] = []
     passes = 0
     for lam in settings.penalties:
         last = problem.fit(lam, last, doubt=doubt, tolerance=settings.tolerance, iterations=settings.iterations)
         passes += last.passes
         found = assess(held_out, *problem.rounded(last.weight, last.bias))
         doubt = found.doubt
-        tried.append(Tried(lam, found.nll, found.accuracy, last.iterations, last.converged))
+        tried.append(Trial(lam, found.nll, found.accuracy, last.iterations, last.converged))
         if found.nll > least:
             break
         if found.nll < least:
             best, least = last, found.nll
     assert best is not None  # there are penalties
-    return Chosen(best, tuple(tried), passes)
+    return Choice(best, tuple(tried), passes)

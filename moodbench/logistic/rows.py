@@ -82,7 +82,7 @@ def measure(batches: Batches, classes: int) -> Moments:
     return Moments(rows, counts, shift.double() + offset, inverse, values.clamp_min(0), vectors)
 
 
-class Standardised:
+class StandardisedRows:
     """The rows, standardised: kept in memory where they take no more than `keep` bytes, else read in every pass.
 
     Attributes

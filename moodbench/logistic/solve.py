@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from moodbench.logistic.objective import cross_entropy
-from moodbench.logistic.rows import Moments, Standardised
+from moodbench.logistic.rows import Moments, StandardisedRows
 
 Tick = Callable[[float, float], None]
 """Is told after every pass: the penalty, and how long the gradient is, relative to the start."""
@@ -65,7 +65,7 @@ class Problem:
     needs several times fewer passes than on W itself where columns are correlated. The minimum is the same.
     """
 
-    def __init__(self, rows: Standardised, moments: Moments, tick: Tick = lambda lam, gradient: None) -> None:
+    def __init__(self, rows: StandardisedRows, moments: Moments, tick: Tick = lambda lam, gradient: None) -> None:
         self.rows, self.moments, self._tick = rows, moments, tick
         frequencies = moments.counts.double() / moments.rows
         self.classes, self.dim = len(frequencies), len(moments.mean)

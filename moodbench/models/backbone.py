@@ -156,7 +156,7 @@ class _InputOf:
 
 
 @dataclass(frozen=True)
-class Given:
+class CustomPass:
     """Features come from a function (network, images) → (B, D), logits from a head's arrays."""
 
     features: Callable[[nn.Module, Tensor], Tensor]
@@ -175,13 +175,13 @@ def _protocol(
 ) -> tuple[Head | None, Compute]:
     """Return the head (the given one, or that which the module shows by itself) and how features are read."""
     if features is not None:
-        return head, Given(features, head)
+        return head, CustomPass(features, head)
     if hasattr(module, "forward_features") and hasattr(module, "forward_head"):
         compute = TimmCompute(kind_of(module).features)
         if head is None:
             return read_classifier(module, name).head, compute
         # A given head replaces the network's own classifier, so the logits must come from its arrays.
-        return head, Given(lambda network, images: compute(network, images)[0], head)
+        return head, CustomPass(lambda network, images: compute(network, images)[0], head)
     leaves = [layer for layer in module.modules() if not any(True for _ in layer.children())]
     if not leaves or not isinstance(leaves[-1], nn.Linear):
         raise ModelError(
@@ -192,4 +192,4 @@ def _protocol(
     input_of = _InputOf(leaves[-1])
     if head is None:
         return head_of(leaves[-1].weight, leaves[-1].bias), input_of
-    return head, Given(lambda network, images: input_of(network, images)[0], head)
+    return head, CustomPass(lambda network, images: input_of(network, images)[0], head)

@@ -30,7 +30,7 @@ _DROPPED_BY_TIMM = ("pre_logits",)
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """A network with its weights, and in words where they are from.
 
     Attributes
@@ -95,7 +95,7 @@ class _Reader:
         return _Read(prefix, format, raw, state, _faults(self.network, state))
 
 
-def load_file(spec: ModelSpec, file: Path, format: str | None, headed: bool, key: str | None = None) -> Loaded:
+def load_file(spec: ModelSpec, file: Path, format: str | None, headed: bool, key: str | None = None) -> LoadedModel:
     """Return the network of `spec` with the weights of `file`.
 
     What all names begin with is taken off where the tensors fit without it.
@@ -126,7 +126,7 @@ def load_file(spec: ModelSpec, file: Path, format: str | None, headed: bool, key
         if not read.faults:
             network.load_state_dict(read.state, strict=True)
             resampled = _resampled(FORMATS.get(read.format), read.raw, network)
-            return Loaded(network, f"file {checkpoint.source(prefix)}", read.format, resampled=resampled)
+            return LoadedModel(network, f"file {checkpoint.source(prefix)}", read.format, resampled=resampled)
         tried.append(read)
         if _lacks_only_classifier(read, network):  # below a prefix a projection might pass for one
             break
@@ -137,7 +137,7 @@ def load_file(spec: ModelSpec, file: Path, format: str | None, headed: bool, key
         raise _does_not_fit(_Misfit(checkpoint, reader, best), file) from error
     resampled = _resampled(FORMATS.get("timm"), best.state, adapted)
     source = f"file {checkpoint.source(best.prefix)}"
-    return Loaded(adapted, source, best.format, adapted=True, resampled=resampled)
+    return LoadedModel(adapted, source, best.format, adapted=True, resampled=resampled)
 
 
 def _as_format_knows(checkpoint: Checkpoint, format: str | None) -> State:

@@ -209,7 +209,7 @@ def fetch_url(
     ModelError
         The host cannot be reached or refuses, or what came is not what was expected (it is kept as ``….wrong``).
     """
-    from moodbench.transfer.digests import Expected
+    from moodbench.transfer.digests import Expectation
     from moodbench.transfer.http import fetch
     from moodbench.transfer.meter import Bars
 
@@ -221,7 +221,7 @@ def fetch_url(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with Bars(progress=progress) as meter:
-            fetched = fetch(url, target, expected=Expected(bytes=size, sha256=sha256), meter=meter, report=report)
+            fetched = fetch(url, target, expected=Expectation(bytes=size, sha256=sha256), meter=meter, report=report)
     except DownloadError as error:
         raise url_error(model, url, f"gave no usable file: {error.what}", head=head) from error
     except OSError as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from moodbench.catalog import PRETEXT_TASKS, TUNINGS, ModelSpec, Seen, pixels_of, seen_by
+from moodbench.catalog import PRETEXT_TASKS, TUNINGS, Exposure, ModelSpec, pixels_of, seen_by
 from moodbench.models.weights import digest_known, is_complete, weights_on_disk
 
 Record = dict[str, Any]
@@ -30,7 +30,7 @@ def model_record(spec: ModelSpec) -> Record:
 
 def fair_groups(models: Mapping[str, ModelSpec]) -> list[Record]:
     """Return groups of models that have seen the same and are of one size, those of most pretext tasks first."""
-    groups: dict[Seen, list[Record]] = {}
+    groups: dict[Exposure, list[Record]] = {}
     for name, spec in _columns(models):
         groups.setdefault(seen_by(spec), []).append(_column(name, spec))
     records = [_group(seen, columns) for seen, columns in groups.items()]
@@ -46,7 +46,7 @@ def _columns(models: Mapping[str, ModelSpec]) -> Iterator[tuple[str, ModelSpec]]
                 yield f"{name}@{variant}", changed
 
 
-def _group(seen: Seen, columns: list[Record]) -> Record:
+def _group(seen: Exposure, columns: list[Record]) -> Record:
     text = None if seen.text is None else "yes" if seen.text else "no"
     said = {"labels": seen.labels, "data": seen.data, "text": text, "size": seen.size}
     order = sorted(columns, key=lambda c: (TUNINGS.index(c["tuning"] or "none"), PRETEXT_TASKS.index(c["pretext"])))

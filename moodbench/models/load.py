@@ -20,12 +20,12 @@ from moodbench.catalog import HeadSpec, ModelSpec
 from moodbench.digests import file_sha256
 from moodbench.errors import ModelError, UsageError
 from moodbench.models import hub
-from moodbench.models.backbone import Backbone, Compute, Given, TimmCompute
+from moodbench.models.backbone import Backbone, Compute, CustomPass, TimmCompute
 from moodbench.models.build import check_name, create, untrained_fix
 from moodbench.models.checkpoint import weights_sha256
 from moodbench.models.digest import check_sha256
 from moodbench.models.features import PRE_LOGITS, RECIPES, check_width, read_head
-from moodbench.models.fitting import POSITION_TABLES, Loaded, load_file
+from moodbench.models.fitting import POSITION_TABLES, LoadedModel, load_file
 from moodbench.models.formats.base import FORMATS
 from moodbench.models.head import NO_HEAD, read_classifier
 from moodbench.models.transforms import TRANSFORMS, build_transform, image_of, sized
@@ -106,7 +106,7 @@ def load_model(
     return Backbone(network, read.head, pictures, size, record, read.compute)
 
 
-def _load(spec: ModelSpec, checkpoint: Path | None, key: str | None, format: str | None, headed: bool) -> Loaded:
+def _load(spec: ModelSpec, checkpoint: Path | None, key: str | None, format: str | None, headed: bool) -> LoadedModel:
     if checkpoint is not None:
         return load_file(spec, checkpoint, format, headed, key)
     if spec.checkpoint is not None:
@@ -138,7 +138,7 @@ def _fetched(name: str, url: str, sha256: str | None, *, head: bool = False) -> 
 # -- timm's own weights -------------------------------------------------------------------------------------------
 
 
-def _from_timm(spec: ModelSpec, headed: bool) -> Loaded:
+def _from_timm(spec: ModelSpec, headed: bool) -> LoadedModel:
     config = get_pretrained_cfg(spec.timm)
     if config is None or not config.has_weights:
         raise ModelError(f"timm has no weights for '{spec.timm}'", fix=untrained_fix(spec.timm))
@@ -160,7 +160,7 @@ def _from_timm(spec: ModelSpec, headed: bool) -> Loaded:
             raise hub.explained(spec.name, hub_id, error) from error
         raise hub.url_error(spec.name, url, f"failed: {error}") from error
     source = f"hub {hub_id}" if hub_id else f"file {Path(urlsplit(url).path).name} of its publisher"
-    return Loaded(network, source, resampled=_resampled_by_timm(spec, network))
+    return LoadedModel(network, source, resampled=_resampled_by_timm(spec, network))
 
 
 def _pretrained(spec: ModelSpec, headed: bool, classes: int) -> nn.Module:
@@ -196,7 +196,7 @@ def _refuse_projection(spec: ModelSpec, config: Any) -> None:
         )
 
 
-def _check_trained_head(loaded: Loaded, spec: ModelSpec) -> None:
+def _check_trained_head(loaded: LoadedModel, spec: ModelSpec) -> None:
     """Refuse a classifier that the weights did not bring along: timm makes up a random one without a warning."""
     net: Any = loaded.network
     # A file was loaded strictly, so its classes are the network's; timm drops what does not match its record.
@@ -240,7 +240,7 @@ def _read(spec: ModelSpec, network: nn.Module) -> _Read:
         head = read_head(file)
         check_width(head, file, spec.features, network, spec.name)
         record |= {"head": source, "head_sha256": file_sha256(file)}
-    return _Read(head, Given(reader, head), recipe.width(network), record)
+    return _Read(head, CustomPass(reader, head), recipe.width(network), record)
 
 
 def _head_file(spec: ModelSpec) -> tuple[Path, str]:
@@ -267,7 +267,7 @@ def _image_size(spec: ModelSpec, network: nn.Module) -> int:
     return int(height)
 
 
-def _record(spec: ModelSpec, loaded: Loaded, read: _Read, image_size: int) -> dict[str, Any]:
+def _record(spec: ModelSpec, loaded: LoadedModel, read: _Read, image_size: int) -> dict[str, Any]:
     net: Any = loaded.network
     architecture, tag = net.pretrained_cfg["architecture"], net.pretrained_cfg.get("tag")
     own = loaded.format is None  # the tag says which of timm's weights were loaded, and nothing about a file

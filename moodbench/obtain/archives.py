@@ -17,7 +17,7 @@ from moodbench.catalog import ArchiveSpec
 from moodbench.inspection.manifest import NOTES, write_note
 from moodbench.reading import parse_json
 from moodbench.transfer.contact import shown
-from moodbench.transfer.digests import Expected, check_file
+from moodbench.transfer.digests import Expectation, check_file
 from moodbench.transfer.http import fetch
 from moodbench.transfer.meter import Meter
 from moodbench.types import Report
@@ -63,9 +63,9 @@ def archive_file(data_dir: Path, archive: ArchiveSpec) -> Path:
     return data_dir / NOTES / "archives" / archive.file
 
 
-def expected(archive: ArchiveSpec) -> Expected:
+def expected(archive: ArchiveSpec) -> Expectation:
     """What is known about the file."""
-    return Expected(bytes=archive.bytes, md5=archive.md5, sha256=archive.sha256)
+    return Expectation(bytes=archive.bytes, md5=archive.md5, sha256=archive.sha256)
 
 
 def begun(data_dir: Path, archive: ArchiveSpec) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.errors import CacheMismatchError, ModelError
-from moodbench.probing.outcome import Probed, remarks_of
+from moodbench.probing.outcome import ProbeOutcome, remarks_of
 from moodbench.probing.task import Task
 from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
@@ -39,7 +39,7 @@ class Probing:
     unnamed: dict[str, None] = field(default_factory=dict)
     """Datasets of the models so far whose labels count as numbers."""
 
-    def run(self, model: ModelName) -> Probed:
+    def run(self, model: ModelName) -> ProbeOutcome:
         """Train the head of one model, unless it is there."""
         from moodbench.features.lock import exclusive
 
@@ -56,7 +56,7 @@ class Probing:
         with exclusive(file, waiting=waiting, tidy=True):
             return self._there(model, file, inputs) or self._trained(model, file, rows, inputs)
 
-    def _there(self, model: ModelName, file: Path, inputs: Mapping[str, Any]) -> Probed | None:
+    def _there(self, model: ModelName, file: Path, inputs: Mapping[str, Any]) -> ProbeOutcome | None:
         """Return the head that is there if it was made from the same; refuse another, unless it is to be replaced."""
         from moodbench.features.heads import stored_head
 
@@ -70,7 +70,7 @@ class Probing:
             raise _refusal(model, file, before.get("inputs", {}), inputs)
         return None
 
-    def _trained(self, model: ModelName, file: Path, rows: ProbeRows, inputs: Mapping[str, Any]) -> Probed:
+    def _trained(self, model: ModelName, file: Path, rows: ProbeRows, inputs: Mapping[str, Any]) -> ProbeOutcome:
         from moodbench.devices import arithmetic
         from moodbench.features.heads import write_head
         from moodbench.probing.train import accuracies, train_head
@@ -126,10 +126,10 @@ class Probing:
             "versions": {package: version(package) for package in ("numpy", "scipy", "torch")},
         }
 
-    def _probed(self, model: ModelName, file: Path, record: Mapping[str, Any], **more: Any) -> Probed:
+    def _probed(self, model: ModelName, file: Path, record: Mapping[str, Any], **more: Any) -> ProbeOutcome:
         known = ("classes", "dim", "lam", "nll", "accuracy", "converged", "iterations", "passes")
         values = {name: record[name] for name in known}
-        return Probed(
+        return ProbeOutcome(
             str(model),
             self.task.id_train,
             file,

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Probed:
+class ProbeOutcome:
     """A head that was trained, or was there already.
 
     Attributes
@@ -52,7 +52,7 @@ class Probed:
     remarks: tuple[str, ...] = ()
 
 
-def describe(probed: Probed) -> str:
+def describe(probed: ProbeOutcome) -> str:
     """Return one line for people."""
     facts = [f"{probed.classes} classes", f"lam {probed.lam:g}"]
     accuracy = [f"{probed.accuracy:.2%} held out", *(f"{value:.2%} {test}" for test, value in probed.id_test.items())]

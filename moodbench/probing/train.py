@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from moodbench.classes import Labelled, join
+from moodbench.classes import NumberedLabels, join
 from moodbench.errors import CacheError
 from moodbench.features.labelled import LabelledRows, every_nth
 from moodbench.features.reader import RowReader
-from moodbench.logistic import Batches, Moments, Problem, Quality, Settings, Standardised, assess, choose, measure
+from moodbench.logistic import Batches, Moments, Problem, Quality, Settings, StandardisedRows, assess, choose, measure
 from moodbench.probing.task import Task
 from moodbench.progress import Progress
 from moodbench.types import Head
@@ -138,10 +138,10 @@ def probe_rows(
     CacheError
         ID train has no row of the classes that count.
     """
-    own, aliases = Labelled(task.id_train, train.labels, train.class_names), dict(task.aliases)
-    held = [] if validation is None else [Labelled(task.id_val or "", validation.labels, validation.class_names)]
+    own, aliases = NumberedLabels(task.id_train, train.labels, train.class_names), dict(task.aliases)
+    held = [] if validation is None else [NumberedLabels(task.id_val or "", validation.labels, validation.class_names)]
     join(own, held, aliases=aliases, classes=task.classes)
-    others = [Labelled(name, reader.labels, reader.class_names) for name, reader in tests.items()]
+    others = [NumberedLabels(name, reader.labels, reader.class_names) for name, reader in tests.items()]
     joined = join(own, [*held, *others], aliases=aliases, classes=task.classes, some=True)
     keep = joined.present
     names = joined.names_of(keep)
@@ -162,14 +162,14 @@ def probe_rows(
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedHead:
     """A head and what is known about it (JSON types)."""
 
     head: Head
     record: dict[str, Any]
 
 
-def train_head(rows: ProbeRows, settings: Settings, device: torch.device, *, title: str, progress: bool) -> Trained:
+def train_head(rows: ProbeRows, settings: Settings, device: torch.device, *, title: str, progress: bool) -> TrainedHead:
     """Fit a head for each penalty, choose the one that says the held-out rows best, and fold standardisation into it.
 
     Memory holds a batch of rows, the rows themselves where they are few, and some thirty arrays as large as the head.
@@ -191,7 +191,7 @@ def train_head(rows: ProbeRows, settings: Settings, device: torch.device, *, tit
             chosen = choose(problem, standardised[1], settings)
         head = replace(_fold(moments, chosen.fit.weight, chosen.fit.bias), class_names=rows.names)
     quality = _assess(head, held, device)  # of the head as it is stored, on rows as they are cached
-    return Trained(
+    return TrainedHead(
         head,
         {
             "classes": head.classes,
@@ -251,12 +251,12 @@ def accuracies(head: Head, tests: Mapping[str, RowReader], device: torch.device)
 
 def _standardised(
     rest: LabelledRows, held: LabelledRows, moments: Moments, device: torch.device
-) -> tuple[Standardised, Standardised]:
+) -> tuple[StandardisedRows, StandardisedRows]:
     dtype = torch.float64 if rest.rows * len(moments.mean) * len(moments.counts) <= DOUBLE else torch.float32
     # both share the memory that there is
     room, rows = _room(device), rest.rows + held.rows
     return tuple(  # type: ignore[return-value]
-        Standardised(part, moments, part.rows, keep=room * part.rows // rows, dtype=dtype) for part in (rest, held)
+        StandardisedRows(part, moments, part.rows, keep=room * part.rows // rows, dtype=dtype) for part in (rest, held)
     )
 
 

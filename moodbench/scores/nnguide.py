@@ -60,13 +60,13 @@ class NNGuide(Score):
         if negative > 0:
             self.note_ = f"{100 * negative:.3g} % of ID train has negative energies, which turn the score around"
         self.bank_ = bank_of(train, mean)
-        self._place = self.bank_.join(lambda block: _Guided(self.k, block, self.bank_))
+        self._place = self.bank_.join(lambda block: _GuidedCosines(self.k, block, self.bank_))
 
     def score(self, block: Block) -> Tensor:
         return self.bank_.of(self._place, block) * block.log_sum_exp
 
 
-class _Guided(Guest):
+class _GuidedCosines(Guest):
     """The mean of the K largest cosines times energies."""
 
     def __init__(self, k: int, block: Block, bank: Bank) -> None:

@@ -58,7 +58,7 @@ class Relation(Score):
     def fit(self, train: Train) -> Fit:
         mean: Tensor = yield UnitMean()
         self.bank_ = bank_of(train, mean)
-        self._place = self.bank_.join(lambda block: _Related(self, block, self.bank_))
+        self._place = self.bank_.join(lambda block: _Relations(self, block, self.bank_))
 
     def score(self, block: Block) -> Tensor:
         return self.bank_.of(self._place, block)
@@ -68,7 +68,7 @@ MANY = 64
 """With more classes than this, the pairs whose softmax can reach the threshold are found first: they are few."""
 
 
-class _Related(Guest):
+class _Relations(Guest):
     """Sums of relations to the rows of the bank.
 
     A pair counts only if p · p_i is above the threshold t, and then so is t / 3 what is left of it when all entries

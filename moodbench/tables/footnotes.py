@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
-from moodbench.catalog import Seen
+from moodbench.catalog import Exposure
 from moodbench.errors import ResultsError, UsageError
 from moodbench.metrics import METRICS
 from moodbench.tables.order import Model, Series
@@ -195,7 +195,7 @@ def _groups(results: Sequence[Result]) -> dict[str, list[str]]:
     return {group: list(names) for group, names in found.items()}
 
 
-def what_models_saw(models: Sequence[Model], seen: Mapping[str, Seen]) -> list[str]:
+def what_models_saw(models: Sequence[Model], seen: Mapping[str, Exposure]) -> list[str]:
     """Return in what the models of a table differ besides their pretext tasks; nothing where they are equal.
 
     Parameters
@@ -204,7 +204,7 @@ def what_models_saw(models: Sequence[Model], seen: Mapping[str, Seen]) -> list[s
     seen : mapping
         From the name of a model; what is not in it, nobody said anything about.
     """
-    of = {model: seen.get(model.name, Seen()) for model in models}
+    of = {model: seen.get(model.name, Exposure()) for model in models}
     lines = [
         *_grouped("Labels seen besides the head's", {model: one.labels for model, one in of.items()}),
         *_grouped("Pretraining data", {model: one.data for model, one in of.items()}),

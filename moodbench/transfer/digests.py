@@ -12,7 +12,7 @@ from moodbench.errors import DownloadError
 
 
 @dataclass(frozen=True)
-class Expected:
+class Expectation:
     """What is known about a file beforehand; None where nothing is.
 
     Attributes
@@ -40,13 +40,13 @@ class Expected:
         return {kind: value.lower() for kind, value in values.items() if value is not None}
 
 
-def check_file(file: Path, expected: Expected, origin: str) -> dict[str, str]:
+def check_file(file: Path, expected: Expectation, origin: str) -> dict[str, str]:
     """Return the digests of a file (SHA-256 and those expected) if it is what was expected.
 
     Parameters
     ----------
     file : Path
-    expected : Expected
+    expected : Expectation
     origin : str
         Where it came from, for the message: an address, a folder, a person's words.
 
@@ -70,7 +70,7 @@ def check_file(file: Path, expected: Expected, origin: str) -> dict[str, str]:
     return digests
 
 
-def find_fault(file: Path, expected: Expected, digests: Mapping[str, str]) -> str | None:
+def find_fault(file: Path, expected: Expectation, digests: Mapping[str, str]) -> str | None:
     """Return what is wrong with a file in one sentence, None if nothing is.
 
     Where no digest is known, a web page, a Git LFS pointer and an empty file are faults: no dataset consists of them.

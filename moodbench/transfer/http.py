@@ -9,13 +9,13 @@ from pathlib import Path
 from moodbench.errors import DownloadError
 from moodbench.lock import exclusive
 from moodbench.transfer.contact import Reach, shown
-from moodbench.transfer.digests import Expected
+from moodbench.transfer.digests import Expectation
 from moodbench.transfer.meter import SILENT, Meter
-from moodbench.transfer.mirror import NETWORK, Fetched, GiveUpError, Transfer
+from moodbench.transfer.mirror import NETWORK, FetchedFile, GiveUpError, Transfer
 from moodbench.transfer.part import Part, disk_error
 from moodbench.types import Report
 
-NOTHING_KNOWN = Expected()
+NOTHING_KNOWN = Expectation()
 
 
 def _say_nothing(line: str) -> None:
@@ -26,12 +26,12 @@ def fetch(
     urls: str | Iterable[str],
     target: Path,
     *,
-    expected: Expected = NOTHING_KNOWN,
+    expected: Expectation = NOTHING_KNOWN,
     meter: Meter = SILENT,
     report: Report = _say_nothing,
     attempts: int = 5,
     fix: str | None = None,
-) -> Fetched:
+) -> FetchedFile:
     """Fetch a file unless it is there already.
 
     Until it is whole and checked it is called ``<target>.part`` (with a note ``<target>.part.json``), and the next call
@@ -43,7 +43,7 @@ def fetch(
     urls : str or iterable of str
         Mirrors of the same file, best first.
     target : Path
-    expected : Expected
+    expected : Expectation
         Size and digests, as far as they are known.
     meter : Meter
         Is told about progress.
@@ -76,7 +76,7 @@ def fetch(
         raise disk_error(target, error) from None
 
 
-def _present(transfer: Transfer, *, replace: bool = False) -> Fetched | None:
+def _present(transfer: Transfer, *, replace: bool = False) -> FetchedFile | None:
     """Return the target if it is there and right; `replace`: put a wrong one out of the way."""
     target = transfer.part.target
     if not target.is_file():
@@ -92,7 +92,7 @@ def _present(transfer: Transfer, *, replace: bool = False) -> Fetched | None:
     return None
 
 
-def _recovered(transfer: Transfer) -> Fetched | None:
+def _recovered(transfer: Transfer) -> FetchedFile | None:
     """Return the target if all of its bytes are on the disk under another name; wrong ones are not used again."""
     wrong, part, note = transfer.part.wrong_file, transfer.part, transfer.part.note()
     if transfer.expected.known and wrong.is_file() and transfer.expected.bytes in (None, wrong.stat().st_size):
@@ -111,7 +111,7 @@ def _recovered(transfer: Transfer) -> Fetched | None:
     return None
 
 
-def _from_any(transfer: Transfer, urls: list[str], fix: str | None) -> Fetched:
+def _from_any(transfer: Transfer, urls: list[str], fix: str | None) -> FetchedFile:
     """Return the target from the first mirror that gives it."""
     if not urls:
         raise DownloadError(f"there is no address to fetch '{transfer.name}' from", file=transfer.part.target, fix=fix)

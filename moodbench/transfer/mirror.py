@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from moodbench.digests import digest_file
 from moodbench.transfer.answer import Answer, body, read_answer, size_beyond
 from moodbench.transfer.contact import explain_error, explain_status, limits, pause_asked_for, session, shown
-from moodbench.transfer.digests import Expected, find_fault
+from moodbench.transfer.digests import Expectation, find_fault
 from moodbench.transfer.meter import Meter
 from moodbench.transfer.part import Note, Part
 from moodbench.types import Report
@@ -32,7 +32,7 @@ LATER = "try again later: the server is busy"
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedFile:
     """A file that is whole.
 
     Attributes
@@ -76,12 +76,12 @@ class _AgainError(Exception):
 class Transfer:
     """One target on its way from whatever address."""
 
-    def __init__(self, part: Part, expected: Expected, meter: Meter, report: Report, attempts: int) -> None:
+    def __init__(self, part: Part, expected: Expectation, meter: Meter, report: Report, attempts: int) -> None:
         self.part, self.expected, self.meter, self.report, self.attempts = part, expected, meter, report, attempts
         self.name = part.target.name
         self.came = 0
 
-    def from_mirror(self, url: str) -> Fetched:
+    def from_mirror(self, url: str) -> FetchedFile:
         """Return the target, whole and checked.
 
         Raises
@@ -207,10 +207,10 @@ class Transfer:
         if whole is not None and size < whole:
             raise _AgainError(f"it ended after {size:,} of {whole:,} bytes")
 
-    def examine(self, file: Path, url: str | None) -> tuple[Fetched, str | None]:
+    def examine(self, file: Path, url: str | None) -> tuple[FetchedFile, str | None]:
         """Return a file as fetched, and what is wrong with it."""
         digests = digest_file(file, {"sha256": None, **self.expected.digests})
         fault = find_fault(file, self.expected, digests)
         size = file.stat().st_size
-        done = Fetched(self.part.target, url, size, digests["sha256"], self.expected.known, self.came)
+        done = FetchedFile(self.part.target, url, size, digests["sha256"], self.expected.known, self.came)
         return done, fault

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moodbench.metrics import Ranked
+from moodbench.metrics import Ranking
 from tests.parity.case import golden_world
 from tests.worlds import run_scores
 
@@ -58,7 +58,7 @@ def test_every_row_agrees_with_the_reference_program(golden, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_metrics_agree_with_the_reference_program(golden, name):
-    ranked = Ranked(golden.scores[name]["val"])
+    ranked = Ranking(golden.scores[name]["val"])
     for part in SETS[1:]:
         expected = golden.metrics[NAMES[name], part]
         against = ranked.against(golden.scores[name][part])

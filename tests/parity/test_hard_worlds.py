@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from moodbench.devices import arithmetic
-from moodbench.metrics import Ranked
+from moodbench.metrics import Ranking
 from moodbench.scores.base import SCORES, create_score
 from moodbench.scores.machinery.fitting import fit_scores
 from tests.parity.hard_worlds import CLASSES, SCALES, hard_world
@@ -65,7 +65,7 @@ def difference(name: str, world: World) -> str | None:
 
 def _auroc(values: np.ndarray) -> float:
     values = np.where(np.abs(values) < 1e-300, 0, values)  # a float64 has no digits there
-    return Ranked(values[:ROWS]).against(values[ROWS:]).auroc
+    return Ranking(values[:ROWS]).against(values[ROWS:]).auroc
 
 
 def differences(name: str) -> dict[str, str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moodbench.classes import Labelled, join, natural_key, orders_differ, shown
+from moodbench.classes import NumberedLabels, join, natural_key, orders_differ, shown
 from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.evaluation.predictions import Predictions
 
 
 def labelled(dataset, labels, names=None):
-    return Labelled(dataset, np.array(labels, np.int64), None if names is None else tuple(names))
+    return NumberedLabels(dataset, np.array(labels, np.int64), None if names is None else tuple(names))
 
 
 TRAIN = labelled("train", [0, 1, 2, 2], "abc")
@@ -124,14 +124,14 @@ def test_chance_is_no_hint(classes, rows):
 def test_numbers_as_names_are_names_where_both_sides_have_them():
     """Folders 0 … 11 in the order of code points, and a head that names its outputs 0 … 11."""
     names = tuple(sorted(map(str, range(12))))
-    train = Labelled("train", np.arange(12), names)
+    train = NumberedLabels("train", np.arange(12), names)
     joined = join(train, [], head=12, head_names=tuple(map(str, range(12))))
     assert joined.labels["train"].tolist() == [int(name) for name in names]
     assert joined.own
 
 
 def test_an_alias_does_not_take_the_place_of_an_output_of_that_name():
-    train = Labelled("train", np.array([0, 1]), ("cat", "dog"))
+    train = NumberedLabels("train", np.array([0, 1]), ("cat", "dog"))
     joined = join(train, [], head=3, head_names=("cat", "dog", "hound"), aliases={"hound": "dog"})
     assert joined.labels["train"].tolist() == [0, 1]
     with pytest.raises(CacheError, match="two outputs of the head the same name, 'dog'"):
@@ -139,8 +139,8 @@ def test_an_alias_does_not_take_the_place_of_an_output_of_that_name():
 
 
 def test_labels_that_id_train_does_not_have_are_refused_like_names():
-    train = Labelled("train", np.array([0, 1, 2]), ("a", "b", "c"))
-    strange = Labelled("test", np.array([0, 1]), ("a", "x"))
+    train = NumberedLabels("train", np.array([0, 1, 2]), ("a", "b", "c"))
+    strange = NumberedLabels("test", np.array([0, 1]), ("a", "x"))
     with pytest.raises(CacheError, match="the label 3"):
         join(train, [strange], classes=[0, 3])
     with pytest.raises(CacheError, match="'c' twice"):
@@ -148,5 +148,5 @@ def test_labels_that_id_train_does_not_have_are_refused_like_names():
 
 
 def test_labels_from_1_are_called_so():
-    joined = join(Labelled("train", np.arange(1, 11)), [], head=10)
+    joined = join(NumberedLabels("train", np.arange(1, 11)), [], head=10)
     assert joined.head_remark() == "labels of ID train go from 1 to 10, and the head's 10 outputs count from 0"

@@ -13,7 +13,7 @@ from moodbench.commands.import_ import import_features
 from moodbench.evaluation.caches import open_caches
 from moodbench.evaluation.engine import Engine
 from moodbench.evaluation.protocols import score_caches
-from moodbench.metrics import Ranked
+from moodbench.metrics import Ranking
 from moodbench.scores.base import SCORES, Score, create_score
 from moodbench.workspace import ModelName, Workspace
 from tests.parity.hard_worlds import hard_world
@@ -63,7 +63,7 @@ def test_a_few_rows_without_a_number_count_as_errors(rising):
     by_score = {row.score: row for row in scored.rows if row.ood == "ood"}
     id_scores, ood_scores = np.arange(300.0), np.arange(200) + 0.5
     id_scores[:2], ood_scores[:2] = -np.inf, np.inf
-    assert by_score["nan"].auroc == pytest.approx(Ranked(id_scores).against(ood_scores).auroc, abs=1e-12)
+    assert by_score["nan"].auroc == pytest.approx(Ranking(id_scores).against(ood_scores).auroc, abs=1e-12)
     assert by_score["nan"].auroc < by_score["whole"].auroc
     assert by_score["nan"].note == "4 of 500 rows are not a number and count as errors"
     assert np.isnan(scored.values["test", "nan"][:2]).all()

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
 from moodbench.intervals import Z95, Sample, interval
-from moodbench.metrics import Ranked, mean_auroc
+from moodbench.metrics import Ranking, mean_auroc
 
 samples = st.lists(
     st.builds(
@@ -44,7 +44,7 @@ def test_limits_are_where_the_estimate_is_two_standard_errors_away(value, parts)
 def test_one_sample_of_coins_is_wilsons_interval(lost):
     """Every OOD row lies below all ID rows or above them: its share of won pairs is 1 or 0."""
     rows = 100
-    found = Ranked(np.linspace(0, 1, 10**6)).against(np.r_[np.full(rows - lost, -1.0), np.full(lost, 2.0)])
+    found = Ranking(np.linspace(0, 1, 10**6)).against(np.r_[np.full(rows - lost, -1.0), np.full(lost, 2.0)])
     wilson = binomtest(rows - lost, rows).proportion_ci(method="wilson")
     limits = found.auroc_interval()
     assert (limits.low, limits.high) == pytest.approx((wilson.low, wilson.high), abs=2e-3)
@@ -52,7 +52,7 @@ def test_one_sample_of_coins_is_wilsons_interval(lost):
 
 def test_many_rows_with_errors_give_delongs_interval():
     rng = np.random.default_rng(0)
-    found = Ranked(rng.normal(1, 1, 20_000)).against(rng.normal(0, 1, 20_000))
+    found = Ranking(rng.normal(1, 1, 20_000)).against(rng.normal(0, 1, 20_000))
     error = np.sqrt(found.id_components.var() / 20_000 + found.ood_components.var() / 20_000)
     limits = found.auroc_interval()
     assert (limits.high - limits.low) / 2 == pytest.approx(1.96 * error, rel=0.01)
@@ -61,7 +61,7 @@ def test_many_rows_with_errors_give_delongs_interval():
 def coverage(draw_id, draw_ood, truth, *, sets=1, repeats=2000):
     rng, held = np.random.default_rng(0), 0
     for _ in range(repeats):
-        ranked = Ranked(draw_id(rng))
+        ranked = Ranking(draw_id(rng))
         limits = mean_auroc([ranked.against(draw_ood(rng)) for _ in range(sets)])
         held += limits.low <= truth <= limits.high
     return held / repeats
@@ -85,10 +85,10 @@ def test_the_mean_of_four_small_sets_near_one_is_covered():
 
 
 def test_no_interval_is_empty():
-    tied = Ranked(np.ones(100)).against(np.ones(100)).auroc_interval()
+    tied = Ranking(np.ones(100)).against(np.ones(100)).auroc_interval()
     assert tied.low < 0.5 < tied.high
-    perfect = Ranked(np.arange(50) + 100.0).against(np.arange(20.0)).auroc_interval()
+    perfect = Ranking(np.arange(50) + 100.0).against(np.arange(20.0)).auroc_interval()
     assert (perfect.value, perfect.high) == (1.0, 1.0)
     assert 0.7 < perfect.low < 0.05 ** (1 / 20)
-    one = Ranked([1.0, 2.0]).against([0.0]).auroc_interval()
+    one = Ranking([1.0, 2.0]).against([0.0]).auroc_interval()
     assert one.low < 0.5

@@ -200,7 +200,7 @@ def test_processes_that_are_not_forked_do_the_same(spawning):
 
 def test_processes_that_are_not_forked_find_the_memory_by_a_file(spawning, images):
     with SharedPlaces(2, 3 * 4 * 4 * 4) as memory:
-        task = loading._Decoding(loading.Decoded(images, Numbers()), [[0], [1]], memory)
+        task = loading._Decoding(loading.DecodedBatch(images, Numbers()), [[0], [1]], memory)
         elsewhere = pickle.loads(pickle.dumps(task))  # as it arrives in a process
         place, laid, _ = elsewhere(1, 1)
         np.testing.assert_array_equal(memory.get(place, laid)[0], Numbers()(images.load(1)))

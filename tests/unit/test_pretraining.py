@@ -36,21 +36,21 @@ from moodbench.pretraining.train import TASKS, accuracy, features, fit_head, pre
 
 CHECKPOINTS = Path(moodbench.__path__[0]) / "checkpoints"
 SELF_SUPERVISED = sorted(set(TASKS) - {"classification"})
-Labelled = tuple[Tensor, Tensor]
+LabelledRows = tuple[Tensor, Tensor]
 
 
-def _labelled(name: str) -> Labelled:
+def _labelled(name: str) -> LabelledRows:
     bundled = BUNDLED[name]()
     return preprocess(bundled.images), torch.from_numpy(bundled.labels)
 
 
 @pytest.fixture(scope="module")
-def train() -> Labelled:
+def train() -> LabelledRows:
     return _labelled("digits_train")
 
 
 @pytest.fixture(scope="module")
-def test() -> Labelled:
+def test() -> LabelledRows:
     return _labelled("digits_test")
 
 
@@ -72,7 +72,7 @@ def _shipped(task: str) -> VisionTransformer:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_shipped_checkpoint_is_what_the_readme_says(task: str, train: Labelled, test: Labelled) -> None:
+def test_shipped_checkpoint_is_what_the_readme_says(task: str, train: LabelledRows, test: LabelledRows) -> None:
     record = read_records(CHECKPOINTS)[f"digits_{task}"]
     assert hashlib.sha256(checkpoint_path(CHECKPOINTS, task).read_bytes()).hexdigest() == record.sha256
     model = _shipped(task)
@@ -90,7 +90,7 @@ def test_the_folder_holds_what_the_readme_lists() -> None:
     assert {path.name for path in CHECKPOINTS.iterdir()} == stated | {"README.md"}
 
 
-def test_shipped_backbones_differ(test: Labelled) -> None:
+def test_shipped_backbones_differ(test: LabelledRows) -> None:
     found = [features(_shipped(task), test[0][:32]) for task in TASKS]
     for i, one in enumerate(found):
         for other in found[i + 1 :]:
@@ -101,14 +101,14 @@ def test_shipped_backbones_differ(test: Labelled) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_loss_falls(task: str, train: Labelled) -> None:
+def test_the_loss_falls(task: str, train: LabelledRows) -> None:
     _, losses = pretrain(task, train[0][:32], train[1][:32], epochs=12)
     assert len(losses) == 12
     assert np.mean(losses[-3:]) < 0.97 * np.mean(losses[:3])
 
 
 @pytest.mark.parametrize("task", SELF_SUPERVISED)
-def test_self_supervised_tasks_read_no_label(task: str, train: Labelled) -> None:
+def test_self_supervised_tasks_read_no_label(task: str, train: LabelledRows) -> None:
     images, labels = train[0][:16], train[1][:16]
     garbage = torch.full_like(labels, -12345)
     results = [pretrain(task, images, given, epochs=2) for given in (labels, garbage, None)]
@@ -118,7 +118,7 @@ def test_self_supervised_tasks_read_no_label(task: str, train: Labelled) -> None
             assert torch.equal(value, results[0][0].state_dict()[name]), name
 
 
-def test_classification_reads_the_labels(train: Labelled) -> None:
+def test_classification_reads_the_labels(train: LabelledRows) -> None:
     images, labels = train[0][:16], train[1][:16]
     _, right = pretrain("classification", images, labels, epochs=2)
     _, wrong = pretrain("classification", images, (labels + 1) % 6, epochs=2)
@@ -127,7 +127,7 @@ def test_classification_reads_the_labels(train: Labelled) -> None:
         pretrain("classification", images, None, epochs=1)
 
 
-def test_the_seed_decides_and_the_callers_random_state_stays(train: Labelled) -> None:
+def test_the_seed_decides_and_the_callers_random_state_stays(train: LabelledRows) -> None:
     images = train[0][:16]
     torch.manual_seed(5)
     before = torch.get_rng_state()
@@ -140,7 +140,7 @@ def test_the_seed_decides_and_the_callers_random_state_stays(train: Labelled) ->
 # --- the head
 
 
-def test_the_head_is_a_folded_probe_of_an_untouched_backbone(network: VisionTransformer, train: Labelled) -> None:
+def test_the_head_is_a_folded_probe_of_an_untouched_backbone(network: VisionTransformer, train: LabelledRows) -> None:
     images, labels = train[0][::4], train[1][::4]
     before = {name: value.clone() for name, value in network.state_dict().items()}
     raw = features(network, images)
@@ -171,7 +171,7 @@ def test_preprocess_equals_the_usual_torchvision_pipeline() -> None:
         assert torch.equal(preprocess(images), expected)
 
 
-def test_encoding_every_patch_is_the_ordinary_forward_pass(network: VisionTransformer, train: Labelled) -> None:
+def test_encoding_every_patch_is_the_ordinary_forward_pass(network: VisionTransformer, train: LabelledRows) -> None:
     images = train[0][:4]
     with torch.no_grad():
         tokens = encode(network, embed(network, images) + positions(network))
@@ -189,7 +189,7 @@ def test_patchify_cuts_rows_of_patches() -> None:
 
 
 @pytest.mark.parametrize("strength", [MILD, STRONG])
-def test_a_view_stays_in_range_and_repeats_with_its_generator(strength: Strength, train: Labelled) -> None:
+def test_a_view_stays_in_range_and_repeats_with_its_generator(strength: Strength, train: LabelledRows) -> None:
     images = train[0][:32]
     one, two = (view(images, strength, torch.Generator().manual_seed(1)) for _ in range(2))
     assert one.shape == images.shape
@@ -200,7 +200,7 @@ def test_a_view_stays_in_range_and_repeats_with_its_generator(strength: Strength
     assert torch.equal(one[:, 0], one[:, 2])  # still grey
 
 
-def test_a_view_of_no_strength_is_the_picture(train: Labelled) -> None:
+def test_a_view_of_no_strength_is_the_picture(train: LabelledRows) -> None:
     nothing = Strength(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     assert torch.allclose(view(train[0][:4], nothing, torch.Generator()), train[0][:4], atol=1e-4)
 
@@ -226,7 +226,7 @@ def test_readme_rows_read_back(tmp_path: Path, network: VisionTransformer) -> No
 
 
 def test_the_program_rebuilds_one_task_and_keeps_the_other_rows(
-    tmp_path: Path, train: Labelled, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, train: LabelledRows, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(TASKS["classification"], "epochs", 1)
     monkeypatch.setattr("moodbench.pretraining.__main__._labelled", lambda _: (train[0][:96], train[1][:96]))

@@ -15,7 +15,7 @@ from moodbench.errors import CacheError
 from moodbench.features.heads import head_provenance, read_head, store_head, write_head
 from moodbench.features.labelled import LabelledRows
 from moodbench.features.reader import RowReader
-from moodbench.logistic import Problem, Settings, Standardised, assess, choose, measure
+from moodbench.logistic import Problem, Settings, StandardisedRows, assess, choose, measure
 from moodbench.logistic.objective import cross_entropy
 from moodbench.probing.train import ProbeRows, train_head
 from moodbench.types import Head
@@ -46,7 +46,7 @@ def batches(x, y, size=64):
 def standardised(x, y, *, size=64, keep=1 << 30, dtype=torch.float64):
     start = batches(x, y, size)
     moments = measure(start, int(y.max()) + 1)
-    return Standardised(start, moments, len(y), keep=keep, dtype=dtype), moments
+    return StandardisedRows(start, moments, len(y), keep=keep, dtype=dtype), moments
 
 
 def fitted(x, y, lam, *, tolerance=1e-9, iterations=1000, **how):
@@ -188,7 +188,7 @@ def test_rows_are_read_again_in_every_pass_only_if_they_do_not_fit():
     moments = measure(counted, 4)
     for keep, wanted in ((300 * 8 * 4, 2), (300 * 8 * 4 - 1, 4)):
         starts.clear()
-        rows = Standardised(counted, moments, 300, keep=keep, dtype=torch.float32)
+        rows = StandardisedRows(counted, moments, 300, keep=keep, dtype=torch.float32)
         first, second = (torch.cat([f for f, _ in rows()]) for _ in range(2))
         assert torch.equal(first, second)
         assert len(starts) == wanted // 2
@@ -261,7 +261,7 @@ def test_every_pass_is_told():
 
 def chosen(x, y, held_x, held_y, **settings):
     rows, moments = standardised(x, y)
-    held = Standardised(batches(held_x, held_y), moments, len(held_y), keep=0, dtype=torch.float64)
+    held = StandardisedRows(batches(held_x, held_y), moments, len(held_y), keep=0, dtype=torch.float64)
     return choose(Problem(rows, moments), held, Settings(**settings)), moments
 
 

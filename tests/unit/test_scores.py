@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moodbench.errors import UnknownNameError, UsageError
-from moodbench.metrics import Ranked
+from moodbench.metrics import Ranking
 from moodbench.scores.base import SCORES, Score, create_score, display_order
 from moodbench.scores.block import HELD_OUT, Block
 from moodbench.scores.machinery.fitting import fit_scores
@@ -68,7 +68,7 @@ def test_is_higher_for_rows_like_id_train(values, name):
     assert np.isfinite(id_scores).all()
     assert np.isfinite(ood).all()
     assert id_scores.mean() > ood.mean()
-    assert Ranked(id_scores).against(ood).auroc > 0.7
+    assert Ranking(id_scores).against(ood).auroc > 0.7
 
 
 @every_score

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import kstest, weibull_min
 
 from moodbench.errors import ScoreError, UsageError
-from moodbench.metrics import Ranked
+from moodbench.metrics import Ranking
 from moodbench.scores.base import SCORES, create_score
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.fitting import fit_scores
@@ -169,7 +169,7 @@ def test_std_max_logit_of_a_rare_class_takes_the_spread_of_all_rows():
 def test_igeood_takes_labels_that_are_not_the_heads_classes(world):
     coarse = world.with_(labels=world.labels // 2)
     scores = run_scores(["igeood_logit"], coarse)["igeood_logit"]
-    assert Ranked(scores["test"]).against(scores["ood"]).auroc > 0.7
+    assert Ranking(scores["test"]).against(scores["ood"]).auroc > 0.7
 
 
 def test_igeood_at_a_centroid_is_at_distance_zero(world):
@@ -296,8 +296,8 @@ def test_random_is_uniform_and_has_a_seed():
 def test_controls_find_nothing():
     world = make_world(rows=2000)
     scores = run_scores(["random", "constant"], world)
-    assert Ranked(scores["random"]["test"]).against(scores["random"]["ood"]).auroc == pytest.approx(0.5, abs=0.04)
-    against = Ranked(scores["constant"]["test"]).against(scores["constant"]["ood"])
+    assert Ranking(scores["random"]["test"]).against(scores["random"]["ood"]).auroc == pytest.approx(0.5, abs=0.04)
+    against = Ranking(scores["constant"]["test"]).against(scores["constant"]["ood"])
     assert against.auroc == 0.5
     assert against.fpr() == 1
     assert {name for name in SCORES.names() if SCORES.get(name).control} == {"constant", "random"}

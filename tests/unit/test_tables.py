@@ -16,7 +16,7 @@ from html.parser import HTMLParser
 import pytest
 from typer.testing import CliRunner
 
-from moodbench.catalog import Seen
+from moodbench.catalog import Exposure
 from moodbench.cli import app
 from moodbench.commands.table import table as report
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
@@ -228,17 +228,17 @@ MODELS = models_in_order([*SMALL, result("moco", "msp", 0.5)], TITLES)
 
 
 def test_models_that_saw_the_same_need_no_footnote():
-    same = Seen("none", "ImageNet-1k", False)
+    same = Exposure("none", "ImageNet-1k", False)
     assert what_models_saw(MODELS, {model.name: same for model in MODELS}) == []
     assert what_models_saw(MODELS, {}) == []
-    assert what_models_saw(MODELS, {model.name: Seen("none", None, True) for model in MODELS}) == []
+    assert what_models_saw(MODELS, {model.name: Exposure("none", None, True) for model in MODELS}) == []
     assert what_models_saw([], {}) == []
 
 
 def test_a_footnote_says_in_what_models_differ():
     seen = {
-        "vit": Seen("none", "ImageNet-1k", False, "base"),
-        "beit": Seen("ImageNet-22k", "ImageNet-1k", True, "large"),
+        "vit": Exposure("none", "ImageNet-1k", False, "base"),
+        "beit": Exposure("ImageNet-22k", "ImageNet-1k", True, "large"),
     }
     assert what_models_saw(MODELS, seen) == [
         "Labels seen besides the head's: not said (MoCo v3); ImageNet-22k (BEiT v2); none (ViT-B/16)",

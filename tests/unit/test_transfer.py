@@ -28,7 +28,7 @@ from moodbench.lock import exclusive, lock_file
 from moodbench.transfer import contact, mirror
 from moodbench.transfer import part as part_module
 from moodbench.transfer.contact import explain_error, pause_asked_for, shown
-from moodbench.transfer.digests import Expected, check_file
+from moodbench.transfer.digests import Expectation, check_file
 from moodbench.transfer.http import fetch
 from moodbench.transfer.meter import SMALL, Bars
 from moodbench.transfer.part import Note, Part
@@ -40,11 +40,11 @@ PAGE = b"<!DOCTYPE html><title>Sign in</title>"
 DATE = "Thu, 01 Jan 2015 00:00:00 GMT"
 
 
-def known(body: bytes = BODY) -> Expected:
-    return Expected(bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+def known(body: bytes = BODY) -> Expectation:
+    return Expectation(bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
 
 
-DIGEST = Expected(md5=hashlib.md5(BODY).hexdigest())
+DIGEST = Expectation(md5=hashlib.md5(BODY).hexdigest())
 
 
 @pytest.fixture(autouse=True)
@@ -92,10 +92,10 @@ def test_the_git_blob_is_what_git_calls_it(tmp_path):
 
 def test_a_file_that_is_right_passes_in_either_case_of_hex(tmp_path):
     (tmp_path / "f").write_bytes(BODY)
-    expected = Expected(bytes=len(BODY), md5=DIGEST.md5.upper())
+    expected = Expectation(bytes=len(BODY), md5=DIGEST.md5.upper())
     assert check_file(tmp_path / "f", expected, "a friend")["md5"] == DIGEST.md5
     assert DIGEST.known
-    assert not Expected(bytes=3).known
+    assert not Expectation(bytes=3).known
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_a_file_that_is_right_passes_in_either_case_of_hex(tmp_path):
         (b"\n <html>Google Drive - Quota exceeded", DIGEST, ["quota"]),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", DIGEST, ["Git LFS pointer"]),
         (b"", DIGEST, ["empty"]),
-        (PAGE, Expected(), ["web page"]),
-        (b"", Expected(), ["empty"]),
-        (b"abc", Expected(bytes=4), ["3 bytes", "expected 4"]),
+        (PAGE, Expectation(), ["web page"]),
+        (b"", Expectation(), ["empty"]),
+        (b"abc", Expectation(bytes=4), ["3 bytes", "expected 4"]),
     ],
 )
 def test_a_wrong_file_is_refused_with_what_it_is_and_should_be(tmp_path, content, expected, words):
@@ -126,15 +126,15 @@ def test_a_wrong_file_is_refused_with_what_it_is_and_should_be(tmp_path, content
 
 def test_what_is_markup_by_name_may_begin_like_it(tmp_path):
     (tmp_path / "x.html").write_bytes(PAGE)
-    assert check_file(tmp_path / "x.html", Expected(), "here")
+    assert check_file(tmp_path / "x.html", Expectation(), "here")
     with pytest.raises(DownloadError, match="No such file"):
-        check_file(tmp_path / "none", Expected(), "here")
+        check_file(tmp_path / "none", Expectation(), "here")
 
 
 # --- one address -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("expected", [Expected(), DIGEST, known()])
+@pytest.mark.parametrize("expected", [Expectation(), DIGEST, known()])
 def test_a_file_is_fetched_once(server, target, expected):
     page = server.add("/a.bin", BODY)
     got = fetch(server.url("/a.bin"), target, expected=expected)
@@ -155,7 +155,7 @@ def test_a_body_that_is_called_encoded_is_kept_as_it_is(server, target):
     assert fetch(server.url("/a.bin"), target, expected=known()).checked
 
 
-@pytest.mark.parametrize("expected", [Expected(), DIGEST])
+@pytest.mark.parametrize("expected", [Expectation(), DIGEST])
 @pytest.mark.parametrize("version", [{}, {"etag": None, "modified": DATE}, {"etag": 'W/"1"', "modified": DATE}])
 def test_a_broken_line_costs_no_byte(server, target, pauses, expected, version):
     page = server.add("/a.bin", BODY, cuts=[1000, 0, 99_000, 150_000], **version)
@@ -181,7 +181,7 @@ def test_without_version_the_digest_decides(server, target):
     assert "if-range" not in page.asked[1].headers
 
 
-def interrupted(server, target, body: bytes = BODY, at: int = 100_000, expected: Expected = DIGEST, **behaviour):
+def interrupted(server, target, body: bytes = BODY, at: int = 100_000, expected: Expectation = DIGEST, **behaviour):
     """Leave a part of `at` bytes, as a run does that is stopped there."""
     page = server.add("/a.bin", body, **behaviour)
     page.cuts.append(at)
@@ -191,10 +191,10 @@ def interrupted(server, target, body: bytes = BODY, at: int = 100_000, expected:
     return page
 
 
-@pytest.mark.parametrize("expected", [Expected(), known(OTHER)])
+@pytest.mark.parametrize("expected", [Expectation(), known(OTHER)])
 @pytest.mark.parametrize("behaviour", [{}, {"if_range": False}, {"ranges": False}])
 def test_a_changed_file_begins_anew(server, target, expected, behaviour):
-    page = interrupted(server, target, expected=Expected(), **behaviour)
+    page = interrupted(server, target, expected=Expectation(), **behaviour)
     page.body = OTHER
     fetch(server.url("/a.bin"), target, expected=expected)
     assert target.read_bytes() == OTHER
@@ -202,7 +202,7 @@ def test_a_changed_file_begins_anew(server, target, expected, behaviour):
 
 @pytest.mark.parametrize("size", [100, 100_000, 100_001, 400_000])
 def test_a_file_of_another_size_begins_anew(server, target, size):
-    page = interrupted(server, target, expected=Expected(), etag='"same"', if_range=False)
+    page = interrupted(server, target, expected=Expectation(), etag='"same"', if_range=False)
     page.body = (OTHER * 2)[:size]
     fetch(server.url("/a.bin"), target)
     assert target.read_bytes() == page.body
@@ -232,7 +232,7 @@ def test_a_part_with_a_wrong_byte_is_fetched_once_more_from_its_start(server, ta
     assert any("once more from its start" in line for line in said)
 
 
-@pytest.mark.parametrize("expected", [Expected(), known()])
+@pytest.mark.parametrize("expected", [Expectation(), known()])
 def test_a_part_that_is_whole_is_only_checked(server, target, expected):
     interrupted(server, target)
     Part(target).file.write_bytes(BODY)
@@ -249,7 +249,7 @@ def test_a_whole_part_with_a_wrong_byte_is_not(server, target):
     assert page.ranges_asked == [None]
 
 
-@pytest.mark.parametrize(("expected", "ranges"), [(DIGEST, ["bytes=100000-"]), (Expected(), [None])])
+@pytest.mark.parametrize(("expected", "ranges"), [(DIGEST, ["bytes=100000-"]), (Expectation(), [None])])
 @pytest.mark.parametrize("note", [None, b"{", b'{"schema": 1, "note": {"url": 3}}', b'{"schema": 99, "note": {}}'])
 def test_a_part_without_a_readable_note_is_used_if_the_digest_can_tell(server, target, expected, ranges, note):
     page = interrupted(server, target)
@@ -411,7 +411,7 @@ def test_a_wrong_file_is_put_aside_and_the_next_mirror_tried(server, target):
 def test_a_file_that_was_wrong_is_not_fetched_twice(server, target):
     body = OTHER * 8  # more than fits into the buffers on the way
     page = server.add("/a.bin", body)
-    expected = Expected(md5=DIGEST.md5)
+    expected = Expectation(md5=DIGEST.md5)
     failure(server.url("/a.bin"), target, expected=expected)
     message = failure(server.url("/a.bin"), target, expected=expected)
     assert "still offers the file that is kept as a.bin.wrong" in message
@@ -423,7 +423,7 @@ def test_a_file_that_was_wrong_is_not_fetched_twice(server, target):
 
 def test_a_file_that_was_right_all_along_is_used(server, target):
     server.add("/a.bin", BODY)
-    failure(server.url("/a.bin"), target, expected=Expected(sha256="0" * 64))
+    failure(server.url("/a.bin"), target, expected=Expectation(sha256="0" * 64))
     assert fetch(server.url("/a.bin"), target, expected=known()).fetched_bytes == 0
     assert target.read_bytes() == BODY
     assert ".wrong" not in left_beside(target)
@@ -747,7 +747,7 @@ def test_whatever_breaks_the_file_comes_right(shared, size, cuts, version, range
     page = shared.add("/a.bin", body, cuts=list(cuts), ranges=ranges, chunked=chunked, **version)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "a.bin")
-        got = fetch(shared.url("/a.bin"), target, expected=known(body) if digest else Expected(), attempts=20)
+        got = fetch(shared.url("/a.bin"), target, expected=known(body) if digest else Expectation(), attempts=20)
         assert target.read_bytes() == body
         assert left_beside(target) == set()
     assert got.fetched_bytes == page.sent
