@@ -247,7 +247,7 @@ class Comparison:
         """Area under the threshold curve: mean of FPR and FNR (OOD positive) over all thresholds; lower is better.
 
         Thresholds are spread evenly over a range of scores, so a rule must fix the range. Here it is that of the ID
-        test scores without the outermost 1 % at each end, scores beyond it clipped (`Ranked.scale` says why): no OOD
+        test scores without the outermost 1 % at each end, scores beyond it clipped (`Ranking.scale` says why): no OOD
         row is needed for it, and values compare between OOD datasets and scores. With s' the scaled scores, 1 = OOD,
         the area is (mean of s' over ID + 1 - mean of s' over OOD) / 2. Invariant to shifts and positive factors of the
         scores, not to other monotone maps; a constant score has 0.5.
@@ -367,7 +367,7 @@ def mean_auroc(comparisons: Sequence[Comparison]) -> Interval:
     """
     first = comparisons[0]
     if any(c.id is not first.id for c in comparisons):
-        raise ValueError("the comparisons must share one Ranked")
+        raise ValueError("the comparisons must share one Ranking")
     value = float(np.mean([c.auroc for c in comparisons]))
     of_id = Sample.of(np.mean([c.id_components for c in comparisons], axis=0))
     return interval(value, [of_id, *(Sample.of(c.ood_components, 1 / len(comparisons)) for c in comparisons)])
