@@ -140,7 +140,7 @@ def test_a_pickle_that_torch_did_not_write(tmp_path, network, arrays, nested):
     assert rewritten(error, tmp_path) == weights_sha256(network)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")  # torch calls it old
+@pytest.mark.filterwarnings("ignore")  # torch calls it old, and warns of what tracing fixes
 def test_a_program(tmp_path, network, pictures, monkeypatch):
     torch.jit.save(torch.jit.trace(network, torch.zeros(1, 3, 160, 160)), tmp_path / "x.pt")
     error = refused(tmp_path / "x.pt")
