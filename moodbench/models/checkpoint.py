@@ -26,8 +26,12 @@ class Checkpoint:
         File and nesting in words: ``x.pth, state_dict``.
     architecture : str or None
         What the training script called the network (``arch`` in the file).
+    path : tuple of str
+        The nesting by itself.
     prefix : str
-        What all names began with, and has been taken off; at its end `inner`, where the caller asked for it.
+        What all names began with, and has been taken off.
+    inner : str
+        What the names began with that the caller asked for; taken off as well, unless `whole`.
     left_out : int
         How many tensors of that part do not lie below `inner`.
     beside : tuple of str
@@ -37,14 +41,25 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     part: str
     architecture: str | None = None
+    path: tuple[str, ...] = ()
     prefix: str = ""
     inner: str = ""
     left_out: int = 0
     beside: tuple[str, ...] = ()
+    whole: bool = False
+
+    def taken_off(self, prefix: str = "") -> str:
+        """Return all that is taken off the names in the file, if `prefix` is taken off those in `tensors`."""
+        return self.prefix + (max(self.inner, prefix, key=len) if self.whole else self.inner + prefix)
+
+    def key(self, prefix: str) -> str:
+        """Return the key for the tensors below `prefix` in this part of the file."""
+        dicts = "/".join(self.path) + "/" if self.beside and self.path else ""
+        return dicts + ("" if self.whole else self.inner) + prefix
 
     def source(self, prefix: str = "") -> str:
         """Return in words which part of the file was taken; `prefix` was taken off the names as well."""
-        whole = self.prefix + prefix
+        whole = self.taken_off(prefix)
         below = f", below '{whole}'" if whole else ""
         others = f" ({self.left_out} other{'s' * (self.left_out > 1)} left out)" if self.left_out else ""
         return f"{self.part}{below}{others}"
@@ -88,7 +103,8 @@ def read_checkpoint(file: Path, key: str | None = None, *, selectable: bool = Tr
         kept,
         ", ".join((file.name, *part.path)),
         architecture if isinstance(architecture, str) else None,
-        prefix + inner,
+        part.path,
+        prefix,
         inner,
         len(tensors) - len(kept),
         tuple(one.label for one in found if one is not part),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +15,8 @@ from moodbench.errors import ModelError
 from moodbench.models.build import classifier_names, create
 from moodbench.models.checkpoint import Checkpoint, read_checkpoint
 from moodbench.models.formats.base import FORMATS, PLAIN, Format, State, detect_format
+from moodbench.models.misfit import first, fix_for, shard_fix
 from moodbench.models.parts import common_prefixes, inner_prefixes
-from moodbench.models.stored import INDEX
-
-_NORMS = ("norm.", "fc_norm.")
-_SHOWN = 5  # how many tensor names a message lists before it only counts
 
 POSITION_TABLES = ("pos_embed", "relative_position_bias_table", "rel_pos_h", "rel_pos_w")
 """Last parts of the names of tensors that are resampled to another image size. No other tensor ever is."""
@@ -119,7 +115,8 @@ def load_file(spec: ModelSpec, file: Path, format: str | None, headed: bool, key
     checkpoint = read_checkpoint(file, key)
     network, classifier = _empty(spec, headed)
     reader = _Reader(spec, network, classifier, format, headed, checkpoint.architecture)
-    tensors = _as_format_knows(checkpoint, format)
+    checkpoint = _as_format_knows(checkpoint, format)
+    tensors = checkpoint.tensors
     tried: list[_Read] = []
     for prefix in ("", *common_prefixes(tensors.keys())):
         read = reader.below(tensors, prefix)
@@ -140,14 +137,14 @@ def load_file(spec: ModelSpec, file: Path, format: str | None, headed: bool, key
     return LoadedModel(adapted, source, best.format, adapted=True, resampled=resampled)
 
 
-def _as_format_knows(checkpoint: Checkpoint, format: str | None) -> State:
+def _as_format_knows(checkpoint: Checkpoint, format: str | None) -> Checkpoint:
     """Return the tensors under the names by which a format knows them, where what was taken off is part of these.
 
     A part of a training file is still what it was there: the projection below ``encoder_q.`` is no classifier.
     """
     whole = {checkpoint.inner + name: tensor for name, tensor in checkpoint.tensors.items()}
     known = format is None and detect_format(whole.keys(), checkpoint.architecture) != PLAIN
-    return whole if known else checkpoint.tensors
+    return replace(checkpoint, tensors=whole, whole=True) if known and checkpoint.inner else checkpoint
 
 
 def _empty(spec: ModelSpec, headed: bool) -> tuple[nn.Module, tuple[str, ...]]:
@@ -202,7 +199,7 @@ def _refuse_other_architectures(network: nn.Module, state: State) -> None:
     ]
     lost = [name for name in state if name.split(".")[0] in _DROPPED_BY_TIMM and name not in wanted]
     if bent or lost:
-        raise ModelError(f"{_first([*bent, *lost])}: not of this architecture")
+        raise ModelError(f"{first([*bent, *lost])}: not of this architecture")
 
 
 def _resampled(writer: Format, raw: Mapping[str, Tensor], network: nn.Module) -> str | None:
@@ -233,10 +230,6 @@ def _faults(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, list[s
     return {kind: names for kind, names in found.items() if names}
 
 
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-
-
 @dataclass(frozen=True)
 class _Misfit:
     """A checkpoint, the reader for which it does not fit, and how it was read."""
@@ -254,10 +247,13 @@ def _does_not_fit(found: _Misfit, file: Path) -> ModelError:
     return ModelError(
         f"the checkpoint does not fit '{found.reader.spec.timm}' (read as format '{read.format}'"
         f"{f', {where}' if where else ''}): tensors "
-        + "; ".join(f"{kind}: {len(names)} ({_first(names)})" for kind, names in read.faults.items())
+        + "; ".join(f"{kind}: {len(names)} ({first(names)})" for kind, names in read.faults.items())
         + beside,
         file=file,
-        fix=_shard_fix(file) or _headless_fix(found) or _inner_fix(found) or _fix(read.faults, found.reader.network),
+        fix=shard_fix(file)
+        or _headless_fix(found)
+        or _inner_fix(found)
+        or fix_for(read.faults, found.reader.network, found.checkpoint, file),
     )
 
 
@@ -270,13 +266,6 @@ def _headless_fix(found: _Misfit) -> str | None:
 def _lacks_only_classifier(read: _Read, network: nn.Module) -> bool:
     names = classifier_names(network)
     return set(read.faults) == {"missing"} and all(name.startswith(names) for name in read.faults["missing"])
-
-
-def _shard_fix(file: Path) -> str | None:
-    shard = re.fullmatch(r"(.+)-\d+-of-\d+(\.\w+)", file.name)
-    if shard is None:
-        return None
-    return f"this is one file of several: name the one that lists them, --checkpoint {shard[1]}{shard[2]}{INDEX}"
 
 
 def _inner_fix(found: _Misfit) -> str | None:
@@ -298,40 +287,12 @@ def _inner_fix(found: _Misfit) -> str | None:
     if not fitting:
         return None
     prefix, headed = fitting[0]
+    key = found.checkpoint.key(prefix)
     rest = [name for name in tensors if not name.startswith(prefix)]
     alike = " (or ".join(f"'{one}'" for one, _ in fitting[:2]) + ")" * (len(fitting) > 1)
     no_head = "" if headed or not reader.headed else " --no-head"
     return (
         f"the tensors below {alike} are this network{'' if headed else ' without a classifier'}; "
-        f"{len(rest)} others would be left out ({_first(rest)}):\n"
-        f"take that part alone with --checkpoint-key {prefix}{no_head} (in an entry: checkpoint_key: {prefix})"
+        f"{len(rest)} others would be left out ({first(rest)}):\n"
+        f"take that part alone with --checkpoint-key {key}{no_head} (in an entry: checkpoint_key: {key})"
     )
-
-
-def _fix(faults: dict[str, list[str]], network: nn.Module) -> str:
-    missing, unexpected = faults.get("missing", []), faults.get("unexpected", [])
-    if missing and all(map(_is_layer_scale, missing)):
-        return (
-            "the network needs LayerScale and the file has none: it belongs to another network, or lost it when it was "
-            "converted\n(without it every number would be wrong); use the publisher's file"
-        )
-    if not all(name.startswith(_NORMS) or _is_layer_scale(name) for name in (*missing, *unexpected)):
-        return _general_fix()
-    if any(name.startswith("fc_norm.") for name in unexpected):
-        return "the file belongs to a network that norms the mean of its tokens: add args: {global_pool: avg}"
-    if any(name.startswith("fc_norm.") for name in missing):
-        return "the file belongs to a network that norms its class token: add args: {global_pool: token}"
-    if any(map(_is_layer_scale, unexpected)):
-        return "the file has LayerScale, the network as built has none: add args: {init_values: 1.0e-5}"
-    return _general_fix()
-
-
-def _general_fix() -> str:
-    return (
-        "use weights of this architecture, correct 'timm', 'args' or 'format' of the entry"
-        f"\n(formats: {', '.join(sorted(FORMATS))})"
-    )
-
-
-def _is_layer_scale(name: str) -> bool:
-    return re.search(r"\.(ls[12]\.gamma|gamma_[12])$", name) is not None

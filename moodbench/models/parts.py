@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from moodbench.errors import ModelError
+from moodbench.models.advice import steps
 
 TOP = "."
 """How a key names the content itself, where dicts of tensors lie beside tensors."""
@@ -99,10 +100,10 @@ def choose(parts: list[Part], key: str | None, file: Path, *, selectable: bool =
     if len(found) == 1:
         return found[0], ""
     label = found[0].label
-    steps = "".join(f"[{step!r}]" for step in found[0].path)
     by_option = f"say which one, as --checkpoint-key {label} (in an entry: checkpoint_key: {label})"
     by_hand = (
-        f"write the one that is meant to a new file:\n  torch.save(torch.load(FILE, weights_only=True){steps}, NEW)"
+        "write the one that is meant to a new file:\n"
+        f"  torch.save(torch.load(FILE, weights_only=True){steps(found[0].path)}, NEW)"
     )
     raise ModelError(
         f"the checkpoint holds {len(found)} dicts of tensors: {_listed(found)}",
@@ -186,10 +187,9 @@ def plain_names(tensors: dict[str, Tensor], file: Path) -> tuple[dict[str, Tenso
 
 def common_prefixes(names: Collection[str]) -> list[str]:
     """Return what all names begin with, whole steps of them, shortest first: ``backbone.``, ``backbone.model.``."""
-    steps = [name.split(".")[:-1] for name in names]
-    if not steps:
-        return []
-    shared = [step[0] for step in takewhile(lambda step: len(set(step)) == 1, zip(*steps, strict=False))]
+    split = [name.split(".")[:-1] for name in names]
+    together = zip(*split, strict=False)
+    shared = [alike[0] for alike in takewhile(lambda alike: len(set(alike)) == 1, together)]
     return [".".join(shared[: count + 1]) + "." for count in range(len(shared))]
 
 
@@ -197,9 +197,9 @@ def inner_prefixes(names: Collection[str], at_least: int) -> list[str]:
     """Return what at least so many names begin with, but not all, shortest first."""
     counts: dict[str, int] = {}
     for name in names:
-        steps = name.split(".")[:-1]
-        for count in range(1, min(len(steps), _DEEPEST) + 1):
-            begin = ".".join(steps[:count]) + "."
+        layers = name.split(".")[:-1]
+        for count in range(1, min(len(layers), _DEEPEST) + 1):
+            begin = ".".join(layers[:count]) + "."
             counts[begin] = counts.get(begin, 0) + 1
     found = [begin for begin, count in counts.items() if at_least <= count < len(names)]
     return sorted(found, key=len)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import pickle
-import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from moodbench.errors import ModelError
+from moodbench.models.foreign import Inert, first_sentence, other_kind, refused
 from moodbench.names import file_fault
 from moodbench.reading import open_regular, parse_json, read_bytes
 
@@ -75,6 +75,9 @@ def _check_archive(file: Path) -> None:
 def _read(file: Path) -> Any:
     with open_regular(file, "the checkpoint", ModelError) as stream:
         start = stream.read(16)
+    other = other_kind(file, start)
+    if other is not None:
+        raise other
     if start[:2] == b"PK":
         _check_archive(file)
     try:
@@ -87,25 +90,9 @@ def _read(file: Path) -> Any:
     except pickle.UnpicklingError as error:
         if start[:2] != b"PK" and start[:1] != b"\x80":
             raise _unreadable(file, start) from None
-        raise ModelError(
-            f"the checkpoint holds Python objects other than tensors, which are not loaded: {_foreign(file, error)}",
-            file=file,
-            fix="if you trust the file, write its tensors alone to a new one and use that:\n"
-            "  state = torch.load(FILE, weights_only=False)['state_dict']; torch.save(state, NEW)",
-        ) from None
+        raise refused(file, error, _harmless()) from None
     except Exception as error:  # of a damaged file, torch raises nearly everything
         raise _unreadable(file, start, error) from error
-
-
-class _Inert:
-    """Stands for whatever a training script left in its file: takes every argument and state, and does nothing."""
-
-    def __new__(cls, *_: object) -> _Inert:
-        return super().__new__(cls)
-
-    def __init__(self, *_: object) -> None: ...
-
-    def __setstate__(self, _: object) -> None: ...
 
 
 # Logs of mmengine, and the NumPy arrays and numbers in them. Reading stands for them without importing anything.
@@ -123,30 +110,14 @@ _LEFT_BEHIND = (
 
 def _harmless() -> list[Any]:
     """Return what else than tensors may be in a file: the arguments of a training script, and stand-ins for logs."""
-    return [argparse.Namespace, *((_Inert, name) for name in _LEFT_BEHIND)]
+    return [argparse.Namespace, *((Inert, name) for name in _LEFT_BEHIND)]
 
 
 def _unreadable(file: Path, start: bytes, error: Exception | None = None) -> ModelError:
-    why = "" if error is None else f" ({_first_sentence(error)})"
+    why = "" if error is None else f" ({first_sentence(error)})"
     found = f"it begins with {start!r}" if start else "it is empty"
     return ModelError(
         f"the file is not a checkpoint that torch or safetensors can read: {found}{why}",
         file=file,
         fix="download it again; a text beginning with '<' is a web page, 'version https://git-lfs' a pointer to a file",
     )
-
-
-def _foreign(file: Path, error: Exception) -> str:
-    try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(str(file))
-    except Exception:  # only a nicer message depends on it
-        names = []
-    # of a pickle that is no archive torch says it in a long text, which also recommends to run what is in it
-    names = names or list(dict.fromkeys(re.findall(r"GLOBAL ([\w.]+)", str(error))))
-    reason = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
-    return ", ".join(names) or (reason[1] if reason else _first_sentence(error))
-
-
-def _first_sentence(error: Exception) -> str:
-    """Return what torch says is wrong, without its advice: that is to trust the file, or speaks to its developers."""
-    return str(error).split("\n")[0].split(". ")[0] or type(error).__name__

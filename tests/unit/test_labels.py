@@ -40,7 +40,7 @@ class World:
         logits = self.x["test"][rows] @ self.head["weight"].T + self.head["bias"]
         return float((logits.argmax(axis=1) == self.labels["test"][rows]).mean())
 
-    def run(self, name, *, train=None, test=None, head=None, scores=SCORES, datasets=None, said=None, **benchmark):
+    def run(self, name, *, train=None, test=None, head=None, scores=SCORES, said=None, bank_rows=None, **benchmark):
         """Import and score; `train`, `test` are (labels, names or None[, rows]); return rows of the CSV by key."""
         folder = self.folder / name
         folder.mkdir()
@@ -56,7 +56,8 @@ class World:
             np.savez(folder / f"{dataset}.npz", features=x[rows], **arrays)
             import_features("net", dataset, folder / f"{dataset}.npz", head=folder / "head.npz", workspace=self.space)
         report = (lambda line: None) if said is None else said.append
-        score(model=["net"], benchmark=["b"], score=scores, device="cpu", workspace=self.space, report=report)
+        how = {"device": "cpu", "bank_rows": bank_rows, "workspace": self.space, "report": report}
+        score(model=["net"], benchmark=["b"], score=scores, **how)
         with (folder / "results" / "b" / "net.csv").open(encoding="utf-8", newline="") as stream:
             return {(r["score"], r["ood"]): r for r in csv.DictReader(stream) if r["group"] != "all"}
 
@@ -122,7 +123,7 @@ def test_a_head_of_other_classes_is_said_of_every_score_on_logits(world):
     assert json.loads(rows["msp", "far"]["remarks"]) == [remark]
     assert rows["mahalanobis", "far"]["remarks"] == rows["mahalanobis", "far"]["note"] == ""
     assert rows["she", "far"]["auroc"] == ""
-    assert "labels are not the head's classes" in rows["she", "far"]["note"]
+    assert rows["she", "far"]["note"] == "labels are not the head's classes"
     assert not any(row["id_accuracy"] for row in rows.values())
 
 
@@ -190,11 +191,23 @@ def test_a_class_with_too_few_rows_leaves_its_cell_empty_and_the_others_keep_the
     assert one["knn", "far"]["note"].startswith("no ID test rows, and two are needed")
 
 
+def test_a_bank_that_was_thinned_out_is_a_remark_on_the_scores_that_have_one(world):
+    rows = world.run("thin", scores=("knn", "msp"), bank_rows=20)
+    total = len(world.labels["train"])
+    assert rows["knn", "far"]["remarks"] == json.dumps([f"memory bank of 20 of {total} rows"])
+    assert rows["msp", "far"]["remarks"] == ""
+    each = {"classes": {name: name for name in NAMES[:2]}, "ood": {"rest": ["test"]}}
+    rows = world.run("thin each", scores=("knn",), bank_rows=20, **each)
+    banks = [f"memory bank of 20 of {(world.labels['train'] == label).sum()} rows" for label in (0, 1)]
+    assert [json.loads(rows["knn", name]["remarks"])[0] for name in NAMES[:2]] == banks
+    assert json.loads(rows["knn", "mean"]["remarks"])[:-1] == list(dict.fromkeys(banks))
+
+
 def test_the_notes_of_all_classes_are_kept(world):
     """KL-Matching, say, notes empty templates of each fit by itself."""
     each = {"classes": {name: name for name in NAMES}, "ood": {"rest": ["test"]}}
     rows = world.run("each", scores=("kl_matching",), **each)
-    notes = {name: rows["kl_matching", name]["note"].split("; ")[0] for name in NAMES}
+    notes = {name: rows["kl_matching", name]["note"] for name in NAMES}
     mean = rows["kl_matching", "mean"]["note"]
     assert all(note in mean for note in notes.values())
 
