@@ -118,7 +118,7 @@ def aurocs(folder: Path, count: int, size: tuple[int, int]) -> Iterable[str]:
     """Compare AUROC of exact and fast pixels."""
     backbone = backbone_of("efficientnet_lite0")
     assert isinstance(backbone.transform, Transform)
-    network = Network(backbone, Settings(torch.device("cpu")), 32)
+    network = Network(backbone, Settings("cpu"), 32)
     transforms = {"exact": backbone.transform, "fast": backbone.transform.fast()}
     found: dict[str, dict[str, list[NDArray[np.float32]]]] = {name: {} for name in transforms}
     for role, pictures in (("id", crops(count, SIZES[0])), ("ood", strangers(count))):

@@ -34,7 +34,7 @@ import torch
 from benchmarks.photographs import write
 from moodbench.commands.extract import BEFORE_TORCH
 from moodbench.datasets.images import FolderImages, folder_images
-from moodbench.devices import keep_freed_memory, resolve_device
+from moodbench.devices import keep_freed_memory
 from moodbench.features.extract import Settings, extract_images
 from moodbench.features.loading import load_batches
 from moodbench.features.memory import settle_batch_size
@@ -133,9 +133,8 @@ class Measured:
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
     """Return every figure, by model."""
     images = folder_images(write(folder / "photographs", args.images))
-    device = resolve_device(args.device)
     settings = Settings(
-        device, args.precision, args.batch_size, args.workers, progress=False,
+        args.device, args.precision, args.batch_size, args.workers, progress=False,
         channels_last=args.channels_last, compile=args.compile,
     )  # fmt: skip
     report = {}

@@ -131,7 +131,7 @@ def extracted(place: Path, pictures: Path, workers: int, size: int) -> Path:
     torch.set_num_threads(1)
     transform = build_transform("moodv2", {"input_size": (3, size, size)}, size)
     backbone = Backbone.from_module(_Means(), transform, name="means")
-    settings = Settings(torch.device("cpu"), workers=workers, progress=False)
+    settings = Settings("cpu", workers=workers, progress=False)
     file = place / "means" / "pictures.h5"
     extract_images(backbone, folder_images(pictures), file, model="means", dataset="pictures", settings=settings)
     return file

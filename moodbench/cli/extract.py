@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from moodbench.choices import CropMode, Decoder, Interpolation, OnError, Precision
+from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 
@@ -42,23 +44,35 @@ def _batch_size(text: str) -> int | None:
 def extract(
     *,
     model: Annotated[
-        str, typer.Option(metavar="MODEL", help="A model of the catalogue, or timm:NAME; @VARIANT may follow.")
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="A model from the catalogue, or timm:NAME; either may be followed by @VARIANT.",
+            autocompletion=completion.models,
+        ),
     ],
     benchmark: Annotated[
-        list[str] | None, typer.Option(metavar="BENCHMARK", help="Extract the datasets of this benchmark. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="BENCHMARK",
+            help="Extract the datasets of this benchmark. Repeatable.",
+            autocompletion=completion.benchmarks,
+        ),
     ] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option(metavar="DATASET", help="Extract this dataset. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="DATASET", help="Extract this dataset. Repeatable.", autocompletion=completion.datasets),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="A folder of images, to be called by --dataset NAME.")
+        Path | None, typer.Option(metavar="FOLDER", help="A folder of images, to be named by --dataset NAME.")
     ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
             metavar="RULE",
-            help="How those get their labels: folder, sorted, natural, index, imagenet, none, or a file that names the "
-            "class folders in order.",
+            help="How those images get their labels: auto, folder, sorted, natural, index, imagenet, none, or a file "
+            "that lists the class folders in order.",
+            autocompletion=completion.label_rules,
         ),
     ] = None,
     checkpoint: Annotated[
@@ -68,64 +82,73 @@ def extract(
         str | None,
         typer.Option(
             metavar="KEY",
-            help="Which part of it, where it holds several networks: the name of a dict (model_ema) or what the names "
-            "of tensors begin with (backbone.).",
+            help="Which part of that file to take if it holds several networks: the name of a dict (model_ema), or the "
+            "prefix of its tensors' names (backbone.).",
         ),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Format of the checkpoint; found out by itself by default.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Format of the checkpoint. Detected by default.",
+            autocompletion=completion.checkpoint_formats,
+        ),
     ] = None,
     transform: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="'model': what the checkpoint was evaluated with; 'moodv2': squeezed to the square, mean = std = 0.5, "
-            "as the MOODv2 reference does for every model. The catalogue says which by default.",
+            help="'model': as the checkpoint was evaluated; 'moodv2': squeezed to a square, mean = std = 0.5, as the "
+            "MOODv2 reference does for every model. By default, what the catalogue says.",
+            autocompletion=completion.transforms,
         ),
     ] = None,
     image_size: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Side of the pictures in pixels. The network is built for it where it must be.",
+            help="Side of the input images in pixels. The network is built for this size where necessary.",
             rich_help_panel=_PICTURES,
         ),
     ] = None,
     crop: Annotated[
         float | None,
         typer.Option(
-            metavar="PCT", help="Share of the resized edge that is kept, as 0.875.", rich_help_panel=_PICTURES
+            metavar="SHARE",
+            help="Share of the resized edge that the crop keeps, for instance 0.875.",
+            rich_help_panel=_PICTURES,
         ),
     ] = None,
     crop_mode: Annotated[
-        str | None,
+        CropMode | None,
         typer.Option(
-            metavar="MODE",
-            help="center: the middle of the picture; squash: all of it, squeezed to the square; border: all of it, "
-            "with borders.",
+            help="center: the middle of the image; squash: all of it, squeezed to a square; border: all of it, with "
+            "borders added.",
             rich_help_panel=_PICTURES,
         ),
     ] = None,
     interpolation: Annotated[
-        str | None, typer.Option(metavar="NAME", help="bilinear, bicubic, …", rich_help_panel=_PICTURES)
+        Interpolation | None, typer.Option(help="Filter that resizes images.", rich_help_panel=_PICTURES)
     ] = None,
     mean: Annotated[
         str | None,
-        typer.Option(metavar="R,G,B", help="Is subtracted, on the scale 0 to 1.", rich_help_panel=_PICTURES),
+        typer.Option(metavar="R,G,B", help="Mean to subtract, on a scale from 0 to 1.", rich_help_panel=_PICTURES),
     ] = None,
     std: Annotated[
-        str | None, typer.Option(metavar="R,G,B", help="Is divided by afterwards.", rich_help_panel=_PICTURES)
+        str | None,
+        typer.Option(metavar="R,G,B", help="Standard deviation to divide by.", rich_help_panel=_PICTURES),
     ] = None,
     variant: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A variant of the catalogue (as MODEL@NAME), or a name for these settings. Made of what differs by "
-            "default.",
+            help="A variant from the catalogue (as in MODEL@NAME), or a name for these settings. By default, made up "
+            "of the settings that differ.",
+            autocompletion=completion.variants,
         ),
     ] = None,
     head: Annotated[
-        bool, typer.Option("--head/--no-head", help="Compute logits with the model's classifier, or features alone.")
+        bool, typer.Option("--head/--no-head", help="Compute logits with the model's classifier, or features only.")
     ] = True,
     head_file: Annotated[
         Path | None,
@@ -136,21 +159,26 @@ def extract(
         typer.Option(
             metavar="NAME",
             help="What that head reads: pre_logits, cls_mean ([CLS ; mean of the patches]), cls4_mean, cls4 or "
-            "cls_mean_interleaved. The catalogue says it by default.",
+            "cls_mean_interleaved. By default, what the catalogue says.",
+            autocompletion=completion.recipes,
         ),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto (CUDA, then CPU), cpu, cuda or cuda:N.")] = "auto",
-    precision: Annotated[
+    device: Annotated[
         str,
         typer.Option(
-            metavar="PRECISION", help="fp32, bf16 or fp16: precision of the network. Features are stored in float32."
+            metavar="DEVICE",
+            help="auto (CUDA if there is one, else CPU), cpu, cuda or cuda:N.",
+            autocompletion=completion.devices,
         ),
+    ] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Precision of the network. Features are always stored as float32.")
     ] = "fp32",
     decoder: Annotated[
-        str,
+        Decoder,
         typer.Option(
-            metavar="NAME",
-            help="exact, or fast: JPEGs decoded smaller where that is enough, torch resizes. Other pixels: a variant.",
+            help="fast: decode JPEGs at a smaller size where that suffices, and resize with torch. The pixels differ, "
+            "so this makes a variant.",
             rich_help_panel=_SPEED,
         ),
     ] = "exact",
@@ -158,7 +186,8 @@ def extract(
         str,
         typer.Option(
             metavar="N",
-            help="Images at once. auto: what fits on a GPU, 64 elsewhere. Halved where memory runs out.",
+            help="Images per batch. auto: as many as fit on a GPU, 64 elsewhere. Halved when memory runs out.",
+            autocompletion=completion.batch_sizes,
             rich_help_panel=_SPEED,
         ),
     ] = "auto",
@@ -166,7 +195,7 @@ def extract(
         int | None,
         typer.Option(
             metavar="N",
-            help="Processes that decode images. One a core, at most 16, by default.",
+            help="Processes that decode images. By default one per core, at most 16.",
             rich_help_panel=_SPEED,
         ),
     ] = None,
@@ -174,8 +203,8 @@ def extract(
         bool | None,
         typer.Option(
             "--channels-last/--no-channels-last",
-            help="Keep the colours of a pixel side by side in memory, which most networks are faster with: the default "
-            "where the network takes it. Changes rounding only.",
+            help="Store the colours of a pixel side by side in memory, which makes most networks faster. On by default "
+            "where the network supports it. Changes rounding only.",
             rich_help_panel=_SPEED,
         ),
     ] = None,
@@ -183,42 +212,37 @@ def extract(
         bool,
         typer.Option(
             "--compile/--no-compile",
-            help="Compile the network first (torch.compile), which takes a minute. Changes rounding only.",
+            help="Compile the network first with torch.compile, which takes a minute. Changes rounding only.",
             rich_help_panel=_SPEED,
         ),
     ] = False,
     limit: Annotated[
         int | None,
-        typer.Option(metavar="N", help="A trial run: only N images of each dataset, spread evenly, marked as a trial."),
+        typer.Option(metavar="N", help="Trial run: only N images of each dataset, spread evenly, marked as a trial."),
     ] = None,
-    on_error: Annotated[
-        str, typer.Option(metavar="WHAT", help="stop or skip: what to do about an image that cannot be decoded.")
-    ] = "stop",
+    on_error: Annotated[OnError, typer.Option(help="What to do about an image that cannot be decoded.")] = "stop",
     max_pixels: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Decode pictures of up to N pixels; larger ones count as those that cannot be decoded.  "
-            "[default: 178956970]",
+            help="Decode images of up to N pixels; larger ones count as undecodable.  [default: 178956970]",
         ),
     ] = None,
     run: Run,
 ) -> None:
-    """Compute features and logits of images, once, into the feature cache.
+    """Compute features and logits of images once, and keep them in the feature cache.
 
-    Resumes what was interrupted and skips what is done. Without --benchmark, --dataset and --images: every dataset
-    that a benchmark of the catalogue names and that is on this disk.
+    Resumes what was interrupted and skips what is done. Without --benchmark, --dataset and --images, extracts every
+    dataset on this disk that a benchmark of the catalogue uses.
 
     Example: moodbench extract --model digits_mim --benchmark digits
     """
-    from moodbench.commands.extract import extract as work
-    from moodbench.errors import UsageError
+    from moodbench.commands.extract import extract_features
+    from moodbench.datasets.source import Source
+    from moodbench.features.settings import Settings
+    from moodbench.models.choice import ModelChoice
 
-    if precision not in ("fp32", "bf16", "fp16"):
-        raise UsageError(f"unknown precision '{precision}'", fix="use fp32, bf16 or fp16")
-    if on_error not in ("stop", "skip"):
-        raise UsageError(f"--on-error is stop or skip, not '{on_error}'")
-    image = {
+    pictures = {
         "size": image_size,
         "crop": crop,
         "crop_mode": crop_mode,
@@ -226,32 +250,29 @@ def extract(
         "mean": _channels("--mean", mean),
         "std": _channels("--std", std),
     }
-    work(
+    choice = ModelChoice(
         model,
-        benchmark=benchmark or (),
-        dataset=dataset or (),
-        images=images,
-        labels=labels,
         checkpoint=checkpoint,
         checkpoint_key=checkpoint_key,
         format=format,
         transform=transform,
-        image={key: value for key, value in image.items() if value is not None},
+        image={key: value for key, value in pictures.items() if value is not None},
+        decoder=decoder,
         variant=variant,
         with_head=head,
         head_file=head_file,
         features=features,
-        device=device,
-        precision=precision,  # type: ignore[arg-type]
-        decoder=decoder,  # type: ignore[arg-type]
-        batch_size=_batch_size(batch_size),
-        workers=workers,
+    )
+    source = Source(benchmark or (), dataset or (), images, labels, max_pixels)
+    settings = Settings(
+        device,
+        precision,
+        _batch_size(batch_size),
+        workers,
+        limit,
+        on_error,
+        progress=run.output.progress,
         channels_last=channels_last,
         compile=compile,
-        limit=limit,
-        on_error=on_error,  # type: ignore[arg-type]
-        max_pixels=max_pixels,
-        workspace=run.workspace,
-        report=run.output.say,
-        progress=run.output.progress,
     )
+    extract_features(choice, source, settings, workspace=run.workspace, report=run.output.say)

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from moodbench.catalog import FEATURES_ONLY, LABEL_RULES, HeadSpec, label_rule
-from moodbench.datasets.images import FolderImages, ImageSource, folder_images, is_on_disk, open_images
-from moodbench.datasets.suffixes import in_words
-from moodbench.errors import DataError, ModelError, UsageError
-from moodbench.models.variants import resolve
-from moodbench.models.weights import check_obtainable
+from moodbench.choices import Decoder, OnError, Precision
+from moodbench.datasets.source import Source
+from moodbench.features.settings import Settings
+from moodbench.models.choice import ModelChoice
 from moodbench.types import Report
-from moodbench.workspace import ModelName, Workspace, check_dataset_name
+from moodbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from moodbench.features.extract import Extraction, OnError, Precision
+    from moodbench.features.extract import Extraction
     from moodbench.models.backbone import Backbone
-
-Decoder = Literal["exact", "fast"]
-DECODERS: tuple[Decoder, ...] = ("exact", "fast")
 
 BEFORE_TORCH = {
     # Threads of the network share their cores with decoding. By default one that waits for another keeps its core busy,
@@ -35,15 +29,6 @@ BEFORE_TORCH = {
 
 _NAMED = 5
 """Undecodable images that a line names."""
-
-
-@dataclass(frozen=True)
-class _Work:
-    """One dataset to extract; `expected` is how many images the catalogue says it has."""
-
-    dataset: str
-    images: ImageSource
-    expected: int | None = None
 
 
 def extract(
@@ -124,178 +109,58 @@ def extract(
     MoodbenchError
         Its children say what went wrong; datasets finished before stay.
     """
-    space = workspace or Workspace()
-    if max_pixels is not None and max_pixels < 1:
-        raise UsageError(f"the limit of pixels must be at least 1, got {max_pixels}")
-    if head_file is not None and not with_head:
-        raise UsageError("--head-file names a head, and --no-head wants none")
-    given: dict[str, Any] = {} if features is None else {"features": features}
-    if head_file is not None:
-        given["head"] = HeadSpec("file", path=Path(head_file))
-    work = list(_work(space, benchmark, dataset, images, _rule(labels, images), report))
+    return extract_features(
+        ModelChoice(
+            model,
+            name=name,
+            checkpoint=checkpoint,
+            checkpoint_key=checkpoint_key,
+            format=format,
+            transform=transform,
+            image=image or {},
+            decoder=decoder,
+            variant=variant,
+            with_head=with_head,
+            head_file=head_file,
+            features=features,
+        ),
+        Source(benchmark, dataset, images, labels, max_pixels),
+        Settings(device, precision, batch_size, workers, limit, on_error, progress, channels_last, compile),
+        workspace=workspace or Workspace(),
+        report=report,
+    )
+
+
+def extract_features(
+    choice: ModelChoice, source: Source, settings: Settings, *, workspace: Workspace, report: Report
+) -> list[Extraction]:
+    """As `extract`: features of the images of `source`, computed by the network of `choice` under `settings`."""
     # torch and timm take seconds: names, folders and the network are checked before
-    if isinstance(model, str):
-        parsed = ModelName.parse(model)
-        known = replace(space.catalog.model(parsed.base).variant(variant or parsed.variant), **given)
-        if checkpoint is None:
-            check_obtainable(known if with_head else replace(known, head=HeadSpec("none")))
+    sets = source.open(workspace, report)
+    choice.check(workspace.catalog)
     for switch, value in BEFORE_TORCH.items():
         os.environ.setdefault(switch, value)
-    from moodbench.devices import resolve_device
-    from moodbench.features.extract import Settings, extract_images
+    from moodbench.features.extract import extract_images
 
-    settings = Settings(
-        resolve_device(device), precision, batch_size, workers, limit, on_error, progress, channels_last, compile
-    )
-    if decoder not in DECODERS:
-        raise UsageError(f"unknown decoder '{decoder}'", fix=f"use one of: {', '.join(DECODERS)}")
-    if isinstance(model, str):
-        target, spec = resolve(
-            space.catalog,
-            model,
-            variant=variant,
-            transform=transform,
-            image=image,
-            precision=precision,
-            decoder=decoder,
-        )
-        from moodbench.models.load import load_model
-
-        file = None if checkpoint is None else Path(checkpoint)
-        backbone = load_model(
-            replace(spec, **given), checkpoint=file, checkpoint_key=checkpoint_key, format=format, with_head=with_head
-        )
-        if file is not None:  # what of it was taken is worth a look: nesting, prefix, format
-            report(f"weights of {target}: {backbone.record['weights']}, read as format '{backbone.record['format']}'")
-        if image:
-            _check_size(backbone, str(target))
-    else:
-        if name is None:
-            raise UsageError("a network of your own needs a name")
-        if transform is not None or image:
-            raise UsageError("a network of your own brings its transform along", fix="give it to Backbone.from_module")
-        if given:
-            raise UsageError("a network of your own brings its head along", fix="give it to Backbone.from_module")
-        target, backbone = ModelName.parse(name if variant is None else f"{name}@{variant}"), model
-    if decoder == "fast":
-        backbone = _fast(backbone, str(target))
+    _ = settings.torch_device  # a device that is not there is said before the weights are read
+    target, backbone = choice.build(workspace.catalog, settings.precision)
+    if choice.reads_file:  # what of it was taken is worth a look: nesting, prefix, format
+        report(f"weights of {target}: {backbone.record['weights']}, read as format '{backbone.record['format']}'")
     done = []
-    for item in work:
-        if item.expected not in (None, len(item.images)):
-            report(f"note: {item.dataset} has {len(item.images)} images here, the catalogue expects {item.expected}")
-        left_out = getattr(item.images, "left_out", None)
-        if left_out:
-            report(f"note: {item.dataset}: {sum(left_out.values())} files are no images: {in_words(left_out)}")
-        for remark in getattr(item.images, "remarks", ()):
-            report(f"note: {item.dataset}: {remark}")
-        file = space.cache_file(target, item.dataset)
+    for one in sets:
+        for remark in one.remarks():
+            report(f"note: {remark}")
         outcome = extract_images(
             backbone,
-            _limited(item.images, max_pixels),
-            file,
+            one.images,
+            workspace.cache_file(target, one.dataset),
             model=str(target),
-            dataset=item.dataset,
+            dataset=one.dataset,
             settings=settings,
         )
-        report(_describe(str(target), item.dataset, outcome))
+        report(_describe(str(target), one.dataset, outcome))
         done.append(outcome)
     return done
-
-
-def _rule(labels: str | Path | None, images: str | Path | None) -> str | Path:
-    """Return how the images of a folder get their labels."""
-    if labels is None:
-        return "auto"
-    if images is None:
-        raise UsageError(
-            "labels are given for a folder of images, and none is named",
-            fix="give --images FOLDER, or say 'labels' in the dataset's entry of the catalogue",
-        )
-    rule = labels if isinstance(labels, Path) else label_rule(labels)
-    if rule is None or rule == "list":
-        rules = ", ".join(rule for rule in LABEL_RULES if rule != "list")
-        raise UsageError(f"there is no rule '{labels}' for labels", fix=f"use one of: {rules}; or a file")
-    try:
-        return rule.expanduser() if isinstance(rule, Path) else rule
-    except RuntimeError as error:  # ~NAME of somebody who is not known here
-        raise UsageError(
-            f"the file of labels '{labels}' cannot be found: {error}", fix="write its whole path"
-        ) from None
-
-
-def _work(
-    space: Workspace,
-    benchmark: Sequence[str],
-    dataset: Sequence[str],
-    images: str | Path | None,
-    labels: str | Path,
-    report: Report,
-) -> Iterator[_Work]:
-    if images is not None:
-        if len(dataset) != 1 or benchmark:
-            raise UsageError(
-                "--images FOLDER needs exactly one --dataset NAME to call it by, and no --benchmark",
-                fix="moodbench extract --model M --images FOLDER --dataset my_images",
-            )
-        name = check_dataset_name(dataset[0])
-        known = space.catalog.datasets.get(name)
-        if known is not None and is_on_disk(known, space.data_dir):
-            raise UsageError(
-                f"the catalogue's dataset '{name}' has images of its own ({known.source}), and --images names others",
-                fix="choose another --dataset NAME",
-            )
-        yield _Work(name, folder_images(Path(images), labels=labels), None if known is None else known.images)
-        return
-    if benchmark or dataset:
-        named = [space.catalog.dataset(d) for d in dataset]
-        named += [space.catalog.dataset(d) for b in benchmark for d in space.catalog.benchmark(b).datasets]
-        for spec in dict.fromkeys(named):
-            if not dataset and spec.source == FEATURES_ONLY:
-                report(f"leave out {spec.name}: the catalogue names no images of it ({FEATURES_ONLY})")
-                continue
-            yield _Work(spec.name, open_images(spec, space.data_dir), spec.images)
-        return
-    specs = space.catalog.used_datasets
-    present = [spec for spec in specs if is_on_disk(spec, space.data_dir)]
-    absent = [spec.name for spec in specs if spec not in present]
-    if absent:
-        report(f"leave out {', '.join(absent)}: not on this disk below '{space.data_dir}'")
-    if not present:
-        raise DataError(
-            "none of the catalogue's datasets is on this disk",
-            file=space.data_dir,
-            fix="moodbench list datasets says what is expected where; or give --images FOLDER --dataset NAME",
-        )
-    for spec in present:
-        yield _Work(spec.name, open_images(spec, space.data_dir), spec.images)
-
-
-def _limited(images: ImageSource, max_pixels: int | None) -> ImageSource:
-    """Return the same images with another limit of their size."""
-    return replace(images, max_pixels=max_pixels) if max_pixels and isinstance(images, FolderImages) else images
-
-
-def _check_size(backbone: Backbone, name: str) -> None:
-    """Refuse a size of pictures that the network turns out not to take, before a cache is begun."""
-    import torch
-
-    size = backbone.transform.record["size"]
-    try:
-        backbone.forward(torch.zeros(1, 3, size, size))
-    except (RuntimeError, AssertionError, ValueError) as error:  # architectures say it in their own ways
-        raise ModelError(
-            f"the network of '{name}' does not take pictures of {size} × {size} pixels: {error}",
-            fix="choose another --image-size, or leave it out",
-        ) from error
-
-
-def _fast(backbone: Backbone, name: str) -> Backbone:
-    """Return the same network with pictures that are decoded and resized sooner, to other pixels."""
-    from moodbench.models.transforms import Transform
-
-    if not isinstance(backbone.transform, Transform):
-        raise UsageError(f"the transform of '{name}' is not moodbench's own", fix="leave --decoder out")
-    return replace(backbone, transform=backbone.transform.fast())
 
 
 def _describe(model: str, dataset: str, outcome: Extraction) -> str:

@@ -29,12 +29,12 @@ from moodbench.features.lock import exclusive
 from moodbench.features.memory import settle_batch_size
 from moodbench.features.network import Network, Output, is_out_of_memory
 from moodbench.features.provenance import provenance, refuse_mismatch
-from moodbench.features.settings import OnError, Precision, Settings
+from moodbench.features.settings import Settings
 from moodbench.features.verify import check_cache
 from moodbench.models.backbone import Backbone
 from moodbench.types import Head
 
-__all__ = ["Extraction", "OnError", "Precision", "Settings", "extract_images"]
+__all__ = ["Extraction", "Settings", "extract_images"]
 
 _CHECKED_IMAGES = 4
 
@@ -209,7 +209,7 @@ def _resumed(job: _Job) -> Network:
     """Return the network as the cache was begun with it: only so do the same batches give the same bits."""
     with FeatureCache(job.file) as cache:
         noted = cache.provenance
-    settings = replace(job.settings, channels_last=noted.get("channels_last", job.settings.device.type == "cuda"))
+    settings = replace(job.settings, channels_last=noted.get("channels_last", job.settings.torch_device.type == "cuda"))
     return Network(job.backbone, settings, int(noted["batch_size"]))
 
 

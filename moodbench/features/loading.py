@@ -147,7 +147,7 @@ def load_batches(
     parts = [batch[i : i + size].tolist() for batch in batches for i in range(0, len(batch), size)]
     with _parts(decoded, parts, min(workers, len(parts)), ahead, size) as loaded:
         for batch in batches:
-            yield _joined(loaded, len(batch), settings.device)
+            yield _joined(loaded, len(batch), settings.torch_device)
 
 
 def plan(batch: int, workers: int, image: int) -> tuple[int, int]:

@@ -25,20 +25,20 @@ def settle_batch_size(network: Network, settings: Settings, size: int) -> int:
     size : int
         Side of the images in pixels.
     """
-    if settings.device.type != "cuda":
+    if settings.torch_device.type != "cuda":
         network.rows = settings.batch_size or CPU_BATCH
         if settings.compile:  # now, so that a compiler that is missing leaves no cache behind
             network.try_rows(size)
         return network.rows
     network.rows = settings.batch_size or FIRST
-    before = torch.cuda.memory_allocated(settings.device)
-    torch.cuda.reset_peak_memory_stats(settings.device)
+    before = torch.cuda.memory_allocated(settings.torch_device)
+    torch.cuda.reset_peak_memory_stats(settings.torch_device)
     network.try_rows(size)
     if settings.batch_size is None and network.rows == FIRST:
-        held = torch.cuda.max_memory_allocated(settings.device) - before
+        held = torch.cuda.max_memory_allocated(settings.torch_device) - before
         # what the allocator keeps for reuse counts as taken there, though the next batch will use it
-        unused = torch.cuda.memory_reserved(settings.device) - torch.cuda.memory_allocated(settings.device)
-        free = torch.cuda.mem_get_info(settings.device)[0] + unused
+        unused = torch.cuda.memory_reserved(settings.torch_device) - torch.cuda.memory_allocated(settings.torch_device)
+        free = torch.cuda.mem_get_info(settings.torch_device)[0] + unused
         network.rows = grown(held / FIRST, SHARE * free)
         network.try_rows(size)
     return network.rows

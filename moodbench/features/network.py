@@ -54,7 +54,7 @@ class Network:
     def __init__(self, backbone: Backbone, settings: Settings, rows: int) -> None:
         self.backbone = backbone
         self.rows = rows
-        self.device = settings.device
+        self.device = settings.torch_device
         self.precision = settings.precision
         # half as fast on tensor cores, but the same numbers as everywhere else
         torch.backends.cuda.matmul.allow_tf32 = False

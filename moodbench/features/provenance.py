@@ -30,7 +30,7 @@ _PACKAGES = ("moodbench", "numpy", "pillow", "timm", "torch", "torchvision")
 
 def provenance(backbone: Backbone, images: ImageSource, settings: Settings) -> Provenance:
     """Return everything to note about an extraction but batch size and memory layout, which have to be tried."""
-    device = settings.device
+    device = settings.torch_device
     return {
         "source": "extract",
         "model": {k: v for k, v in backbone.record.items() if k != "pretext"},

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import torch
-
+from moodbench.choices import OnError, Precision, check_choice
 from moodbench.errors import UsageError
 from moodbench.processes import cores
 
-Precision = Literal["fp32", "bf16", "fp16"]
-OnError = Literal["stop", "skip"]
-
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
+if TYPE_CHECKING:
+    import torch
 
 CPU_BATCH = 64
 """Images at once on a CPU. More are no faster there, and fewer are lost when a run is stopped."""
@@ -26,11 +24,12 @@ MOST_WORKERS = 16
 
 @dataclass(frozen=True)
 class Settings:
-    """How to extract.
+    """How to extract. Made without importing torch.
 
     Attributes
     ----------
-    device : torch.device
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; `torch_device` is what that is here.
     precision : {"fp32", "bf16", "fp16"}
         Of the network; features and logits are float32 always.
     batch_size : int or None
@@ -50,7 +49,7 @@ class Settings:
         Let `torch.compile` make kernels for the network. It changes speed and rounding.
     """
 
-    device: torch.device
+    device: str = "auto"
     precision: Precision = "fp32"
     batch_size: int | None = None
     workers: int | None = None
@@ -68,8 +67,15 @@ class Settings:
         ):
             if value is not None and value < least:
                 raise UsageError(f"the {name} must be at least {least}, got {value}")
-        if self.precision not in PRECISIONS:
-            raise UsageError(f"unknown precision '{self.precision}'", fix=f"use one of: {', '.join(PRECISIONS)}")
+        check_choice("precision", self.precision, Precision)
+        check_choice("on_error", self.on_error, OnError)
+
+    @cached_property
+    def torch_device(self) -> torch.device:
+        """The device on this machine; a `UsageError` if there is none of that name."""
+        from moodbench.devices import resolve_device
+
+        return resolve_device(self.device)
 
     def worker_count(self, images: int) -> int:
         """Return how many processes decode `images` images."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from moodbench.catalog import Catalog, ModelSpec, check_image
+from moodbench.choices import Decoder, Precision
 from moodbench.errors import UsageError
 from moodbench.names import check_name
 from moodbench.workspace import ModelName
@@ -19,8 +20,8 @@ def resolve(
     variant: str | None = None,
     transform: str | None = None,
     image: Mapping[str, Any] | None = None,
-    precision: str = "fp32",
-    decoder: str = "exact",
+    precision: Precision = "fp32",
+    decoder: Decoder = "exact",
 ) -> tuple[ModelName, ModelSpec]:
     """Return the name under which features with these settings are kept, and the model's entry with all of them.
 

@@ -215,8 +215,12 @@ BAD = [
     (["extract", "--model", "tiny", "--images", "empty"], 2, "needs exactly one --dataset"),
     (["extract", "--model", "tiny", "--images", "empty", "--dataset", "e"], 1, "holds no images"),
     (["extract", "--model", "tiny", "--images", "nowhere", "--dataset", "e"], 1, "does not exist"),
-    (["extract", "--model", "tiny", "--precision", "int8"], 2, "unknown precision"),
-    (["extract", "--model", "tiny", "--on-error", "ignore"], 2, "stop or skip"),
+    (["extract", "--model", "tiny", "--precision", "int8"], 2, "--precision cannot be 'int8'"),
+    (
+        ["extract", "--model", "tiny", "--on-error", "ignore"],
+        2,
+        "--on-error cannot be 'ignore'.\n  fix:  use one of: ",
+    ),
     (["extract", "--model", "tiny", "--checkpoint", "no.pth", "--dataset", "tiny_ood"], 1, "no.pth"),
     (["extract", "--model", "tiny", "--transform", "zoom", "--dataset", "tiny_ood"], 2, "zoom"),
     (["import", "--model", "m", "--dataset", "d", "no.npz"], 1, "the file does not exist"),
@@ -285,7 +289,7 @@ def test_ctrl_c_exits_with_130(home, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("moodbench.commands.extract.extract", interrupt)
+    monkeypatch.setattr("moodbench.commands.extract.extract_features", interrupt)
     assert call("extract", "--model", "tiny").exit_code == 130
 
 

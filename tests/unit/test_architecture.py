@@ -94,6 +94,7 @@ HEAVY = {"torch", "timm", "pandas", "sklearn", "scipy", "h5py", "matplotlib", "s
         ("import moodbench.cli", set()),
         ("import moodbench.cli, moodbench.workspace; moodbench.workspace.Workspace().catalog", set()),
         ("import moodbench.commands.table, moodbench.results", {"numpy"}),
+        ("import moodbench.commands.extract", {"numpy"}),
         ("import moodbench.metrics", {"numpy"}),
     ],
 )

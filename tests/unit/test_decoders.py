@@ -159,7 +159,7 @@ def test_the_fast_decoder_does_decode_smaller(space, large, monkeypatch):
 
 
 def test_unknown_decoders_are_usage_errors(space, large):
-    with pytest.raises(UsageError, match="unknown decoder 'best'"):
+    with pytest.raises(UsageError, match="decoder cannot be 'best'"):
         extract("tiny", decoder="best", dataset=["mine"], images=large, workspace=space)
 
 

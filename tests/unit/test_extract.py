@@ -394,7 +394,18 @@ def test_without_head_there_are_no_logits(space):
 
 @pytest.mark.parametrize(
     "options",
-    [{"batch_size": 0}, {"limit": 0}, {"workers": -1}, {"device": "gpu"}, {"device": "cuda:99"}, {"dataset": ["a/b"]}],
+    [
+        {"batch_size": 0},
+        {"limit": 0},
+        {"workers": -1},
+        {"max_pixels": 0},
+        {"device": "gpu"},
+        {"device": "cuda:99"},
+        {"dataset": ["a/b"]},
+        {"precision": "fp8"},
+        {"on_error": "ignore"},
+        {"head_file": "head.npz", "with_head": False},
+    ],
 )
 def test_senseless_options_are_usage_errors(space, options, pictures):
     with pytest.raises(UsageError):
@@ -402,7 +413,7 @@ def test_senseless_options_are_usage_errors(space, options, pictures):
 
 
 def test_nothing_on_this_disk_is_an_error_that_says_what_to_do(space, tmp_path, monkeypatch):
-    monkeypatch.setattr("moodbench.commands.extract.is_on_disk", lambda *_: False)
+    monkeypatch.setattr("moodbench.datasets.source.is_on_disk", lambda *_: False)
     with pytest.raises(DataError, match="none of the catalogue's datasets is on this disk"):
         extract("tiny", workspace=space)
 

@@ -86,7 +86,7 @@ class Dying(Numbers):
 
 def batches_of(images, transform, workers=2, size=7):
     batches = [np.arange(i, min(i + size, len(images))) for i in range(0, len(images), size)]
-    return load_batches(images, batches, transform, Settings(torch.device("cpu"), workers=workers))
+    return load_batches(images, batches, transform, Settings("cpu", workers=workers))
 
 
 @pytest.fixture

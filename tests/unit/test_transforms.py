@@ -281,7 +281,7 @@ def test_the_command_line_takes_them(space, monkeypatch):
         (["--std", "a,b,c"], "--std takes three numbers"),
         (["--std", "1,1,0"], "above zero"),
         (["--crop", "87.5"], "crop: 87.5, which should be a share"),
-        (["--interpolation", "sharp"], "one of bilinear"),
+        (["--interpolation", "sharp"], "--interpolation cannot be 'sharp'"),
         (["--image-size", "-3"], "size: -3"),
     ):
         wrong = call(*options)
