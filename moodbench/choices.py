@@ -17,19 +17,6 @@ Layout = Literal["grid", "datasets", "all"]
 Positive = Literal["id", "ood"]
 """The class that counts as positive in FPR95."""
 
-Metric = Literal[
-    "auroc",
-    "fpr95",
-    "aupr_in",
-    "aupr_out",
-    "fpr95_ood",
-    "detection_accuracy",
-    "autc",
-    "aurc",
-    "failure_auroc",
-]
-"""The names in `moodbench.metrics.METRICS`, in its order."""
-
 Precision = Literal["fp32", "bf16", "fp16"]
 """Of the network; features and logits are float32 always."""
 

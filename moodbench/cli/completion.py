@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
 import typer
 
-from moodbench.choices import Metric, PretextTask
+from moodbench.choices import PretextTask
 from moodbench.registry import written_names
-from moodbench.types import ALL_GROUPS
+from moodbench.types import ALL_GROUPS, Result
 from moodbench.workspace import ModelName, Workspace
 
 Given = dict[str, Any]
@@ -161,7 +162,10 @@ def label_rules(space: Workspace, given: Given) -> list[str]:
     return [rule for rule in LABEL_RULES if rule != "list"]
 
 
-metrics = _words(*get_args(Metric))
+_BESIDES = ("auroc_low", "auroc_high", "id_accuracy")
+"""Fractions of a result that are no metric."""
+
+metrics = _words(*(f.name for f in fields(Result) if f.type == "float | None" and f.name not in _BESIDES))
 pretexts = _words(*get_args(PretextTask))
 devices = _words("auto", "cpu", "cuda")
 batch_sizes = _words("auto")
