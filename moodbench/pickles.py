@@ -212,7 +212,7 @@ def _known() -> dict[int, Callable[[_Machine], None]]:
 
 def _dict(value: Any) -> dict[Any, Any]:
     if not isinstance(value, dict):
-        raise pickle.UnpicklingError("it puts items into something that is no dict")
+        raise pickle.UnpicklingError("it puts items into something that is not a dict")
     return value
 
 

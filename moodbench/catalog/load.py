@@ -110,7 +110,7 @@ def _placed(
     if spec.part_of not in datasets:
         fault = "which no catalogue declares"
     elif spec.part_of in (*seen, spec.name):
-        fault = "which is in the end part of itself"
+        fault = "which is, in the end, a part of itself"
     elif len(seen) == MOST_PARTS:
         fault = f"the end of a chain of more than {MOST_PARTS} parts"
     if fault is not None:

@@ -106,6 +106,6 @@ def _params(items: list[str]) -> dict[str, dict[str, Any]]:
         path, equals, value = item.partition("=")
         name, dot, key = path.partition(".")
         if not (equals and dot and name and key and value):
-            raise UsageError(f"'{item}' is no parameter", fix="write SCORE.NAME=VALUE, as in vim.dim=256")
+            raise UsageError(f"'{item}' is not a parameter", fix="write SCORE.NAME=VALUE, as in vim.dim=256")
         params.setdefault(name, {})[key] = value
     return params

@@ -19,7 +19,7 @@ version of typer."""
 _WRONG_CHOICE = re.compile(r"(?P<value>'.*'|\".*\") is not one of (?P<allowed>'.*')\.", re.DOTALL)
 
 _NUMBERS = {"a valid int": "a whole number", "a valid float": "a number", "a valid number": "a number"}
-"""What a message says of text that is no number, whichever version wrote it → what is wanted."""
+"""What a message says of text that is not a number, whichever version wrote it → what is wanted."""
 
 
 def in_our_words(error: Any) -> UsageError | None:

@@ -235,7 +235,7 @@ class _Run:
         spec = model.variant(name.variant)
         if name.variant and model.declared_in(name.variant) is None:
             declared = f" (it declares {', '.join(model.variants)})" if model.variants else ""
-            self.report(f"'{name.variant}' is no variant of {name.base} in the catalogue{declared}: its own weights")
+            self.report(f"'{name.variant}' is not a variant of {name.base} in the catalogue{declared}: its own weights")
         try:
             found = fetch_weights(spec, report=self.report, progress=self.progress)
         except MoodbenchError as error:

@@ -123,7 +123,7 @@ def index_labels(root: Path, ids: Sequence[str]) -> tuple[Labels, tuple[str, ...
         )
     numbers = {name: int(name) for name in found}
     if len(set(numbers.values())) < len(numbers):
-        raise DataError("two folders are called by the same number", file=root, fix="join them, or name one otherwise")
+        raise DataError("two folders are called by the same number", file=root, fix="merge them, or rename one")
     labels = as_labels(numbers[name.split("/", 1)[0]] if "/" in name else UNKNOWN for name in ids)
     return labels, tuple(map(str, range(max(numbers.values(), default=-1) + 1)))
 

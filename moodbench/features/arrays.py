@@ -138,7 +138,7 @@ def _numbers(values: Iterable[Any]) -> ArrayOf:
     if isinstance(values, np.ndarray):
         return np.asarray(values)
     if not all(isinstance(value, (int, float, np.generic)) for value in values):
-        raise ValueError("it holds lists of something else than numbers")
+        raise ValueError("it holds lists of things other than numbers")
     return np.array(values)
 
 

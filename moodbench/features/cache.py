@@ -131,7 +131,7 @@ class FeatureCache:
         schema = attributes.get("moodbench_schema")
         if schema is None:
             raise CacheError(
-                "this HDF5 file is no moodbench cache", file=self.file, fix="move it out of the cache folder"
+                "this HDF5 file is not a moodbench cache", file=self.file, fix="move it out of the cache folder"
             )
         if int(schema) not in READABLE:
             raise CacheError(

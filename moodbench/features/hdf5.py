@@ -69,7 +69,7 @@ def open_hdf5(file: Path, inspect: Callable[[Any, Seal | None], object]) -> Seal
     """
     with in_words():
         if file.exists() and not file.is_file():  # a pipe would be waited for
-            raise UnreadableError("it is no regular file")
+            raise UnreadableError("it is not a regular file")
         with file.open("rb") as stream:
             seal = read_seal(stream)
             state = _state(stream.fileno())

@@ -137,7 +137,7 @@ def _inspect(h5: Any, seal: Seal | None) -> _StoredHead:
     for name in ("weight", "bias"):
         array = h5[name]
         if not isinstance(array, h5py.Dataset) or array.dtype.kind not in "fiu":
-            raise UnreadableError(f"its '{name}' is no array of numbers")
+            raise UnreadableError(f"its '{name}' is not an array of numbers")
         size = array.size * array.dtype.itemsize
         # an array that was never written takes no room in the file, and its size in memory
         if size > MOST_BYTES or size > max(ROOM, RATIO * array.id.get_storage_size()):
@@ -150,7 +150,7 @@ def _inspect(h5: Any, seal: Seal | None) -> _StoredHead:
 
 def _names(array: Any) -> tuple[str, ...]:
     if not isinstance(array, h5py.Dataset) or array.ndim != 1 or h5py.check_string_dtype(array.dtype) is None:
-        raise UnreadableError("its 'classes' are no list of texts")
+        raise UnreadableError("its 'classes' are not a list of texts")
     if array.shape[0] > MOST_CLASSES or array.dtype.itemsize > 4 * MOST_NAME:
         raise UnreadableError(f"its 'classes' of shape {array.shape} are too large")
     return tuple(text.decode("utf-8", "surrogateescape") for text in array[:])

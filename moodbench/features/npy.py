@@ -187,7 +187,7 @@ def _header(stream: BinaryIO) -> _Header:
     """Read the header of an array, and stay behind it."""
     start = stream.read(8)
     if start[:6] != b"\x93NUMPY":
-        raise ValueError("it is no NumPy array")
+        raise ValueError("it is not a NumPy array")
     version = (start[6], start[7])
     if version not in _VERSIONS:
         raise ValueError(f"it has version {version[0]}.{version[1]} of NumPy's format, which no plain array needs")

@@ -60,7 +60,7 @@ class ModelChoice:
     def __post_init__(self) -> None:
         check_choice("decoder", self.decoder, Decoder)
         if self.head_file is not None and not self.with_head:
-            raise UsageError("--head-file names a head, and --no-head wants none")
+            raise UsageError("--head-file gives a head, and --no-head asks for none")
 
     @property
     def reads_file(self) -> bool:

@@ -190,7 +190,7 @@ def _refuse_projection(spec: ModelSpec, config: Any) -> None:
     paired = _PAIRED.search(full) and not _FINE_TUNED.search(full)
     if paired and config.num_classes in _PROJECTIONS:
         raise ModelError(
-            f"the {config.num_classes} outputs of '{spec.timm}' are no classes: its last layer is a projection "
+            f"the {config.num_classes} outputs of '{spec.timm}' are not classes: its last layer is a projection "
             "into the space that pictures share with texts",
             fix=NO_HEAD,
         )

@@ -221,13 +221,13 @@ def _check_contract(name: str) -> None:
     """Raise a `TypeError` or `ValueError` unless what is registered can be used as a score."""
     cls: Any = SCORES.get(name)
     if not (isinstance(cls, type) and issubclass(cls, Score)):
-        raise TypeError(f"'{name}' is no subclass of Score")
+        raise TypeError(f"'{name}' is not a subclass of Score")
     if cls.family not in FAMILIES:
         raise ValueError(f"'{name}' has the family {cls.family!r}; use one of {', '.join(FAMILIES)}")
     if not (isinstance(cls.title, str) and isinstance(cls.paper, str)):
-        raise TypeError(f"'{name}' has a title or paper that is no text")
+        raise TypeError(f"'{name}' has a title or paper that is not text")
     if not isinstance(cls.year, int) or isinstance(cls.year, bool):
-        raise TypeError(f"'{name}' has a year that is no whole number")
+        raise TypeError(f"'{name}' has a year that is not a whole number")
     create_score(name)
 
 

@@ -119,7 +119,7 @@ class ConjNorm(Score):
     def __post_init__(self) -> None:
         if self.p <= 1 or self.temperature <= 0:
             raise UsageError(
-                f"'conjnorm' wants p > 1 and temperature > 0, got p={self.p} and temperature={self.temperature}"
+                f"'conjnorm' needs p > 1 and temperature > 0, got p={self.p} and temperature={self.temperature}"
             )
 
     def fit(self, train: Train) -> Fit:

@@ -108,7 +108,7 @@ class CoRP(Score):
         check_explained("corp", self.explained)
         if self.gamma <= 0 or self.dimensions < 0:
             raise UsageError(
-                f"'corp' wants gamma > 0 and dimensions >= 0, got gamma={self.gamma} and dimensions={self.dimensions}"
+                f"'corp' needs gamma > 0 and dimensions >= 0, got gamma={self.gamma} and dimensions={self.dimensions}"
             )
 
     def fit(self, train: Train) -> Fit:

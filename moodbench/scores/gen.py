@@ -49,7 +49,7 @@ class GEN(Score):
 
     def __post_init__(self) -> None:
         if self.gamma <= 0 or self.top < 1:
-            raise UsageError(f"'gen' wants gamma > 0 and top >= 1, got gamma={self.gamma} and top={self.top}")
+            raise UsageError(f"'gen' needs gamma > 0 and top >= 1, got gamma={self.gamma} and top={self.top}")
 
     def score(self, block: Block) -> Tensor:
         logits = block.logits

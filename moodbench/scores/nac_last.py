@@ -144,7 +144,7 @@ class NACLast(Score):
     def __post_init__(self) -> None:
         if self.steepness < 0 or self.points < 4 or not 0 < self.share <= 1 or self.rows < 1:
             raise UsageError(
-                "'nac_last' wants steepness >= 0, points >= 4, share in (0, 1] and rows >= 1, got "
+                "'nac_last' needs steepness >= 0, points >= 4, share in (0, 1] and rows >= 1, got "
                 f"steepness={self.steepness}, points={self.points}, share={self.share} and rows={self.rows}"
             )
 

@@ -168,7 +168,7 @@ class OpenMax(Score):
 
     def __post_init__(self) -> None:
         if self.tail < 2 or self.alpha < 1:
-            raise UsageError(f"'openmax' wants tail >= 2 and alpha >= 1, got tail={self.tail} and alpha={self.alpha}")
+            raise UsageError(f"'openmax' needs tail >= 2 and alpha >= 1, got tail={self.tail} and alpha={self.alpha}")
         if self.distance not in DISTANCES:
             raise UsageError(f"'openmax' has no distance '{self.distance}'", fix=f"known are {', '.join(DISTANCES)}")
 

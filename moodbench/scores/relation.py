@@ -52,7 +52,7 @@ class Relation(Score):
     def __post_init__(self) -> None:
         if self.power <= 0 or self.threshold < 0:
             raise UsageError(
-                f"'relation' wants power > 0 and threshold >= 0, got power={self.power} and threshold={self.threshold}"
+                f"'relation' needs power > 0 and threshold >= 0, got power={self.power} and threshold={self.threshold}"
             )
 
     def fit(self, train: Train) -> Fit:

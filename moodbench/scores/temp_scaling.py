@@ -70,7 +70,7 @@ class TemperatureScaling(Score):
     def __post_init__(self) -> None:
         if self.temperature < 0 or self.rows < 1:
             raise UsageError(
-                "'temp_scaling' wants temperature >= 0 and rows >= 1, "
+                "'temp_scaling' needs temperature >= 0 and rows >= 1, "
                 f"got temperature={self.temperature} and rows={self.rows}"
             )
 

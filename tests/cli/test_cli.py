@@ -197,7 +197,7 @@ BAD = [
     (["score", "--score", "vimm"], 2, "there is no score 'vimm'. Did you mean 'vim'"),
     (["score", "--benchmark", "imagnet"], 2, "there is no benchmark 'imagnet'. Did you mean 'imagenet'"),
     (["score", "--model", "nobody"], 2, "there is no cached model 'nobody'"),
-    (["score", "--all", "--param", "vim"], 2, "is no parameter"),
+    (["score", "--all", "--param", "vim"], 2, "is not a parameter"),
     (["score", "--all", "--param", "vim.size=3"], 2, "has no parameter 'size'"),
     (["score", "--all", "--threads", "0"], 2, "at least 1"),
     (["score", "--all", "--scores-from", "missing.py"], 2, "the file with scores does not exist"),

@@ -695,7 +695,7 @@ def test_wrong_usage(world, args, said):
 def test_a_variant_that_the_catalogue_does_not_declare_is_pointed_out(world):
     result = world.call("--model", "digits_mim@modv2")
     assert result.exit_code == 0
-    assert "'modv2' is no variant of digits_mim in the catalogue: its own weights" in result.stderr
+    assert "'modv2' is not a variant of digits_mim in the catalogue: its own weights" in result.stderr
 
 
 def test_weights_of_a_model_that_comes_with_the_package(world):

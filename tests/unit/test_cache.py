@@ -146,7 +146,7 @@ def test_hdf5_of_somebody_else(file):
     file.parent.mkdir(parents=True)
     with h5py.File(file, "w") as h5:
         h5["features"] = np.zeros((3, 2))
-    with pytest.raises(CacheError, match="is no moodbench cache"):
+    with pytest.raises(CacheError, match="is not a moodbench cache"):
         FeatureCache(file)
 
 

@@ -393,7 +393,7 @@ def test_any_change_of_the_numbers_or_their_provenance_is_refused_and_not_overwr
         (beside, '"schema": 3', '"schema": 2.0', "has schema = 2.0, which should be"),
         (beside, "sha256", "sha255", "has sha256 = null"),
         (beside, '"rows"', '"row"', "which should be the two digests"),
-        (beside, '"run": "old"', '"run": NaN', "NaN is no number of JSON"),
+        (beside, '"run": "old"', '"run": NaN', "NaN is not a JSON number"),
         (beside, '"run": "old"', '"run": "old", "run": "old"', "a key occurs twice"),
         (beside, "old", "\\ud800", "is not JSON"),
     ):

@@ -98,8 +98,8 @@ def test_what_is_no_head(tmp_path):
     file.unlink()
     assert head_provenance(file) == {}
     for fill, words in (
-        (lambda h5: h5.create_group("weight"), "'weight' is no array of numbers"),
-        (lambda h5: h5.create_dataset("weight", data=["a"]), "'weight' is no array of numbers"),
+        (lambda h5: h5.create_group("weight"), "'weight' is not an array of numbers"),
+        (lambda h5: h5.create_dataset("weight", data=["a"]), "'weight' is not an array of numbers"),
         (lambda h5: h5.create_dataset("weight", (1 << 20, 1 << 20), "f4", chunks=(64, 64)), "too large for a head"),
         (lambda h5: h5.create_dataset("bias", data=[1.0]), "KeyError"),
     ):

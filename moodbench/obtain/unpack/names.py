@@ -61,7 +61,7 @@ def link_target(name: str, target: str) -> str:
         elif part not in ("", "."):
             parts.append(part)
     if target.startswith("/") or not target or not parts:
-        raise ValueError(f"is a link to '{shown(target)}', which is no file of the archive")
+        raise ValueError(f"is a link to '{shown(target)}', which is not a file of the archive")
     return safe_name("/".join(parts))
 
 
@@ -78,7 +78,7 @@ def hard_link_target(target: str) -> str:
     except ValueError:
         name = ""
     if not name:
-        raise ValueError(f"is a link to '{shown(target)}', which is no file of the archive")
+        raise ValueError(f"is a link to '{shown(target)}', which is not a file of the archive")
     return name
 
 

@@ -50,7 +50,7 @@ def checked(score: str, key: str, value: Any, default: Any) -> Any:
     if found is None:
         word = {"bool": "truth value (true or false)", "int": "whole number", "float": "number", "str": "text"}
         wanted = word.get(kind.__name__, kind.__name__)
-        raise UsageError(f"{_shown(value)} is no {wanted}, which the parameter '{name}' should be")
+        raise UsageError(f"{_shown(value)} is not a {wanted}, which the parameter '{name}' should be")
     if isinstance(found, float) and not math.isfinite(found):
         raise UsageError(f"the parameter '{name}' must be finite, got {found}")
     most: float = MOST.get(key, MOST_OTHERWISE) if isinstance(found, int) else MOST_DECIMAL
