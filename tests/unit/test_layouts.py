@@ -91,7 +91,7 @@ def test_archives_that_share_a_folder(lay):
 
 @pytest.mark.parametrize("layout", ["cifar", "imagenet_train", "imagenet_val", "mnist", "svhn"])
 def test_archives_that_a_layout_does_not_know(lay, layout):
-    with pytest.raises(CatalogError, match=f"has the layout '{layout}', which wants .*it has 'other.zip'"):
+    with pytest.raises(CatalogError, match=f"has the layout '{layout}', which needs .*it has 'other.zip'"):
         lay(layout, {"other.zip": b""})
     with pytest.raises(CatalogError, match="it has none"):
         lay(layout, {})

@@ -64,7 +64,7 @@ def known_sources(
     missing = [name for name in known if name not in found]
     if set(found) - set(known) or not found or (all_of and missing):
         raise CatalogError(
-            f"the dataset '{spec.name}' has the layout '{spec.layout}', which wants "
+            f"the dataset '{spec.name}' has the layout '{spec.layout}', which needs "
             f"{'all' if all_of else 'some'} of the archives {_quoted(known)}; it has {_quoted(found) or 'none'}"
         )
     taken = [name for name, part in found.items() if part.entry.take]
