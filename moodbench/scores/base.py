@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 Need = Literal["logits", "head", "labels"]
 """What a score may need besides features: cached logits, the linear head, labels of the ID train rows."""
 
-Cost = Literal["products", "memory bank", "class covariances", "many directions", "scikit-learn"]
+Cost = Literal["products", "memory bank", "class covariances", "many directions", "sample", "scikit-learn"]
 """``products``: a handful of matrix products, O(D (D + C)) a row, whatever the number of ID train rows."""
 
 Fit = Generator["Statistic[Any] | tuple[Statistic[Any], ...]", Any, None]

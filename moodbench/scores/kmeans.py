@@ -56,7 +56,7 @@ class KMeansDistance(Score):
     family = "feature"
     paper = "Li et al., CVPR 2023, arXiv 2302.02615"
     year = 2023
-    cost = "scikit-learn"
+    cost = "sample"
 
     clusters: int = 0
     rows: int = 10_000
