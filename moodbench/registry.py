@@ -1,4 +1,4 @@
-"""The one generic registry: scores, table formats, checkpoint formats and bundled datasets use it."""
+"""The one generic registry: of scores, protocols, tables, plots, transforms, checkpoint formats, layouts, recipes."""
 
 from __future__ import annotations
 

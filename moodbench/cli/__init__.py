@@ -1,9 +1,22 @@
-"""The command line: it parses, calls one function of the library, and prints."""
+"""The command line: it parses, calls `moodbench.commands`, and prints."""
 
 from __future__ import annotations
 
 import sys
 
+from moodbench.cli import (  # noqa: F401 (imported for their commands)
+    cache,
+    demo,
+    download,
+    extract,
+    import_,
+    list_,
+    plot,
+    probe,
+    score,
+    table,
+    verify,
+)
 from moodbench.cli.app import app
 from moodbench.cli.output import be_lenient, close_stdout, is_of_names, is_of_stdout, say_interrupted, show_error
 from moodbench.errors import MoodbenchError

@@ -15,7 +15,7 @@ from moodbench.errors import MoodbenchError
 from moodbench.interrupts import watching
 
 ORDER = ("demo", "list", "download", "verify", "extract", "import", "cache", "probe", "score", "table", "plot")
-"""The commands in the order in which people use them."""
+"""The commands in the order in which people use them; others follow."""
 
 
 class Boundary(TyperGroup):
@@ -23,7 +23,7 @@ class Boundary(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in the order of `ORDER`."""
-        return sorted(super().list_commands(ctx), key=ORDER.index)
+        return sorted(super().list_commands(ctx), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         """Parse what comes before the command."""
@@ -96,7 +96,3 @@ def root(
 
     Start with: moodbench demo
     """
-
-
-# imported for their commands
-from moodbench.cli import cache, demo, download, extract, import_, list_, plot, probe, score, table, verify  # noqa: E402, F401

@@ -165,7 +165,10 @@ def label_rules(space: Workspace, given: Given) -> list[str]:
 _BESIDES = ("auroc_low", "auroc_high", "id_accuracy")
 """Fractions of a result that are no metric."""
 
-metrics = _words(*(f.name for f in fields(Result) if f.type == "float | None" and f.name not in _BESIDES))
+METRICS = tuple(f.name for f in fields(Result) if f.type == "float | None" and f.name not in _BESIDES)
+"""Names of metrics, in the order of the columns of results."""
+
+metrics = _words(*METRICS)
 pretexts = _words(*get_args(PretextTask))
 devices = _words("auto", "cpu", "cuda")
 batch_sizes = _words("auto")

@@ -21,7 +21,7 @@ def plot(
         typer.Argument(
             help="grid: pretext tasks on x, mean AUROC on y, a marker for each score.", autocompletion=completion.plots
         ),
-    ],
+    ] = "grid",
     benchmark: Annotated[
         str | None,
         typer.Option(

@@ -54,8 +54,7 @@ def table(
         list[str] | None,
         typer.Option(
             metavar="METRIC",
-            help="auroc, fpr95, aupr_in, aupr_out, fpr95_ood, detection_accuracy, autc, aurc or failure_auroc. "
-            "Repeatable.  [default: auroc, fpr95]",
+            help=f"{', '.join(completion.METRICS)}. Repeatable.  [default: auroc, fpr95]",
             autocompletion=completion.metrics,
         ),
     ] = None,

@@ -136,8 +136,8 @@ def extract_features(
 ) -> list[Extraction]:
     """As `extract`: features of the images of `source`, computed by the network of `choice` under `settings`."""
     # torch and timm take seconds: names, folders and the network are checked before
-    sets = source.open(workspace, report)
     choice.check(workspace.catalog)
+    sets = source.open(workspace, report)
     for switch, value in BEFORE_TORCH.items():
         os.environ.setdefault(switch, value)
     from moodbench.features.extract import extract_images

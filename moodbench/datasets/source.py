@@ -13,6 +13,9 @@ from moodbench.errors import DataError, UsageError
 from moodbench.types import Report
 from moodbench.workspace import Workspace, check_dataset_name
 
+_NAMED = 5
+"""Absent datasets that a line names; it counts more of them."""
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -140,7 +143,8 @@ def _on_this_disk(space: Workspace, report: Report) -> list[DatasetSpec]:
     present = [spec for spec in specs if is_on_disk(spec, space.data_dir)]
     absent = [spec.name for spec in specs if spec not in present]
     if absent:
-        report(f"leave out {', '.join(absent)}: not on this disk below '{space.data_dir}'")
+        some = ", ".join(absent) if len(absent) <= _NAMED else f"{len(absent)} datasets (moodbench list datasets)"
+        report(f"leave out {some}: not on this disk below '{space.data_dir}'")
     if not present:
         raise DataError(
             "none of the catalogue's datasets is on this disk",

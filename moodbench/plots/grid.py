@@ -41,6 +41,7 @@ MARKERS: tuple[Shape, ...] = (
 _LEGEND_ROWS = 48
 
 _CHANCE = 50.0
+_CHANCE_LINE: dict[str, Any] = {"color": "#667085", "lw": 1, "ls": (0, (4, 3))}
 
 
 @PLOTS.register("grid")
@@ -106,7 +107,7 @@ def grid_figure(
         pad=32 if _numbered(series) else 22,
         weight="bold",
     )
-    _add_legend(figure, series, columns)
+    _add_legend(figure, series, columns, chance=axes.get_ylim()[0] <= _CHANCE)
     remarks = "\n".join(map(plain, index.remarks(models)))
     if remarks:
         figure.supxlabel(remarks, fontsize=8, x=0.01, ha="left", color="#667085")
@@ -205,7 +206,7 @@ def _marker(shape: Shape, colour: str) -> dict[str, Any]:
 def _star(colour: str) -> dict[str, Any]:
     # Pale and behind the scores, which it would hide otherwise.
     pale = tuple(0.35 * part + 0.65 for part in to_rgb(colour))
-    return _marker(("*", 17), colour) | {"markerfacecolor": pale, "markeredgecolor": colour, "markeredgewidth": 1}
+    return _marker(("*", 14), colour) | {"markerfacecolor": pale, "markeredgecolor": colour, "markeredgewidth": 1}
 
 
 def _finish(axes: Axes, models: Sequence[Model], index: Index, *, numbered: bool) -> None:
@@ -229,7 +230,7 @@ def _finish(axes: Axes, models: Sequence[Model], index: Index, *, numbered: bool
     )
     _mark_tasks(axes, models, 13 if numbered else 3)
     if axes.get_ylim()[0] <= _CHANCE:
-        axes.axhline(_CHANCE, color="#667085", lw=1, ls=(0, (4, 3)), zorder=1, label="chance")
+        axes.axhline(_CHANCE, zorder=1, label="chance", **_CHANCE_LINE)
 
 
 def _mark_tasks(axes: Axes, models: Sequence[Model], rise: float) -> None:
@@ -253,8 +254,8 @@ def _mark_tasks(axes: Axes, models: Sequence[Model], rise: float) -> None:
         at += width
 
 
-def _add_legend(figure: Figure, series: Sequence[Series], columns: int) -> None:
-    """Put beside the axes: each family's name, its scores, its mean."""
+def _add_legend(figure: Figure, series: Sequence[Series], columns: int, *, chance: bool) -> None:
+    """Put beside the axes: each family's name, its scores, its mean; and the line of chance."""
     entries: list[Line2D] = []
     heads = []
     for family in FAMILIES:
@@ -268,6 +269,8 @@ def _add_legend(figure: Figure, series: Sequence[Series], columns: int) -> None:
             entries.append(Line2D([], [], label=plain(label), **_marker(_shape(number, series), COLOURS[family])))
         if len(_averaged(family, series)) > 1:
             entries.append(Line2D([], [], label="mean", **_star(COLOURS[family]) | {"markersize": 12}))
+    if chance:
+        entries.append(Line2D([], [], label="chance", **_CHANCE_LINE))
     place: dict[str, Any] = {"loc": "outside right upper", "ncols": columns, "columnspacing": 1}
     legend = figure.legend(handles=entries, frameon=False, fontsize=8, handletextpad=0.3, **place)
     for number in heads:

@@ -18,13 +18,14 @@ from moodbench.types import ALL_GROUPS, FAMILIES, MEAN, Result
 FIELDS = tuple(field.name for field in fields(Result))
 """The header of a result file."""
 
-_FORMER_FIELDS = tuple(name for name in FIELDS if name not in LATER)
-
 ANEW = "restore it from a copy, or move it and the .json beside it away and run 'moodbench score' again"
 
 # Taken from the annotations (text, because of the __future__ import), so that a metric added to Result is stored too.
 _COUNTS = frozenset(field.name for field in fields(Result) if field.type == "int")
 _FRACTIONS = frozenset(field.name for field in fields(Result) if field.type == "float | None")
+
+_NEEDED = [name for name in FIELDS if name not in _FRACTIONS and name not in LATER]
+"""The columns that every version wrote. A metric that a file lacks is from after it was written."""
 
 _YES = "yes"
 _DIGITS = 10
@@ -65,11 +66,11 @@ def parse_rows(data: bytes, file: Path) -> list[Result]:
     rows: dict[tuple[str, str, str, str], Result] = {}
     try:
         header = tuple(next(reader, []))
-        if header not in (FIELDS, _FORMER_FIELDS):
+        if not _is_header(header):
             raise ResultsError(f"this is not a result file of moodbench: {_header_fault(header)}", file=file, fix=ANEW)
         for cells in reader:
             row = _parse(header, cells, file, reader.line_num)
-            row = row if header == FIELDS else told_apart(row)
+            row = row if set(LATER) <= set(header) else told_apart(row)
             if row.key in rows:
                 raise _bad_line(file, reader.line_num, f"repeats the key {', '.join(map(repr, row.key))}")
             rows[row.key] = row
@@ -116,7 +117,7 @@ def _parse(header: Sequence[str], cells: list[str], file: Path, line: int) -> Re
         values[name] = int(values[name])
     for name in _FRACTIONS:
         try:
-            values[name] = _fraction(values[name])
+            values[name] = _fraction(values.get(name, ""))
         except ValueError:
             wanted = "a fraction between 0 and 1"
             raise _bad_line(file, line, f"has {name} = '{values[name][:80]}', which should be {wanted}") from None
@@ -153,8 +154,13 @@ def _fraction(text: str) -> float | None:
     return value
 
 
+def _is_header(header: Sequence[str]) -> bool:
+    """Say whether columns are those of this version or an earlier one, in their order."""
+    return set(_NEEDED) <= set(header) and list(header) == [name for name in FIELDS if name in header]
+
+
 def _header_fault(header: Sequence[str]) -> str:
-    missing = [name for name in FIELDS if name not in header]
+    missing = [name for name in _NEEDED if name not in header]
     unknown = [name for name in header if name not in FIELDS]
     if missing:
         return f"its header lacks {', '.join(map(repr, missing[:3]))}"

@@ -29,12 +29,10 @@ LAYERS = [
 
 SIBLINGS = {
     ("choices", "errors"),
-    ("errors", "registry"),
     ("registry", "errors"),
     ("reading", "errors"),
     ("names", "errors"),
     ("names", "types"),
-    ("features", "pretraining"),
     ("interrupts", "leaving"),
 }
 STRANGERS = [("scores", "datasets"), ("scores", "models"), ("scores", "features"), ("datasets", "models")]

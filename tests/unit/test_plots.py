@@ -99,9 +99,10 @@ def test_more_scores_than_shapes_are_numbered():
     count = len(MARKERS) + 1
     figure = grid_figure([mean("vit", "classification", f"s{i:02}", "feature", 0.5 + i / 100) for i in range(count)])
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()[1:-1]] == [f"{i + 1} s{i:02}" for i in range(count)]
+    assert [text.get_text() for text in legend.get_texts()[1:-2]] == [f"{i + 1} s{i:02}" for i in range(count)]
     numbers = {text.get_text(): text.xy[1] for text in figure.axes[0].texts if text.get_text().isdigit()}
     assert numbers == {str(i + 1): pytest.approx(50 + i) for i in range(count)}
+    assert [text.get_text() for text in legend.get_texts()[-2:]] == ["mean", "chance"]
 
 
 def test_intervals_are_bars():

@@ -164,15 +164,16 @@ def test_every_metric_has_a_column():
 HEADER = ",".join(FIELDS)
 GOOD = "imagenet,vit,classification,msp,,probability,texture,far,50,40,0.9,,,0.25" + "," * 11
 
-# The header of results from before FPR95 had a second convention.
+# Headers of results from before FPR95 had a second convention, and of none that ever was.
 OLDER = HEADER.replace("fpr95_ood,detection_accuracy,autc,aurc,failure_auroc,", "")
+POORER = HEADER.replace("family,ood,", "")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "its header lacks 'benchmark', 'model', 'pretext'"),
-        (f"{OLDER}\n", "its header lacks 'fpr95_ood', 'detection_accuracy', 'autc'"),
+        (f"{POORER}\n", "its header lacks 'family', 'ood'"),
         ("a,b\n1,2\n", "not a result file of moodbench"),
         (f"{HEADER},extra\n", "unknown column 'extra'"),
         (f"{','.join(FIELDS[::-1])}\n", "in another order"),
@@ -202,6 +203,15 @@ def test_what_is_not_a_result_file_is_refused_with_its_line(tmp_path, text, mess
     with pytest.raises(ResultsError):  # nor is it overwritten in silence
         write_results(file, [row()], {})
     assert file.read_text() == text
+
+
+def test_a_metric_that_is_younger_than_the_file_is_empty(tmp_path):
+    file = tmp_path / "vit.csv"
+    cells = dict(zip(FIELDS, GOOD.split(","), strict=True))
+    file.write_text(f"{OLDER}\n{','.join(cells[name] for name in OLDER.split(','))}\n")
+    provenance_file(file).write_text("{}")
+    (row,) = read_results(file)
+    assert (row.auroc, row.fpr95, row.fpr95_ood, row.failure_auroc) == (0.9, 0.25, None, None)
 
 
 LEFT_OUT = "ID train varies in 63 of 80 dimensions; the rest is left out"
