@@ -15,7 +15,7 @@ from benchmarks.small import SCORES, Small, flip, trial
 from moodbench.commands.cache import verify_caches
 from moodbench.errors import CacheError
 from moodbench.evaluation.caches import open_caches
-from moodbench.evaluation.protocols import score_caches
+from moodbench.evaluation.run import score_caches
 from moodbench.scores.base import create_score
 
 ARRAYS = ("features", "logits", "labels", "status", "crc32", "ids")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-import moodbench.evaluation.protocols  # noqa: F401 (once, before the attempts are forked: torch takes seconds)
+import moodbench.evaluation.run  # noqa: F401 (once, before the attempts are forked: torch takes seconds)
 from benchmarks.faults.trial import Row, attempt
 from moodbench.commands.import_ import import_features
 from moodbench.commands.score import score

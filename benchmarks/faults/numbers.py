@@ -15,7 +15,7 @@ from benchmarks.faults.trial import Row, attempt
 from moodbench.catalog import BenchmarkSpec
 from moodbench.commands.import_ import import_features
 from moodbench.evaluation.caches import open_caches
-from moodbench.evaluation.protocols import score_caches
+from moodbench.evaluation.run import score_caches
 from moodbench.scores.base import SCORES, create_score
 from moodbench.workspace import ModelName, Workspace
 

@@ -238,7 +238,7 @@ def extract(
     Example: moodbench extract --model digits_mim --benchmark digits
     """
     from moodbench.commands.extract import extract_features
-    from moodbench.datasets.source import Source
+    from moodbench.datasets.request import ImageRequest
     from moodbench.features.settings import Settings
     from moodbench.models.choice import ModelChoice
 
@@ -263,7 +263,7 @@ def extract(
         head_file=head_file,
         features=features,
     )
-    source = Source(benchmark or (), dataset or (), images, labels, max_pixels)
+    source = ImageRequest(benchmark or (), dataset or (), images, labels, max_pixels)
     settings = Settings(
         device,
         precision,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.choices import Decoder, OnError, Precision
-from moodbench.datasets.source import Source
+from moodbench.datasets.request import ImageRequest
 from moodbench.features.settings import Settings
 from moodbench.models.choice import ModelChoice
 from moodbench.types import Report
@@ -124,7 +124,7 @@ def extract(
             head_file=head_file,
             features=features,
         ),
-        Source(benchmark, dataset, images, labels, max_pixels),
+        ImageRequest(benchmark, dataset, images, labels, max_pixels),
         Settings(device, precision, batch_size, workers, limit, on_error, progress, channels_last, compile),
         workspace=workspace or Workspace(),
         report=report,
@@ -132,7 +132,7 @@ def extract(
 
 
 def extract_features(
-    choice: ModelChoice, source: Source, settings: Settings, *, workspace: Workspace, report: Report
+    choice: ModelChoice, source: ImageRequest, settings: Settings, *, workspace: Workspace, report: Report
 ) -> list[Extraction]:
     """As `extract`: features of the images of `source`, computed by the network of `choice` under `settings`."""
     # torch and timm take seconds: names, folders and the network are checked before

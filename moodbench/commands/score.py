@@ -95,7 +95,7 @@ def score(
     models = _models(space, model, head)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import check_threads, resolve_device
-    from moodbench.evaluation.protocols import score_caches
+    from moodbench.evaluation.run import score_caches
     from moodbench.progress import Progress
 
     place = resolve_device(device)

@@ -5,23 +5,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from moodbench.catalog import BenchmarkSpec
 from moodbench.catalog.benchmark import ONE_CLASS, STANDARD
 from moodbench.classes import Classes
-from moodbench.devices import arithmetic
 from moodbench.errors import CacheError
 from moodbench.evaluation.caches import Caches
-from moodbench.evaluation.engine import BLOCK, Array, Engine
+from moodbench.evaluation.engine import Array, Engine
 from moodbench.evaluation.measure import ResultRows
 from moodbench.features.reader import RowReader
 from moodbench.metrics import Comparison, Ranking
-from moodbench.progress import SILENT, Progress
 from moodbench.registry import Registry
 from moodbench.scores.base import Score
 from moodbench.types import Result
@@ -54,52 +50,6 @@ Protocol = Callable[
 `ResultRows` of numbers of rows; says which rows are ID and which OOD, runs the scores and returns their rows."""
 
 PROTOCOLS: Registry[Protocol] = Registry("protocol")
-
-
-def score_caches(
-    benchmark: BenchmarkSpec,
-    caches: Caches,
-    scores: Mapping[str, Score],
-    *,
-    model: str = "",
-    pretext: str = "unspecified",
-    device: torch.device | None = None,
-    threads: int | None = None,
-    bank_rows: int | None = None,
-    block: int = BLOCK,
-    progress: Progress = SILENT,
-) -> ScoreRun:
-    """Fit `scores` on ID train and measure them on every OOD dataset that `caches` has.
-
-    Parameters
-    ----------
-    benchmark : BenchmarkSpec
-        Groups the OOD datasets. Those that `caches` lacks get no row, and their groups no mean.
-    caches : Caches
-    scores : mapping of name to score
-    model, pretext : str
-        To write into the rows.
-    device : torch.device, default=CPU
-    threads : int, optional
-        Of the CPU; by default torch's own choice.
-    bank_rows : int, optional
-        Thin out the memory bank to this many ID train rows; by default it has all.
-    progress : Progress
-        Shows how far it is.
-
-    Returns
-    -------
-    ScoreRun
-        A score that lacks something has rows without numbers and a note that says what.
-    """
-    place = device or torch.device("cpu")
-    make = partial(Engine, device=place, block=block, bank_rows=bank_rows, progress=progress)
-    with arithmetic(threads), torch.inference_mode():
-        if caches.joined is None:
-            caches = caches.by_name(benchmark.aliases, benchmark.id_classes)
-        caches = make(caches).settle_classes()
-        rows = partial(ResultRows, model=model, pretext=pretext)
-        return PROTOCOLS.get(benchmark.protocol)(benchmark, caches, scores, make, rows)
 
 
 @PROTOCOLS.register(STANDARD)

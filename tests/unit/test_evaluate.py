@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, ro
 from moodbench.commands.import_ import import_features
 from moodbench.commands.score import score
 from moodbench.evaluation.caches import open_caches
-from moodbench.evaluation.protocols import score_caches
+from moodbench.evaluation.run import score_caches
 from moodbench.metrics import METRICS
 from moodbench.results import read_provenance
 from moodbench.scores.base import create_score

@@ -71,7 +71,7 @@ CHANGED = {
     "protocol": {
         "evaluation/protocols.py": [
             (
-                "def score_caches(",
+                "@PROTOCOLS.register(STANDARD)",
                 '''@PROTOCOLS.register("halves")
 def halves(benchmark, caches, scores, make, rows):
     """The standard protocol, with a word of its own."""

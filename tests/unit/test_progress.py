@@ -15,7 +15,7 @@ import moodbench
 from moodbench.cli import app
 from moodbench.commands.import_ import import_features
 from moodbench.evaluation.caches import open_caches
-from moodbench.evaluation.protocols import score_caches
+from moodbench.evaluation.run import score_caches
 from moodbench.progress import Progress
 from moodbench.scores.base import create_score
 from moodbench.workspace import ModelName

@@ -117,7 +117,7 @@ def test_any_flipped_byte_of_row_scores_is_refused_before_the_work(space, monkey
     run(space, "euclid")
     file, before = files(space)[1], read_results(files(space)[0])
     data = file.read_bytes()
-    monkeypatch.setattr("moodbench.evaluation.protocols.score_caches", lambda *a, **k: pytest.fail("the work was done"))
+    monkeypatch.setattr("moodbench.evaluation.run.score_caches", lambda *a, **k: pytest.fail("the work was done"))
     for place in (0, 40, BLOCK, BLOCK + 9, len(data) // 2, len(data) - 1):
         file.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
         with pytest.raises(ResultsError, match="the row scores cannot be read"):

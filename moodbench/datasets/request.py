@@ -37,7 +37,7 @@ class ImageSet:
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageRequest:
     """What images to read, and how.
 
     Attributes
