@@ -89,7 +89,7 @@ def home(tmp_path, monkeypatch, catalog):
         ("moodbench extract --precision ", ["bf16", "fp16", "fp32"]),
         ("moodbench extract --on-error s", ["skip", "stop"]),
         ("moodbench extract --labels n", ["natural", "none"]),
-        ("moodbench extract --format mo", ["moco_v3"]),
+        ("moodbench extract --format mo", ["moco", "moco_v3"]),
         ("moodbench extract --transform ", ["model", "moodv2"]),
         ("moodbench download tiny_t", ["tiny_test", "tiny_train"]),
         ("moodbench download --link ", ["hard", "symbolic"]),

@@ -63,7 +63,7 @@ def test_a_head_of_another_width_is_refused(head):
     ("options", "code", "message"),
     [
         (("--head-file", "nowhere.pth"), 1, "nowhere.pth"),
-        (("--head-file", "head.pth", "--no-head"), 2, "--no-head wants none"),
+        (("--head-file", "head.pth", "--no-head"), 2, "--no-head asks for none"),
         (("--head-file", "head.pth", "--features", "cls_mean"), 1, "tokens after the final norm"),
         (("--head-file", "head.pth", "--features", "clsmean"), 2, "cls_mean"),
     ],

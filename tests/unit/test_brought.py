@@ -186,7 +186,7 @@ def test_what_is_no_file(tmp_path, bring, suffix):
         file = tmp_path / f"{name}.{suffix}"
         with pytest.raises(DataError, match=word):
             bring(tmp_path / "good.npy", labels=file)
-        heads = {"npz": word, "pkl": word, "h5": "no regular file"}
+        heads = {"npz": word, "pkl": word, "h5": "not a regular file"}
         with pytest.raises(ModelError, match=heads.get(suffix, "suffix")):
             bring(tmp_path / "good.npy", head=file)
         with pytest.raises(DataError, match=word if suffix not in ("txt", "h5") else "cannot be imported"):

@@ -219,7 +219,7 @@ def test_a_second_classifier_on_patches_is_refused_and_the_rest_works():
 )
 def test_a_projection_is_no_classifier(name):
     """Said before anything is fetched or built."""
-    with pytest.raises(ModelError, match=r"outputs of '.*' are no classes.*projection") as caught:
+    with pytest.raises(ModelError, match=r"outputs of '.*' are not classes.*projection") as caught:
         load_model(ModelSpec("m", "M", "multimodal", timm=name))
     assert "--no-head" in caught.value.fix
 

@@ -177,7 +177,7 @@ def test_imagenet_val_that_does_not_fit_together(lay, images, kit, message):
 
 
 def test_imagenet_val_without_its_development_kit(lay):
-    with pytest.raises(CatalogError, match="wants all of the archives"):
+    with pytest.raises(CatalogError, match="needs all of the archives"):
         lay("imagenet_val", {imagenet.VAL: val(1)})
 
 
@@ -446,7 +446,7 @@ def test_mnist(lay):
 def test_mnist_without_its_labels(lay):
     files = mnist_files(np.zeros((1, 28, 28), np.uint8), [1])
     del files["t10k-labels-idx1-ubyte.gz"]
-    with pytest.raises(CatalogError, match="wants all of the archives"):
+    with pytest.raises(CatalogError, match="needs all of the archives"):
         lay("mnist", files)
 
 

@@ -85,7 +85,7 @@ class Mine(Score):
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("@SCORES.register('own')\ndef own(): pass", "no subclass of Score"),
+        ("@SCORES.register('own')\ndef own(): pass", "not a subclass of Score"),
         (GOOD.replace('"feature"', '"nothing"').format(name="own"), "has the family 'nothing'"),
         ("@SCORES.register('own')\nclass Own(Score): family = 'logit'", "failed: AttributeError"),
         (GOOD.format(name="own").replace("def score", "def other"), "failed: TypeError"),

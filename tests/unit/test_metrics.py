@@ -77,7 +77,7 @@ def test_mean_interval_counts_the_shared_id_rows():
 
 
 def test_mean_refuses_comparisons_with_other_id_rows():
-    with pytest.raises(ValueError, match="share one Ranked"):
+    with pytest.raises(ValueError, match="share one Ranking"):
         mean_auroc([Ranking([1, 2]).against([0]), Ranking([1, 2]).against([0])])
 
 

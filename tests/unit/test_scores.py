@@ -246,7 +246,7 @@ def test_parameters_are_converted_and_checked():
     assert create_score("energy_react", {"quantile": "0.9"}).describe() == "quantile=0.9"
     with pytest.raises(UsageError, match="no parameter 'size'"):
         create_score("vim", {"size": "3"})
-    with pytest.raises(UsageError, match="'many' is no whole number"):
+    with pytest.raises(UsageError, match="'many' is not a whole number"):
         create_score("vim", {"dim": "many"})
     with pytest.raises(UsageError, match=r"lies in \[0, 1\]"):
         create_score("energy_react", {"quantile": 2.0})
