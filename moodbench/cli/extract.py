@@ -10,7 +10,7 @@ import typer
 from moodbench.choices import CropMode, Decoder, Interpolation, OnError, Precision
 from moodbench.cli import completion
 from moodbench.cli.app import app
-from moodbench.cli.options import Run, with_run
+from moodbench.cli.options import Device, Run, with_run
 
 _PICTURES = "Pictures, over what the transform says"
 _SPEED = "Speed"
@@ -163,14 +163,7 @@ def extract(
             autocompletion=completion.recipes,
         ),
     ] = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            metavar="DEVICE",
-            help="auto (CUDA if there is one, else CPU), cpu, cuda or cuda:N.",
-            autocompletion=completion.devices,
-        ),
-    ] = "auto",
+    device: Device = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Precision of the network. Features are always stored as float32.")
     ] = "fp32",

@@ -1,4 +1,4 @@
-"""The options that every command has, declared once, and the decorator that adds them.
+"""Options that several commands have, declared once, and the decorator that adds those that every command has.
 
 A command function takes one parameter `run: Run`; in its place the command line shows ``--data-dir``, ``--cache-dir``,
 ``--results-dir``, ``--catalog``, ``--quiet``, ``--verbose`` and ``--debug``.
@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from moodbench.cli import completion
 from moodbench.cli.output import Level, Output
 from moodbench.errors import UsageError
 from moodbench.workspace import Workspace
@@ -46,6 +47,16 @@ Verbose = Annotated[
     typer.Option("--verbose", "-v", help="Also report which folders and catalogues are used.", rich_help_panel=_PANEL),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_PANEL)]
+
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="auto (CUDA if there is one, else CPU), cpu, cuda or cuda:N.",
+        autocompletion=completion.devices,
+    ),
+]
+"""Of the commands that compute; not of all."""
 
 
 @dataclass(frozen=True)

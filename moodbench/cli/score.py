@@ -9,7 +9,7 @@ import typer
 
 from moodbench.cli import completion
 from moodbench.cli.app import app
-from moodbench.cli.options import Run, with_run
+from moodbench.cli.options import Device, Run, with_run
 from moodbench.errors import UsageError
 
 
@@ -46,14 +46,7 @@ def score(
             autocompletion=completion.cached_heads,
         ),
     ] = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            metavar="DEVICE",
-            help="auto (CUDA if there is one, else CPU), cpu, cuda or cuda:N.",
-            autocompletion=completion.devices,
-        ),
-    ] = "auto",
+    device: Device = "auto",
     threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads. By default all cores.")] = None,
     bank_rows: Annotated[
         int | None,

@@ -256,7 +256,7 @@ def _twice(
         yield from duplicates(one)
     pairs: dict[tuple[str, str], list[str]] = {}
     for benchmark in benchmarks:
-        ids = [name for name in (benchmark.id_train, benchmark.id_val, *benchmark.id_test) if name is not None]
+        ids = benchmark.needed
         # where a dataset is both, classes decide: the same picture in training and test is no contamination
         for ood in (name for name in benchmark.ood_datasets if name not in ids):
             for id_ in ids:
