@@ -125,6 +125,10 @@ class Workspace:
         folder = self.cache_dir / model.folder
         return folder / "head.h5" if model.head is None else folder / "heads" / f"{model.head}.h5"
 
+    def other_heads(self, model: ModelName) -> list[Path]:
+        """Return the files of a model's heads besides its own one, sorted: those that were trained or brought."""
+        return sorted((self.cache_dir / model.folder / "heads").glob("*.h5"))
+
     def results_file(self, benchmark: str, model: ModelName) -> Path:
         """Path of the result table of (benchmark, model)."""
         return self.results_dir / check_name(benchmark, "benchmark") / f"{model.file}.csv"

@@ -113,12 +113,12 @@ def remove(
 
     Example: moodbench cache remove --model digits_mim --dataset digits_noise
     """
-    from moodbench.commands.cache import other_heads, remove_caches
+    from moodbench.commands.cache import remove_caches
     from moodbench.workspace import ModelName
 
     for file in remove_caches(run.workspace, model, dataset or ()):
         run.output.say(f"removed {file}")
-    heads = other_heads(run.workspace, model)
+    heads = run.workspace.other_heads(ModelName.parse(model))
     if heads and not run.workspace.cached_datasets(ModelName.parse(model)):
         names = ", ".join(file.stem for file in heads)
         run.output.say(

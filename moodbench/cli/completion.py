@@ -145,7 +145,7 @@ def groups(space: Workspace, given: Given) -> list[str]:
 def cached_heads(space: Workspace, given: Given) -> list[str]:
     """Heads that the models have besides their own."""
     chosen = [ModelName.parse(name) for name in _all(given.get("model"))] or space.model_folders()
-    return sorted(file.stem for model in chosen for file in (space.cache_dir / model.folder / "heads").glob("*.h5"))
+    return sorted(file.stem for model in chosen for file in space.other_heads(model))
 
 
 @offer

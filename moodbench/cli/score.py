@@ -42,7 +42,7 @@ def score(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Use this head of each model instead of its own.",
+            help="Use this head instead of the models' own. By itself: of every model that has it.",
             autocompletion=completion.cached_heads,
         ),
     ] = None,
@@ -71,9 +71,9 @@ def score(
     from moodbench.commands.score import score as work
     from moodbench.scores.base import load_scores
 
-    if not (all_ or model or score or benchmark):
+    if not (all_ or model or score or benchmark or head):
         raise UsageError(
-            "nothing is asked for", fix="moodbench score --all, or any of --model M, --score S, --benchmark B"
+            "nothing is asked for", fix="moodbench score --all, or any of --model M, --score S, --benchmark B, --head H"
         )
     for file in scores_from or []:
         load_scores(file)

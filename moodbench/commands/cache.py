@@ -92,21 +92,17 @@ def verify_caches(space: Workspace, models: Sequence[str] = (), datasets: Sequen
 
 
 def _heads(space: Workspace, model: str, remark: str) -> Iterator[CheckedFile]:
-    own = space.head_file(ModelName.parse(model))
-    for file in [*([own] if own.exists() else []), *other_heads(space, model)]:
+    parsed = ModelName.parse(model)
+    own = space.head_file(parsed)
+    for file in [*([own] if own.exists() else []), *space.other_heads(parsed)]:
         name = file.relative_to(own.parent).with_suffix("")
         yield CheckedFile(f"{model}/{name}", f"{model}: {name}{remark}", _fault(partial(stored_head, file)))
 
 
-def other_heads(space: Workspace, model: str) -> list[Path]:
-    """Return the files of a model's heads besides its own one, sorted: those that were trained or brought."""
-    return sorted(space.head_file(ModelName.parse(model)).with_name("heads").glob("*.h5"))
-
-
 def _orphans(space: Workspace) -> list[str]:
     """Return the models that have heads and no cache."""
-    models = (str(model) for model in space.model_folders() if not space.cached_datasets(model))
-    return [m for m in models if space.head_file(ModelName.parse(m)).exists() or other_heads(space, m)]
+    models = (model for model in space.model_folders() if not space.cached_datasets(model))
+    return [str(model) for model in models if space.head_file(model).exists() or space.other_heads(model)]
 
 
 def _verify(info: CacheInfo) -> None:
@@ -130,7 +126,7 @@ def _fault(look: Callable[[], object]) -> MoodbenchError | None:
 def remove_caches(space: Workspace, model: str, datasets: Sequence[str] = ()) -> list[Path]:
     """Delete the caches of a model, or those of some datasets, and return the files. With the last one goes its head.
 
-    Other heads (`other_heads`) stay. Nothing is deleted that lies elsewhere: of a cache or head that is a symbolic link
+    Other heads (`Workspace.other_heads`) stay. Nothing is deleted that lies elsewhere: of a cache or head that is a symbolic link
     the link goes, and a folder that is one is refused.
 
     Raises

@@ -61,6 +61,7 @@ def score(
         Parameters changed from their defaults.
     head : str, optional
         Use this head (``heads/<name>.h5``) instead of the models' own; results are those of the model ``MODEL+NAME``.
+        Without `model`: of every cached model that has it.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     threads : int, optional
@@ -167,7 +168,13 @@ def _models(space: Workspace, names: Sequence[str], head: str | None) -> list[Mo
     if any(model.head is not None for model in models):
         raise UsageError("a model is named with a head, and --head names another")
     with_head = [ModelName(model.base, model.variant, head) for model in models]
-    return [model for model in with_head if names or space.head_file(model).exists()]
+    if names:
+        return with_head
+    there = [model for model in with_head if space.head_file(model).exists()]
+    if cached and not there:
+        known = {file.stem for model in cached for file in space.other_heads(model)}
+        raise UnknownNameError("cached head", head, known, fix=f"train it: moodbench probe --all-models --name {head}")
+    return there
 
 
 def _open(space: Workspace, name: ModelName, spec: BenchmarkSpec, *, asked: bool, report: Report) -> Caches | None:
