@@ -126,8 +126,8 @@ def _fault(look: Callable[[], object]) -> MoodbenchError | None:
 def remove_caches(space: Workspace, model: str, datasets: Sequence[str] = ()) -> list[Path]:
     """Delete the caches of a model, or those of some datasets, and return the files. With the last one goes its head.
 
-    Other heads (`Workspace.other_heads`) stay. Nothing is deleted that lies elsewhere: of a cache or head that is a symbolic link
-    the link goes, and a folder that is one is refused.
+    Other heads (`Workspace.other_heads`) stay. Nothing is deleted that lies elsewhere: of a cache or head that is a
+    symbolic link the link goes, and a folder that is one is refused.
 
     Raises
     ------
