@@ -10,24 +10,19 @@ import re
 import numpy as np
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 import moodbench
-from moodbench.cli import app
 from moodbench.features.create import Layout, create_cache
 from moodbench.features.heads import head_provenance, read_head, store_head
 from moodbench.types import Head
 from moodbench.workspace import Workspace
+from tests.commands import call
 from tests.worlds import make_world
 
 MODELS = ("alpha", "beta")
 
 BY_NUMBER = "note: the classes of train, test have no names: their labels are compared by number"
 """As `score` says it."""
-
-
-def call(*args):
-    return CliRunner().invoke(app, [str(a) for a in args], catch_exceptions=False)
 
 
 def probe(*args):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from moodbench.cli import app
+from tests.commands import call
 from tests.disks import Disk, cut, flip
 
 
@@ -17,10 +16,6 @@ def disk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOODBENCH_CATALOG", str(made.catalog()))
     return made
-
-
-def call(*args):
-    return CliRunner().invoke(app, [str(a) for a in args], catch_exceptions=False)
 
 
 def test_all_well(disk):
