@@ -11,7 +11,7 @@ import torch
 
 from moodbench.scores.base import Score, Train, create_score
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.fitting import fit_scores
+from moodbench.scores.machinery.passes import fit_scores
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def list_models(space: Workspace) -> list[Record]:
     `on_disk` says whether everything that the model is loaded from is here; `bytes` is the size of its weights where
     that is known. Nothing is read or checked.
     """
-    from moodbench.models.listing import model_record
+    from moodbench.models.records import model_record
 
     cached = {str(name): space.cached_datasets(name) for name in space.cached_models()}
     records = [model_record(spec) | {"cached": cached.pop(name, [])} for name, spec in space.catalog.models.items()]
@@ -42,7 +42,7 @@ def list_fair(space: Workspace) -> list[Record]:
     Models come with those of their declared variants that have other weights or another head. First are the groups in
     which most pretext tasks can be compared.
     """
-    from moodbench.models.listing import fair_groups
+    from moodbench.models.records import fair_groups
 
     return fair_groups(space.catalog.models)
 

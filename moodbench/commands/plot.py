@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from moodbench.errors import UsageError
-from moodbench.tables.choice import chosen_benchmarks, rows_of, titles_of
+from moodbench.tables.selection import chosen_benchmarks, rows_of, titles_of
 from moodbench.types import ALL_GROUPS
 from moodbench.workspace import Workspace
 

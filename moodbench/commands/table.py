@@ -11,11 +11,11 @@ from moodbench.catalog import Exposure, seen_by
 from moodbench.choices import Layout, Positive, check_choice
 from moodbench.errors import ResultsError, UnknownNameError
 from moodbench.results import read_all, unverified
-from moodbench.tables.choice import NoSuchHeadError, chosen_benchmarks, rows_of, titles_of
 from moodbench.tables.footnotes import what_models_saw
 from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.grid import Table, grid, per_dataset
 from moodbench.tables.order import models_in_order
+from moodbench.tables.selection import NoSuchHeadError, chosen_benchmarks, rows_of, titles_of
 from moodbench.types import ALL_GROUPS, Result
 from moodbench.workspace import ModelName, Workspace
 

@@ -17,8 +17,7 @@ from moodbench.catalog import FEATURES_ONLY, ListSpec
 from moodbench.classes import natural_key, orders_differ
 from moodbench.datasets import labels as rules
 from moodbench.datasets.decode import MAX_PIXELS, to_rgb
-from moodbench.datasets.labels import UNKNOWN, imagenet_wnids
-from moodbench.datasets.listing import (
+from moodbench.datasets.image_files import (
     check_folder,
     class_folders,
     counted,
@@ -27,6 +26,7 @@ from moodbench.datasets.listing import (
     looks_filled,
     scan_folder,
 )
+from moodbench.datasets.labels import UNKNOWN, imagenet_wnids
 from moodbench.datasets.lists import ImageList, list_file, read_list
 from moodbench.datasets.match import match_list, promised
 from moodbench.datasets.sources import ArrayImages, FolderImages, ImageSource

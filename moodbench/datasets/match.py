@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from moodbench.datasets.listing import counted, file_size, scan_folder
+from moodbench.datasets.image_files import counted, file_size, scan_folder
 from moodbench.datasets.lists import ImageList, ListEntry
 from moodbench.errors import DataError
 

@@ -22,8 +22,8 @@ from moodbench.features.reader import RowReader
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.fitting import failure, fit_scores
 from moodbench.scores.machinery.notes import not_numbers, note_degenerate
+from moodbench.scores.machinery.passes import failure, fit_scores
 
 BLOCK = 2048
 """Rows that are worked on at once: few enough for the caches of a processor, enough for its matrix products."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from moodbench.catalog import DatasetSpec
+from moodbench.datasets.image_files import looks_filled
 from moodbench.datasets.images import open_folder, open_images
-from moodbench.datasets.listing import looks_filled
 from moodbench.errors import DataError
 
 

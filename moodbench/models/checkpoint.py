@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from moodbench.errors import ModelError
-from moodbench.models.parts import choose, find_parts, plain_names
+from moodbench.models.contents import choose, find_parts, plain_names
 from moodbench.models.stored import read_stored
 
 

@@ -14,9 +14,9 @@ from moodbench.catalog import ModelSpec
 from moodbench.errors import ModelError
 from moodbench.models.build import classifier_names, create
 from moodbench.models.checkpoint import Checkpoint, read_checkpoint
+from moodbench.models.contents import common_prefixes, inner_prefixes
 from moodbench.models.formats.base import FORMATS, PLAIN, Format, State, detect_format
 from moodbench.models.misfit import first, fix_for, shard_fix
-from moodbench.models.parts import common_prefixes, inner_prefixes
 
 POSITION_TABLES = ("pos_embed", "relative_position_bias_table", "rel_pos_h", "rel_pos_w")
 """Last parts of the names of tensors that are resampled to another image size. No other tensor ever is."""

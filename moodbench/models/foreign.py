@@ -17,7 +17,7 @@ import torch
 
 from moodbench.errors import ModelError
 from moodbench.models.advice import TRUSTED, from_python, rewrite, steps
-from moodbench.models.parts import find_parts
+from moodbench.models.contents import find_parts
 
 PROTOCOL = 2
 """Of pickles as torch writes them, and the only one that it reads without running what is in it."""

@@ -209,7 +209,7 @@ def fetch_url(
     ModelError
         The host cannot be reached or refuses, or what came is not what was expected (it is kept as ``….wrong``).
     """
-    from moodbench.transfer.digests import Expectation
+    from moodbench.transfer.expected import Expectation
     from moodbench.transfer.http import fetch
     from moodbench.transfer.meter import Bars
 

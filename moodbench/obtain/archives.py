@@ -17,7 +17,7 @@ from moodbench.catalog import ArchiveSpec
 from moodbench.inspection.manifest import NOTES, write_note
 from moodbench.reading import parse_json
 from moodbench.transfer.contact import shown
-from moodbench.transfer.digests import Expectation, check_file
+from moodbench.transfer.expected import Expectation, check_file
 from moodbench.transfer.http import fetch
 from moodbench.transfer.meter import Meter
 from moodbench.types import Report

@@ -18,7 +18,7 @@ import os
 import shutil
 from pathlib import Path
 
-from moodbench.datasets.listing import scan_folder
+from moodbench.datasets.image_files import scan_folder
 from moodbench.errors import DataError
 from moodbench.inspection.contents import holds_something
 from moodbench.inspection.manifest import (

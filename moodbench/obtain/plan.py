@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from moodbench.catalog import FEATURES_ONLY, DatasetSpec
+from moodbench.datasets.image_files import counted
 from moodbench.datasets.images import dataset_folder
-from moodbench.datasets.listing import counted
 from moodbench.inspection.contents import Contents, examine, holds_something
 from moodbench.inspection.manifest import read_manifest
 from moodbench.obtain.archives import begun
+from moodbench.obtain.fetched_lists import lacks_list
 from moodbench.obtain.jobs import Job
-from moodbench.obtain.lists import lacks_list
 from moodbench.obtain.room import check_room
 from moodbench.sizes import human_bytes
 

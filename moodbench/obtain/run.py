@@ -12,12 +12,12 @@ from moodbench.inspection.contents import Contents
 from moodbench.inspection.manifest import Origin, read_origin
 from moodbench.lock import exclusive
 from moodbench.obtain.asset import THERE, Asset
-from moodbench.obtain.complete import complete, folder_of, incomplete
+from moodbench.obtain.fetched_lists import fetch_list
 from moodbench.obtain.fill import Means, by_drawing, from_archives, from_single_images
 from moodbench.obtain.jobs import Job
-from moodbench.obtain.lists import fetch_list
 from moodbench.obtain.partial import clear, forget, partial_folder, put, recover
 from moodbench.obtain.plan import Plan, look, survey
+from moodbench.obtain.promote import complete, folder_of, incomplete
 from moodbench.obtain.take import take
 
 

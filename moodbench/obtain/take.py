@@ -9,12 +9,12 @@ from moodbench.catalog import DatasetSpec
 from moodbench.errors import DataError, UsageError
 from moodbench.inspection.contents import Contents, examine, holds_something
 from moodbench.inspection.manifest import Origin
-from moodbench.obtain.complete import complete, folder_of, incomplete
 from moodbench.obtain.fill import Means, from_archives
 from moodbench.obtain.jobs import Job
 from moodbench.obtain.local import find_archives, find_images, take_images
 from moodbench.obtain.partial import finish, write_notes
 from moodbench.obtain.plan import Plan
+from moodbench.obtain.promote import complete, folder_of, incomplete
 from moodbench.obtain.room import check_room
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from moodbench.errors import DownloadError
 from moodbench.lock import exclusive
 from moodbench.transfer.contact import Reach, shown
-from moodbench.transfer.digests import Expectation
+from moodbench.transfer.expected import Expectation
 from moodbench.transfer.meter import SILENT, Meter
 from moodbench.transfer.mirror import NETWORK, FetchedFile, GiveUpError, Transfer
 from moodbench.transfer.part import Part, disk_error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from moodbench.digests import digest_file
 from moodbench.transfer.answer import Answer, body, read_answer, size_beyond
 from moodbench.transfer.contact import explain_error, explain_status, limits, pause_asked_for, session, shown
-from moodbench.transfer.digests import Expectation, find_fault
+from moodbench.transfer.expected import Expectation, find_fault
 from moodbench.transfer.meter import Meter
 from moodbench.transfer.part import Note, Part
 from moodbench.types import Report

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from moodbench.scores.base import SCORES, create_score
-from moodbench.scores.machinery.fitting import fit_scores
+from moodbench.scores.machinery.passes import fit_scores
 from tests.parity.case import Case, golden_world
 
 ROWS = 12

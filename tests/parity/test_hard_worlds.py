@@ -16,7 +16,7 @@ import torch
 from moodbench.devices import arithmetic
 from moodbench.metrics import Ranking
 from moodbench.scores.base import SCORES, create_score
-from moodbench.scores.machinery.fitting import fit_scores
+from moodbench.scores.machinery.passes import fit_scores
 from tests.parity.hard_worlds import CLASSES, SCALES, hard_world
 from tests.parity.test_definitions import CASES
 from tests.worlds import World

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from moodbench.scores.base import create_score
-from moodbench.scores.machinery.fitting import fit_scores
+from moodbench.scores.machinery.passes import fit_scores
 from tests.parity.case import golden_world
 
 SETS = ("val", "blend_a", "blend_b")

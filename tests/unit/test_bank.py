@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from moodbench.scores.base import create_score
 from moodbench.scores.machinery.bank import Largest, bank_of
-from moodbench.scores.machinery.fitting import fit_scores
+from moodbench.scores.machinery.passes import fit_scores
 from tests.worlds import make_world, run_scores
 
 NAMES = ("knn", "cos_max", "projection", "nnguide", "relation", "hopfield", "conformance")

@@ -10,7 +10,7 @@ import pytest
 
 from moodbench.catalog import LABEL_RULES, PRETEXT_TASKS, load_catalog, seen_by
 from moodbench.errors import CatalogError, UnknownNameError
-from moodbench.models.listing import model_record
+from moodbench.models.records import model_record
 
 SMALLEST = """
 datasets:

@@ -14,8 +14,8 @@ import moodbench
 from moodbench.catalog import ListSpec
 from moodbench.commands.verify import verify
 from moodbench.datasets.decode import BYTES_A_PIXEL, MAX_PIXELS, TooLargeError, decode
+from moodbench.datasets.image_files import scan_folder
 from moodbench.datasets.images import folder_images
-from moodbench.datasets.listing import scan_folder
 from moodbench.datasets.lists import read_list
 from moodbench.datasets.suffixes import image_suffixes, in_words, is_image, looks_like_an_image
 from moodbench.errors import DataError, UsageError

@@ -15,7 +15,7 @@ from moodbench.errors import UnknownNameError, UsageError
 from moodbench.metrics import Ranking
 from moodbench.scores.base import SCORES, Score, create_score, display_order
 from moodbench.scores.block import HELD_OUT, Block
-from moodbench.scores.machinery.fitting import fit_scores
+from moodbench.scores.machinery.passes import fit_scores
 from moodbench.types import FAMILIES
 from tests.parity.hard_worlds import hard_world
 from tests.worlds import CannotFitError, fit, make_world, run_scores

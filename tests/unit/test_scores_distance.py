@@ -17,10 +17,10 @@ from moodbench.errors import UsageError
 from moodbench.scores import qda
 from moodbench.scores.base import create_score
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.fitting import fit_scores
 from moodbench.scores.machinery.libraries import heard
 from moodbench.scores.machinery.lloyd import lloyd
 from moodbench.scores.machinery.medians import RESOLUTION, median_and_deviation
+from moodbench.scores.machinery.passes import fit_scores
 from moodbench.scores.machinery.statistics import UnitMean
 from moodbench.scores.machinery.unit import unit_rows
 from tests.worlds import CannotFitError, fit, make_world

@@ -13,7 +13,7 @@ from moodbench.errors import ScoreError, UsageError
 from moodbench.metrics import Ranking
 from moodbench.scores.base import SCORES, create_score
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.fitting import fit_scores
+from moodbench.scores.machinery.passes import fit_scores
 from moodbench.scores.machinery.tempered import log_rest
 from moodbench.scores.machinery.weibull import TRANSLATION, fit_weibulls
 from moodbench.scores.openmax import Tails

@@ -28,7 +28,7 @@ from moodbench.lock import exclusive, lock_file
 from moodbench.transfer import contact, mirror
 from moodbench.transfer import part as part_module
 from moodbench.transfer.contact import explain_error, pause_asked_for, shown
-from moodbench.transfer.digests import Expectation, check_file
+from moodbench.transfer.expected import Expectation, check_file
 from moodbench.transfer.http import fetch
 from moodbench.transfer.meter import SMALL, Bars
 from moodbench.transfer.part import Note, Part

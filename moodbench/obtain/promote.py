@@ -10,9 +10,9 @@ from moodbench.datasets.images import dataset_folder
 from moodbench.errors import DataError
 from moodbench.inspection.contents import Contents, examine
 from moodbench.inspection.manifest import Origin, read_origin
+from moodbench.obtain.fetched_lists import lacks_list
 from moodbench.obtain.fill import Means
 from moodbench.obtain.jobs import Job
-from moodbench.obtain.lists import lacks_list
 from moodbench.obtain.partial import clear, finish, partial_folder
 from moodbench.obtain.plan import Plan
 
