@@ -48,7 +48,8 @@ def offer(find: Find) -> Complete:
 def _workspace(given: Given) -> Workspace:
     """Return where the command that is being typed would work."""
     folders = {name: Path(given[name]) for name in ("data_dir", "cache_dir", "results_dir") if given.get(name)}
-    return Workspace(**folders, catalogs=tuple(given.get("catalog") or ()))
+    # typer hands over what stands in the environment as text in some versions (0.24), as paths in others
+    return Workspace(**folders, catalogs=tuple(Path(file) for file in given.get("catalog") or ()))
 
 
 def _as_typed(name: str) -> str:
