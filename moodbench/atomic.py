@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+
+from moodbench.errors import ResultsError
 
 
 def temporary_file(file: Path) -> Path:
@@ -37,6 +40,28 @@ def replace_file(file: Path, data: bytes | memoryview) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def write_file(file: Path, data: bytes | memoryview) -> None:
+    """Put `data` at `file` as `replace_file` does.
+
+    Raises
+    ------
+    ResultsError
+        The file system refuses.
+    """
+    with writing(file):
+        replace_file(file, data)
+
+
+@contextlib.contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Turn a file system's refusal to write the result `file` into a `ResultsError` that names it."""
+    try:
+        yield
+    except OSError as error:
+        what = f"the file cannot be written ({error.strerror})"
+        raise ResultsError(what, file=file, fix="check the folder and the disk") from None
 
 
 def sync_folder(folder: Path) -> None:

@@ -48,6 +48,12 @@ class Catalog:
         names = (name for benchmark in self.benchmarks.values() for name in benchmark.datasets)
         return [self.datasets[name] for name in dict.fromkeys(names)]
 
+    def whole_of(self, spec: DatasetSpec) -> DatasetSpec:
+        """Return the dataset whose folder holds the images of `spec`: itself if it is a part of none."""
+        while spec.part_of is not None:
+            spec = self.dataset(spec.part_of)
+        return spec
+
     def benchmark(self, name: str) -> BenchmarkSpec:
         """Return the benchmark `name`, or raise `UnknownNameError`."""
         return _look_up("benchmark", name, self.benchmarks)

@@ -99,7 +99,7 @@ def table(
     if out is None:
         write(text)
     else:
-        from moodbench.results import write_atomic
+        from moodbench.atomic import write_file
 
-        write_atomic(out, text.encode())
+        write_file(out, text.encode())
         run.output.say(f"wrote {out}")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from moodbench.catalog import FEATURES_ONLY, BenchmarkSpec, Catalog, DatasetSpec
 from moodbench.datasets.images import MAX_PIXELS, is_on_disk, open_images
-from moodbench.datasets.parts import whole_of
 from moodbench.errors import MOST_LISTED, DataError, MoodbenchError, UsageError
 from moodbench.inspection.findings import KINDS, Finding, counts
 from moodbench.inspection.overlap import NEAR_BITS, Pictures, duplicates, nearly_overlaps, overlaps
@@ -201,7 +200,7 @@ def _decode(
     from moodbench.inspection.decoding import check_images
     from moodbench.processes import cores
 
-    wholes = [whole_of(look.spec, catalog).name for look in looks]
+    wholes = [catalog.whole_of(look.spec).name for look in looks]
     shared: dict[str, ImageCheck] = {}
     for look, whole in zip(looks, wholes, strict=True):
         if look.folder is None or not look.sizes:

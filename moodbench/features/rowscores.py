@@ -23,10 +23,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from moodbench.atomic import write_file
 from moodbench.errors import ResultsError
 from moodbench.features.hdf5 import UnreadableError, open_hdf5
 from moodbench.features.seal import BLOCK, Seal, put_seal
-from moodbench.results import write_atomic
 
 IDS = "ids"
 """Beside the scores of a dataset; no score can be called so."""
@@ -134,7 +134,7 @@ def write_row_scores(file: Path, scores: RowScores) -> None:
             for name, value in sorted(scores.attributes.get(path, {}).items()):
                 h5[path].attrs[name] = value
     put_seal(memory)
-    write_atomic(file, memory.getbuffer())
+    write_file(file, memory.getbuffer())
 
 
 def _unreadable(file: Path, why: str) -> ResultsError:

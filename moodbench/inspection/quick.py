@@ -9,7 +9,6 @@ from stat import S_ISDIR
 
 from moodbench.catalog import Catalog, DatasetSpec
 from moodbench.datasets.images import dataset_folder, expected_ids
-from moodbench.datasets.parts import whole_of
 from moodbench.datasets.suffixes import image_suffixes, looks_like_an_image, suffix_of
 from moodbench.errors import DataError
 from moodbench.inspection.findings import Finding
@@ -100,7 +99,7 @@ def _how_to_get(spec: DatasetSpec, folder: Path | None) -> str:
 
 def how_to_mend(spec: DatasetSpec, catalog: Catalog, data_dir: Path) -> str:
     """Return what to do about images that are damaged or missing."""
-    whole = whole_of(spec, catalog)
+    whole = catalog.whole_of(spec)
     again = ""
     if whole.source != "folder":
         folder = dataset_folder(whole, data_dir)

@@ -10,7 +10,6 @@ from pathlib import Path
 from moodbench.catalog import FEATURES_ONLY, Catalog, DatasetSpec
 from moodbench.datasets.images import is_on_disk
 from moodbench.datasets.lists import list_file
-from moodbench.datasets.parts import whole_of
 from moodbench.errors import DataError
 from moodbench.inspection.manifest import NOTES, Origin, read_origin
 from moodbench.inspection.verdicts import Verdict, read_verdicts
@@ -87,7 +86,7 @@ def disk_state(spec: DatasetSpec, catalog: Catalog, data_dir: Path) -> DiskState
 
 
 def _absent(spec: DatasetSpec, catalog: Catalog, data_dir: Path) -> str:
-    whole = whole_of(spec, catalog)
+    whole = catalog.whole_of(spec)
     notes = Path(data_dir) / NOTES
     begun = [notes / "partial" / whole.name]
     for archive in whole.archives:

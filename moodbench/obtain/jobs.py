@@ -8,7 +8,6 @@ from pathlib import Path
 
 from moodbench.catalog import Catalog, DatasetSpec
 from moodbench.datasets.images import dataset_folder
-from moodbench.datasets.parts import whole_of
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,6 @@ def make_jobs(specs: Iterable[DatasetSpec], catalog: Catalog) -> list[Job]:
     """
     wanted: dict[str, list[DatasetSpec]] = {}
     for spec in dict.fromkeys(specs):
-        wanted.setdefault(whole_of(spec, catalog).name, []).append(spec)
+        wanted.setdefault(catalog.whole_of(spec).name, []).append(spec)
     jobs = [Job(catalog.dataset(name), tuple(parts)) for name, parts in wanted.items()]
     return sorted(jobs, key=lambda job: job.whole.generated is not None)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from moodbench.atomic import write_file
 from moodbench.errors import UsageError
 from moodbench.registry import Registry
-from moodbench.results import write_atomic
 
 PLOTS: Registry[Callable[..., None]] = Registry("plot", package="moodbench.plots")
 
@@ -55,4 +55,4 @@ def save(figure: Figure, file: Path) -> None:
         # a title in letters that the font lacks: the picture shows boxes, and that says it
         warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
         figure.savefig(out, format=kind, metadata=timeless)
-    write_atomic(file, out.getvalue())
+    write_file(file, out.getvalue())

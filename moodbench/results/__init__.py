@@ -16,7 +16,6 @@ from moodbench.results.files import (
     result_files,
     row_scores_file,
     unverified,
-    write_atomic,
     write_results,
 )
 from moodbench.results.pair import provenance_file
@@ -35,6 +34,5 @@ __all__ = [
     "result_files",
     "row_scores_file",
     "unverified",
-    "write_atomic",
     "write_results",
 ]

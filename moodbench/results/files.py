@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moodbench.atomic import replace_file, sweep
+from moodbench.atomic import sweep, writing
 from moodbench.errors import ResultsError
 from moodbench.lock import exclusive
 from moodbench.results.notes import format_notes
@@ -163,7 +163,7 @@ class Change:
         if rows:  # also where none is kept: what somebody put here by mistake is not ours to drop
             _refuse_foreign(self.file, self.rows, {(row.benchmark, row.model) for row in rows})
         table = format_rows(({row.key: row for row in kept} | new).values()).encode()
-        with _writing(self.file):
+        with writing(self.file):
             write_pair(self.file, table, format_notes(provenance, table))
 
 
@@ -180,11 +180,11 @@ def changing(file: Path, *, waiting: Callable[[], None] = lambda: None) -> Itera
         What is there cannot be read, or the folder cannot be written. Nothing was changed.
     """
     with ExitStack() as stack:
-        with _writing(file):
+        with writing(file):
             stack.enter_context(exclusive(file, waiting=waiting, tidy=True))
         pair = read_pair(file)
         rows = [] if pair is None or pair.table is None else parse_rows(pair.table, file)
-        with _writing(file):
+        with writing(file):
             settle(file, pair)
         for one in (file, provenance_file(file), row_scores_file(file)):
             sweep(one)
@@ -200,27 +200,6 @@ def write_results(file: Path, rows: Sequence[Result], provenance: Mapping[str, o
 def row_scores_file(file: Path) -> Path:
     """Return where the scores of every row lie, for the result file `file` (the ``.csv``)."""
     return file.with_name(f"{file.name.removesuffix('.csv')}.scores.h5")
-
-
-def write_atomic(file: Path, data: bytes | memoryview) -> None:
-    """Put `data` at `file`, whole or not at all; folders are created, a file that is there is replaced.
-
-    Raises
-    ------
-    ResultsError
-        The file system refuses.
-    """
-    with _writing(file):
-        replace_file(file, data)
-
-
-@contextmanager
-def _writing(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        what = f"the file cannot be written ({error.strerror})"
-        raise ResultsError(what, file=file, fix="check the folder and the disk") from None
 
 
 def _read(file: Path) -> Pair:
