@@ -11,15 +11,15 @@ import logging
 import os
 import re
 import sys
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from moodbench.errors import DownloadError, ModelError
+from moodbench.transfer.contact import Question
 from moodbench.types import Report
 
 PROBE_SECONDS = 4.0
@@ -37,7 +37,7 @@ def reachable(url: str, seconds: float = PROBE_SECONDS) -> bool:
 
     Any HTTP answer counts, a refusal too: what matters is that somebody is there. The answer to `ask_ahead` is used up.
     """
-    return (_ASKED.pop(url, None) or _Question(url, seconds)).answered()
+    return (_ASKED.pop(url, None) or _ask(url, seconds)).answer(otherwise=False)
 
 
 def ask_ahead(hub_id: str) -> None:
@@ -48,24 +48,15 @@ def ask_ahead(hub_id: str) -> None:
     from huggingface_hub import constants
 
     if not constants.HF_HUB_OFFLINE and not in_hub_cache(hub_id):
-        _ASKED[endpoint()] = _Question(endpoint(), PROBE_SECONDS)
+        _ASKED[endpoint()] = _ask(endpoint(), PROBE_SECONDS)
 
 
-class _Question:
-    """Whether a host answers. Name look-up knows no time limit, so it is asked in a thread that may be left behind."""
-
-    def __init__(self, url: str, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
-        self._answers: list[bool] = []
-        self._thread = threading.Thread(target=lambda: self._answers.append(_answers(url, seconds)), daemon=True)
-        self._thread.start()
-
-    def answered(self) -> bool:
-        self._thread.join(max(0.0, self._until - time.monotonic()))
-        return self._answers == [True]
+_ASKED: dict[str, Question[bool]] = {}
 
 
-_ASKED: dict[str, _Question] = {}
+def _ask(url: str, seconds: float) -> Question[bool]:
+    # more than a connection: of a proxy it is to be known whether the host behind it is there
+    return Question(partial(_answers, url, seconds), seconds)
 
 
 def _answers(url: str, seconds: float) -> bool:

@@ -8,16 +8,19 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from moodbench.errors import UsageError
 
 if TYPE_CHECKING:
     from requests import Response, Session
+
+T = TypeVar("T")
 
 CONNECT_SECONDS = 5.0
 """How long a host may take to be there. Without a network this is all the time that passes."""
@@ -69,41 +72,54 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
 
+class Question(Generic[T]):
+    """Something that is asked of the network in a thread that may be left behind.
+
+    Looking a name up knows no time limit of its own, so that `ask` may stay away for longer than `seconds`.
+    """
+
+    def __init__(self, ask: Callable[[], T], seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self._answers: list[T] = []
+        self._thread = threading.Thread(target=lambda: self._answers.append(ask()), daemon=True)
+        self._thread.start()
+
+    def answer(self, otherwise: T) -> T:
+        """Return the answer; `otherwise` if there is none in time."""
+        self._thread.join(max(0.0, self._end - time.monotonic()))
+        return self._answers[0] if self._answers else otherwise
+
+
 class Reach:
     """Whether the hosts of some addresses are there: all are asked at once, and each answer is waited for alone.
 
-    A host (or proxy) that answered once in this process is not asked again. Looking a name up knows no time limit of
-    its own, so the question is asked in threads that may be left behind.
+    A host (or proxy) that answered once in this process is not asked again.
     """
 
     def __init__(self, urls: Iterable[str]) -> None:
         self._gates = {url: _gate(url) for url in urls}
-        self._faults: dict[tuple[str, int], str | None] = {}
-        self._threads: dict[tuple[str, int], threading.Thread] = {}
         connect, _ = limits()
-        self._end = time.monotonic() + connect
-        for gate in self._gates.values():
-            if gate is not None and gate not in _reached and gate not in self._threads:
-                self._threads[gate] = threading.Thread(target=self._ask, args=(gate, connect), daemon=True)
-                self._threads[gate].start()
+        asked = {gate for gate in self._gates.values() if gate is not None and gate not in _reached}
+        self._questions = {gate: Question(partial(_fault_of, gate, connect), connect) for gate in asked}
 
     def fault(self, url: str) -> str | None:
         """Return why the host of one of the addresses cannot be reached; None if it can, or if that is unknown."""
         gate = self._gates[url]
-        if gate is None or gate not in self._threads:
+        if gate is None or gate not in self._questions:
             return None
-        self._threads[gate].join(max(0.0, self._end - time.monotonic()))
-        fault = self._faults.get(gate, "does not answer")
+        fault = self._questions[gate].answer(otherwise="does not answer")
         host = gate[0] if gate[0] == urlsplit(url).hostname else f"the proxy {gate[0]}:{gate[1]}"
         return None if fault is None else f"{host} {fault}"
 
-    def _ask(self, gate: tuple[str, int], seconds: float) -> None:
-        try:
-            socket.create_connection(gate, timeout=seconds).close()
-            _reached.add(gate)
-            self._faults[gate] = None
-        except (OSError, UnicodeError) as error:
-            self._faults[gate] = _no_connection(error)
+
+def _fault_of(gate: tuple[str, int], seconds: float) -> str | None:
+    """Return why nobody is reached at a host and port; None if somebody is."""
+    try:
+        socket.create_connection(gate, timeout=seconds).close()
+    except (OSError, UnicodeError) as error:
+        return _no_connection(error)
+    _reached.add(gate)
+    return None
 
 
 def _gate(url: str) -> tuple[str, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ LAYERS = [
 """From the ground up. A module imports from its own layer's other names only where `SIBLINGS` says so."""
 
 SIBLINGS = {
+    ("atomic", "errors"),
     ("choices", "errors"),
     ("registry", "errors"),
     ("reading", "errors"),
@@ -69,6 +71,23 @@ def test_imports_point_down():
         if here != there and here != "__init__" and LEVEL[there] >= LEVEL[here] and (here, there) not in SIBLINGS
     ]
     assert not wrong
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Inside the packages too, and where an import waits inside a function."""
+    modules = {}
+    for file in ROOT.rglob("*.py"):
+        modules[".".join(("moodbench", *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")] = file
+    needs = {}
+    for name, file in modules.items():
+        found = set()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module in modules:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= {one if one in modules else node.module for one in inner}
+        needs[name] = found - {name}
+    assert sum(map(len, needs.values())) > len(modules)
+    graphlib.TopologicalSorter(needs).prepare()  # raises a `CycleError` that names the modules
 
 
 def test_datasets_models_and_scores_do_not_know_one_another():
