@@ -21,7 +21,7 @@ from scipy.special import expit, logit, ndtr, ndtri
 from tabulate import tabulate
 
 from moodbench.intervals import Z95, Interval, Sample, interval
-from moodbench.metrics import Ranking
+from moodbench.ranking import Ranking
 
 SIZES = ((50, 50), (500, 200), (2000, 100), (5000, 1000))
 TINY = ((2000, 1), (2000, 2), (2000, 5), (5, 5))
@@ -115,7 +115,7 @@ def simulate(setting: Setting) -> Coverage:
 
 
 def _whole(setting: Setting, rng: np.random.Generator) -> Iterator[tuple[float, list[Sample]]]:
-    """Yield the AUROC, and what `moodbench.metrics.mean_auroc` hands over with it, of scores without ties."""
+    """Yield the AUROC, and what `moodbench.ranking.mean_auroc` hands over with it, of scores without ties."""
     law, shift, k = setting.law, setting.law.shift(), setting.sets
     for _ in range(setting.repeats):
         ranked = Ranking(rng.normal(shift, 1, setting.n_id))

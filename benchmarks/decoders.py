@@ -24,8 +24,8 @@ from benchmarks.photographs import crops, write
 from moodbench.datasets.decode import decode
 from moodbench.features.extract import Settings
 from moodbench.features.network import Network
-from moodbench.metrics import Ranking
 from moodbench.models.transforms import Transform
+from moodbench.ranking import Ranking
 
 KINDS: dict[str, tuple[str, dict[str, object]]] = {
     "4:4:4": ("RGB", {"subsampling": 0}),

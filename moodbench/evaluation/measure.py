@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moodbench.catalog import BenchmarkSpec
-from moodbench.metrics import METRICS, Comparison, mean_auroc
+from moodbench.metrics import METRICS
+from moodbench.ranking import Comparison, mean_auroc
 from moodbench.types import ALL_GROUPS, MEAN, Result
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.engine import Array, Engine
 from moodbench.evaluation.measure import ResultRows
 from moodbench.features.reader import RowReader
-from moodbench.metrics import Comparison, Ranking
+from moodbench.ranking import Comparison, Ranking
 from moodbench.registry import Registry
 from moodbench.scores.base import Score
 from moodbench.types import Result

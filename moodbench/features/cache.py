@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from moodbench.errors import CacheError, CacheMismatchError, UsageError
 from moodbench.features.checksums import row_checksums
 from moodbench.features.create import COMPLETE, SCHEMA, reason
-from moodbench.features.hdf5 import UnreadableError, in_words, open_hdf5
+from moodbench.features.hdf5 import UnreadableError, in_words, open_hdf5, stored_texts
 from moodbench.features.raw import read_into, write_from
 from moodbench.features.seal import Seal, check_part
 from moodbench.workspace import ModelName
@@ -171,7 +171,7 @@ class FeatureCache:
             if length and (offset is None or not 0 < offset <= size - length):
                 raise UnreadableError(f"its '{name}' are truncated, or not in one piece")
             self._places[name] = _Place(offset or 0, np.dtype(h5[name].dtype.str), h5[name].shape[1:])
-        self.class_names = _texts(_array(h5, "classes")[:]) if "classes" in h5 else None
+        self.class_names = stored_texts(_array(h5, "classes")[:]) if "classes" in h5 else None
 
     def _check_place(self) -> None:
         """Refuse the cache of another model or dataset; hidden files have no place yet."""
@@ -209,7 +209,7 @@ class FeatureCache:
     @cached_property
     def ids(self) -> list[str]:
         """N image paths or running numbers."""
-        return list(_texts(self._part("ids")))
+        return list(stored_texts(self._part("ids")))
 
     def _part(self, name: str) -> Any:
         """Return an array that never changes, once it was compared with the seal."""
@@ -391,10 +391,6 @@ def _array(h5: Any, name: str) -> Any:
     if name not in h5 or not hasattr(h5[name], "chunks"):
         raise UnreadableError(f"it lacks a part: {name}")
     return h5[name]
-
-
-def _texts(stored: Any) -> tuple[str, ...]:
-    return tuple(text.decode("utf-8", "surrogateescape") for text in stored)
 
 
 def _finite(features: NDArray[np.float32], logits: NDArray[np.float32] | None) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ import select
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -145,3 +145,8 @@ def _limit(more: int) -> None:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, hard))
+
+
+def stored_texts(values: Iterable[bytes]) -> tuple[str, ...]:
+    """Return texts as an array of them is read; names of files that are no UTF-8 keep their bytes."""
+    return tuple(text.decode("utf-8", "surrogateescape") for text in values)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moodbench.metrics import Ranking
+from moodbench.ranking import Ranking
 from tests.parity.case import golden_world
 from tests.worlds import run_scores
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from moodbench.devices import arithmetic
-from moodbench.metrics import Ranking
+from moodbench.ranking import Ranking
 from moodbench.scores.base import SCORES, create_score
 from moodbench.scores.machinery.passes import fit_scores
 from tests.parity.hard_worlds import CLASSES, SCALES, hard_world

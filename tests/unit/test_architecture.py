@@ -16,7 +16,7 @@ ROOT = Path(moodbench.__file__).parent
 
 LAYERS = [
     {"atomic", "choices", "digests", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
-    | {"processes", "reading", "registry", "sizes", "types"},
+    | {"processes", "ranking", "reading", "registry", "sizes", "types"},
     {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "progress", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
@@ -36,6 +36,7 @@ SIBLINGS = {
     ("names", "errors"),
     ("names", "types"),
     ("interrupts", "leaving"),
+    ("ranking", "intervals"),
 }
 STRANGERS = [("scores", "datasets"), ("scores", "models"), ("scores", "features"), ("datasets", "models")]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -13,7 +13,7 @@ from moodbench.commands.import_ import import_features
 from moodbench.evaluation.caches import open_caches
 from moodbench.evaluation.engine import Engine
 from moodbench.evaluation.run import score_caches
-from moodbench.metrics import Ranking
+from moodbench.ranking import Ranking
 from moodbench.scores.base import SCORES, Score, create_score
 from moodbench.workspace import ModelName, Workspace
 from tests.parity.hard_worlds import hard_world

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
 from moodbench.intervals import Z95, Sample, interval
-from moodbench.metrics import Ranking, mean_auroc
+from moodbench.ranking import Ranking, mean_auroc
 
 samples = st.lists(
     st.builds(

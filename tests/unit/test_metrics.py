@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import auc, average_precision_score, balanced_accuracy_score, roc_auc_score, roc_curve
 
-from moodbench.metrics import METRICS, Ranking, mean_auroc
+from moodbench.metrics import METRICS
+from moodbench.ranking import Ranking, mean_auroc
 
 scores = st.integers(2, 40).flatmap(
     lambda n: arrays(np.float64, n, elements=st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0, 1e6]) | st.floats(-5, 5))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moodbench.errors import UnknownNameError, UsageError
-from moodbench.metrics import Ranking
+from moodbench.ranking import Ranking
 from moodbench.scores.base import SCORES, Score, create_score, display_order
 from moodbench.scores.block import HELD_OUT, Block
 from moodbench.scores.machinery.passes import fit_scores

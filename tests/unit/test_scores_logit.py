@@ -10,7 +10,7 @@ import torch
 from scipy.stats import kstest, weibull_min
 
 from moodbench.errors import ScoreError, UsageError
-from moodbench.metrics import Ranking
+from moodbench.ranking import Ranking
 from moodbench.scores.base import SCORES, create_score
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.passes import fit_scores
