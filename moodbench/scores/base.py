@@ -174,6 +174,15 @@ class Score(ABC):
             return {}
         return {f.name: f.default for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
 
+    @classmethod
+    def has_seed(cls) -> bool:
+        """Say whether chance has a part in its numbers: whether it has the parameter `seed`, a whole number.
+
+        A sample that holds every row where there are few, or directions that are drawn: whatever may turn out otherwise
+        is drawn from the seed, so that several show by how much. What is exact wherever it starts needs none.
+        """
+        return isinstance(seed := cls.parameters().get("seed"), int) and not isinstance(seed, bool)
+
     def describe(self) -> str:
         """Return the parameters in use as ``name=value`` joined by ``;``, empty for a score without any."""
         return ";".join(f"{name}={_plain(getattr(self, name))}" for name in self.parameters())

@@ -11,12 +11,12 @@ from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.class_means import FeatureSumsByPrediction, filled_means
-from moodbench.scores.machinery.confidence import CONFIDENCES, check_confidence
+from moodbench.scores.machinery.confidence import CONFIDENCES, check_confidence, negative_share
 from moodbench.scores.machinery.statistics import GroupSums, Mean
 
 PAPER = "Ling et al., CVPR 2025, arXiv 2503.00325"
 TINY = torch.finfo(torch.float32).tiny
-LEAST = 1e-6
+LEAST = 0.01
 """Smallest confidence of a row, as part of the mean of ID train: below it the division would blow up or change sign."""
 
 
@@ -82,12 +82,19 @@ class CADRef(Score):
     confidence_ : float
         S_bar.
 
+    Notes
+    -----
+    The paper takes S to be positive. An energy or a largest logit need not be, and dividing by it would blow up near
+    zero and turn around below it, so that large distances look like ID. S(x) therefore counts as at least 1 % of
+    S_bar: more confidence never lowers the score and more distance always does, and E_p counts at most a hundred times
+    as much as E_n. All other rows are as in the paper. The results say for how much of ID train S is negative; where
+    S_bar is not positive, the score is left out.
+
     References
     ----------
     Ling et al., CADRef: Robust Out-of-Distribution Detection via Class-Aware Decoupled Relative Feature Leveraging,
-    CVPR 2025, arXiv 2503.00325. Reference code: LingAndZero/CADRef, ood_methods/CADRef.py. Differences: S(x) counts as
-    at least 1e-6 of S_bar, since dividing by a negative energy would make large distances look like ID; and a class
-    that no ID train row is predicted as takes the mean of ID train.
+    CVPR 2025, arXiv 2503.00325. Reference code: LingAndZero/CADRef, ood_methods/CADRef.py. Differences: the least
+    confidence; and a class that no ID train row is predicted as takes the mean of ID train.
     """
 
     title = "CADRef"
@@ -105,13 +112,17 @@ class CADRef(Score):
         assert train.weight is not None
         sums: GroupSums
         mean: float
-        sums, mean = yield (
+        negative: float
+        sums, mean, negative = yield (
             FeatureSumsByPrediction(len(train.weight)),
             Mean(("confidence", self.confidence), CONFIDENCES[self.confidence]),
+            negative_share(self.confidence),
         )
         if not mean > 0:
             raise ScoreError(f"the mean {self.confidence} of ID train is not positive")
-        self.means_, self.note_ = filled_means(sums, sums.sums.sum(dim=0) / train.rows)
+        self.means_, empty = filled_means(sums, sums.sums.sum(dim=0) / train.rows)
+        low = f"{100 * negative:.3g} % of ID train has a negative {self.confidence}, which counts as 1 % of the mean"
+        self.note_ = "; ".join(filter(None, [empty, low if negative > 0 else None])) or None
         self.signs_ = train.weight.sign()
         self.confidence_ = mean
 

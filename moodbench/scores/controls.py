@@ -25,6 +25,7 @@ class Random(Score):
     Parameters
     ----------
     seed : int, default=0
+        Another one gives other numbers.
 
     Notes
     -----

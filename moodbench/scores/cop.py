@@ -9,7 +9,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.confidence import CONFIDENCES, check_confidence
+from moodbench.scores.machinery.confidence import CONFIDENCES, check_confidence, negative_share
 from moodbench.scores.machinery.reconstruction import (
     Fourier,
     FourierMoment,
@@ -17,7 +17,7 @@ from moodbench.scores.machinery.reconstruction import (
     fourier_space,
     residual_space,
 )
-from moodbench.scores.machinery.statistics import Mean, Moment, SecondMoment
+from moodbench.scores.machinery.statistics import Moment, SecondMoment
 
 PAPER = "Fang et al., NeurIPS 2024, arXiv 2402.02949"
 
@@ -77,6 +77,8 @@ class CoRP(Score):
         The kernel is exp(-gamma ||z - z'||^2).
     dimensions : int, default=0
         Number M of Fourier features. 0 takes twice the feature width, as the paper has for ImageNet.
+    seed : int, default=0
+        Of the random directions and phases.
 
     Attributes
     ----------
@@ -85,8 +87,7 @@ class CoRP(Score):
 
     Notes
     -----
-    The random directions and phases are drawn with a fixed seed (`machinery.reconstruction.Fourier`), so results
-    repeat; another seed gives somewhat other numbers. ID train is needed as an M x M matrix.
+    ID train is needed as an M x M matrix.
 
     References
     ----------
@@ -103,6 +104,7 @@ class CoRP(Score):
     explained: float = 0.5
     gamma: float = 3.0
     dimensions: int = 0
+    seed: int = 0
 
     def __post_init__(self) -> None:
         check_explained("corp", self.explained)
@@ -112,7 +114,7 @@ class CoRP(Score):
             )
 
     def fit(self, train: Train) -> Fit:
-        fourier = Fourier(train, self.dimensions or 2 * train.dim, self.gamma)
+        fourier = Fourier(train, self.dimensions or 2 * train.dim, self.gamma, self.seed)
         moment: Moment = yield FourierMoment(fourier)
         self.space_ = fourier_space(fourier, moment, self.explained)
 
@@ -161,13 +163,9 @@ class CoPFused(Score):
         check_confidence("cop_fused", self.confidence)
 
     def fit(self, train: Train) -> Fit:
-        confidence = CONFIDENCES[self.confidence]
         moment: Moment
         negative: float
-        moment, negative = yield (
-            SecondMoment(unit=True),
-            Mean(("negative", self.confidence), lambda block: (confidence(block) < 0).float()),
-        )
+        moment, negative = yield SecondMoment(unit=True), negative_share(self.confidence)
         if negative > 0:
             self.note_ = f"{100 * negative:.3g} % of ID train has a negative {self.confidence}: errors raise its score"
         self.space_ = residual_space(train, moment, self.explained, unit=True)

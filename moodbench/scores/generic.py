@@ -22,6 +22,7 @@ class _Detector(Score):
     family = "feature"
 
     rows: int
+    seed: int
 
     @abstractmethod
     def make(self, rows: int) -> Any:
@@ -32,7 +33,7 @@ class _Detector(Score):
             raise UsageError(f"a sample needs at least 2 rows, got {self.rows}")
 
     def fit(self, train: Train) -> Fit:
-        sample: Rows = yield Sample(self.rows)
+        sample: Rows = yield Sample(self.rows, seed=self.seed)
         features = sample.features.cpu().numpy()
         if len(features) < 2:
             raise ScoreError("ID train has one row only")
@@ -58,7 +59,9 @@ class LocalOutlierFactor(_Detector):
     k : int, default=20
         Neighbours, at most one less than rows in the sample.
     rows : int, default=5000
-        A random sample of so many ID train rows, the same in every run, stands for ID train.
+        A random sample of so many ID train rows stands for ID train.
+    seed : int, default=0
+        Of the sample.
 
     Attributes
     ----------
@@ -82,6 +85,7 @@ class LocalOutlierFactor(_Detector):
 
     k: int = 20
     rows: int = 5000
+    seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,7 +110,9 @@ class IsolationForest(_Detector):
     ----------
     trees : int, default=100
     rows : int, default=10000
-        The trees draw their rows, 256 each, from a random sample of so many ID train rows, the same in every run.
+        The trees draw their rows, 256 each, from a random sample of so many ID train rows.
+    seed : int, default=0
+        Of the sample and of the trees.
 
     Attributes
     ----------
@@ -114,8 +120,7 @@ class IsolationForest(_Detector):
 
     Notes
     -----
-    Splits along single features make it weak above a hundred or so features: a baseline, with scikit-learn's defaults
-    and a fixed seed.
+    Splits along single features make it weak above a hundred or so features: a baseline, with scikit-learn's defaults.
 
     References
     ----------
@@ -129,6 +134,7 @@ class IsolationForest(_Detector):
 
     trees: int = 100
     rows: int = 10_000
+    seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -138,7 +144,7 @@ class IsolationForest(_Detector):
     def make(self, rows: int) -> Any:
         from sklearn.ensemble import IsolationForest as Detector
 
-        return Detector(n_estimators=self.trees, random_state=0)
+        return Detector(n_estimators=self.trees, random_state=self.seed)
 
 
 @SCORES.register("ocsvm")
@@ -153,8 +159,9 @@ class OneClassSVM(_Detector):
     nu : float, default=0.5
         Bound on the share of outliers in the sample and of support vectors among its rows.
     rows : int, default=2000
-        The SVM is fitted to a random sample of so many ID train rows, the same in every run; time grows with its
-        square.
+        The SVM is fitted to a random sample of so many ID train rows; time grows with its square.
+    seed : int, default=0
+        Of the sample.
 
     Attributes
     ----------
@@ -181,6 +188,7 @@ class OneClassSVM(_Detector):
 
     nu: float = 0.5
     rows: int = 2000
+    seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

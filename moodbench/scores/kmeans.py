@@ -29,7 +29,9 @@ class KMeansDistance(Score):
     clusters : int, default=0
         Number of centres. 0 takes the number of classes: of labels, else of logits, else 100. Never more than rows.
     rows : int, default=10000
-        The centres are found on a random sample of so many ID train rows, the same in every run.
+        The centres are found on a random sample of so many ID train rows.
+    seed : int, default=0
+        Of the sample and of the start.
 
     Attributes
     ----------
@@ -42,7 +44,7 @@ class KMeansDistance(Score):
 
     Notes
     -----
-    Lloyd's algorithm from one k-means++ start with a fixed seed, with the rules and random choices of scikit-learn's
+    Lloyd's algorithm from one k-means++ start, with the rules and random choices of scikit-learn's
     KMeans, about the mean of all z.
 
     References
@@ -60,6 +62,7 @@ class KMeansDistance(Score):
 
     clusters: int = 0
     rows: int = 10_000
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.clusters < 0 or self.rows < 1:
@@ -68,12 +71,12 @@ class KMeansDistance(Score):
     def fit(self, train: Train) -> Fit:
         sample: Rows
         mean: Tensor
-        sample, mean = yield Sample(self.rows), UnitMean()
+        sample, mean = yield Sample(self.rows, seed=self.seed), UnitMean()
         self.directions_ = Directions(mean)
         z = self.directions_.fan(sample.features.double()).ways
         clusters = self.clusters or train.label_classes or train.classes or FALLBACK
         distinct = len(torch.unique(z, dim=0))
-        centres, self.inertia_ = lloyd(z, plus_plus(z, min(clusters, distinct), seed=0))
+        centres, self.inertia_ = lloyd(z, plus_plus(z, min(clusters, distinct), seed=self.seed))
         self.centres_ = centres.float()
 
     def score(self, block: Block) -> Tensor:

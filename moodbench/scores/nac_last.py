@@ -56,17 +56,17 @@ class States:
 class StateCounts(Statistic[Tensor]):
     """How many rows have the state of each neuron in each interval, (D · intervals,) int64."""
 
-    def __init__(self, states: States, share: float = 1.0) -> None:
-        self.states, self.share = states, share
+    def __init__(self, states: States, share: float = 1.0, seed: int = 0) -> None:
+        self.states, self.share, self.seed = states, share, seed
         self._counts: Tensor | None = None
 
     @property
     def key(self) -> Hashable:
-        return ("neuron_states", self.states.steepness, self.states.intervals, self.share)
+        return ("neuron_states", self.states.steepness, self.states.intervals, self.share, self.seed)
 
     def update(self, block: Block) -> None:
         if self.share < 1:
-            block = block.rows(chosen_rows(block, self.share))
+            block = block.rows(chosen_rows(block, self.share, self.seed))
         size = block.features.shape[1] * self.states.intervals
         counts = torch.bincount(self.states.of(block).reshape(-1), minlength=size)
         self._counts = counts if self._counts is None else self._counts + counts
@@ -113,6 +113,8 @@ class NACLast(Score):
         and 500 of 50,000 for the ViT: the same share.
     rows : int, default=50000
         About so many ID train rows are counted, chosen at random; all where there are fewer.
+    seed : int, default=0
+        Of that choice.
 
     Attributes
     ----------
@@ -140,6 +142,7 @@ class NACLast(Score):
     points: int = 50
     share: float = 0.01
     rows: int = 50_000
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.steepness < 0 or self.points < 4 or not 0 < self.share <= 1 or self.rows < 1:
@@ -155,7 +158,7 @@ class NACLast(Score):
             negative: float = yield NegativeShare()
             steepness = 3000.0 if negative < SIGNED else 100.0
         self.states_ = States(train.weight, steepness, Bins(interval_edges(self.points).float().to(train.device)))
-        counts: Tensor = yield StateCounts(self.states_, min(1.0, self.rows / train.rows))
+        counts: Tensor = yield StateCounts(self.states_, min(1.0, self.rows / train.rows), self.seed)
         self.full_ = self.share * max(int(counts.sum()) // train.dim, 1)
         self.coverage_ = torch.where(counts.double() < self.full_, counts, _FULL)
 

@@ -30,6 +30,7 @@ class RandomProjectionDepth(Score):
     directions : int, default=1000
         How many directions, drawn evenly from the sphere in whitened coordinates (symmetric root of the covariance).
     seed : int, default=0
+        Of the directions.
 
     Attributes
     ----------

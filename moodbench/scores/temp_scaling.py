@@ -37,6 +37,8 @@ class TemperatureScaling(Score):
     rows : int, default=5000
         Number of held-out rows that T is fitted on, drawn at random if there are more. Their features and logits stay
         in memory while fitting: 4 · rows · (D + C) bytes.
+    seed : int, default=0
+        Of that draw.
 
     Attributes
     ----------
@@ -66,6 +68,7 @@ class TemperatureScaling(Score):
 
     temperature: float = 0.0
     rows: int = 5000
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.temperature < 0 or self.rows < 1:
@@ -81,7 +84,7 @@ class TemperatureScaling(Score):
         classes = head_classes(train)
         if classes < 2:
             raise ScoreError("a temperature needs two classes")
-        sample: Rows = yield Sample(self.rows, logits=True, labels=True).on("held_out")
+        sample: Rows = yield Sample(self.rows, seed=self.seed, logits=True, labels=True).on("held_out")
         if sample.logits is None or sample.labels is None:
             raise ValueError("the sample has no logits or no labels")
         known = (sample.labels >= 0) & (sample.labels < classes)

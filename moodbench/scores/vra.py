@@ -31,6 +31,8 @@ class VRA(ShapedEnergy):
         takes for ResNets on ImageNet.
     rows : int, default=10000
         The quantiles are those of so many ID train rows, drawn at random, or of all if there are fewer.
+    seed : int, default=0
+        Of the sample.
 
     Attributes
     ----------
@@ -60,6 +62,7 @@ class VRA(ShapedEnergy):
     high: float = 0.95
     absolute: bool = False
     rows: int = 10_000
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.low > self.high:
@@ -80,7 +83,7 @@ class VRA(ShapedEnergy):
             self.low_, self.high_ = (torch.tensor(v, device=train.device) for v in (self.low, self.high))
         else:
             sample: Rows
-            share, sample = yield NegativeShare(), Sample(self.rows)
+            share, sample = yield NegativeShare(), Sample(self.rows, seed=self.seed)
             columns = sorted_rows(sample.features.T.contiguous())
             self.low_, self.high_ = (_column_quantile(columns, level) for level in (self.low, self.high))
         self.note_ = signed_note(share)

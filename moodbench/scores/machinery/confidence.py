@@ -9,6 +9,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.block import Block
 from moodbench.scores.gen import GEN
+from moodbench.scores.machinery.statistics import Mean
 
 
 def _msp(block: Block) -> Tensor:
@@ -27,6 +28,12 @@ CONFIDENCES: dict[str, Callable[[Block], Tensor]] = {
     "gen": _inverse_gen,
 }
 """By name: block → (B,). GEN as 1 / sum_m p_m^0.1 (1 - p_m)^0.1 over a tenth of the classes, at least 10."""
+
+
+def negative_share(name: str) -> Mean:
+    """Return the statistic that says for which share of ID train a confidence is negative, in [0, 1]."""
+    confidence = CONFIDENCES[name]
+    return Mean(("negative", name), lambda block: (confidence(block) < 0).float())
 
 
 def check_confidence(score: str, name: str) -> None:

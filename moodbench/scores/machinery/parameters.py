@@ -25,6 +25,9 @@ MOST: Mapping[str, int] = {
 """Largest whole numbers that parameters of these names may be: each of them is a side of an array, or a count of passes
 over one, and a word means the same in every score. Ten times what any paper tried, or more."""
 
+LEAST: Mapping[str, int] = {"seed": 0}
+"""Smallest whole numbers, where those of a name may not be any; what else a score does not take, it refuses itself."""
+
 MOST_OTHERWISE = 1_000_000
 MOST_DECIMAL = 1e12
 MOST_TEXT = 1000
@@ -43,7 +46,7 @@ def checked(score: str, key: str, value: Any, default: Any) -> Any:
     Raises
     ------
     UsageError
-        It has another type, is not finite, or too large.
+        It has another type, is not finite, too large or too small.
     """
     name, kind = f"{score}.{key}", type(default)
     found = _converted(value, kind)
@@ -53,6 +56,8 @@ def checked(score: str, key: str, value: Any, default: Any) -> Any:
         raise UsageError(f"{_shown(value)} is not a {wanted}, which the parameter '{name}' should be")
     if isinstance(found, float) and not math.isfinite(found):
         raise UsageError(f"the parameter '{name}' must be finite, got {found}")
+    if isinstance(found, int) and found < LEAST.get(key, found):
+        raise UsageError(f"the parameter '{name}' must be at least {LEAST[key]}, got {found}")
     most: float = MOST.get(key, MOST_OTHERWISE) if isinstance(found, int) else MOST_DECIMAL
     if isinstance(found, (int, float)) and abs(found) > most:
         raise UsageError(f"the parameter '{name}' may be at most {most:g}, got {_shown(value)}")

@@ -15,8 +15,6 @@ from moodbench.scores.machinery.gaussian import principal_axes
 from moodbench.scores.machinery.statistics import Moment, SecondMoment
 from moodbench.scores.machinery.unit import unit_features
 
-_SEED = 0
-
 
 @dataclass(frozen=True, eq=False)
 class ResidualSpace:
@@ -83,12 +81,12 @@ class Fourier:
     """Random Fourier features of unit features: their inner products approximate exp(-gamma ||z - z'||^2).
 
     sqrt(2/M) cos(A z + u) with the rows of A drawn from N(0, 2 gamma I) and u uniform in [0, 2 pi). A, then u, come
-    from torch's CPU generator with seed 0, so they depend on M, D and gamma alone.
+    from torch's CPU generator, so they depend on M, D, gamma and the seed alone.
     """
 
-    def __init__(self, train: Train, dimensions: int, gamma: float) -> None:
-        self.key: tuple[Hashable, ...] = ("fourier", dimensions, gamma)
-        generator = torch.Generator().manual_seed(_SEED)
+    def __init__(self, train: Train, dimensions: int, gamma: float, seed: int = 0) -> None:
+        self.key: tuple[Hashable, ...] = ("fourier", dimensions, gamma, seed)
+        generator = torch.Generator().manual_seed(seed)
         directions = torch.randn(dimensions, train.dim, generator=generator, dtype=torch.float64)
         phases = torch.rand(dimensions, generator=generator, dtype=torch.float64)
         self._directions = (directions * (2 * gamma) ** 0.5).float().to(train.device)

@@ -26,11 +26,12 @@ class Sample(Statistic[Rows]):
     """A random sample of `size` rows (all of them if there are fewer), without replacement.
 
     Each row gets a pseudo-random number made of its own bits, and the rows with the smallest numbers are the sample:
-    it depends neither on the order of the rows nor on who saw them. Rows come out sorted by that number.
+    it depends neither on the order of the rows nor on who saw them. Rows come out sorted by that number. Another
+    `seed` gives other numbers.
     """
 
-    def __init__(self, size: int, *, logits: bool = False, labels: bool = False) -> None:
-        self.size, self.logits, self.labels = size, logits, labels
+    def __init__(self, size: int, *, seed: int = 0, logits: bool = False, labels: bool = False) -> None:
+        self.size, self.seed, self.logits, self.labels = size, seed, logits, labels
         self._orders: list[Tensor] = []  # of the rows kept so far, in pieces: they are thinned out now and then
         self._pieces: list[list[Tensor | None]] = []
         self._kept = 0
@@ -38,12 +39,12 @@ class Sample(Statistic[Rows]):
 
     @property
     def key(self) -> Hashable:
-        return ("sample", self.size, self.logits, self.labels)
+        return ("sample", self.size, self.seed, self.logits, self.labels)
 
     def update(self, block: Block) -> None:
         if len(block):
             logits, labels = block.logits if self.logits else None, block.labels if self.labels else None
-            self._add(priority(block), [block.features, logits, labels])
+            self._add(priority(block, self.seed), [block.features, logits, labels])
 
     def _add(self, order: Tensor, parts: list[Tensor | None]) -> None:
         low = (order <= self._limit).nonzero()[:, 0]
@@ -83,19 +84,19 @@ def _chosen(pieces: Sequence[Tensor | None], rows: Tensor) -> Tensor | None:
     return torch.cat(known).index_select(0, rows) if known else None
 
 
-def chosen_rows(block: Block, share: float) -> Tensor:
+def chosen_rows(block: Block, share: float, seed: int = 0) -> Tensor:
     """Say which rows belong to a random share of all rows, (B,) bool; like a sample, by the rows' own bits."""
-    return priority(block) < int((2 * share - 1) * (1 << 63))
+    return priority(block, seed) < int((2 * share - 1) * (1 << 63))
 
 
-def priority(block: Block) -> Tensor:
-    """Return a pseudo-random int64 for each row, (B,), that depends on its bits alone; computed once a block."""
-    return block.shared("priority", lambda: _priority(block.features))
+def priority(block: Block, seed: int = 0) -> Tensor:
+    """Return a pseudo-random int64 for each row, (B,), that depends on its bits and the seed; computed once a block."""
+    return block.shared(("priority", seed), lambda: _priority(block.features, seed))
 
 
-def _priority(features: Tensor) -> Tensor:
+def _priority(features: Tensor, seed: int) -> Tensor:
     bits = features.contiguous().view(torch.int32)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     weights = torch.randint(-(1 << 31), 1 << 31, (features.shape[1],), generator=generator).to(bits) | 1
     mixed = (bits * weights).sum(dim=1)  # products overflow and wrap around, as in any multiplicative hash
     for factor in (0x2545F4914F6CDD1D, 0x61C8864680B583EB):
