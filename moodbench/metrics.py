@@ -1,6 +1,6 @@
 """Every metric: its name, how it is computed from a `Comparison`, and how it is read.
 
-Adding one means a property of `Comparison` (`moodbench.ranking`), an entry of `METRICS`, and a column of `Result`.
+Adding one means an entry of `METRICS`, a function of what a `Comparison` holds, and a column of `Result`.
 """
 
 from __future__ import annotations

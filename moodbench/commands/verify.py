@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moodbench.catalog import FEATURES_ONLY, BenchmarkSpec, Catalog, DatasetSpec
-from moodbench.datasets.images import MAX_PIXELS, is_on_disk, open_images
-from moodbench.errors import MOST_LISTED, DataError, MoodbenchError, UsageError
+from moodbench.catalog import BenchmarkSpec, Catalog, DatasetSpec
+from moodbench.datasets.chosen import chosen_datasets
+from moodbench.datasets.images import MAX_PIXELS, open_images
+from moodbench.errors import MoodbenchError, UsageError
 from moodbench.inspection.findings import KINDS, Finding, counts
 from moodbench.inspection.overlap import NEAR_BITS, Pictures, duplicates, nearly_overlaps, overlaps
 from moodbench.inspection.quick import Inspection, how_to_mend, inspect
@@ -139,7 +140,7 @@ def verify(
     space = workspace or Workspace()
     space.check_data_dir()
     deep = deep or near
-    looks = [_look(spec, space) for spec in _chosen(space, dataset, benchmark, report)]
+    looks = [_look(spec, space) for spec in chosen_datasets(space, dataset, benchmark, report)]
     seen = _decode(looks, space.catalog, near, jobs, progress, max_pixels) if deep else map(_by_manifest, looks)
     pictures = {one.dataset: one for one in seen}
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] if benchmark and not dataset else None
@@ -152,30 +153,6 @@ def verify(
     kept = [made for look, made in zip(looks, done, strict=True) if look.folder is not None and made.state != "missing"]
     _note(kept, space.data_dir, report)
     return done
-
-
-def _chosen(space: Workspace, dataset: Sequence[str], benchmark: Sequence[str], report: Report) -> list[DatasetSpec]:
-    catalog = space.catalog
-    if dataset or benchmark:
-        named = [catalog.dataset(name) for name in dataset]
-        of_benchmarks = [catalog.dataset(name) for b in benchmark for name in catalog.benchmark(b).datasets]
-        without = [spec.name for spec in of_benchmarks if spec.source == FEATURES_ONLY and spec not in named]
-        if without:
-            report(f"leave out {', '.join(dict.fromkeys(without))}: {FEATURES_ONLY}")
-        return list(dict.fromkeys([*named, *(spec for spec in of_benchmarks if spec.name not in without)]))
-    specs = catalog.used_datasets
-    present = [spec for spec in specs if is_on_disk(spec, space.data_dir)]
-    absent = [spec.name for spec in specs if spec not in present]
-    if absent:
-        which = ", ".join(absent) if len(absent) <= MOST_LISTED else f"{len(absent)} datasets"
-        report(f"leave out {which}: not on this disk below '{space.data_dir}'")
-    if not present:
-        raise DataError(
-            "none of the catalogue's datasets is on this disk",
-            file=space.data_dir,
-            fix="moodbench download --benchmark B  gets those of a benchmark; moodbench list datasets  shows all",
-        )
-    return present
 
 
 def _look(spec: DatasetSpec, space: Workspace) -> Inspection:

@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from moodbench.catalog import FEATURES_ONLY, LABEL_RULES, DatasetSpec, label_rule
+from moodbench.catalog import LABEL_RULES, label_rule
+from moodbench.datasets.chosen import chosen_datasets
 from moodbench.datasets.images import FolderImages, ImageSource, folder_images, is_on_disk, open_images
 from moodbench.datasets.suffixes import in_words
-from moodbench.errors import DataError, UsageError
+from moodbench.errors import UsageError
 from moodbench.types import Report
 from moodbench.workspace import Workspace, check_dataset_name
-
-_NAMED = 5
-"""Absent datasets that a line names; it counts more of them."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class ImageRequest:
         else:
             sets = [
                 ImageSet(spec.name, open_images(spec, space.data_dir), spec.images)
-                for spec in self._specs(space, report)
+                for spec in chosen_datasets(space, self.dataset, self.benchmark, report)
             ]
         return [replace(one, images=self._limited(one.images)) for one in sets]
 
@@ -118,37 +116,8 @@ class ImageRequest:
             )
         return ImageSet(name, folder_images(folder, labels=rule), None if known is None else known.images)
 
-    def _specs(self, space: Workspace, report: Report) -> Iterator[DatasetSpec]:
-        if not (self.benchmark or self.dataset):
-            yield from _on_this_disk(space, report)
-            return
-        named = [space.catalog.dataset(name) for name in self.dataset]
-        named += [space.catalog.dataset(name) for b in self.benchmark for name in space.catalog.benchmark(b).datasets]
-        for spec in dict.fromkeys(named):
-            if not self.dataset and spec.source == FEATURES_ONLY:
-                report(f"leave out {spec.name}: the catalogue names no images of it ({FEATURES_ONLY})")
-            else:
-                yield spec
-
     def _limited(self, images: ImageSource) -> ImageSource:
         """Return the same images with another limit of their size."""
         if self.max_pixels is None or not isinstance(images, FolderImages):
             return images
         return replace(images, max_pixels=self.max_pixels)
-
-
-def _on_this_disk(space: Workspace, report: Report) -> list[DatasetSpec]:
-    """Return the datasets of all benchmarks that are on this disk."""
-    specs = space.catalog.used_datasets
-    present = [spec for spec in specs if is_on_disk(spec, space.data_dir)]
-    absent = [spec.name for spec in specs if spec not in present]
-    if absent:
-        some = ", ".join(absent) if len(absent) <= _NAMED else f"{len(absent)} datasets (moodbench list datasets)"
-        report(f"leave out {some}: not on this disk below '{space.data_dir}'")
-    if not present:
-        raise DataError(
-            "none of the catalogue's datasets is on this disk",
-            file=space.data_dir,
-            fix="moodbench list datasets says what is expected where; or give --images FOLDER --dataset NAME",
-        )
-    return present
