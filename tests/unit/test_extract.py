@@ -413,7 +413,7 @@ def test_senseless_options_are_usage_errors(space, options, pictures):
 
 
 def test_nothing_on_this_disk_is_an_error_that_says_what_to_do(space, tmp_path, monkeypatch):
-    monkeypatch.setattr("moodbench.datasets.request.is_on_disk", lambda *_: False)
+    monkeypatch.setattr("moodbench.datasets.chosen.is_on_disk", lambda *_: False)
     with pytest.raises(DataError, match="none of the catalogue's datasets is on this disk"):
         extract("tiny", workspace=space)
 
