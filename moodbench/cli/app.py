@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from moodbench.cli.output import of_the_system, say_interrupted, show_error, write
-from moodbench.cli.usage import WrongUsage, in_our_words
+from moodbench.cli.usage import Command, WrongUsage, in_our_words
 from moodbench.errors import MoodbenchError
 from moodbench.interrupts import watching
 
@@ -66,7 +66,15 @@ def _refusal(error: Exception) -> Exception:
     return typer.Exit(known.exit_code)
 
 
-app = typer.Typer(
+class Commands(typer.Typer):
+    """A typer application, or a group of one, whose commands are `Command`."""
+
+    def command(self, *args: Any, **options: Any) -> Any:
+        """Return the decorator that adds a command."""
+        return super().command(*args, **{"cls": Command, **options})
+
+
+app = Commands(
     cls=Boundary,
     no_args_is_help=True,
     add_completion=True,

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from moodbench.cli import completion
-from moodbench.cli.app import app
+from moodbench.cli.app import Commands, app
 from moodbench.cli.listing import as_json, as_text
 from moodbench.cli.options import Run, with_run
 from moodbench.cli.output import show_error, write
 
-cache = typer.Typer(no_args_is_help=True, help="Look after the feature caches.", rich_markup_mode=None)
+cache = Commands(no_args_is_help=True, help="Look after the feature caches.", rich_markup_mode=None)
 app.add_typer(cache, name="cache")
 
 Model = Annotated[

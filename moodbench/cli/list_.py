@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from moodbench.cli.app import app
+from moodbench.cli.app import Commands, app
 from moodbench.cli.listing import as_json, as_text
 from moodbench.cli.options import Run, with_run
 from moodbench.cli.output import write
 
-listing = typer.Typer(
+listing = Commands(
     no_args_is_help=True, help="Show the models, datasets, benchmarks or scores there are.", rich_markup_mode=None
 )
 app.add_typer(listing, name="list")

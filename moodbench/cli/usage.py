@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import copy
 import difflib
 import re
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from moodbench.choices import wrong_choice
 from moodbench.errors import UsageError
@@ -20,6 +22,45 @@ _WRONG_CHOICE = re.compile(r"(?P<value>'.*'|\".*\") is not one of (?P<allowed>'.
 
 _NUMBERS = {"a valid int": "a whole number", "a valid float": "a number", "a valid number": "a number"}
 """What a message says of text that is not a number, whichever version wrote it → what is wanted."""
+
+
+class Command(TyperCommand):
+    """A command that refuses an option which takes one value and is given several, instead of using the last."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the line; then, where it is in order, look for what was given more than once."""
+        line = list(args)
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:  # a line that is still being typed
+            self._check_given_once(ctx, line)
+        return rest
+
+    def _check_given_once(self, ctx: Any, line: list[str]) -> None:
+        every = copy.copy(self)
+        every.params = [_keeping_all(parameter) for parameter in self.params]
+        given, _, _ = every.make_parser(ctx).parse_args(args=line)
+        for parameter in self.params:
+            values = given.get(parameter.name)
+            if parameter.param_type_name != "option" or parameter.multiple or values is None or len(values) < 2:
+                continue
+            if not parameter.is_flag:
+                option, shown = _name(parameter), _and([f"'{value}'" for value in values])
+                raise UsageError(f"{option} takes one value, and was given {shown}", fix=f"give {option} once")
+            if len(set(values)) > 1:  # the same flag twice harms nobody
+                both = _and([_longest(parameter.opts), _longest(parameter.secondary_opts)])
+                raise UsageError(f"{both} contradict each other", fix="give one of them")
+
+
+def _keeping_all(parameter: Any) -> Any:
+    """Return a parameter that collects every value it is given."""
+    kept = copy.copy(parameter)
+    if kept.param_type_name == "option" and not kept.count:
+        kept.multiple = True
+    return kept
+
+
+def _and(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def in_our_words(error: Any) -> UsageError | None:
@@ -50,8 +91,12 @@ def in_our_words(error: Any) -> UsageError | None:
 def _name(parameter: Any) -> str:
     """Return the option in its long form, or the argument as the help writes it."""
     if parameter.param_type_name == "option":
-        return str(max(parameter.opts, key=len))
+        return _longest(parameter.opts)
     return f"the argument {parameter.metavar or parameter.name}"
+
+
+def _longest(spellings: list[str]) -> str:
+    return max(spellings, key=len)
 
 
 def _as_clause(sentence: str) -> str:
