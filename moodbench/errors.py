@@ -21,7 +21,7 @@ Standard library only: every module may import this one.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 
@@ -53,6 +53,17 @@ class MoodbenchError(Exception):
         if self.fix is not None:
             lines.append("  fix:  " + self.fix.replace("\n", "\n        "))
         return "\n".join(lines)
+
+
+def listed(failed: Mapping[str, MoodbenchError]) -> str:
+    """Return all errors for one message, each on lines of its own, indented below the names that it concerns."""
+    return "".join(_blocks(failed))
+
+
+def _blocks(failed: Mapping[str, MoodbenchError]) -> Iterator[str]:
+    for error in dict.fromkeys(failed.values()):
+        names = ", ".join(name for name, own in failed.items() if own is error)
+        yield f"\n{names}: {error}".replace("\n", "\n    ")
 
 
 class UsageError(MoodbenchError):

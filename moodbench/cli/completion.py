@@ -102,9 +102,13 @@ def scored_models(space: Workspace, given: Given) -> list[str]:
 
 @offer
 def variants(space: Workspace, given: Given) -> list[str]:
-    """Variants of the model that is named."""
-    spec = space.catalog.models.get(ModelName.parse(given.get("model") or "").base)
-    return [*(spec.variants if spec else ()), *written_names(PACKAGE / "models" / "transforms.py", "TRANSFORMS")]
+    """Variants of the models that are named."""
+    known = space.catalog.models
+    specs = [known[name] for name in (ModelName.parse(one).base for one in _all(given.get("model"))) if name in known]
+    return [
+        *(variant for spec in specs for variant in spec.variants),
+        *written_names(PACKAGE / "models" / "transforms.py", "TRANSFORMS"),
+    ]
 
 
 @offer

@@ -44,10 +44,10 @@ def _batch_size(text: str) -> int | None:
 def extract(
     *,
     model: Annotated[
-        str,
+        list[str],
         typer.Option(
             metavar="MODEL",
-            help="A model from the catalogue, or timm:NAME; either may be followed by @VARIANT.",
+            help="A model from the catalogue, or timm:NAME; either may be followed by @VARIANT. Repeatable.",
             autocompletion=completion.models,
         ),
     ],
@@ -226,14 +226,12 @@ def extract(
     """Compute features and logits of images once, and keep them in the feature cache.
 
     Resumes what was interrupted and skips what is done. Without --benchmark, --dataset and --images, extracts every
-    dataset on this disk that a benchmark of the catalogue uses.
+    dataset on this disk that a benchmark of the catalogue uses. Several models are extracted one after another;
+    --checkpoint, --checkpoint-key, --format, --head-file and --features belong to one.
 
     Example: moodbench extract --model digits_mim --benchmark digits
     """
-    from moodbench.commands.extract import extract_features
-    from moodbench.datasets.request import ImageRequest
-    from moodbench.features.settings import Settings
-    from moodbench.models.choice import ModelChoice
+    from moodbench.commands.extract import extract as work
 
     pictures = {
         "size": image_size,
@@ -243,29 +241,32 @@ def extract(
         "mean": _channels("--mean", mean),
         "std": _channels("--std", std),
     }
-    choice = ModelChoice(
+    work(
         model,
+        benchmark=benchmark or (),
+        dataset=dataset or (),
+        images=images,
+        labels=labels,
         checkpoint=checkpoint,
         checkpoint_key=checkpoint_key,
         format=format,
         transform=transform,
         image={key: value for key, value in pictures.items() if value is not None},
-        decoder=decoder,
         variant=variant,
         with_head=head,
         head_file=head_file,
         features=features,
-    )
-    source = ImageRequest(benchmark or (), dataset or (), images, labels, max_pixels)
-    settings = Settings(
-        device,
-        precision,
-        _batch_size(batch_size),
-        workers,
-        limit,
-        on_error,
-        progress=run.output.progress,
+        device=device,
+        precision=precision,
+        decoder=decoder,
+        batch_size=_batch_size(batch_size),
+        workers=workers,
         channels_last=channels_last,
         compile=compile,
+        limit=limit,
+        on_error=on_error,
+        max_pixels=max_pixels,
+        workspace=run.workspace,
+        report=run.output.say,
+        progress=run.output.progress,
     )
-    extract_features(choice, source, settings, workspace=run.workspace, report=run.output.say)

@@ -1,14 +1,16 @@
-"""Images → feature caches, for a model and all the datasets that are asked for."""
+"""Images → feature caches, for the models and all the datasets that are asked for."""
 
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.choices import Decoder, OnError, Precision
-from moodbench.datasets.request import ImageRequest
+from moodbench.datasets.request import ImageRequest, ImageSet
+from moodbench.errors import ModelError, MoodbenchError, UsageError, listed
 from moodbench.features.settings import Settings
 from moodbench.models.choice import ModelChoice
 from moodbench.types import Report
@@ -32,7 +34,7 @@ _NAMED = 5
 
 
 def extract(
-    model: str | Backbone,
+    model: str | Backbone | Sequence[str],
     *,
     name: str | None = None,
     benchmark: Sequence[str] = (),
@@ -66,9 +68,10 @@ def extract(
 
     Parameters
     ----------
-    model : str or Backbone
+    model : str, Backbone or sequence of str
         A model of the catalogue, ``timm:NAME``, either with ``@VARIANT``; or any network
-        (`Backbone.from_module`), which needs a `name`.
+        (`Backbone.from_module`), which needs a `name`. Several names: one model after another. If one of them fails,
+        the others are extracted all the same before that is raised.
     benchmark, dataset : sequence of str
         What to extract. Without either: every dataset that a benchmark of the catalogue names and that is on this disk.
     images : Path, optional
@@ -102,16 +105,23 @@ def extract(
     Returns
     -------
     list of Extraction
-        One for each dataset, in order.
+        One for each dataset, in order, model by model.
 
     Raises
     ------
+    UsageError
+        Nothing is begun: a name is unknown, or options contradict each other, or belong to one model where several are
+        named.
     MoodbenchError
         Its children say what went wrong; datasets finished before stay.
     """
-    return extract_features(
+    models = list(dict.fromkeys(model)) if isinstance(model, Sequence) and not isinstance(model, str) else [model]
+    of_one = {"--checkpoint": checkpoint, "--checkpoint-key": checkpoint_key, "--format": format}
+    of_one |= {"--head-file": head_file, "--features": features, "name": name}
+    _check_models(models, of_one)
+    choices = [
         ModelChoice(
-            model,
+            one,
             name=name,
             checkpoint=checkpoint,
             checkpoint_key=checkpoint_key,
@@ -123,7 +133,11 @@ def extract(
             with_head=with_head,
             head_file=head_file,
             features=features,
-        ),
+        )
+        for one in models
+    ]
+    return extract_features(
+        choices,
         ImageRequest(benchmark, dataset, images, labels, max_pixels),
         Settings(device, precision, batch_size, workers, limit, on_error, progress, channels_last, compile),
         workspace=workspace or Workspace(),
@@ -131,25 +145,95 @@ def extract(
     )
 
 
+def _check_models(models: Sequence[str | Backbone], of_one: Mapping[str, object]) -> None:
+    """Refuse options that belong to one model where another number is named."""
+    if not models:
+        raise UsageError("no model is named", fix="name one with --model; moodbench list models shows what there is")
+    given = [option for option, value in of_one.items() if value is not None]
+    if len(models) > 1 and given:
+        raise UsageError(
+            f"{given[0]} belongs to one model, and these are named: {', '.join(map(str, models))}",
+            fix="extract that model by itself",
+        )
+
+
 def extract_features(
-    choice: ModelChoice, source: ImageRequest, settings: Settings, *, workspace: Workspace, report: Report
+    choices: Sequence[ModelChoice],
+    source: ImageRequest,
+    settings: Settings,
+    *,
+    workspace: Workspace,
+    report: Report,
 ) -> list[Extraction]:
-    """As `extract`: features of the images of `source`, computed by the network of `choice` under `settings`."""
-    # torch and timm take seconds: names, folders and the network are checked before
-    choice.check(workspace.catalog)
+    """As `extract`: features of the images of `source`, computed by the networks of `choices` under `settings`."""
+    # torch and timm take seconds: names, folders and the networks are checked before
+    failed: dict[str, MoodbenchError] = {}
+    for choice in choices:
+        try:
+            choice.check(workspace.catalog)
+        except ModelError as error:  # the others are not to blame
+            failed[str(choice.model)] = error
+    if len(failed) == len(choices):
+        raise _all_of(failed, choices)
     sets = source.open(workspace, report)
     for switch, value in BEFORE_TORCH.items():
         os.environ.setdefault(switch, value)
+    _ = settings.torch_device  # a device that is not there is said before the weights are read
+    done: list[Extraction] = []
+    told: set[str] = set()
+    for choice in choices:
+        fault = failed.get(str(choice.model))
+        try:
+            done += [] if fault else _extract_one(choice, sets, settings, workspace, report, told)
+        except MoodbenchError as error:
+            if len(choices) == 1:
+                raise
+            fault = failed[str(choice.model)] = error
+            _let_go(error)
+        if fault:
+            report(f"cannot extract {choice.model}: {fault.what}")
+    if failed:
+        raise _all_of(failed, choices)
+    return done
+
+
+def _all_of(failed: Mapping[str, MoodbenchError], choices: Sequence[ModelChoice]) -> MoodbenchError:
+    """Return one error for all models that failed."""
+    if len(choices) == 1:
+        return next(iter(failed.values()))
+    return ModelError(
+        f"{len(failed)} of {len(choices)} models could not be extracted:{listed(failed)}",
+        fix="the same command, run again, goes on with what is missing",
+    )
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Let go of the network that an error's traceback holds: the next one needs the memory."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
+def _extract_one(
+    choice: ModelChoice,
+    sets: Sequence[ImageSet],
+    settings: Settings,
+    workspace: Workspace,
+    report: Report,
+    told: set[str],
+) -> list[Extraction]:
+    """Extract the datasets with one network; what was `told` of them already is not told again."""
     from moodbench.features.extract import extract_images
 
-    _ = settings.torch_device  # a device that is not there is said before the weights are read
     target, backbone = choice.build(workspace.catalog, settings.precision)
     if choice.reads_file:  # what of it was taken is worth a look: nesting, prefix, format
         report(f"weights of {target}: {backbone.record['weights']}, read as format '{backbone.record['format']}'")
     done = []
     for one in sets:
         for remark in one.remarks():
-            report(f"note: {remark}")
+            if remark not in told:
+                report(f"note: {remark}")
+        told.update(one.remarks())
         outcome = extract_images(
             backbone,
             one.images,

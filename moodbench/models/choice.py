@@ -126,6 +126,8 @@ class ModelChoice:
             raise UsageError("a network of your own needs a name")
         if self.transform is not None or self.image:
             raise UsageError("a network of your own brings its transform along", fix="give it to Backbone.from_module")
+        if not (self.checkpoint is self.checkpoint_key is self.format is None):
+            raise UsageError("a network of your own brings its weights along", fix="load them before extract is called")
         if self.features is not None or self.head_file is not None:
             raise UsageError("a network of your own brings its head along", fix="give it to Backbone.from_module")
         return ModelName.parse(self.name if self.variant is None else f"{self.name}@{self.variant}"), backbone

@@ -88,6 +88,8 @@ def load_model(
         FORMATS.get(format)
     if checkpoint_key is not None and checkpoint is None:
         raise UsageError("a checkpoint key says which part of a file to take, and no file is given with --checkpoint")
+    if format is not None and checkpoint is None:
+        raise UsageError("a format says how to read a file of weights, and no file is given with --checkpoint")
     check_name(spec.timm)
     spec = sized(spec)
     if not with_head:

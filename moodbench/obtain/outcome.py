@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
-from moodbench.errors import DownloadError, MoodbenchError
+from moodbench.errors import DownloadError, MoodbenchError, listed
 from moodbench.obtain.asset import THERE, Asset
 from moodbench.obtain.jobs import Job
 from moodbench.sizes import human_bytes
@@ -51,13 +51,6 @@ class Outcome:
         if errors:
             total = len(self.failed) + len(self.assets)
             raise DownloadError(
-                f"{len(self.failed)} of {total} could not be obtained:" + "".join(_blocks(self.failed)),
+                f"{len(self.failed)} of {total} could not be obtained:" + listed(self.failed),
                 fix="the same command, run again, goes on with what is missing",
             )
-
-
-def _blocks(failed: dict[str, MoodbenchError]) -> Iterator[str]:
-    """Yield each error, indented below the names that it concerns."""
-    for error in dict.fromkeys(failed.values()):
-        names = ", ".join(name for name, own in failed.items() if own is error)
-        yield f"\n{names}: {error}".replace("\n", "\n    ")
