@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from moodbench.arguments import as_path, as_paths
 from moodbench.catalog import Catalog, load_catalog
 from moodbench.errors import DataError, UsageError
 from moodbench.names import check_name, dataset_fault, name_fault
@@ -96,6 +97,11 @@ class Workspace:
     cache_dir: Path = Path("cache")
     results_dir: Path = Path("results")
     catalogs: tuple[Path, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for name in ("data_dir", "cache_dir", "results_dir"):  # which people write as texts
+            object.__setattr__(self, name, as_path(getattr(self, name)))
+        object.__setattr__(self, "catalogs", as_paths(self.catalogs))
 
     @cached_property
     def catalog(self) -> Catalog:

@@ -39,7 +39,8 @@ class Command(TyperCommand):
         every = copy.copy(self)
         every.params = [_keeping_all(parameter) for parameter in self.params]
         given, _, _ = every.make_parser(ctx).parse_args(args=line)
-        for parameter in self.params:
+        parameters: list[Any] = self.params  # those of click and of typer itself differ
+        for parameter in parameters:
             values = given.get(parameter.name)
             if parameter.param_type_name != "option" or parameter.multiple or values is None or len(values) < 2:
                 continue

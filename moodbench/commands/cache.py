@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from moodbench.arguments import as_names
 from moodbench.errors import CacheError, MoodbenchError, UnknownNameError
 from moodbench.features.cache import PENDING, SKIPPED, FeatureCache
 from moodbench.features.heads import is_left_over, stored_head
@@ -36,7 +37,9 @@ class CacheInfo:
     fault: str | None = None
 
 
-def list_caches(space: Workspace, models: Sequence[str] = (), datasets: Sequence[str] = ()) -> list[CacheInfo]:
+def list_caches(
+    space: Workspace, models: str | Sequence[str] = (), datasets: str | Sequence[str] = ()
+) -> list[CacheInfo]:
     """Return every cache of the workspace, or those of some models and datasets, sorted by model and dataset.
 
     Raises
@@ -44,6 +47,7 @@ def list_caches(space: Workspace, models: Sequence[str] = (), datasets: Sequence
     UnknownNameError
         A model or dataset that is named has no cache.
     """
+    models, datasets = as_names(models), as_names(datasets)
     found = list(_files(space))
     _known("cached model", models, {str(model) for model, _, _ in found})
     _known("cached dataset", datasets, {dataset for _, dataset, _ in found})
@@ -73,11 +77,14 @@ class CheckedFile:
     fault: MoodbenchError | None
 
 
-def verify_caches(space: Workspace, models: Sequence[str] = (), datasets: Sequence[str] = ()) -> Iterator[CheckedFile]:
+def verify_caches(
+    space: Workspace, models: str | Sequence[str] = (), datasets: str | Sequence[str] = ()
+) -> Iterator[CheckedFile]:
     """Read every byte of the caches, and of the heads of their models. An incomplete cache is a fault.
 
     Unless some datasets are named, heads of models without caches are read too.
     """
+    models, datasets = as_names(models), as_names(datasets)
     orphans = [] if datasets else _orphans(space)
     named = [model for model in models if model not in orphans]
     infos = [] if models and not named else list_caches(space, named, datasets)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from moodbench.arguments import as_path, as_paths
 from moodbench.catalog import ModelSpec
 from moodbench.commands.extract import extract
 from moodbench.commands.plot import plot
@@ -24,9 +26,9 @@ paper's numbers."""
 
 
 def run_demo(
-    out: Path,
+    out: str | Path,
     *,
-    catalogs: tuple[Path, ...] = (),
+    catalogs: str | Path | Sequence[str | Path] = (),
     report: Report = lambda line: None,
     progress: bool = False,
 ) -> str:
@@ -37,7 +39,7 @@ def run_demo(
     out : Path
         Gets the folders ``cache`` and ``results`` and the files ``grid.png``, ``grid.md`` and ``grid.html``.
         What an earlier run left there is used again.
-    catalogs : tuple of Path
+    catalogs : Path or sequence of Path
         More catalogue files.
     report : callable
         Is told what is being done.
@@ -49,9 +51,10 @@ def run_demo(
     str
         The grid with ID accuracies, where the files are, and what to try next.
     """
+    out = as_path(out)
     if out.exists() and not out.is_dir():
         raise DataError("the demo needs a folder, but this is a file", file=out, fix="choose another --out")
-    space = Workspace(out / "data", out / "cache", out / "results", catalogs)
+    space = Workspace(out / "data", out / "cache", out / "results", as_paths(catalogs))
     models = embedded_models(space)
     for model in models:
         extract(model.name, benchmark=[BENCHMARK], workspace=space, report=report, progress=progress, device="cpu")

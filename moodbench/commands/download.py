@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moodbench.arguments import as_names, as_path
 from moodbench.catalog import FEATURES_ONLY, DatasetSpec
 from moodbench.choices import Link, check_choice
 from moodbench.errors import DataError, MoodbenchError, UsageError
@@ -24,9 +25,9 @@ PHOTOGRAPHS = "imagenet_val"
 
 
 def plan_download(
-    dataset: Sequence[str] = (),
+    dataset: str | Sequence[str] = (),
     *,
-    benchmark: Sequence[str] = (),
+    benchmark: str | Sequence[str] = (),
     everything: bool = False,
     workspace: Workspace | None = None,
 ) -> list[Plan]:
@@ -36,16 +37,16 @@ def plan_download(
     space = workspace or Workspace()
     space.check_data_dir()
     try:
-        return [survey(job, space.data_dir) for job in _jobs(space, dataset, benchmark, everything)]
+        return [survey(job, space.data_dir) for job in _jobs(space, as_names(dataset), as_names(benchmark), everything)]
     except OSError as error:
         raise _disk_error(error, space.data_dir) from None
 
 
 def download(
-    dataset: Sequence[str] = (),
+    dataset: str | Sequence[str] = (),
     *,
-    benchmark: Sequence[str] = (),
-    model: Sequence[str] = (),
+    benchmark: str | Sequence[str] = (),
+    model: str | Sequence[str] = (),
     everything: bool = False,
     source: str | Path | None = None,
     link: Link | None = None,
@@ -60,7 +61,7 @@ def download(
 
     Parameters
     ----------
-    dataset, benchmark, model : sequence of str
+    dataset, benchmark, model : str or sequence of str
         What to obtain: datasets, all datasets of benchmarks, weights of models.
     everything : bool
         All datasets of all benchmarks.
@@ -88,20 +89,21 @@ def download(
         Something could not be obtained; everything else was.
     """
     space = workspace or Workspace()
+    dataset, benchmark, model = as_names(dataset), as_names(benchmark), as_names(model)
     if not (dataset or benchmark or model or everything):
         raise _nothing_named(space)
     if jobs < 1:
         raise UsageError(f"--jobs is a number above zero, not {jobs}")
-    weights = [(name, ModelName.parse(name)) for name in dict.fromkeys(model)]
+    weights = [(name, ModelName.parse(name)) for name in model]
     for _, name in weights:
         space.catalog.model(name.base)
     work = _jobs(space, dataset, benchmark, everything)
-    path = _check_source(source, link, work, weights_too=bool(model))
+    given = _check_source(as_path(source), link, work, weights_too=bool(model))
     run = _Run(space, report, instruct, progress)
     if work:
         space.check_data_dir()
         try:
-            run.datasets(work, path, link, jobs, keep_archives)
+            run.datasets(work, given, link, jobs, keep_archives)
         except OSError as error:
             raise _disk_error(error, space.data_dir) from None
     for label, name in weights:
@@ -132,16 +134,13 @@ def _nothing_named(space: Workspace) -> UsageError:
     )
 
 
-def _check_source(
-    source: str | Path | None, link: str | None, work: Sequence[Job], *, weights_too: bool
-) -> Path | None:
+def _check_source(source: Path | None, link: str | None, work: Sequence[Job], *, weights_too: bool) -> Path | None:
     if link is not None:
         check_choice("link", link, Link)
     if source is None:
         if link is not None:
             raise UsageError("--link says how to use the images of a folder, so it needs --from FOLDER")
         return None
-    path = Path(source)
     if len(work) != 1 or weights_too:
         named = ", ".join(job.name for job in work) or "none"
         raise UsageError(f"--from belongs to one dataset, and these are named: {named}")
@@ -149,9 +148,9 @@ def _check_source(
     if whole.bundled is not None or whole.folder is None:
         reason = "comes with the package" if whole.bundled is not None else "has no folder below the data directory"
         raise UsageError(f"--from is of no use here: '{whole.name}' {reason}")
-    if not path.exists():
-        raise UsageError(f"--from names something that is not there: '{path}'")
-    return path
+    if not source.exists():
+        raise UsageError(f"--from names something that is not there: '{source}'")
+    return source
 
 
 class _Run:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from moodbench.arguments import as_names
 from moodbench.choices import Decoder, OnError, Precision
 from moodbench.datasets.request import ImageRequest, ImageSet
 from moodbench.errors import ModelError, MoodbenchError, UsageError, listed
@@ -37,8 +38,8 @@ def extract(
     model: str | Backbone | Sequence[str],
     *,
     name: str | None = None,
-    benchmark: Sequence[str] = (),
-    dataset: Sequence[str] = (),
+    benchmark: str | Sequence[str] = (),
+    dataset: str | Sequence[str] = (),
     images: str | Path | None = None,
     labels: str | Path | None = None,
     checkpoint: str | Path | None = None,
@@ -72,7 +73,7 @@ def extract(
         A model of the catalogue, ``timm:NAME``, either with ``@VARIANT``; or any network
         (`Backbone.from_module`), which needs a `name`. Several names: one model after another. If one of them fails,
         the others are extracted all the same before that is raised.
-    benchmark, dataset : sequence of str
+    benchmark, dataset : str or sequence of str
         What to extract. Without either: every dataset that a benchmark of the catalogue names and that is on this disk.
     images : Path, optional
         A folder of images, to be called by the single name in `dataset`.
@@ -115,7 +116,7 @@ def extract(
     MoodbenchError
         Its children say what went wrong; datasets finished before stay.
     """
-    models = list(dict.fromkeys(model)) if isinstance(model, Sequence) and not isinstance(model, str) else [model]
+    models: list[str | Backbone] = list(as_names(model)) if isinstance(model, str | Sequence) else [model]
     of_one = {"--checkpoint": checkpoint, "--checkpoint-key": checkpoint_key, "--format": format}
     of_one |= {"--head-file": head_file, "--features": features, "name": name}
     _check_models(models, of_one)
@@ -138,7 +139,7 @@ def extract(
     ]
     return extract_features(
         choices,
-        ImageRequest(benchmark, dataset, images, labels, max_pixels),
+        ImageRequest(as_names(benchmark), as_names(dataset), images, labels, max_pixels),
         Settings(device, precision, batch_size, workers, limit, on_error, progress, channels_last, compile),
         workspace=workspace or Workspace(),
         report=report,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from moodbench.arguments import as_path
 from moodbench.choices import PretextTask, check_choice
 from moodbench.digests import file_sha256
 from moodbench.errors import CacheError, CacheMismatchError, UsageError
@@ -45,10 +46,10 @@ class ImportOutcome:
 def import_features(
     model: str,
     dataset: str,
-    file: Path,
+    file: str | Path,
     *,
-    head: Path | None = None,
-    labels: Path | None = None,
+    head: str | Path | None = None,
+    labels: str | Path | None = None,
     pretext: PretextTask | None = None,
     workspace: Workspace | None = None,
 ) -> ImportOutcome:
@@ -84,8 +85,9 @@ def import_features(
     target = space.cache_file(name, dataset)
     if pretext is not None:
         check_choice("pretext", pretext, PretextTask)
-    own = _head(space.head_file(name), head)
-    given = read_given(file, own, labels)
+    file = as_path(file)
+    own = _head(space.head_file(name), as_path(head))
+    given = read_given(file, own, as_path(labels))
     if target.exists():
         return _already(target, given, space.head_file(name))
     with exclusive(target):

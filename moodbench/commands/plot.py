@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from moodbench.arguments import as_path
 from moodbench.errors import UsageError
 from moodbench.tables.selection import chosen_benchmarks, rows_of, titles_of
 from moodbench.types import ALL_GROUPS
@@ -14,7 +15,7 @@ def plot(
     kind: str = "grid",
     *,
     benchmark: str | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     group: str = ALL_GROUPS,
     head: str | None = None,
     workspace: Workspace | None = None,
@@ -41,6 +42,6 @@ def plot(
     names = chosen_benchmarks(space, [benchmark] if benchmark else [])
     if len(names) > 1:
         raise UsageError(f"several benchmarks have results: {', '.join(names)}", fix="name one with --benchmark")
-    file = out or Path(f"{names[0]}_{kind}.png")
+    file = as_path(out) or Path(f"{names[0]}_{kind}.png")
     draw(rows_of(space, names[0], head), file, group=group, titles=titles_of(space, names[0]))
     return file

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from moodbench.arguments import as_names
 from moodbench.classes import unnamed_note
 from moodbench.errors import CacheError, ModelError, MoodbenchError
 from moodbench.names import check_name
@@ -73,7 +74,7 @@ def probe(
     """
     space = workspace or Workspace()
     check_name(name, "head")
-    models = choose_models(space, [model] if isinstance(model, str) else model)
+    models = choose_models(space, as_names(model))
     task, tests = choose_task(space, models, benchmark)
     chosen = [one for one in models if is_ready(space, one, task, named=bool(model), report=report)]
     if not chosen:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from moodbench.arguments import as_names
 from moodbench.catalog import BenchmarkSpec
 from moodbench.catalog.benchmark import ONE_CLASS, STANDARD
 from moodbench.classes import unnamed_note
@@ -37,9 +38,9 @@ Params = Mapping[str, Mapping[str, Any]]
 
 def score(
     *,
-    model: Sequence[str] = (),
-    score: Sequence[str] = (),
-    benchmark: Sequence[str] = (),
+    model: str | Sequence[str] = (),
+    score: str | Sequence[str] = (),
+    benchmark: str | Sequence[str] = (),
     params: Params | None = None,
     head: str | None = None,
     device: str = "auto",
@@ -54,7 +55,7 @@ def score(
 
     Parameters
     ----------
-    model, score, benchmark : sequence of str
+    model, score, benchmark : str or sequence of str
         What to run; an empty one means all: every cached model, every registered score, every benchmark whose caches
         are there.
     params : mapping of score to parameters, optional
@@ -92,6 +93,7 @@ def score(
         The other models are scored before this or a `CacheError` is raised.
     """
     space = workspace or Workspace()
+    model, score, benchmark = as_names(model), as_names(score), as_names(benchmark)
     scores = _scores(score, params or {})
     models = _models(space, model, head)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from moodbench.arguments import as_names
 from moodbench.catalog import BenchmarkSpec, Catalog, DatasetSpec
 from moodbench.datasets.chosen import chosen_datasets
 from moodbench.datasets.images import MAX_PIXELS, open_images
@@ -86,9 +87,9 @@ class Verification:
 
 
 def verify(
-    dataset: Sequence[str] = (),
+    dataset: str | Sequence[str] = (),
     *,
-    benchmark: Sequence[str] = (),
+    benchmark: str | Sequence[str] = (),
     deep: bool = False,
     near: bool = False,
     bits: int = NEAR_BITS,
@@ -106,7 +107,7 @@ def verify(
 
     Parameters
     ----------
-    dataset, benchmark : sequence of str
+    dataset, benchmark : str or sequence of str
         What to verify. Without either: every dataset that a benchmark of the catalogue names and that is on this disk.
     deep : bool
     near : bool
@@ -138,6 +139,7 @@ def verify(
     if not 0 <= bits <= MOST_BITS:
         raise UsageError(f"pictures that differ in {bits} of 64 bits: use 0 to {MOST_BITS}")
     space = workspace or Workspace()
+    dataset, benchmark = as_names(dataset), as_names(benchmark)
     space.check_data_dir()
     deep = deep or near
     looks = [_look(spec, space) for spec in chosen_datasets(space, dataset, benchmark, report)]

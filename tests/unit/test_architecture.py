@@ -15,7 +15,7 @@ import moodbench
 ROOT = Path(moodbench.__file__).parent
 
 LAYERS = [
-    {"atomic", "choices", "digests", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
+    {"arguments", "atomic", "choices", "digests", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
     | {"processes", "ranking", "reading", "registry", "sizes", "types"},
     {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "progress", "transfer"},
     {"workspace", "results"},
