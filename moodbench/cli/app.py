@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -13,6 +14,8 @@ from moodbench.cli.output import of_the_system, say_interrupted, show_error, wri
 from moodbench.cli.usage import Command, WrongUsage, in_our_words
 from moodbench.errors import MoodbenchError
 from moodbench.interrupts import watching
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 ORDER = ("demo", "list", "download", "verify", "extract", "import", "cache", "probe", "score", "table", "plot")
 """The commands in the order in which people use them; others follow."""
@@ -69,9 +72,9 @@ def _refusal(error: Exception) -> Exception:
 class Commands(typer.Typer):
     """A typer application, or a group of one, whose commands are `Command`."""
 
-    def command(self, *args: Any, **options: Any) -> Any:
+    def command(self, name: str | None = None, **options: Any) -> Callable[[F], F]:
         """Return the decorator that adds a command."""
-        return super().command(*args, **{"cls": Command, **options})
+        return super().command(name, **{"cls": Command, **options})
 
 
 app = Commands(

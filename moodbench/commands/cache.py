@@ -15,6 +15,7 @@ from moodbench.features.cache import PENDING, SKIPPED, FeatureCache
 from moodbench.features.heads import is_left_over, stored_head
 from moodbench.features.lock import exclusive
 from moodbench.features.verify import NOTES, check_cache
+from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
 
 
@@ -50,7 +51,7 @@ def list_caches(
     models, datasets = as_names(models), as_names(datasets)
     found = list(_files(space))
     _known("cached model", models, {str(model) for model, _, _ in found})
-    _known("cached dataset", datasets, {dataset for _, dataset, _ in found})
+    _known("cached dataset", datasets, {dataset for model, dataset, _ in found if not models or str(model) in models})
     infos = (
         _inspect(str(model), dataset, file)
         for model, dataset, file in found
@@ -130,54 +131,87 @@ def _fault(look: Callable[[], object]) -> MoodbenchError | None:
     return None
 
 
-def remove_caches(space: Workspace, model: str, datasets: Sequence[str] = ()) -> list[Path]:
-    """Delete the caches of a model, or those of some datasets, and return the files. With the last one goes its head.
+def remove_caches(
+    space: Workspace,
+    models: str | Sequence[str],
+    datasets: str | Sequence[str] = (),
+    report: Report = lambda line: None,
+) -> list[Path]:
+    """Delete the caches of models, or those of some datasets, and return the files.
 
-    Other heads (`Workspace.other_heads`) stay. Nothing is deleted that lies elsewhere: of a cache or head that is a
-    symbolic link the link goes, and a folder that is one is refused.
+    With a model's last cache goes its head. Other heads (`Workspace.other_heads`) stay. Nothing is deleted that lies
+    elsewhere: of a cache or head that is a symbolic link the link goes, and a folder that is one is refused. `report`
+    is told of every file when it is gone.
 
     Raises
     ------
     UnknownNameError
-        There is no such cache.
+        There is no such cache; nothing was deleted.
     CacheError
-        A process is writing one of them, the model's folder is a symbolic link, or the system refuses.
+        A process is writing one of them, a model's folder is a symbolic link, or the system refuses. The other models'
+        are deleted before this is raised.
     """
-    folder = space.cache_dir / ModelName.parse(model).folder
+    chosen = [(model, list_caches(space, model, datasets)) for model in as_names(models)]
+    removed: list[Path] = []
+    faults: list[CacheError] = []
+    for model, infos in chosen:
+        try:
+            for file in _removed(space, ModelName.parse(model), infos):
+                report(f"removed {file}")
+                removed.append(file)
+        except CacheError as error:  # the others are not to blame
+            faults.append(error)
+    if faults:
+        raise faults[0]
+    return removed
+
+
+def goes_with(space: Workspace, infos: Sequence[CacheInfo]) -> list[Path]:
+    """Return the models' own heads that would go with these caches, because no other cache of the model stays."""
+    heads = []
+    for model in dict.fromkeys(info.model for info in infos):
+        name = ModelName.parse(model)
+        stay = set(space.cached_datasets(name)) - {info.dataset for info in infos if info.model == model}
+        if not stay and os.path.lexists(space.head_file(name)):
+            heads.append(space.head_file(name))
+    return heads
+
+
+def _removed(space: Workspace, name: ModelName, infos: Sequence[CacheInfo]) -> Iterator[Path]:
+    """Delete the caches, and yield each file when it is gone."""
+    folder = space.cache_dir / name.folder
     if folder.is_symlink():
         raise CacheError(
-            f"the folder of '{model}' is a link to '{folder.readlink()}', and what lies there is not deleted",
+            f"the folder of '{name}' is a link to '{folder.readlink()}', and what lies there is not deleted",
             file=folder,
             fix="remove the link, and what it leads to if nobody else needs it",
         )
     try:
-        return _removed(space, model, datasets)
+        for info in infos:
+            with exclusive(info.file, tidy=True):
+                there = os.path.lexists(info.file)  # somebody else may have removed it just now
+                if there:
+                    info.file.unlink()
+            if there:
+                yield info.file
+        head = space.head_file(name)
+        with exclusive(head, waiting=lambda: None, tidy=True):
+            gone = is_left_over(head)
+            there = gone and os.path.lexists(head)
+            if gone:
+                head.with_name(NOTES).unlink(missing_ok=True)
+            if there:
+                head.unlink()
+        if there:
+            yield head
+        with contextlib.suppress(OSError):  # other heads, caches, or files that are not ours: the folder stays
+            head.parent.rmdir()
     except OSError as error:
         raise CacheError(
             f"the caches cannot be removed: {error.strerror}",
             file=folder,
             fix="check the folder and the disk, then run the same command again",
         ) from None
-
-
-def _removed(space: Workspace, model: str, datasets: Sequence[str]) -> list[Path]:
-    removed = []
-    for info in list_caches(space, [model], datasets):
-        with exclusive(info.file, tidy=True):
-            if os.path.lexists(info.file):  # somebody else may have removed it just now
-                info.file.unlink()
-                removed.append(info.file)
-    name = ModelName.parse(model)
-    head = space.head_file(name)
-    with exclusive(head, waiting=lambda: None, tidy=True):
-        if is_left_over(head):
-            head.with_name(NOTES).unlink(missing_ok=True)
-            if os.path.lexists(head):
-                head.unlink()
-                removed.append(head)
-    with contextlib.suppress(OSError):  # other heads, caches, or files that are not ours: the folder stays
-        head.parent.rmdir()
-    return removed
 
 
 def _files(space: Workspace) -> Iterator[tuple[ModelName, str, Path]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +116,7 @@ def extract(
     MoodbenchError
         Its children say what went wrong; datasets finished before stay.
     """
-    models: list[str | Backbone] = list(as_names(model)) if isinstance(model, str | Sequence) else [model]
+    models: list[str | Backbone] = list(as_names(model)) if isinstance(model, str | Iterable) else [model]
     of_one = {"--checkpoint": checkpoint, "--checkpoint-key": checkpoint_key, "--format": format}
     of_one |= {"--head-file": head_file, "--features": features, "name": name}
     _check_models(models, of_one)

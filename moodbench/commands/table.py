@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moodbench.arguments import as_names
 from moodbench.catalog import Exposure, seen_by
 from moodbench.choices import Layout, Positive, check_choice
 from moodbench.errors import ResultsError, UnknownNameError
@@ -31,12 +32,12 @@ FPR95: Mapping[Positive, str] = {"id": "fpr95", "ood": "fpr95_ood"}
 
 def table(
     *,
-    benchmark: Sequence[str] = (),
+    benchmark: str | Sequence[str] = (),
     model: str | None = None,
     head: str | None = None,
     format: str = "markdown",
     layout: Layout = "grid",
-    metric: Sequence[str] = ("auroc", "fpr95"),
+    metric: str | Sequence[str] = ("auroc", "fpr95"),
     positive: Positive = "id",
     group: str = ALL_GROUPS,
     workspace: Workspace | None = None,
@@ -45,7 +46,7 @@ def table(
 
     Parameters
     ----------
-    benchmark : sequence of str
+    benchmark : str or sequence of str
         By default every benchmark that has results.
     model : str, optional
         Only this model's per-dataset table.
@@ -55,7 +56,7 @@ def table(
         A name in `moodbench.tables.formats.base.FORMATS`: markdown, latex, csv, html, json, plain.
     layout : {"grid", "datasets", "all"}
         The pretext task × score grid, the OOD datasets side by side as in the paper's main table, or both.
-    metric : sequence of str
+    metric : str or sequence of str
         Names from `moodbench.metrics.METRICS`; several stand side by side.
     positive : {"id", "ood"}
         What counts as positive in FPR95: with "ood", `fpr95_ood` takes the place of `fpr95`.
@@ -73,10 +74,9 @@ def table(
     render = FORMATS.get(format)
     check_choice("layout", layout, Layout)
     check_choice("positive", positive, Positive)
-    names = [metric] if isinstance(metric, str) else metric
-    shown = list(dict.fromkeys(FPR95[positive] if name == "fpr95" else name for name in names))
+    shown = list(dict.fromkeys(FPR95[positive] if name == "fpr95" else name for name in as_names(metric)))
     tables: list[Table] = []
-    for name, rows in _chosen(space, chosen_benchmarks(space, benchmark), model, head):
+    for name, rows in _chosen(space, chosen_benchmarks(space, as_names(benchmark)), model, head):
         titles = titles_of(space, name)
         expected = _expected(space, name)
         made = []
@@ -127,12 +127,12 @@ def _seen(space: Workspace, rows: Iterable[Result]) -> dict[str, Exposure]:
     }
 
 
-def frame(*, benchmark: Sequence[str] = (), workspace: Workspace | None = None) -> DataFrame:
+def frame(*, benchmark: str | Sequence[str] = (), workspace: Workspace | None = None) -> DataFrame:
     """Return the tidy results of one benchmark or several in pandas: a row per (score, OOD dataset or mean).
 
     Parameters
     ----------
-    benchmark : sequence of str
+    benchmark : str or sequence of str
         By default every benchmark that has results.
 
     Raises
@@ -143,10 +143,12 @@ def frame(*, benchmark: Sequence[str] = (), workspace: Workspace | None = None) 
     import pandas
 
     space = workspace or Workspace()
-    rows = [row for name in chosen_benchmarks(space, benchmark) for row in read_all(space.results_dir, name)]
+    rows = [row for name in chosen_benchmarks(space, as_names(benchmark)) for row in read_all(space.results_dir, name)]
     return pandas.DataFrame(map(asdict, rows))
 
 
-def unverified_results(space: Workspace, benchmark: Sequence[str] = ()) -> list[Path]:
+def unverified_results(space: Workspace, benchmark: str | Sequence[str] = ()) -> list[Path]:
     """Return the result files that have no checksum to be compared with, of some benchmarks or of all."""
-    return [file for name in chosen_benchmarks(space, benchmark) for file in unverified(space.results_dir, name)]
+    return [
+        file for name in chosen_benchmarks(space, as_names(benchmark)) for file in unverified(space.results_dir, name)
+    ]
