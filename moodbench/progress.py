@@ -27,7 +27,7 @@ class Progress:
             desc=f"{self.title}: {what}" if self.title else what,
             unit=unit,
             unit_scale=True,
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left",
+            bar_format="{desc}: {percentage:3.0f} %|{bar}| {elapsed}, {remaining} left",
             leave=False,
             delay=SECONDS,
             miniters=0,

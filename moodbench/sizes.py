@@ -1,4 +1,4 @@
-"""Sizes in words."""
+"""Sizes and shares in words."""
 
 from __future__ import annotations
 
@@ -11,3 +11,8 @@ def human_bytes(size: float) -> str:
     while size >= 999.5 and unit < len(_UNITS) - 1:
         size, unit = size / 1000, unit + 1
     return f"{size:.0f} {_UNITS[unit]}" if unit == 0 or size >= 99.5 else f"{size:.1f} {_UNITS[unit]}"
+
+
+def percent(share: float, places: int = 2) -> str:
+    """Return a share of 1 as messages, tables and docs write it, with a blank: ``99.45 %``."""
+    return f"{100 * share:.{places}f} %"

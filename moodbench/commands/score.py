@@ -24,6 +24,7 @@ from moodbench.errors import (
 )
 from moodbench.metrics import METRICS
 from moodbench.results import changing, check_results, row_scores_file
+from moodbench.sizes import percent
 from moodbench.types import Report, Result
 from moodbench.workspace import ModelName, Workspace
 
@@ -397,7 +398,7 @@ def _describe(model: str, benchmark: str, scored: ScoreRun) -> str:
     text = f"scored {model} on {benchmark}: {len(scores)} scores"
     accuracy = scored.rows[0].id_accuracy if scored.rows else None
     if accuracy is not None:
-        text += f", ID accuracy {accuracy:.2%}"
+        text += f", ID accuracy {percent(accuracy)}"
     if empty:
         text += "; left empty: " + ", ".join(f"{name} ({note})" for name, note in empty.items())
     return text

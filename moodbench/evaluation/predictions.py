@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from moodbench.sizes import percent
+
 GAIN = 0.15
 """Share of rows that another order of the classes must explain on top, before anybody is told."""
 
@@ -53,7 +55,7 @@ class Predictions:
             return None
         return (
             "another order of the classes explains the predictions far better: ID accuracy "
-            f"{100 * self.accuracy:.2f} % with the labels as they are, {100 * best:.2f} % under the best order"
+            f"{percent(self.accuracy)} with the labels as they are, {percent(best)} under the best order"
         )
 
     def _best(self) -> dict[int, int]:

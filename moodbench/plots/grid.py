@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,8 @@ def grid_figure(
 
     Every family has its colour and its lane within a model, so that markers of different families never overlap; in
     a lane each score has its place. Where a family has more scores than there are shapes, the markers are dots with
-    the numbers of the legend above and below them. A star is the mean of a family without controls, drawn only where
-    all its scores have a number. Thin bars are 95 % intervals.
+    the numbers of the legend above and below them. A star at the end of a lane is the mean of the family without
+    controls, drawn only where all its scores have a number. Thin bars are 95 % intervals.
     """
     index = Index(results)
     models, series = models_in_order(results, titles), series_in_order(results, titles)
@@ -89,17 +90,19 @@ def grid_figure(
         )
     legend_rows = len(series) + 6
     columns = math.ceil(legend_rows / _LEGEND_ROWS)
-    room = 0.055 if _numbered(series) else 0.035
-    width = 1.2 + 2 * columns + max(3.6, min((0.6 + room * len(series)) * len(models), 60))
+    lanes = _Lanes.of(series)
+    room = 0.055 if _numbered(series) else 0.04
+    width = 1.2 + 2 * columns + max(3.6, min((0.6 + room * lanes.places) * len(models), 60))
     height = max(4.2, 1 + 0.2 * math.ceil(legend_rows / columns), min(0.38 * width, 8))
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     for family in FAMILIES:
-        _draw_means(axes, family, models, series, shown)
+        if family in lanes.means:
+            _draw_means(axes, family, _averaged(family, series), lanes.means[family], models, shown)
     for number, one in enumerate(series):
-        _draw_series(axes, one, _shape(number, series), _offset(number, series), models, shown)
+        _draw_series(axes, one, _shape(number, series), lanes.scores[number], models, shown)
         if _numbered(series):
-            _number_points(axes, one, number, _offset(number, series), models, shown)
+            _number_points(axes, one, number, lanes.scores[number], models, shown)
     _finish(axes, models, index, numbered=_numbered(series))
     axes.set_title(
         plain(title or _default_title(index.benchmark, group)),
@@ -133,20 +136,46 @@ def _default_title(benchmark: str, group: str) -> str:
     return f"{benchmark}: mean over {over}"
 
 
-def _offset(number: int, series: Sequence[Series]) -> float:
-    """Return how far from the middle of its model a score stands, in units of the distance between models.
+@dataclass(frozen=True)
+class _Lanes:
+    """How far from the middle of a model everything stands, in units of the distance between models.
 
-    A family takes as much room as it has scores, and some more that sets it apart.
+    A family takes as much room as it has scores, then some for the star of its mean, which would hide markers if it
+    stood among them, and some more that sets the next family apart.
+
+    Attributes
+    ----------
+    scores : list of float
+        In the order of the series.
+    means : dict
+        Of the families with more than one score that counts.
+    places : float
+        How many scores would fill the same room.
     """
-    present = [family for family in FAMILIES if any(one.family == family for one in series)]
-    gap = max(1.0, 0.04 * len(series))
-    before = number + present.index(series[number].family) * gap
-    return 0.86 * ((before + 0.5) / (len(series) + (len(present) - 1) * gap) - 0.5)
 
+    scores: list[float]
+    means: dict[Family, float]
+    places: float
 
-def _centre(family: Family, series: Sequence[Series]) -> float:
-    offsets = [_offset(number, series) for number, one in enumerate(series) if one.family == family]
-    return (offsets[0] + offsets[-1]) / 2
+    @staticmethod
+    def of(series: Sequence[Series]) -> _Lanes:
+        gap = max(1.0, 0.04 * len(series))
+        star = max(3.0, gap)
+        scores, means, at = [], {}, 0.0
+        for family in dict.fromkeys(one.family for one in series):
+            members = [one for one in series if one.family == family]
+            scores += [at + i + 0.5 for i in range(len(members))]
+            at += len(members)
+            if len(_averaged(family, series)) > 1:
+                means[family] = at + star / 2
+                at += star
+            at += gap
+        whole = max(at - gap, 1.0)
+
+        def offset(place: float) -> float:
+            return 0.86 * (place / whole - 0.5)
+
+        return _Lanes(list(map(offset, scores)), {family: offset(at) for family, at in means.items()}, whole)
 
 
 def _averaged(family: Family, series: Sequence[Series]) -> list[Series]:
@@ -185,13 +214,14 @@ def _number_points(axes: Axes, one: Series, number: int, offset: float, models: 
         ).set_in_layout(False)
 
 
-def _draw_means(axes: Axes, family: Family, models: Sequence[Model], series: Sequence[Series], shown: Shown) -> None:
-    members = _averaged(family, series)
+def _draw_means(
+    axes: Axes, family: Family, members: Sequence[Series], offset: float, models: Sequence[Model], shown: Shown
+) -> None:
     xs, ys = [], []
     for x, model in enumerate(models):
         values = [shown[model, s].auroc or 0.0 for s in members if (model, s) in shown]
-        if len(values) == len(members) > 1:
-            xs.append(x + _centre(family, series))
+        if len(values) == len(members):
+            xs.append(x + offset)
             ys.append(100 * sum(values) / len(values))
     if xs:
         axes.plot(xs, ys, label=f"{family} mean", zorder=2, **_star(COLOURS[family]))
@@ -204,9 +234,8 @@ def _marker(shape: Shape, colour: str) -> dict[str, Any]:
 
 
 def _star(colour: str) -> dict[str, Any]:
-    # Pale and behind the scores, which it would hide otherwise.
     pale = tuple(0.35 * part + 0.65 for part in to_rgb(colour))
-    return _marker(("*", 14), colour) | {"markerfacecolor": pale, "markeredgecolor": colour, "markeredgewidth": 1}
+    return _marker(("*", 9), colour) | {"markerfacecolor": pale, "markeredgecolor": colour, "markeredgewidth": 0.8}
 
 
 def _finish(axes: Axes, models: Sequence[Model], index: Index, *, numbered: bool) -> None:
@@ -268,7 +297,7 @@ def _add_legend(figure: Figure, series: Sequence[Series], columns: int, *, chanc
             label = f"{number + 1} {one.title}" if _numbered(series) else one.title
             entries.append(Line2D([], [], label=plain(label), **_marker(_shape(number, series), COLOURS[family])))
         if len(_averaged(family, series)) > 1:
-            entries.append(Line2D([], [], label="mean", **_star(COLOURS[family]) | {"markersize": 12}))
+            entries.append(Line2D([], [], label="mean", **_star(COLOURS[family])))
     if chance:
         entries.append(Line2D([], [], label="chance", **_CHANCE_LINE))
     place: dict[str, Any] = {"loc": "outside right upper", "ncols": columns, "columnspacing": 1}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from moodbench.sizes import percent
+
 
 @dataclass(frozen=True)
 class ProbeOutcome:
@@ -55,7 +57,10 @@ class ProbeOutcome:
 def describe(probed: ProbeOutcome) -> str:
     """Return one line for people."""
     facts = [f"{probed.classes} classes", f"lam {probed.lam:g}"]
-    accuracy = [f"{probed.accuracy:.2%} held out", *(f"{value:.2%} {test}" for test, value in probed.id_test.items())]
+    accuracy = [
+        f"{percent(probed.accuracy)} held out",
+        *(f"{percent(value)} {test}" for test, value in probed.id_test.items()),
+    ]
     facts.append(f"ID accuracy {', '.join(accuracy)}")
     if not probed.already:
         facts.append(f"{probed.iterations} iterations, {probed.passes} passes, {probed.seconds:.1f} s")

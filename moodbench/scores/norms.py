@@ -12,6 +12,7 @@ from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.shaping import signed_note
 from moodbench.scores.machinery.statistics import Mean, NegativeShare
+from moodbench.sizes import percent
 
 FLAT = 0.02
 """Norms whose standard deviation over ID train is below this part of their mean say next to nothing: so it is after a
@@ -37,7 +38,7 @@ class _Norm(Score):
             NegativeShare(),
         )
         spread = max(square - mean * mean, 0.0) ** 0.5
-        notes = [f"hardly varies on ID train: std/mean {spread / mean:.2%}"] if spread < FLAT * mean else []
+        notes = [f"hardly varies on ID train: std/mean {percent(spread / mean)}"] if spread < FLAT * mean else []
         signed = signed_note(negative) if self.for_non_negative else None
         self.note_ = "; ".join([*notes, *([signed] if signed else [])]) or None
 

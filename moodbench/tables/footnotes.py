@@ -8,6 +8,7 @@ from itertools import chain
 from moodbench.catalog import Exposure
 from moodbench.errors import ResultsError, UsageError
 from moodbench.metrics import METRICS
+from moodbench.sizes import percent
 from moodbench.tables.order import Model, Series
 from moodbench.types import ALL_GROUPS, MEAN, Result
 
@@ -176,7 +177,7 @@ class Index:
         found = []
         for model in models:
             known = [row.id_accuracy for row in self._valued(model) if row.id_accuracy is not None]
-            found += [f"{model.title} {100 * known[0]:.2f} %"] if known else []
+            found += [f"{model.title} {percent(known[0])}"] if known else []
         return ["ID accuracy: " + ", ".join(found)] if found else []
 
 

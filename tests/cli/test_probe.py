@@ -70,7 +70,7 @@ def test_the_fair_grid(home):
     assert result.exit_code == 0, result.stderr
     assert result.stdout == ""
     line = (
-        r"probed \w+ on train: 4 classes, lam \S+, ID accuracy \d+\.\d\d% held out, \d+\.\d\d% test, "
+        r"probed \w+ on train: 4 classes, lam \S+, ID accuracy \d+\.\d\d % held out, \d+\.\d\d % test, "
         r"\d+ iterations, \d+ passes, \d+\.\d s(; .*)?"
     )
     *lines, note = result.stderr.splitlines()
@@ -79,7 +79,7 @@ def test_the_fair_grid(home):
     assert heads(home) == [f"{model}/heads/probe.h5" for model in MODELS]
     result = call("score", "--head", "probe", "--benchmark", "ours", "--score", "msp", "--score", "energy")
     assert result.exit_code == 0, result.stderr
-    scored = re.findall(r"scored (\S+) on ours: 2 scores, ID accuracy (\S+)%", result.stderr)
+    scored = re.findall(r"scored (\S+) on ours: 2 scores, ID accuracy (\S+) %", result.stderr)
     assert [name for name, _ in scored] == [f"{model}+probe" for model in MODELS]
     assert all(float(accuracy) > 90 for _, accuracy in scored)
     with (home / "results" / "ours" / "alpha+probe.csv").open() as stream:
@@ -234,7 +234,7 @@ def test_an_incomplete_cache(home):
     result = probe("--model", "beta", "--benchmark", "ours")
     assert result.exit_code == 0
     assert "held out, " in result.stderr
-    assert "% test" not in result.stderr
+    assert " % test" not in result.stderr
 
 
 BAD = [

@@ -220,7 +220,7 @@ def test_a_row_of_zeros_has_a_score():
 
 def test_norms_that_hardly_vary_say_so():
     flat = WORLD.with_(train=unit(WORLD.train))
-    assert fit(["norm_l2"], flat)["norm_l2"].note_ == "hardly varies on ID train: std/mean 0.00%"
+    assert fit(["norm_l2"], flat)["norm_l2"].note_ == "hardly varies on ID train: std/mean 0.00 %"
     assert fit(["norm_l2"], WORLD)["norm_l2"].note_ is None
     signed = fit(["nan_norm"], WORLD)["nan_norm"].note_
     assert signed.startswith("published for non-negative features; ")

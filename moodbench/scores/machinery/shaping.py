@@ -20,6 +20,7 @@ from moodbench.scores.block import Block, log_sum_exp
 from moodbench.scores.machinery.quantile import entry_quantile
 from moodbench.scores.machinery.statistics import NegativeShare, Part, Statistic
 from moodbench.scores.machinery.vectorised import sorted_rows
+from moodbench.sizes import percent
 
 LARGEST_EXPONENT = 80.0
 """exp of it times any logit still fits into float32; the ratios of published features lie between 1 and 10."""
@@ -74,7 +75,7 @@ def signed_note(share: float) -> str | None:
     """Return what the results say of a method for non-negative features where a `share` of the entries is negative."""
     if share < 0.005:
         return None
-    return f"published for non-negative features; {100 * share:.0f} % of the entries are negative"
+    return f"published for non-negative features; {percent(share, 0)} of the entries are negative"
 
 
 def check_percentile(score: str, percentile: float) -> None:
