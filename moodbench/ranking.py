@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from moodbench.intervals import Interval, Sample, interval
-from moodbench.sizes import percent
 
 Array = NDArray[np.float64]
 SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
@@ -308,7 +307,7 @@ def _checked(values: Array, kind: str) -> Array:
 def _share(share: float, size: int, kind: str) -> int:
     count = int(np.floor(share * size))
     if count < 1:
-        raise ValueError(f"FPR at {percent(share, 0)} TPR needs more than {size} {kind} rows")
+        raise ValueError(f"FPR at {100 * share:.0f} % TPR needs more than {size} {kind} rows")
     return count
 
 
