@@ -74,6 +74,8 @@ class Result:
     Metrics are fractions in [0, 1]; None where a score could not be computed (`note` says why), or where that metric is
     not defined (`aurc` and `failure_auroc` without labels). `moodbench.metrics.METRICS` says how to read them.
     `ood` is `MEAN` for a group mean; `group` is then ``all``, ``near``, ``far``, …
+    `seeds` is None for a score without a random part; with more than one, metrics are means over the seeds, the limits
+    of the interval means of the limits, and `auroc_seed_sd` and `fpr95_seed_sd` the sample standard deviations.
     `control` says that the score knows nothing and checks the harness. `note` is about this score; each of `remarks`
     is about more than one, as the model or the rows (a trial run, images left out, a head of other classes).
     """
@@ -100,6 +102,9 @@ class Result:
     aurc: float | None = None
     failure_auroc: float | None = None
     id_accuracy: float | None = None
+    auroc_seed_sd: float | None = None
+    fpr95_seed_sd: float | None = None
+    seeds: int | None = None
     control: bool = False
     note: str = ""
     remarks: tuple[str, ...] = ()

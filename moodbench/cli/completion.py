@@ -167,7 +167,7 @@ def label_rules(space: Workspace, given: Given) -> list[str]:
     return [rule for rule in LABEL_RULES if rule != "list"]
 
 
-_BESIDES = ("auroc_low", "auroc_high", "id_accuracy")
+_BESIDES = ("auroc_low", "auroc_high", "id_accuracy", "auroc_seed_sd", "fpr95_seed_sd")
 """Fractions of a result that are no metric."""
 
 METRICS = tuple(f.name for f in fields(Result) if f.type == "float | None" and f.name not in _BESIDES)

@@ -52,6 +52,12 @@ def score(
         int | None,
         typer.Option(metavar="N", help="Memory-bank scores compare with N ID train rows. By default with all of them."),
     ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Run scores with a random part with N seeds: means over them, and how far they spread."
+        ),
+    ] = 1,
     scores_from: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE.py", help="Also run the scores that this Python file registers. Repeatable."),
@@ -86,6 +92,7 @@ def score(
         device=device,
         threads=threads,
         bank_rows=bank_rows,
+        seeds=seeds,
         save_scores=save_scores,
         workspace=run.workspace,
         report=run.output.say,

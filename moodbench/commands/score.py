@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.arguments import as_names
 from moodbench.catalog import BenchmarkSpec
-from moodbench.catalog.benchmark import ONE_CLASS, STANDARD
 from moodbench.classes import unnamed_note
 from moodbench.errors import (
     CacheError,
@@ -22,8 +19,7 @@ from moodbench.errors import (
     UnknownNameError,
     UsageError,
 )
-from moodbench.metrics import METRICS
-from moodbench.results import changing, check_results, row_scores_file
+from moodbench.results import changing, check_results, read_provenance, read_results, row_scores_file
 from moodbench.sizes import percent
 from moodbench.types import Report, Result
 from moodbench.workspace import ModelName, Workspace
@@ -31,7 +27,6 @@ from moodbench.workspace import ModelName, Workspace
 if TYPE_CHECKING:
     from moodbench.evaluation.caches import Caches
     from moodbench.evaluation.protocols import ScoreRun
-    from moodbench.features.rowscores import RowScores
     from moodbench.scores.base import Score
 
 Params = Mapping[str, Mapping[str, Any]]
@@ -47,6 +42,7 @@ def score(
     device: str = "auto",
     threads: int | None = None,
     bank_rows: int | None = None,
+    seeds: int = 1,
     save_scores: bool = False,
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
@@ -71,8 +67,12 @@ def score(
     bank_rows : int, optional
         Let scores with a memory bank compare with this many ID train rows, spread evenly, instead of all. Their results
         say so.
+    seeds : int
+        Run scores in which chance has a part with so many seeds, from their own upwards: their rows hold means over the
+        seeds and how far these spread. With more than one, the rows of all other scores stay as they are where they are
+        there already, from the same caches, parameters and versions.
     save_scores : bool
-        Also write the score of every row to ``<model>.scores.h5``.
+        Also write the score of every row, of the first seed, to ``<model>.scores.h5``, and keep no rows for it.
     report : callable
         Is told, line by line, what is done, skipped and left out.
     progress : bool
@@ -81,12 +81,12 @@ def score(
     Returns
     -------
     list of Result
-        The rows written.
+        The rows written, and those that stayed for `seeds`.
 
     Raises
     ------
     UnknownNameError, UsageError
-        A name is unknown, or a parameter does not exist.
+        A name is unknown, a parameter does not exist, or a number makes no sense.
     CacheError
         Nothing is cached that could be scored, or a cache is damaged.
     ResultsError
@@ -99,14 +99,17 @@ def score(
     models = _models(space, model, head)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import check_threads, resolve_device
+    from moodbench.evaluation.provenance import provenance_of, rows_to_keep
     from moodbench.evaluation.run import score_caches
+    from moodbench.evaluation.seeds import check_seeds
     from moodbench.progress import Progress
 
     place = resolve_device(device)
     check_threads(threads)
     if bank_rows is not None and bank_rows < 1:
         raise UsageError(f"the number of bank rows must be at least 1, got {bank_rows}")
-    how: dict[str, Any] = {"device": place, "threads": threads, "bank_rows": bank_rows}
+    check_seeds(seeds, scores)
+    how: dict[str, Any] = {"device": place, "threads": threads, "bank_rows": bank_rows, "seeds": seeds}
     out: list[Result] = []
     unnamed: dict[str, None] = {}
     faults: list[MoodbenchError] = []
@@ -116,12 +119,24 @@ def score(
                 caches = _open(space, name, spec, asked=bool(benchmark), report=report)
                 if caches is not None:
                     _check_results(space.results_file(spec.name, name), spec.name, str(name), save_scores)
-                    # a fitted score keeps what it has learned: every model gets fresh ones
-                    fresh = copy.deepcopy(scores)
                     pretext = _pretext(space, name, caches)
+                    file = space.results_file(spec.name, name)
+                    stay: list[Result] = []
+                    if seeds > 1 and not save_scores and file.exists():
+                        now = provenance_of(spec, str(name), caches)
+                        stay = rows_to_keep(read_results(file), read_provenance(file), now, scores, bank_rows)
+                    stay = [row for row in stay if row.pretext == pretext]
+                    out += stay
+                    done = {row.score for row in stay}
+                    if done:
+                        report(f"{name} on {spec.name}: kept the results of {len(done)} scores without a random part")
+                    # a fitted score keeps what it has learned: every model gets fresh ones
+                    fresh = copy.deepcopy({key: one for key, one in scores.items() if key not in done})
+                    if not fresh:
+                        continue
                     bars = Progress(f"{name} on {spec.name}", progress)
                     scored = score_caches(spec, caches, fresh, model=str(name), pretext=pretext, progress=bars, **how)
-                    _write(space, spec, name, caches, scored, save_scores, report)
+                    _write(space, spec, name, caches, scored, fresh if save_scores else {}, report)
                     out += scored.rows
                     report(_describe(str(name), spec.name, scored))
                     for hint in scored.hints:
@@ -246,11 +261,13 @@ def _write(
     name: ModelName,
     caches: Caches,
     scored: ScoreRun,
-    save_scores: bool,
+    saved: Mapping[str, Score],
     report: Report,
 ) -> None:
+    from moodbench.evaluation.provenance import described, made_with, provenance_of
+
     file = space.results_file(spec.name, name)
-    provenance = _provenance(spec, name, caches)
+    provenance = provenance_of(spec, str(name), caches)
 
     def waiting() -> None:
         report(f"{file}: another process is writing it: waiting")
@@ -260,11 +277,13 @@ def _write(
         keep = before.get("inputs") == provenance["inputs"]
         if there.rows and not keep:
             report(f"{file}: made from other caches; its rows are dropped")
-        provenance["scores"] = _described(scored.rows, before.get("scores", {}) if keep else {})
-        provenance["made_with"] = _made_with(scored.rows, provenance, there.rows if keep else [], before)
-        if save_scores:
+        provenance["scores"] = described(scored.rows, before.get("scores", {}) if keep else {})
+        provenance["made_with"] = made_with(scored.rows, provenance, there.rows if keep else [], before)
+        if saved:
+            from moodbench.evaluation.saved import save_row_scores
+
             owner = {key: provenance[key] for key in ("benchmark", "model", "inputs")}
-            _save_row_scores(row_scores_file(file), owner, caches, scored, report)
+            save_row_scores(row_scores_file(file), owner, caches, saved, scored.values, report)
         there.write(scored.rows, provenance, keep=keep)
 
 
@@ -272,124 +291,9 @@ def _check_results(file: Path, benchmark: str, model: str, save_scores: bool) ->
     """Raise now, and not after the work, if what is there cannot be read or is of others: it is never overwritten."""
     check_results(file, benchmark, model)
     if save_scores and row_scores_file(file).exists():
-        _row_scores(row_scores_file(file), benchmark, model)
+        from moodbench.evaluation.saved import read_saved
 
-
-def _row_scores(file: Path, benchmark: str, model: str) -> RowScores | None:
-    """Read row scores; raise a `ResultsError` if they are of another model or benchmark."""
-    from moodbench.features.rowscores import read_row_scores
-
-    there = read_row_scores(file)
-    whose = None if there is None else (there.owner.get("benchmark"), there.owner.get("model"))
-    if whose not in (None, (benchmark, model)):
-        raise ResultsError(
-            f"the file holds row scores of '{whose[1]}' on '{whose[0]}'", file=file, fix="move it to where it belongs"
-        )
-    return there
-
-
-def _save_row_scores(file: Path, owner: Mapping[str, Any], caches: Caches, scored: ScoreRun, report: Report) -> None:
-    """Add the scores of every row to those that were made from the same; others are dropped."""
-    from moodbench.features.rowscores import RowScores, write_row_scores
-    from moodbench.scores.base import create_score
-
-    there = _row_scores(file, owner["benchmark"], owner["model"]) if file.exists() else None
-    if there is None or there.owner != owner:
-        if file.exists():
-            report(f"{file}: made from other caches; its scores are dropped")
-        there = RowScores(owner)
-    params = {row.score: row.params for row in scored.rows}
-    defaults = {score: create_score(score).describe() for score in params}
-    ids = {dataset: reader.ids for dataset, reader in (*caches.test.items(), *caches.ood.items())}
-    for (dataset, score), values in scored.values.items():
-        there.put(
-            dataset,
-            ids[dataset.rpartition("/")[2]],  # of a benchmark with one ID class at a time: class/dataset
-            values,
-            score=score,
-            params=params[score],
-            default=defaults[score],
-        )
-    write_row_scores(file, there)
-
-
-def _provenance(spec: BenchmarkSpec, name: ModelName, caches: Caches) -> dict[str, Any]:
-    """Return what the numbers depend on. No time and no device: equal inputs give equal bytes."""
-    datasets = {
-        reader.file.stem: {
-            "contents": reader.fingerprint,
-            "rows": reader.rows,
-            "skipped": reader.skipped,
-            "provenance": {k: v for k, v in reader.provenance.items() if k != "time"},
-        }
-        for reader in caches.readers.values()
-    }
-    roles: dict[str, Any] = {
-        "id_train": spec.id_train,
-        "id_val": spec.id_val,
-        "id_test": list(spec.id_test),
-        "ood": {g: list(d) for g, d in spec.ood.items()},
-    }
-    if spec.classes or spec.each:
-        roles["classes"] = list(spec.classes) or dict(spec.each)
-    if spec.aliases:
-        roles["aliases"] = dict(spec.aliases)
-    if spec.restrict_logits:
-        roles["restrict_logits"] = True
-    if spec.protocol != (ONE_CLASS if spec.each else STANDARD):
-        roles["protocol"] = spec.protocol
-    inputs: dict[str, Any] = {
-        "benchmark": roles,
-        "contents": {name: entry["contents"] for name, entry in datasets.items()},
-    }
-    if caches.head is not None:
-        inputs["head"] = _digest(caches)
-    joined = caches.joined
-    known = None if joined is None or joined.train.names is None else list(joined.train.names)
-    return {
-        "moodbench": version("moodbench"),
-        "benchmark": spec.name,
-        "model": str(name),
-        "inputs": inputs,
-        "classes": known,
-        "datasets": datasets,
-        "metrics": {name: metric.convention for name, metric in METRICS.items() if metric.convention},
-        "intervals": "95 %, DeLong's variance and half an unseen row, inverted as Wilson does; ID rows are shared",
-        "versions": {package: version(package) for package in ("numpy", "scipy", "torch")},
-    }
-
-
-def _described(rows: Sequence[Result], before: Mapping[str, Any]) -> dict[str, Any]:
-    """Return title, paper and year of every score in the file, so that tables need not load the scores themselves."""
-    from moodbench.scores.base import SCORES
-
-    names = dict.fromkeys(row.score for row in rows)
-    new = {n: {"title": SCORES.get(n).title, "paper": SCORES.get(n).paper, "year": SCORES.get(n).year} for n in names}
-    return {**before, **new}
-
-
-def _made_with(
-    rows: Sequence[Result], provenance: Mapping[str, Any], kept: Sequence[Result], before: Mapping[str, Any]
-) -> dict[str, list[str]]:
-    """Return the versions that rows were made with → which rows; those that are kept keep theirs."""
-
-    def versions(noted: Mapping[str, Any]) -> str:
-        packages = {"moodbench": noted.get("moodbench", "of an unknown version"), **noted.get("versions", {})}
-        return ", ".join(f"{package} {number}" for package, number in packages.items())
-
-    def key(row: Result) -> str:
-        return f"{row.score} {row.params}".strip()
-
-    noted = {name: made for made, names in before.get("made_with", {}).items() for name in names}
-    made = {key(row): noted.get(key(row), versions(before)) for row in kept}
-    made |= {key(row): versions(provenance) for row in rows}
-    return {each: sorted(name for name, its in made.items() if its == each) for each in sorted({*made.values()})}
-
-
-def _digest(caches: Caches) -> str:
-    assert caches.head is not None
-    names = "\0".join(caches.head.class_names or ()).encode("utf-8", "surrogateescape")
-    return hashlib.sha256(caches.head.weight.tobytes() + caches.head.bias.tobytes() + names).hexdigest()
+        read_saved(row_scores_file(file), benchmark, model)
 
 
 def _describe(model: str, benchmark: str, scored: ScoreRun) -> str:

@@ -37,6 +37,9 @@ SAMPLE = 2048
 MOST_BLOCKS = 4
 """Blocks that are worked on side by side: each takes some hundred megabytes with all scores at ImageNet's size."""
 
+THINNED = "memory bank of"
+"""How the remark begins that says how far a memory bank was thinned out."""
+
 Array = NDArray[np.float64]
 
 
@@ -89,7 +92,7 @@ class Engine:
         rows = self.caches.train.rows
         if self.bank_rows is None or self.bank_rows >= rows:
             return None
-        return f"memory bank of {self.bank_rows} of {rows} rows"
+        return f"{THINNED} {self.bank_rows} of {rows} rows"
 
     def _numbered(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return labels as scores see them: of a head's classes as they are, others without the gaps of ID train.

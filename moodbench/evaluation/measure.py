@@ -102,6 +102,7 @@ class ResultRows:
             pretext=self.pretext,
             score=name,
             params=score.describe(),
+            seeds=1 if score.has_seed() else None,
             family=score.family,
             ood=ood,
             group=group,

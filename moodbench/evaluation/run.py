@@ -13,6 +13,7 @@ from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.engine import BLOCK, Engine
 from moodbench.evaluation.measure import ResultRows
 from moodbench.evaluation.protocols import PROTOCOLS, ScoreRun
+from moodbench.evaluation.seeds import Copies
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score
 
@@ -27,6 +28,7 @@ def score_caches(
     device: torch.device | None = None,
     threads: int | None = None,
     bank_rows: int | None = None,
+    seeds: int = 1,
     block: int = BLOCK,
     progress: Progress = SILENT,
 ) -> ScoreRun:
@@ -45,6 +47,9 @@ def score_caches(
         Of the CPU; by default torch's own choice.
     bank_rows : int, optional
         Thin out the memory bank to this many ID train rows; by default it has all.
+    seeds : int
+        Run scores that have a seed with so many, from their own upwards; their rows hold means over the seeds, and how
+        far these spread. All share the passes over the rows.
     progress : Progress
         Shows how far it is.
 
@@ -60,4 +65,6 @@ def score_caches(
             caches = caches.by_name(benchmark.aliases, benchmark.id_classes)
         caches = make(caches).settle_classes()
         rows = partial(ResultRows, model=model, pretext=pretext)
-        return PROTOCOLS.get(benchmark.protocol)(benchmark, caches, scores, make, rows)
+        copies = Copies.make(scores, seeds)
+        run = PROTOCOLS.get(benchmark.protocol)(benchmark, caches, copies.scores, make, rows)
+        return copies.together(run)

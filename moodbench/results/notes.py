@@ -13,10 +13,11 @@ from typing import Any
 from moodbench.errors import ResultsError
 from moodbench.results.table import ANEW
 
-SCHEMA = 3
-"""Of the pair of files. Schema 1 had no number and no digests, 2 had no columns `control` and `remarks`."""
+SCHEMA = 4
+"""Of the pair of files. Schema 1 had no number and no digests, 2 had no columns `control` and `remarks`, 3 none about
+seeds."""
 
-_NUMBERED = (2, SCHEMA)
+_NUMBERED = (2, 3, SCHEMA)
 
 _OWN = ("schema", "sha256")
 """Keys that the file adds to the provenance."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from moodbench.errors import ResultsError
-from moodbench.results.legacy import LATER, told_apart
+from moodbench.results.legacy import LATER, brought_up
 from moodbench.types import ALL_GROUPS, FAMILIES, MEAN, Result
 
 FIELDS = tuple(field.name for field in fields(Result))
@@ -69,8 +69,7 @@ def parse_rows(data: bytes, file: Path) -> list[Result]:
         if not _is_header(header):
             raise ResultsError(f"this is not a result file of moodbench: {_header_fault(header)}", file=file, fix=ANEW)
         for cells in reader:
-            row = _parse(header, cells, file, reader.line_num)
-            row = row if set(LATER) <= set(header) else told_apart(row)
+            row = brought_up(_parse(header, cells, file, reader.line_num), header)
             if row.key in rows:
                 raise _bad_line(file, reader.line_num, f"repeats the key {', '.join(map(repr, row.key))}")
             rows[row.key] = row
@@ -87,6 +86,8 @@ def _position(row: Result) -> tuple[object, ...]:
 def _format(name: str, value: Any) -> str:
     if name in _COUNTS:
         return str(int(value))
+    if name == "seeds":
+        return "" if value is None else str(int(value))
     if name == "control":
         return _YES if value else ""
     if name == "remarks":
@@ -121,6 +122,10 @@ def _parse(header: Sequence[str], cells: list[str], file: Path, line: int) -> Re
         except ValueError:
             wanted = "a fraction between 0 and 1"
             raise _bad_line(file, line, f"has {name} = '{values[name][:80]}', which should be {wanted}") from None
+    seeds = values.get("seeds", "")
+    if seeds and not (_COUNT.fullmatch(seeds) and int(seeds)):
+        raise _bad_line(file, line, f"has seeds = '{seeds[:80]}', which should be a number of seeds, or nothing")
+    values["seeds"] = int(seeds) if seeds else None
     if values["family"] not in FAMILIES:
         wanted = f"one of {', '.join(FAMILIES)}"
         raise _bad_line(file, line, f"has family = '{values['family'][:80]}', which should be {wanted}")

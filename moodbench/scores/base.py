@@ -183,9 +183,16 @@ class Score(ABC):
         """
         return isinstance(seed := cls.parameters().get("seed"), int) and not isinstance(seed, bool)
 
-    def describe(self) -> str:
-        """Return the parameters in use as ``name=value`` joined by ``;``, empty for a score without any."""
-        return ";".join(f"{name}={_plain(getattr(self, name))}" for name in self.parameters())
+    def describe(self, seeds: int = 1) -> str:
+        """Return the parameters in use as ``name=value`` joined by ``;``, empty for a score without any.
+
+        With several seeds, from its own upwards, that of the seed is ``first..last``.
+        """
+        values = {name: _plain(getattr(self, name)) for name in self.parameters()}
+        if self.has_seed() and seeds > 1:
+            first = int(values["seed"])
+            values["seed"] = f"{first}..{first + seeds - 1}"
+        return ";".join(f"{name}={value}" for name, value in values.items())
 
 
 def _plain(value: object) -> str:

@@ -73,10 +73,11 @@ def test_the_file_is_plain_csv(tmp_path):
     assert file.read_text() == (
         "benchmark,model,pretext,score,params,family,ood,group,n_id,n_ood,"
         "auroc,auroc_low,auroc_high,fpr95,aupr_in,aupr_out,"
-        "fpr95_ood,detection_accuracy,autc,aurc,failure_auroc,id_accuracy,control,note,remarks\n"
+        "fpr95_ood,detection_accuracy,autc,aurc,failure_auroc,id_accuracy,"
+        "auroc_seed_sd,fpr95_seed_sd,seeds,control,note,remarks\n"
         "imagenet,vit,classification,msp,,probability,texture,far,50,40,"
-        '0.3333333333,,,0.25,,,,,,,,,yes,"say ""no"", twice","[""trial: --limit 9"", ""odd""]"\n'
-        "imagenet,vit,classification,msp,,probability,mean,all,50,40,0.9,,,,,,,,,,,,,,\n"
+        '0.3333333333,,,0.25,,,,,,,,,,,,yes,"say ""no"", twice","[""trial: --limit 9"", ""odd""]"\n'
+        "imagenet,vit,classification,msp,,probability,mean,all,50,40,0.9,,,,,,,,,,,,,,,,,\n"
     )
 
 
@@ -145,7 +146,7 @@ def test_every_metric_has_a_column():
 
 
 HEADER = ",".join(FIELDS)
-GOOD = "imagenet,vit,classification,msp,,probability,texture,far,50,40,0.9,,,0.25" + "," * 11
+GOOD = "imagenet,vit,classification,msp,,probability,texture,far,50,40,0.9,,,0.25" + "," * 14
 
 # Headers of results from before FPR95 had a second convention, and of none that ever was.
 OLDER = HEADER.replace("fpr95_ood,detection_accuracy,autc,aurc,failure_auroc,", "")
@@ -164,7 +165,8 @@ POORER = HEADER.replace("family,ood,", "")
         (f"{HEADER}\n{GOOD.replace('0.9', 'nan')}\n", "auroc = 'nan', which should be a fraction between 0 and 1"),
         (f"{HEADER}\n{GOOD.replace('40', '4_0')}\n", "n_ood = '4_0', which should be a number of images"),
         (f"{HEADER}\n{GOOD.replace('40', '')}\n", "n_ood = ''"),
-        (f"{HEADER}\n{GOOD},\n", "line 2 of the results has 26 cells instead of 25"),
+        (f"{HEADER}\n{GOOD},\n", "line 2 of the results has 29 cells instead of 28"),
+        (f"{HEADER}\n{GOOD[:-3]}0,,,\n", "seeds = '0', which should be a number of seeds, or nothing"),
         (f"{HEADER}\n{GOOD[:-2]}no,,\n", "control = 'no', which should be yes or nothing"),
         (f"{HEADER}\n{GOOD}trial\n", "remarks = 'trial', which should be an array of texts in JSON, or nothing"),
         (f"{HEADER}\n{GOOD}[1]\n", "remarks = '[1]'"),
@@ -197,6 +199,7 @@ def test_a_metric_that_is_younger_than_the_file_is_empty(tmp_path):
     assert (row.auroc, row.fpr95, row.fpr95_ood, row.failure_auroc) == (0.9, 0.25, None, None)
 
 
+LATER = ("auroc_seed_sd", "fpr95_seed_sd", "seeds", "control", "remarks")
 LEFT_OUT = "ID train varies in 63 of 80 dimensions; the rest is left out"
 
 
@@ -219,8 +222,8 @@ LEFT_OUT = "ID train varies in 63 of 80 dimensions; the rest is left out"
 @pytest.mark.parametrize("schema", [1, 2])
 def test_rows_from_before_there_were_remarks_are_read_with_theirs(tmp_path, note, own, remarks, schema):
     file = tmp_path / "vit.csv"
-    header = ",".join(name for name in FIELDS if name not in ("control", "remarks"))
-    line = GOOD.removesuffix(",,")
+    header = ",".join(name for name in FIELDS if name not in LATER)
+    line = GOOD.removesuffix("," * len(LATER))
     file.write_text(f"{header}\n{line}{note}\n{line.replace('msp', 'random')}\n")
     provenance_file(file).write_text("{}" if schema == 1 else notes_of_schema_2(file.read_bytes()))
     first, second = read_results(file)

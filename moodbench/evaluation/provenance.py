@@ -1,0 +1,139 @@
+"""What numbers were made from and with, as the JSON beside the results says it; and which rows need no other run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from moodbench.catalog import BenchmarkSpec
+from moodbench.catalog.benchmark import ONE_CLASS, STANDARD
+from moodbench.evaluation.caches import Caches
+from moodbench.evaluation.engine import THINNED
+from moodbench.metrics import METRICS
+from moodbench.scores.base import SCORES, Score
+from moodbench.types import Result
+
+
+def provenance_of(spec: BenchmarkSpec, model: str, caches: Caches) -> dict[str, Any]:
+    """Return what the numbers depend on. No time and no device: equal inputs give equal bytes."""
+    datasets = {
+        reader.file.stem: {
+            "contents": reader.fingerprint,
+            "rows": reader.rows,
+            "skipped": reader.skipped,
+            "provenance": {k: v for k, v in reader.provenance.items() if k != "time"},
+        }
+        for reader in caches.readers.values()
+    }
+    roles: dict[str, Any] = {
+        "id_train": spec.id_train,
+        "id_val": spec.id_val,
+        "id_test": list(spec.id_test),
+        "ood": {g: list(d) for g, d in spec.ood.items()},
+    }
+    if spec.classes or spec.each:
+        roles["classes"] = list(spec.classes) or dict(spec.each)
+    if spec.aliases:
+        roles["aliases"] = dict(spec.aliases)
+    if spec.restrict_logits:
+        roles["restrict_logits"] = True
+    if spec.protocol != (ONE_CLASS if spec.each else STANDARD):
+        roles["protocol"] = spec.protocol
+    inputs: dict[str, Any] = {
+        "benchmark": roles,
+        "contents": {name: entry["contents"] for name, entry in datasets.items()},
+    }
+    if caches.head is not None:
+        inputs["head"] = _digest(caches)
+    joined = caches.joined
+    known = None if joined is None or joined.train.names is None else list(joined.train.names)
+    return {
+        "moodbench": version("moodbench"),
+        "benchmark": spec.name,
+        "model": model,
+        "inputs": inputs,
+        "classes": known,
+        "datasets": datasets,
+        "metrics": {name: metric.convention for name, metric in METRICS.items() if metric.convention},
+        "intervals": "95 %, DeLong's variance and half an unseen row, inverted as Wilson does; ID rows are shared;"
+        " over several seeds the means of the limits",
+        "versions": {package: version(package) for package in ("numpy", "scipy", "torch")},
+    }
+
+
+def described(rows: Sequence[Result], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return title, paper and year of every score in the file, so that tables need not load the scores themselves."""
+    names = dict.fromkeys(row.score for row in rows)
+    new = {n: {"title": SCORES.get(n).title, "paper": SCORES.get(n).paper, "year": SCORES.get(n).year} for n in names}
+    return {**before, **new}
+
+
+def versions_of(noted: Mapping[str, Any]) -> str:
+    """Return the versions of packages that a provenance names, in one line."""
+    packages = {"moodbench": noted.get("moodbench", "of an unknown version"), **noted.get("versions", {})}
+    return ", ".join(f"{package} {number}" for package, number in packages.items())
+
+
+def row_name(row: Result) -> str:
+    """Return what `made_with` calls the rows of a score with its parameters."""
+    return f"{row.score} {row.params}".strip()
+
+
+def made_with(
+    rows: Sequence[Result], provenance: Mapping[str, Any], kept: Sequence[Result], before: Mapping[str, Any]
+) -> dict[str, list[str]]:
+    """Return the versions that rows were made with → which rows; those that are kept keep theirs."""
+    noted = {name: made for made, names in before.get("made_with", {}).items() for name in names}
+    unseeded = {f"{name};seed=0": made for name, made in noted.items()}  # as files before the schema of seeds say it
+    noted = {**unseeded, **noted}
+    made = {row_name(row): noted.get(row_name(row), versions_of(before)) for row in kept}
+    made |= {row_name(row): versions_of(provenance) for row in rows}
+    return {each: sorted(name for name, its in made.items() if its == each) for each in sorted({*made.values()})}
+
+
+def rows_to_keep(
+    there: Sequence[Result],
+    before: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    scores: Mapping[str, Score],
+    bank_rows: int | None,
+) -> list[Result]:
+    """Return the rows of scores without a random part that another run would only repeat.
+
+    They are of moodbench's own scores (a user's may have changed) with these parameters, made from the same caches with
+    the same versions, and have numbers.
+
+    Parameters
+    ----------
+    there, before : sequence of Result, mapping
+        Results, and their provenance.
+    provenance : mapping
+        That of the run.
+    scores : mapping of name to Score
+    bank_rows : int or None
+        To which the run thins out memory banks.
+    """
+    if before.get("inputs") != provenance["inputs"]:
+        return []
+    of: dict[str, list[Result]] = {}
+    for row in there:
+        score = scores.get(row.score)
+        if score is not None and not score.has_seed() and row.params == score.describe():
+            of.setdefault(row.score, []).append(row)
+    found = []
+    for name, rows in of.items():
+        own = type(scores[name]).__module__.startswith("moodbench.")
+        thinned = any(remark.startswith(THINNED) for row in rows for remark in row.remarks)
+        same_bank = scores[name].cost != "memory bank" or (bank_rows is None and not thinned)
+        if own and same_bank and all(row.auroc is not None for row in rows):
+            found += rows
+    made = set(made_with([], provenance, found, before).get(versions_of(provenance), []))
+    return [row for row in found if row_name(row) in made]
+
+
+def _digest(caches: Caches) -> str:
+    assert caches.head is not None
+    names = "\0".join(caches.head.class_names or ()).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(caches.head.weight.tobytes() + caches.head.bias.tobytes() + names).hexdigest()
