@@ -79,7 +79,8 @@ class Index:
         series = list(dict.fromkeys(series for _, series, *_ in places))
         lines = [*self.remarks(models), *self._score_remarks(models, series), *self._gaps(places, metrics)]
         intervals = self._intervals(places) if "auroc" in metrics else []
-        return [*lines, *_conventions(metrics), *intervals, *self._accuracies(models)]
+        spread = self._spread(places, metrics)
+        return [*lines, *_conventions(metrics), *intervals, *spread, *self._accuracies(models)]
 
     def _valued(self, model: Model) -> list[Result]:
         of_model = (rows.values() for (name, *_), rows in self._rows.items() if name == model.name)
@@ -172,6 +173,18 @@ class Index:
         if not widest:
             return []
         return [f"95 % intervals reach at most {100 * widest:.2f} points from the AUROC shown"]
+
+    def _spread(self, places: Sequence[Place], metrics: Sequence[str]) -> list[str]:
+        """Return what ± stands for, where a number has it."""
+        rows = filter(None, map(self.find, places))
+        with_spread = (row for row in rows for m in metrics if getattr(row, f"{m}_seed_sd", None) is not None)
+        seeds = sorted({row.seeds for row in with_spread if row.seeds})
+        if not seeds:
+            return []
+        many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+        return [
+            f"± is the sample standard deviation over {many} seeds; the number and its interval are means over them"
+        ]
 
     def _accuracies(self, models: Sequence[Model]) -> list[str]:
         found = []

@@ -31,7 +31,8 @@ Mark = Literal["", "best", "second"]
 class Cell:
     """One number as a fraction (or a text), None where there is none; `low` and `high` are its 95 % limits.
 
-    `note` says why there is no number, or what is unusual about it.
+    `note` says why there is no number, or what is unusual about it. A mean over several `seeds` has a `spread`, the
+    sample standard deviation over them.
     """
 
     value: float | str | None = None
@@ -39,6 +40,8 @@ class Cell:
     low: float | None = None
     high: float | None = None
     note: str = ""
+    spread: float | None = None
+    seeds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -275,7 +278,9 @@ def _cell(index: Index, place: Place, metric: str) -> Cell:
     if row is None or row.auroc is None:
         return Cell(note="; ".join([why, *remarks]))
     low, high = (row.auroc_low, row.auroc_high) if metric == "auroc" else (None, None)
-    return Cell(getattr(row, metric), low=low, high=high, note="; ".join(filter(None, [why, row.note, *remarks])))
+    note = "; ".join(filter(None, [why, row.note, *remarks]))
+    spread = getattr(row, f"{metric}_seed_sd", None)  # of the few metrics that have one
+    return Cell(getattr(row, metric), "", low, high, note, spread, None if spread is None else row.seeds)
 
 
 def _marked(rows: list[Row], columns: Sequence[Column]) -> tuple[Row, ...]:

@@ -183,9 +183,7 @@ def test_other_versions_made_other_rows(space, monkeypatch):
     run(space, "euclid")
     monkeypatch.setattr("moodbench.evaluation.provenance.version", lambda package: "99")
     run(space, "euclid", seeds=2)
-    assert list(read_provenance(file_of(space))["made_with"]) == [
-        "moodbench 99, numpy 99, scipy 99, torch 99"
-    ]
+    assert list(read_provenance(file_of(space))["made_with"]) == ["moodbench 99, numpy 99, scipy 99, torch 99"]
 
 
 def test_a_seed_that_fails_empties_the_cell_and_says_which(space, monkeypatch):
@@ -234,7 +232,5 @@ def test_rows_of_before_seeds_are_read_as_rows_of_seed_0(space, tmp_path):
     old = "\n".join(",".join(cell for i, cell in enumerate(cells) if i not in later) for cells in lines)
     old = old.replace("clusters=0;rows=10000;seed=0", "clusters=0;rows=10000")
     found = parse_rows(f"{old}\n".encode(), tmp_path / "old.csv")
-    assert {row.score: (row.params, row.seeds) for row in found} == {
-        row.score: (row.params, row.seeds) for row in rows
-    }
+    assert {row.score: (row.params, row.seeds) for row in found} == {row.score: (row.params, row.seeds) for row in rows}
     assert {row.seeds for row in found if row.score == "knn"} == {None}

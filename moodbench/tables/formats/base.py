@@ -21,7 +21,8 @@ def text_of(cell: Cell) -> str:
         return EMPTY
     if isinstance(cell.value, str):
         return cell.value
-    return f"{100 * cell.value:.2f}"
+    spread = "" if cell.spread is None else f" ±{100 * cell.spread:.2f}"
+    return f"{100 * cell.value:.2f}{spread}"
 
 
 def flat(text: str) -> str:

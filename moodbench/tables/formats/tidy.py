@@ -20,10 +20,10 @@ def tidy_csv(tables: Sequence[Table]) -> str:
     records = [{"table": table.title, **record} for table in tables for record in _records(table)]
     named = dict.fromkeys(name for record in records for name in record)
     fields = [name for name in dict.fromkeys(("table", *_KEYS, *named)) if name in named]
-    texts = {name for record in records for name, value in record.items() if isinstance(value, str)}
+    plain = {name for record in records for name, value in record.items() if isinstance(value, (str, int))}
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(name if name in texts else f"{name}_percent" for name in fields)
+    writer.writerow(name if name in plain else f"{name}_percent" for name in fields)
     for record in records:
         writer.writerow(_csv_cell(record.get(name)) for name in fields)
     return out.getvalue()
@@ -46,10 +46,13 @@ def _records(table: Table) -> Iterator[dict[str, Any]]:
             record[metric] = cell.value
             if cell.low is not None and cell.high is not None:
                 record |= {f"{metric}_low": cell.low, f"{metric}_high": cell.high}
+            if cell.spread is not None:
+                record |= {f"{metric}_seed_sd": cell.spread, "seeds": cell.seeds}
             notes = [note for note in (record.pop("note", ""), cell.note) if note]
             record["note"] = "; ".join(dict.fromkeys(notes))  # popped and put back: it stays last
         yield from found.values()
 
 
 def _csv_cell(value: float | str | None) -> str | None:
-    return value if isinstance(value, str) or value is None else f"{100 * value:.2f}"
+    """Return a share in percent; words and counts as they are."""
+    return f"{100 * value:.2f}" if isinstance(value, float) else None if value is None else str(value)
