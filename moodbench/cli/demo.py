@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,4 +30,13 @@ def demo(
     """
     from moodbench.commands.demo import run_demo
 
-    write(run_demo(out, catalogs=run.workspace.catalogs, report=run.output.say, progress=run.output.progress))
+    say, progress = run.output.say, run.output.progress
+    write(run_demo(out, program=_as_called(), catalogs=run.workspace.catalogs, report=say, progress=progress))
+
+
+def _as_called() -> str:
+    """Return how a shell finds this moodbench: by its name, or where that is another one or none, by its file."""
+    called, found = Path(sys.argv[0]), shutil.which("moodbench")
+    if called.name != "moodbench" or not called.exists():  # python -m moodbench
+        return "moodbench" if found is not None else "python -m moodbench"
+    return "moodbench" if found is not None and called.samefile(found) else shlex.quote(str(called))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ paper's numbers."""
 def run_demo(
     out: str | Path,
     *,
+    program: str = "moodbench",
     catalogs: str | Path | Sequence[str | Path] = (),
     report: Report = lambda line: None,
     progress: bool = False,
@@ -39,6 +41,8 @@ def run_demo(
     out : Path
         Gets the folders ``cache`` and ``results`` and the files ``grid.png``, ``grid.md`` and ``grid.html``.
         What an earlier run left there is used again.
+    program : str
+        What a shell calls moodbench by, for the commands to try next.
     catalogs : Path or sequence of Path
         More catalogue files.
     report : callable
@@ -67,7 +71,7 @@ def run_demo(
         file.write_text(table(benchmark=[BENCHMARK], format=format, layout="all", workspace=space), encoding="utf-8")
         files.append(file)
     grid = table(benchmark=[BENCHMARK], format="plain", workspace=space)
-    return "\n".join([grid, _CAVEAT, "", _where(out, files), "", _next(out)]) + "\n"
+    return "\n".join([grid, _CAVEAT, "", _where(out, files), "", _next(out, program)]) + "\n"
 
 
 def embedded_models(space: Workspace) -> list[ModelSpec]:
@@ -82,12 +86,12 @@ def _where(out: Path, files: list[Path]) -> str:
     return "Files\n" + "\n".join(lines)
 
 
-def _next(out: Path) -> str:
-    folders = f"--cache-dir {out / 'cache'} --results-dir {out / 'results'}"
+def _next(out: Path, program: str) -> str:
+    cache, results = shlex.quote(str(out / "cache")), shlex.quote(str(out / "results"))
     commands = [
-        f"moodbench table --format latex --layout datasets --results-dir {out / 'results'}",
-        f"moodbench score --all {folders}",
-        "moodbench list scores",
-        "moodbench extract --model timm:resnet18.a1_in1k --images FOLDER --dataset my_images",
+        f"table --format latex --layout datasets --results-dir {results}",
+        f"score --all --cache-dir {cache} --results-dir {results}",
+        "list scores",
+        "extract --model timm:resnet18.a1_in1k --images FOLDER --dataset my_images",
     ]
-    return "Try next\n" + "\n".join(f"  {command}" for command in commands)
+    return "Try next\n" + "\n".join(f"  {program} {command}" for command in commands)
