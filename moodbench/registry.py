@@ -6,7 +6,7 @@ import ast
 import importlib
 import pkgutil
 from collections.abc import Callable, Collection, Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -27,10 +27,20 @@ class Registry(Generic[T]):
         so that no list of modules is kept by hand.
     entry_point : str, optional
         Entry-point group through which other installed packages add theirs.
+    check : callable, optional
+        Is given a name and what is to be filed under it, and raises a `MoodbenchError` if it cannot be used.
     """
 
-    def __init__(self, kind: str, *, package: str | None = None, entry_point: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        *,
+        package: str | None = None,
+        entry_point: str | None = None,
+        check: Callable[[str, T], None] = lambda name, item: None,
+    ) -> None:
         self.kind = kind
+        self._check = check
         self._package = package
         self._entry_point = entry_point
         self._items: dict[str, T] = {}
@@ -45,6 +55,7 @@ class Registry(Generic[T]):
                     f"two {self.kind}s want the name '{name}': {_origin(self._items[name])} and {_origin(item)}",
                     fix="rename one of them",
                 )
+            self._check(name, item)
             self._items[name] = item
             return item
 
@@ -84,9 +95,22 @@ class Registry(Generic[T]):
                 importlib.import_module(f"{self._package}.{module}")
         if self._entry_point is not None:
             for point in entry_points(group=self._entry_point):
-                item = point.load()
+                item = _loaded(point, self.kind)
                 if point.name not in self._items:
                     self.register(point.name)(item)
+
+
+def _loaded(point: EntryPoint, kind: str) -> Any:
+    try:
+        return point.load()
+    except MoodbenchError:
+        raise
+    except Exception as error:  # somebody's package may raise anything
+        package = "another package" if point.dist is None else f"the package '{point.dist.name}'"
+        raise MoodbenchError(
+            f"the {kind} '{point.name}' of {package} cannot be loaded: {type(error).__name__}: {error!s:.300}",
+            fix="mend, update or uninstall that package",
+        ) from error
 
 
 def written_names(place: Path, variable: str, entry_point: str | None = None) -> list[str]:

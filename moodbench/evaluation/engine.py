@@ -24,6 +24,7 @@ from moodbench.scores.base import Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.notes import not_numbers, note_degenerate
 from moodbench.scores.machinery.passes import failure, fit_scores
+from moodbench.scores.machinery.returned import numbers
 
 BLOCK = 2048
 """Rows that are worked on at once: few enough for the caches of a processor, enough for its matrix products."""
@@ -191,11 +192,11 @@ class Engine:
             for name, score in scores.items():
                 if name not in self.failures:
                     try:
-                        values[dataset, name][rows] = score.score(block).double().cpu().numpy()
+                        values[dataset, name][rows] = numbers(score.score(block), len(block))
                     except CacheError:  # a memory bank that cannot be read is no fault of the score
                         raise
-                    except Exception as error:  # a fault of one score must not cost the others
-                        self.failures[name] = failure(error)
+                    except (Exception, SystemExit) as error:  # a fault of one score must not cost the others
+                        self.failures[name] = failure(error, score)
                 tick(len(block) / len(scores))
             if self.logits and dataset in self._predicted:
                 self._predicted[dataset][rows] = block.predicted.cpu().numpy()

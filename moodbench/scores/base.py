@@ -30,15 +30,18 @@ from __future__ import annotations
 
 import dataclasses
 import runpy
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args
 
 from moodbench.errors import MoodbenchError, UsageError
 from moodbench.reading import open_regular
 from moodbench.registry import Registry
+from moodbench.scores.machinery.contract import check_contract
 from moodbench.scores.machinery.parameters import checked
 from moodbench.types import FAMILIES, Family
 
@@ -165,7 +168,7 @@ class Score(ABC):
     @property
     def said(self) -> str:
         """What the results say about it: of the fit, else in general; empty where there is nothing to say."""
-        return self.note_ or self.note or ""
+        return str(self.note_ or self.note or "")
 
     @classmethod
     def parameters(cls) -> dict[str, Any]:
@@ -199,7 +202,12 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-SCORES: Registry[type[Score]] = Registry("score", package="moodbench.scores", entry_point="moodbench.scores")
+SCORES: Registry[type[Score]] = Registry(
+    "score",
+    package="moodbench.scores",
+    entry_point="moodbench.scores",
+    check=partial(check_contract, base=Score, needs=get_args(Need), costs=get_args(Cost)),
+)
 
 
 def display_order(names: Iterable[str]) -> list[str]:
@@ -213,38 +221,24 @@ def load_scores(file: Path) -> list[str]:
     Raises
     ------
     UsageError
-        The file is missing, fails, or registers nothing.
+        The file is missing, fails, or registers nothing, or what cannot be a score.
     """
     open_regular(file, "the file with scores", UsageError).close()  # a pipe or a device would run for ever
     before = set(SCORES.names())
     try:
         runpy.run_path(str(file))
         added = [name for name in SCORES.names() if name not in before]
-        for name in added:
-            _check_contract(name)
     except MoodbenchError:
         SCORES.keep(before)
         raise
     except (Exception, SystemExit) as error:  # somebody's code may raise anything
         SCORES.keep(before)
-        raise UsageError(f"the file failed: {type(error).__name__}: {error!s:.300}", file=file) from error
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
+        line = f" (line {lines[-1]})" if lines else ""
+        raise UsageError(f"the file failed: {type(error).__name__}: {error!s:.300}{line}", file=file) from error
     if not added:
         raise UsageError("the file registers no score", file=file, fix='decorate a Score with @SCORES.register("name")')
     return added
-
-
-def _check_contract(name: str) -> None:
-    """Raise a `TypeError` or `ValueError` unless what is registered can be used as a score."""
-    cls: Any = SCORES.get(name)
-    if not (isinstance(cls, type) and issubclass(cls, Score)):
-        raise TypeError(f"'{name}' is not a subclass of Score")
-    if cls.family not in FAMILIES:
-        raise ValueError(f"'{name}' has the family {cls.family!r}; use one of {', '.join(FAMILIES)}")
-    if not (isinstance(cls.title, str) and isinstance(cls.paper, str)):
-        raise TypeError(f"'{name}' has a title or paper that is not text")
-    if not isinstance(cls.year, int) or isinstance(cls.year, bool):
-        raise TypeError(f"'{name}' has a year that is not a whole number")
-    create_score(name)
 
 
 def create_score(name: str, params: Mapping[str, Any] | None = None) -> Score:

@@ -87,8 +87,11 @@ class Mine(Score):
     [
         ("@SCORES.register('own')\ndef own(): pass", "not a subclass of Score"),
         (GOOD.replace('"feature"', '"nothing"').format(name="own"), "has the family 'nothing'"),
-        ("@SCORES.register('own')\nclass Own(Score): family = 'logit'", "failed: AttributeError"),
-        (GOOD.format(name="own").replace("def score", "def other"), "failed: TypeError"),
+        (
+            "@SCORES.register('own')\nclass Own(Score): family = 'logit'",
+            "it has no title; it has no paper; it has no method",
+        ),
+        (GOOD.format(name="own").replace("def score", "def other"), "it has no method score"),
         (GOOD.format(name="own") + "raise SystemExit(3)", "failed: SystemExit"),
         (GOOD.format(name="own") + "1 / 0", "failed: ZeroDivisionError"),
         (GOOD.format(name="own") + GOOD.format(name="msp"), "two scores want the name"),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moodbench.scores.base import Score
+from moodbench.scores.machinery.written import in_words, is_own, method_place
 
 Array = NDArray[np.float64]
 
@@ -30,7 +31,8 @@ def not_numbers(scores: Mapping[str, Score], values: Mapping[tuple[str, str], Ar
         bad = {dataset: np.isnan(array) for (dataset, one), array in values.items() if one == name}
         count, rows = sum(int(one.sum()) for one in bad.values()), sum(map(len, bad.values()))
         if any(one.sum() > max(1, MOST_NOT_NUMBERS * len(one)) for one in bad.values()):
-            missing[name] = f"not a number for {count} of {rows} rows"
+            place = "" if is_own(type(score)) else in_words(method_place(type(score), "score"))
+            missing[name] = f"not a number for {count} of {rows} rows" + (f" ({place})" if place else "")
         elif count:
             add_note(score, f"{count} of {rows} rows are not a number and count as errors")
     return missing

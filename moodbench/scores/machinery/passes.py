@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -12,6 +12,10 @@ from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Fit, Score, Train
 from moodbench.scores.block import HELD_OUT, Block
 from moodbench.scores.machinery.statistics import Statistic
+from moodbench.scores.machinery.written import error_place, in_words, is_own, method_place
+
+MOST_TEXT = 200
+"""Characters of an error that a note takes."""
 
 Request = Statistic[Any] | tuple[Statistic[Any], ...]
 
@@ -58,25 +62,41 @@ def fit_scores(
     running: dict[str, tuple[Fit, Request]] = {}
     values: dict[Hashable, Any] = {}
 
+    def fail(name: str, error: BaseException) -> None:
+        running.pop(name, None)
+        if isinstance(error, CacheError):  # no fault of the score: the rows themselves cannot be read
+            raise error
+        if isinstance(error, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+            missing[name] = "a matrix of it could not be decomposed"
+        elif isinstance(error, ScoreError) and is_own(type(scores[name])):
+            missing[name] = error.what
+        elif tolerant or isinstance(error, ScoreError):
+            missing[name] = failure(error, scores[name])
+        else:
+            raise error
+
     def advance(name: str, fit: Fit, answer: Any) -> None:
         running.pop(name, None)
         try:
             request = fit.send(answer)
+            _check_request(request)
             if held_out is None and train.rows < HELD_OUT and any(s.part != "train" for s in _each(request)):
                 raise ScoreError("too few ID train rows to hold some out")
             running[name] = (fit, request)
         except StopIteration:
             fitted[name] = scores[name]
-        except ScoreError as error:
-            missing[name] = error.what
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-            missing[name] = "a matrix of it could not be decomposed"
-        except CacheError:  # no fault of the score: the rows themselves cannot be read
-            raise
-        except Exception as error:
-            if not tolerant:
-                raise
-            missing[name] = failure(error)
+        except (Exception, SystemExit) as error:  # somebody's score may raise anything
+            fail(name, error)
+
+    def start(name: str, score: Score) -> None:
+        try:
+            fit = score.fit(train)
+            if not isinstance(fit, Generator):
+                raise ScoreError(f"fit() returned a value of type {type(fit).__name__}; it must yield, if only from ()")
+        except (Exception, SystemExit) as error:
+            fail(name, error)
+        else:
+            advance(name, fit, None)
 
     with progress.phase("fitting", len(scores), "score") as tick:
         for name, score in scores.items():
@@ -84,27 +104,51 @@ def fit_scores(
             if lack is not None:
                 missing[name] = lack
             else:
-                advance(name, score.fit(train), None)
+                start(name, score)
             tick(1)
     number = 0
     while running:
         number += 1
         wanted = {_key(s): s for _, request in running.values() for s in _each(request) if _key(s) not in values}
         with progress.phase(f"pass {number} over ID train", train.rows) as tick:
-            _one_pass(list(wanted.values()), blocks, held_out, tick)
-        values |= {key: statistic.finalize() for key, statistic in wanted.items()}
+            faults = _one_pass(list(wanted.values()), blocks, held_out, tick)
+        for key, statistic in wanted.items():
+            if key not in faults:
+                try:
+                    values[key] = statistic.finalize()
+                except (Exception, SystemExit) as error:
+                    faults[key] = error
         with progress.phase(f"fitting after pass {number}", len(running), "score") as tick:
             for name, (fit, request) in list(running.items()):
-                found = [values[_key(statistic)] for statistic in _each(request)]
-                advance(name, fit, tuple(found) if isinstance(request, tuple) else found[0])
+                keys = [_key(statistic) for statistic in _each(request)]
+                fault = next((faults[key] for key in keys if key in faults), None)
+                if fault is not None:
+                    fail(name, fault)
+                else:
+                    found = [values[key] for key in keys]
+                    advance(name, fit, tuple(found) if isinstance(request, tuple) else found[0])
                 tick(1)
     return {name: fitted[name] for name in scores if name in fitted}, missing
 
 
-def failure(error: Exception) -> str:
-    """Return what results say of a score that raised `error`, in one line."""
-    text = " ".join(str(error).split())
-    return f"failed: {type(error).__name__}: {text[:120]}"
+def failure(error: BaseException, score: Score) -> str:
+    """Return what results say of a score that raised `error`, in one line; of somebody's own score, with the place."""
+    text = " ".join(str(error).split())[:MOST_TEXT]
+    said = text if isinstance(error, ScoreError) else f"failed: {type(error).__name__}: {text}"
+    cls = type(score)
+    if is_own(cls):
+        return said
+    method = "fit" if text.startswith("fit()") else "score"
+    place = in_words(error_place(error, cls) or method_place(cls, method))
+    return f"{said} ({place})" if place else said
+
+
+def _check_request(request: object) -> None:
+    """Refuse what a fit may not ask for: the pass over the rows, which all scores share, would break."""
+    for one in request if isinstance(request, tuple) else (request,):
+        if not isinstance(one, Statistic):
+            raise ScoreError(f"fit() asked for a value of type {type(one).__name__}; it must yield statistics")
+        hash(_key(one))
 
 
 def _one_pass(
@@ -112,19 +156,30 @@ def _one_pass(
     blocks: Callable[[], Iterable[Block]],
     held_out: Callable[[], Iterable[Block]] | None,
     tick: Callable[[float], object],
-) -> None:
+) -> dict[Hashable, BaseException]:
+    """Show rows to statistics; return the keys of those that raised something, with what it was."""
+    faults: dict[Hashable, BaseException] = {}
+
+    def show(statistic: Statistic[Any], rows: Block) -> None:
+        if _key(statistic) not in faults:
+            try:
+                statistic.update(rows)
+            except (Exception, SystemExit) as error:
+                faults[_key(statistic)] = error
+
     apart = [s for s in wanted if s.part == "held_out"] if held_out is not None else []
     inside = [s for s in wanted if s not in apart]
     for block in held_out() if held_out is not None and apart else ():
         for statistic in apart:
-            statistic.update(block)
+            show(statistic, block)
     for block in blocks() if inside else ():
         for statistic in inside:
             if statistic.part == "train":
-                statistic.update(block)
+                show(statistic, block)
             elif len(rows := block.held_out()):
-                statistic.update(rows)
+                show(statistic, rows)
         tick(len(block))
+    return faults
 
 
 def _key(statistic: Statistic[Any]) -> Hashable:

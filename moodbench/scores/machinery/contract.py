@@ -1,0 +1,106 @@
+"""What a class must be to be a score: looked at when it is registered, so that the message comes before the work."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from moodbench.errors import UsageError
+from moodbench.scores.machinery.written import class_place, is_own
+from moodbench.types import FAMILIES
+
+_PLAIN = (bool, int, float, str)
+
+
+def check_contract(name: str, item: Any, *, base: type, needs: Collection[str], costs: Collection[str]) -> None:
+    """Refuse what cannot be used as a score, and name all that is wrong with it; moodbench's own are held by tests.
+
+    Parameters
+    ----------
+    name : str
+        Under which it is to be registered.
+    item : object
+    base : type
+        `Score`.
+    needs, costs : collection of str
+        What `needs` may hold, and what `cost` may be.
+
+    Raises
+    ------
+    UsageError
+        Names the class, its file and its line.
+    """
+    if is_own(item):
+        return
+    if isinstance(item, type) and issubclass(item, base):
+        faults = list(_faults(item, needs, costs)) or list(_unmade(item))
+    else:
+        faults = ["it is not a subclass of Score"]
+    if faults:
+        called = getattr(item, "__name__", repr(item)[:80])
+        place = class_place(item)
+        line = "" if place is None else f" in line {place[1]}"
+        raise UsageError(
+            f"'{called}'{line} cannot be the score '{name}': {'; '.join(faults)}",
+            file=None if place is None else place[0],
+            fix="docs/extending.md has an example",
+        )
+
+
+def _faults(cls: Any, needs: Collection[str], costs: Collection[str]) -> Iterator[str]:
+    for attribute in ("title", "paper"):
+        if not hasattr(cls, attribute):
+            yield f"it has no {attribute}"
+        elif not isinstance(getattr(cls, attribute), str):
+            yield f"it has a {attribute} that is not text: {_shown(getattr(cls, attribute))}"
+    if not hasattr(cls, "family"):
+        yield f"it has no family; use one of {', '.join(FAMILIES)}"
+    elif cls.family not in FAMILIES:
+        yield f"it has the family {_shown(cls.family)}; use one of {', '.join(FAMILIES)}"
+    if not isinstance(cls.needs, (set, frozenset)) or not cls.needs <= set(needs):
+        yield f"it needs {_shown(cls.needs)}; use a set of {', '.join(map(repr, needs))}"
+    if not isinstance(cls.year, int) or isinstance(cls.year, bool):
+        yield f"it has a year that is not a whole number: {_shown(cls.year)}"
+    if cls.cost not in costs:
+        yield f"it has the cost {_shown(cls.cost)}; use one of {', '.join(costs)}"
+    for attribute in ("post_relu", "control"):
+        if not isinstance(getattr(cls, attribute), bool):
+            yield f"{attribute} is {_shown(getattr(cls, attribute))}, not True or False"
+    if not isinstance(cls.note, (str, type(None))):
+        yield f"it has a note that is not text: {_shown(cls.note)}"
+    if "score" in cls.__abstractmethods__:
+        yield "it has no method score(self, block)"
+    for method, arguments in (("score", "block"), ("fit", "train")):
+        if method not in cls.__abstractmethods__ and not _takes_one(getattr(cls, method)):
+            yield f"its {method} cannot be called as {method}({arguments})"
+    yield from _parameter_faults(cls)
+
+
+def _parameter_faults(cls: Any) -> Iterator[str]:
+    for field in dataclasses.fields(cls) if "__dataclass_fields__" in cls.__dict__ else ():
+        if field.init and not isinstance(field.default, _PLAIN):
+            lacks = field.default is dataclasses.MISSING
+            words = "no default" if lacks else f"the default {_shown(field.default)}"
+            yield f"its parameter {field.name} has {words}; it must be a number, a text, True or False"
+
+
+def _takes_one(method: Any) -> bool:
+    try:
+        inspect.signature(method).bind(None, None)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _unmade(cls: Any) -> Iterator[str]:
+    try:
+        cls()
+    except Exception as error:  # somebody's code may raise anything
+        yield f"it cannot be made with its defaults: {type(error).__name__}: {error!s:.200}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"

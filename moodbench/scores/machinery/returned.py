@@ -1,0 +1,38 @@
+"""What a score returned for a block of rows → numbers; whatever is not one real number a row is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from moodbench.errors import ScoreError
+
+_REAL = "fiub"
+"""Kinds of NumPy's numbers that are real: decimals, whole numbers with and without sign, truth values."""
+
+
+def numbers(found: object, rows: int) -> NDArray[np.float64]:
+    """Return what a score returned for a block of `rows` rows as (rows,) float64.
+
+    Tensors and NumPy arrays are taken, of any real type. Nothing is broadcast: one number for all rows would rank none.
+
+    Raises
+    ------
+    ScoreError
+        It is something else, or has another shape or type.
+    """
+    if isinstance(found, torch.Tensor):
+        if not found.is_complex() and tuple(found.shape) == (rows,):
+            return found.detach().double().cpu().numpy()
+    elif isinstance(found, np.ndarray) and found.dtype.kind in _REAL and found.shape == (rows,):
+        return found.astype(np.float64)
+    raise ScoreError(f"score() returned {_shown(found)} for {rows} rows; it must be ({rows},) real numbers, one a row")
+
+
+def _shown(found: object) -> str:
+    if isinstance(found, torch.Tensor):
+        return f"a tensor of shape {tuple(found.shape)} and type {str(found.dtype).removeprefix('torch.')}"
+    if isinstance(found, np.ndarray):
+        return f"an array of shape {found.shape} and type {found.dtype}"
+    return f"a value of type {type(found).__name__}"
