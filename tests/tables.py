@@ -54,10 +54,6 @@ def marks(table: Table) -> list[list[str]]:
     return [[cell.mark for cell in row.cells] for row in table.rows]
 
 
-FULL = {"aupr_in": 0.5, "aupr_out": 0.25, "fpr95_ood": 0.3, "detection_accuracy": 0.8, "autc": 0.4}
-FULL |= {"aurc": 0.1, "failure_auroc": 0.7}
-
-
 TABLE = grid(SMALL, titles=TITLES)
 CONVENTION = "share of OOD at or above the floor(0.95 n)-th largest of n ID scores (ID is positive)"
 
