@@ -1,4 +1,4 @@
-"""Caches as earlier versions wrote them, and caches that another program changed and sealed."""
+"""Caches of random rows, as earlier versions wrote them, and as another program changed and sealed them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from moodbench.features.cache import DONE, FeatureCache
+from moodbench.features.create import Layout, create_cache
 from moodbench.features.seal import put_seal, read_seal
 
 
@@ -42,3 +44,17 @@ def as_schema_1(file: Path) -> None:
         for key, value in attributes.items():
             h5.attrs[key] = value
         h5.attrs["moodbench_schema"] = np.int64(1)
+
+
+def make(file, rows=10, dim=4, classes=3, complete=True, seed=0):
+    """Write a cache of random rows; return its features and logits."""
+    rng = np.random.default_rng(seed)
+    layout = Layout([f"bild ü/{i}.png" for i in range(rows)], np.arange(rows) % 3, dim, classes)
+    create_cache(file, file.parent.name, file.stem, layout, {"source": "test", "batch_size": 4, "limit": None})
+    features = rng.normal(size=(rows, dim)).astype(np.float32)
+    logits = None if classes is None else rng.normal(size=(rows, classes)).astype(np.float32)
+    with FeatureCache(file, write=True) as cache:
+        cache.write(0, features, logits, np.full(rows, DONE, np.uint8))
+        if complete:
+            cache.finish()
+    return features, logits

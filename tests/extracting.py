@@ -1,0 +1,38 @@
+"""The tiny model extracted, what a cache holds, and a transform of one's own."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import torch
+
+from moodbench.commands.extract import extract
+
+
+def run(space, **options):
+    """Extract the tiny model's features of ID train, in batches of eight."""
+    options = {"dataset": ["tiny_train"], "batch_size": 8, "workers": 0, **options}
+    return extract("tiny", workspace=space, **options)
+
+
+def arrays(file):
+    """Return every array of a cache by its name."""
+    with h5py.File(file, "r") as h5:
+        return {name: h5[name][:] for name in h5}
+
+
+def same(a, b):
+    """Check that two caches hold the same arrays."""
+    a, b = arrays(a), arrays(b)
+    assert set(a) == set(b)
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name])
+
+
+class OfMyOwn:
+    """A transform that is not moodbench's: it gives floats at once."""
+
+    record = {"size": 8, "kind": "mine"}  # noqa: RUF012
+
+    def __call__(self, image):
+        return torch.tensor(np.asarray(image.resize((8, 8))), dtype=torch.float32).permute(2, 0, 1) / 300
