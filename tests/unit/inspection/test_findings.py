@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image
 
 from moodbench.commands.verify import verify
 from moodbench.errors import DataError, UsageError
-from moodbench.inspection import decoding, overlap
-from moodbench.inspection.decoding import likeness
-from moodbench.inspection.manifest import Origin, manifest_file, origin_file, write_origin
-from moodbench.inspection.overlap import count_bits, count_bits_by_table, nearest_hashes
+from moodbench.inspection import decoding
+from moodbench.inspection.manifest import manifest_file
 from moodbench.inspection.verdicts import verdict_file
-from tests.disks import IMAGES, Disk, cut, flip, picture
-
-
-@pytest.fixture
-def disk(tmp_path):
-    return Disk(tmp_path)
+from tests.disks import IMAGES, cut, flip, picture
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -203,52 +191,6 @@ def test_folders_that_may_not_be_read_are_named(disk, monkeypatch):
     assert disk.look("id", "ood") == {"id": [("folder", None)], "ood": [("folder", "b"), *gone]}
 
 
-def test_duplicates_are_told_and_not_wrong(disk):
-    disk.entry("id", images=IMAGES + 2)
-    disk.save("id", "c/same.png", picture(1), compress_level=0)  # other bytes, the same pixels
-    disk.file("id", "c/copy.png").write_bytes(disk.file("id", "b/3.png").read_bytes())
-    disk.note("id")
-    assert disk.look("id") == {"id": [("duplicate", "c/copy.png")]}  # from the manifest
-    (made,) = verify(("id",), deep=True, workspace=disk.space())
-    pairs = [(f.kind, f.path, f.other_path) for f in made.findings]
-    assert pairs == [("duplicate", "c/copy.png", "b/3.png"), ("duplicate", "c/same.png", "b/1.png")]
-    assert made.ok
-
-
-def test_an_overlap_of_id_and_ood_is_a_fault_of_the_benchmark(disk):
-    disk.file("ood", "a/0.png").write_bytes(disk.file("id", "a/4.png").read_bytes())
-    assert disk.look("id", "ood")["ood"] == []  # no manifest: nothing is known of the content
-    found = {"id": [], "ood": [("overlap", "a/0.png")]}
-    assert disk.look("id", "ood", deep=True) == found
-    disk.note("id", "ood")
-    assert disk.look("id", "ood") == found
-    (overlapping,) = verify(("id", "ood"), workspace=disk.space())[1].findings
-    assert (overlapping.other_dataset, overlapping.other_path, overlapping.benchmarks) == ("id", "a/4.png", ("b",))
-    assert disk.look("ood") == {"ood": []}
-    assert disk.state("ood")["state"] == "deep verified"  # its images are what they should be
-
-
-def test_a_dataset_that_is_id_and_ood_by_its_classes_does_not_overlap(disk):
-    disk.file("ood", "a/0.png").write_bytes(disk.file("id", "a/4.png").read_bytes())
-    disk.content["benchmarks"]["b"] = {"id_train": "id", "id_test": "ood", "ood": {"o": ["ood"]}, "classes": [0]}
-    assert disk.look("id", "ood", deep=True) == {"id": [], "ood": []}
-
-
-def test_nearly_the_same_pictures_are_told(disk):
-    disk.entry("id", images=IMAGES + 1)
-    disk.save("id", "c/small.jpg", picture(104).resize((18, 18)), quality=85)
-    assert disk.look("id", "ood", deep=True) == {"id": [], "ood": []}
-    made = verify(("id", "ood"), near=True, workspace=disk.space())[1]
-    (found,) = made.findings
-    assert (found.kind, found.path, found.other_path, found.fault) == ("near", "a/4.png", "c/small.jpg", False)
-    assert made.ok
-    assert made.deep
-    disk.save("ood", "a/4.png", picture(104).resize((18, 18)))
-    disk.file("id", "c/small.jpg").unlink()
-    disk.save("id", "c/small.png", picture(104).resize((18, 18)))
-    assert disk.look("id", "ood", near=True)["ood"] == [("overlap", "a/4.png")]  # and not near, too
-
-
 def test_any_number_of_processes_finds_the_same(disk, monkeypatch):
     monkeypatch.setattr(decoding, "FEW", 0)
     monkeypatch.setattr(decoding, "CHUNK", 2)
@@ -269,14 +211,6 @@ def test_a_process_that_dies_is_one_message(disk, monkeypatch):
     with pytest.raises(DataError, match=r"ended by itself \(exit code 3\)") as caught:
         verify(("id",), deep=True, jobs=2, workspace=disk.space())
     assert "--jobs 1" in str(caught.value)
-
-
-def test_an_image_of_two_datasets_is_decoded_once(disk, monkeypatch):
-    asked = []
-    honest = decoding.check_image
-    monkeypatch.setattr(decoding, "check_image", lambda path, *how: asked.append(path) or honest(path, *how))
-    assert disk.look("ood", "part", deep=True) == {"ood": [], "part": []}
-    assert len(asked) == len(set(asked)) == IMAGES
 
 
 class TestChoice:
@@ -308,127 +242,3 @@ class TestChoice:
     def test_wrong_arguments(self, disk, wrong):
         with pytest.raises(UsageError):
             verify(workspace=disk.space(), **wrong)
-
-
-class TestState:
-    """What `moodbench list datasets` says."""
-
-    def test_from_missing_to_deep_verified(self, disk):
-        assert disk.state("id")["state"] == "there"
-        disk.look("id")
-        assert disk.state("id")["state"] == "verified"
-        disk.look("id", deep=True)
-        state = disk.state("id")
-        assert (state["state"], state["images_here"]) == ("deep verified", IMAGES)
-        assert state["bytes"] == sum(f.stat().st_size for f in (disk.data / "id").rglob("*.png"))
-        disk.look("id")
-        assert disk.state("id")["state"] == "deep verified"
-
-    def test_what_a_deep_look_found_stays_until_the_next(self, disk):
-        disk.note("id")
-        flip(disk.file("id", "a/0.png"))
-        disk.look("id", deep=True)
-        disk.look("id")
-        state = disk.state("id")
-        assert state["state"] == "faulty"
-        assert sum(state["findings"].values()) == 1
-        disk.save("id", "a/0.png", picture(0))
-        disk.look("id", deep=True)
-        assert disk.state("id")["state"] == "deep verified"
-
-    def test_images_that_came_later_are_not_verified(self, disk):
-        disk.look("id", deep=True)
-        origin = Origin("id", "downloaded", "https://x.org", IMAGES, 1234, "2999-01-01T00:00:00+00:00")
-        write_origin(disk.data, origin)
-        state = disk.state("id")
-        assert (state["state"], state["images_here"], state["bytes"]) == ("there", IMAGES, 1234)
-        assert state["origin"]["source"] == "https://x.org"
-
-    def test_a_part_has_the_origin_of_the_whole(self, disk):
-        write_origin(disk.data, Origin("ood", "copied", "/media", IMAGES, 1234, "2020-01-01T00:00:00+00:00"))
-        state = disk.state("part")
-        assert (state["origin"]["how"], state["images_here"], state["bytes"]) == ("copied", None, None)
-
-    def test_what_is_not_there(self, disk):
-        archive = {"file": "a.tar", "bytes": "unknown", "md5": "unknown", "sha256": "unknown"}
-        archive |= {"max_files": 9, "max_bytes": "1 MB"}
-        made = {"by": {"archives": [archive]}, "net": {"archives": [archive | {"urls": ["https://x.org/a.tar"]}]}}
-        for name, keys in made.items():
-            disk.content["datasets"][name] = {"title": name, "folder": name, **keys}
-        disk.content["datasets"]["of_by"] = {"title": "part", "part_of": "by", "within": "x"}
-        states = {name: disk.state(name)["state"] for name in ("by", "of_by", "net", "id_test", "digits_noise")}
-        assert states == {
-            "by": "by hand",
-            "of_by": "by hand",
-            "net": "missing",
-            "id_test": "no images",
-            "digits_noise": "bundled",
-        }
-        (shown,) = disk.state("net")["archives"]
-        assert (shown["bytes"], shown["md5"], shown["sha256"]) == ("unknown", "unknown", "unknown")
-        (disk.data / ".moodbench" / "archives").mkdir(parents=True)
-        (disk.data / ".moodbench" / "archives" / "a.tar.part").write_bytes(b"0")
-        assert disk.state("net")["state"] == "partly downloaded"
-
-    def test_a_list_that_was_not_fetched(self, disk):
-        disk.entry("ood", list={"url": "https://x.org/ood.txt"})
-        state = disk.state("ood")
-        assert (state["state"], state["list"]["state"], state["list"]["sha256"]) == (
-            "list missing",
-            "missing",
-            "unknown",
-        )
-
-    @pytest.mark.parametrize("file", [origin_file, verdict_file])
-    def test_a_damaged_note_is_told_and_not_fatal(self, disk, file):
-        disk.look("id")
-        file(disk.data, "id").write_text("{")
-        state = disk.state("id")
-        assert state["state"] == "there"
-        assert "cannot be read" in state["note_problem"]
-        disk.look("id")  # writes its own anew
-        assert json.loads(verdict_file(disk.data, "id").read_text())["quick"]["ok"]
-
-    def test_a_disk_that_cannot_be_written_is_told(self, disk):
-        (disk.data / ".moodbench").write_text("in the way")
-        lines = []
-        assert verify(("id",), workspace=disk.space(), report=lines.append)
-        assert any("cannot be noted" in line for line in lines)
-
-
-class TestHashes:
-    @given(st.lists(st.integers(0, 2**64 - 1), max_size=20), st.lists(st.integers(0, 2**64 - 1), max_size=20))
-    def test_the_nearest_is_the_nearest(self, queries, hashes):
-        nearest, distance = nearest_hashes(np.array(queries, np.uint64), np.array(hashes, np.uint64))
-        for query, index, bits in zip(queries, nearest.tolist(), distance.tolist(), strict=True):
-            every = [(query ^ value).bit_count() for value in hashes]
-            assert bits == min(every, default=255)
-            assert not every or index == every.index(bits)
-
-    def test_blocks_change_nothing(self, monkeypatch):
-        rng = np.random.default_rng(0)
-        queries, hashes = rng.integers(0, 2**63, 50, np.uint64), rng.integers(0, 2**63, 70, np.uint64)
-        whole = nearest_hashes(queries, hashes)
-        for block in (1, 16, 71, 500):
-            monkeypatch.setattr(overlap, "BLOCK", block)
-            for ours, theirs in zip(nearest_hashes(queries, hashes), whole, strict=True):
-                assert (ours == theirs).all()
-
-    @given(st.lists(st.integers(0, 2**64 - 1), max_size=9))
-    def test_both_ways_to_count_bits_agree(self, values):
-        array = np.array(values, np.uint64)
-        expected = [value.bit_count() for value in values]
-        assert count_bits(array).tolist() == count_bits_by_table(array).tolist() == expected
-
-    @pytest.mark.parametrize("grey", [0, 127, 200, 255])
-    def test_flat_pictures_are_like_nothing(self, grey):
-        assert likeness(Image.new("RGB", (50, 40), (grey, grey, grey))) is None
-
-    def test_a_recoded_photograph_stays_within_four_bits(self, tmp_path):
-        from sklearn.datasets import load_sample_image
-
-        for name in ("china", "flower"):
-            photo = Image.fromarray(load_sample_image(f"{name}.jpg"))
-            photo.resize((320, 213)).save(tmp_path / "x.jpg", quality=40)
-            with Image.open(tmp_path / "x.jpg") as recoded:
-                assert (likeness(photo) ^ likeness(recoded.convert("RGB"))).bit_count() <= overlap.NEAR_BITS
