@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +13,10 @@ from moodbench.cli import completion
 from moodbench.cli.app import Commands, app
 from moodbench.cli.listing import as_json, as_text
 from moodbench.cli.options import Run, with_run
-from moodbench.cli.output import show_error, write
+from moodbench.cli.output import ask, can_ask, show_error, write
+
+if TYPE_CHECKING:
+    from moodbench.commands.cache import CacheInfo
 
 cache = Commands(no_args_is_help=True, help="Look after the feature caches.", rich_markup_mode=None)
 app.add_typer(cache, name="cache")
@@ -101,25 +105,62 @@ def verify(*, model: Model = None, dataset: DatasetOption = None, json_: Json = 
 def remove(
     *,
     model: Annotated[
-        str,
+        list[str],
         typer.Option(
-            metavar="MODEL", help="The model whose caches are removed.", autocompletion=completion.cached_models
+            metavar="MODEL",
+            help="A model whose caches are removed. Repeatable.",
+            autocompletion=completion.cached_models,
         ),
     ],
     dataset: DatasetOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
     run: Run,
 ) -> None:
-    """Delete the caches of a model, all of them or those of some datasets. Images, results and trained heads stay.
+    """Delete the caches of models, all of them or those of some datasets, after asking.
+
+    Images, results and trained heads stay. Where nobody can be asked (in a script), nothing is removed without --yes.
 
     Example: moodbench cache remove --model digits_mim --dataset digits_noise
     """
-    from moodbench.commands.cache import remove_caches
+    from moodbench.commands.cache import list_caches, remove_listed
+
+    infos = list_caches(run.workspace, model, dataset or ())
+    if not (yes or _agreed(run, infos)):
+        run.output.say("nothing was removed")
+        raise typer.Exit(1)
+    remove_listed(run.workspace, infos, run.output.say)
+    for name in dict.fromkeys(info.model for info in infos):
+        _say_heads(run, name)
+
+
+def _agreed(run: Run, infos: Sequence[CacheInfo]) -> bool:
+    """Show what would be removed, and ask. Raise a `UsageError` where there is nobody to ask."""
+    from moodbench.commands.cache import goes_with
+    from moodbench.errors import UsageError
+    from moodbench.sizes import human_bytes
+
+    heads = goes_with(run.workspace, infos)
+    caches = f"{len(infos)} caches" if len(infos) > 1 else "a cache"
+    size = human_bytes(sum(info.bytes for info in infos) + sum(head.lstat().st_size for head in heads))
+    if not can_ask():
+        raise UsageError(
+            f"cache remove would delete {caches} ({size}), and there is no terminal to ask on: nothing was removed",
+            fix="--yes removes without asking",
+        )
+    rows = [{"model": i.model, "dataset": i.dataset, "rows": i.rows, "size": human_bytes(i.bytes)} for i in infos]
+    lines = as_text(rows) + (
+        f"with the last cache of a model, its head: {', '.join(map(str, heads))}\n" if heads else ""
+    )
+    return ask(f"{lines}remove {caches} ({size})?")
+
+
+def _say_heads(run: Run, model: str) -> None:
+    """Say which heads stay where no cache does."""
     from moodbench.workspace import ModelName
 
-    for file in remove_caches(run.workspace, model, dataset or ()):
-        run.output.say(f"removed {file}")
-    heads = run.workspace.other_heads(ModelName.parse(model))
-    if heads and not run.workspace.cached_datasets(ModelName.parse(model)):
+    name = ModelName.parse(model)
+    heads = run.workspace.other_heads(name)
+    if heads and not run.workspace.cached_datasets(name):
         names = ", ".join(file.stem for file in heads)
         run.output.say(
             f"note: heads of '{model}' stay ({names}); to remove them, delete the folder '{heads[0].parent}'"

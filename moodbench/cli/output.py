@@ -54,6 +54,20 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
+def can_ask() -> bool:
+    """Whether somebody sits at a terminal who would see a question."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str) -> bool:
+    """Ask on stderr, and return whether the answer is yes. No answer is none."""
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):  # the end of the input, and the cursor is still behind the question
+        print(file=sys.stderr, flush=True)  # noqa: T201
+    return answer.strip().lower() in ("y", "yes")
+
+
 def be_lenient() -> None:
     """Let stdout replace the characters that its encoding lacks, also in the help; and do without what is closed.
 

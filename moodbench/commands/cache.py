@@ -151,12 +151,16 @@ def remove_caches(
         A process is writing one of them, a model's folder is a symbolic link, or the system refuses. The other models'
         are deleted before this is raised.
     """
-    chosen = [(model, list_caches(space, model, datasets)) for model in as_names(models)]
+    return remove_listed(space, list_caches(space, models, datasets), report)
+
+
+def remove_listed(space: Workspace, infos: Sequence[CacheInfo], report: Report = lambda line: None) -> list[Path]:
+    """Delete these caches, and no other; otherwise as `remove_caches`."""
     removed: list[Path] = []
     faults: list[CacheError] = []
-    for model, infos in chosen:
+    for model in dict.fromkeys(info.model for info in infos):
         try:
-            for file in _removed(space, ModelName.parse(model), infos):
+            for file in _removed(space, ModelName.parse(model), [info for info in infos if info.model == model]):
                 report(f"removed {file}")
                 removed.append(file)
         except CacheError as error:  # the others are not to blame

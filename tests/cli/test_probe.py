@@ -134,7 +134,7 @@ def test_another_head_is_refused_unless_forced(home):
     file = home / "cache" / "alpha" / "heads" / "probe.h5"
     before = file.read_bytes()
     world = make_world(0, classes=4, dim=10, rows=300)
-    call("cache", "remove", "--model", "alpha", "--dataset", "train")
+    call("cache", "remove", "--model", "alpha", "--dataset", "train", "--yes")
     put("alpha", "train", world.train * 2, world.labels)
     put("alpha", "other", world.train, world.labels)
     put("alpha", "val", world.train[:50], world.labels[:50])

@@ -103,8 +103,8 @@ def test_cache_list_verify_and_remove(scored):
     mine = scored / "cache" / "tiny" / "heads"
     mine.mkdir()
     (mine / "mine.h5").write_bytes((scored / "cache" / "tiny" / "head.h5").read_bytes())
-    assert "stay" not in call("cache", "remove", "--model", "tiny", "--dataset", "tiny_ood").stderr
-    result = call("cache", "remove", "--model", "tiny")
+    assert "stay" not in call("cache", "remove", "--model", "tiny", "--dataset", "tiny_ood", "--yes").stderr
+    result = call("cache", "remove", "--model", "tiny", "--yes")
     assert result.exit_code == 0
     note = "note: heads of 'tiny' stay (mine); to remove them, delete the folder 'cache/tiny/heads'"
     assert result.stderr.splitlines()[-1] == note

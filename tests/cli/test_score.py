@@ -33,7 +33,7 @@ def test_some_scores_again_replace_their_rows_and_keep_the_others(scored):
 
 
 def test_results_of_other_caches_are_dropped_and_said(scored):
-    call("cache", "remove", "--model", "tiny", "--dataset", "tiny_ood")
+    call("cache", "remove", "--model", "tiny", "--dataset", "tiny_ood", "--yes")
     call("extract", "--model", "tiny", "--dataset", "tiny_ood", "--limit", 5)
     result = call("score", "--score", "energy", "--benchmark", "tiny")
     assert "made from other caches; its rows are dropped" in result.stderr
