@@ -77,7 +77,9 @@ def _state(
 @cache.command()
 @with_run
 def verify(*, model: Model = None, dataset: DatasetOption = None, json_: Json = False, run: Run) -> None:
-    """Read caches and heads and compare every byte with the checksums; exit 1 if anything is wrong.
+    """Compare every byte of caches and heads with its checksum.
+
+    Exit 1 if anything is wrong.
 
     Example: moodbench cache verify
     """
@@ -116,9 +118,9 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
     run: Run,
 ) -> None:
-    """Delete the caches of models, all of them or those of some datasets, after asking.
+    """Delete caches of models, after asking.
 
-    Images, results and trained heads stay. Where nobody can be asked (in a script), nothing is removed without --yes.
+    All of them, or those of some datasets. Images, results and trained heads stay. Where nobody can be asked (in a script), nothing is removed without --yes.
 
     Example: moodbench cache remove --model digits_mim --dataset digits_noise
     """

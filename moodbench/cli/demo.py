@@ -22,9 +22,9 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for everything the demo makes.")] = Path("demo"),
     run: Run,
 ) -> None:
-    """Run the whole pipeline on the embedded benchmark: no network, no GPU, a minute or two.
+    """Run the whole pipeline on the embedded benchmark.
 
-    Real images and real checkpoints that come with moodbench; the same extract, score, table and plot as everywhere.
+    No network, no GPU, a minute or two. Real images and real checkpoints that come with moodbench; the same extract, score, table and plot as everywhere.
 
     Example: moodbench demo --out demo
     """

@@ -68,9 +68,9 @@ def download(
     ] = False,
     run: Run,
 ) -> None:
-    """Fetch datasets and weights, check them, and put them in their place.
+    """Fetch datasets and weights, and check them.
 
-    Resumes what was interrupted and skips what is there. What has to be done by hand is explained step by step.
+    Puts them in their place when they are whole. Resumes what was interrupted and skips what is there. What has to be done by hand is explained step by step.
     Bundled datasets need no download.
 
     Example: moodbench download digits_faces

@@ -223,7 +223,7 @@ def extract(
     ] = None,
     run: Run,
 ) -> None:
-    """Compute features and logits of images once, and keep them in the feature cache.
+    """Compute features and logits of images into the feature cache.
 
     Resumes what was interrupted and skips what is done. Without --benchmark, --dataset and --images, extracts every
     dataset on this disk that a benchmark of the catalogue uses. Several models are extracted one after another;

@@ -45,7 +45,7 @@ def import_(
     ] = None,
     run: Run,
 ) -> None:
-    """Put features that another program computed into the feature cache.
+    """Put features of another program into the feature cache.
 
     Logits are computed from the head if the file has none. Importing the same arrays again is accepted; different ones
     are refused.

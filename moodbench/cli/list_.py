@@ -39,9 +39,9 @@ def models(
     json_: Json = False,
     run: Run,
 ) -> None:
-    """Show the models: pretext task, origin of the weights and whether they are on this disk, variants.
+    """Show the models: pretext task, weights, variants, caches.
 
-    Sizes marked ≈ are estimated from the number of parameters. The digest is what the weights are checked against: that
+    Says where the weights come from, and whether they are on this disk. Sizes marked ≈ are estimated from the number of parameters. The digest is what the weights are checked against: that
     of the whole file, its first digits (prefix, from the name of the file), what the hub says, or none.
 
     Example: moodbench list models --fair
@@ -59,9 +59,9 @@ def models(
 @listing.command()
 @with_run
 def datasets(*, json_: Json = False, run: Run) -> None:
-    """Show the datasets: state on this disk, number of images found and expected, origin.
+    """Show the datasets: state on this disk, images, size, source.
 
-    The state is judged by notes and file names alone; moodbench verify looks at the images themselves. --json shows
+    Of images, how many there are and should be. The state is judged by notes and file names alone; moodbench verify looks at the images themselves. --json shows
     everything that the catalogue says.
 
     Example: moodbench list datasets --json
@@ -98,7 +98,7 @@ def _images(record: Record) -> str:
 @listing.command()
 @with_run
 def benchmarks(*, json_: Json = False, run: Run) -> None:
-    """Show the benchmarks: ID train, ID test, groups of OOD datasets.
+    """Show the benchmarks: ID train, ID test, OOD datasets.
 
     Example: moodbench list benchmarks
     """
@@ -120,7 +120,7 @@ def benchmarks(*, json_: Json = False, run: Run) -> None:
 @listing.command()
 @with_run
 def scores(*, json_: Json = False, run: Run) -> None:
-    """Show the scores: family, requirements besides features, parameters, paper.
+    """Show the scores: family, needs, parameters, paper.
 
     Example: moodbench list scores
     """

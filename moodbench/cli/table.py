@@ -71,9 +71,9 @@ def table(
     ] = None,
     run: Run,
 ) -> None:
-    """Print the pretext task × score grid, or the per-dataset tables, of every benchmark that has results.
+    """Print the pretext task × score grid, or per-dataset tables.
 
-    Numbers are percentages; the best in each column is bold, the second best underlined. A mean over an incomplete
+    Of every benchmark that has results, unless some are named. Numbers are percentages; the best in each column is bold, the second best underlined. A mean over an incomplete
     group is left empty.
 
     Example: moodbench table --format latex
