@@ -7,6 +7,7 @@ anything heavy is imported. Sets that grow (scores, table formats, models, …) 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 from moodbench.errors import UsageError
@@ -35,6 +36,9 @@ Interpolation = Literal["bilinear", "bicubic", "nearest", "lanczos", "hamming", 
 Link = Literal["hard", "symbolic"]
 """How a dataset's folder refers to images that lie elsewhere."""
 
+Needs = Literal["logits", "head", "labels", "nothing"]
+"""What a score may need besides features: cached logits, the linear head, labels of the ID train rows; or none."""
+
 PretextTask = Literal[
     "classification",
     "contrastive",
@@ -55,6 +59,12 @@ def check_choice(name: str, value: object, choice: Any) -> None:
     allowed = get_args(choice)
     if value not in allowed:
         raise wrong_choice(name, value, allowed)
+
+
+def check_choices(name: str, values: Iterable[object], choice: Any) -> None:
+    """The same for several values of a repeatable option."""
+    for value in values:
+        check_choice(name, value, choice)
 
 
 def wrong_choice(name: str, value: object, allowed: tuple[str, ...]) -> UsageError:

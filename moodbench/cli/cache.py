@@ -120,7 +120,8 @@ def remove(
 ) -> None:
     """Delete caches of models, after asking.
 
-    All of them, or those of some datasets. Images, results and trained heads stay. Where nobody can be asked (in a script), nothing is removed without --yes.
+    All of them, or those of some datasets. Images, results and trained heads stay. Where nobody can be asked (in a
+    script), nothing is removed without --yes.
 
     Example: moodbench cache remove --model digits_mim --dataset digits_noise
     """

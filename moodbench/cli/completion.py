@@ -15,9 +15,9 @@ from typing import Any, get_args
 
 import typer
 
-from moodbench.choices import PretextTask
+from moodbench.choices import Needs, PretextTask
 from moodbench.registry import written_names
-from moodbench.types import ALL_GROUPS, Result
+from moodbench.types import ALL_GROUPS, Family, Result
 from moodbench.workspace import ModelName, Workspace
 
 Given = dict[str, Any]
@@ -175,6 +175,8 @@ METRICS = tuple(f.name for f in fields(Result) if f.type == "float | None" and f
 
 metrics = _words(*METRICS)
 pretexts = _words(*get_args(PretextTask))
+families = _words(*get_args(Family))
+needs = _words(*get_args(Needs))
 devices = _words("auto", "cpu", "cuda")
 batch_sizes = _words("auto")
 scores = _registered("scores", "SCORES", "moodbench.scores")

@@ -24,7 +24,8 @@ def demo(
 ) -> None:
     """Run the whole pipeline on the embedded benchmark.
 
-    No network, no GPU, a minute or two. Real images and real checkpoints that come with moodbench; the same extract, score, table and plot as everywhere.
+    No network, no GPU, a minute or two. Real images and real checkpoints that come with moodbench; the same extract,
+    score, table and plot as everywhere.
 
     Example: moodbench demo --out demo
     """

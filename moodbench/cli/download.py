@@ -70,8 +70,8 @@ def download(
 ) -> None:
     """Fetch datasets and weights, and check them.
 
-    Puts them in their place when they are whole. Resumes what was interrupted and skips what is there. What has to be done by hand is explained step by step.
-    Bundled datasets need no download.
+    Puts them in their place when they are whole. Resumes what was interrupted and skips what is there. What has to be
+    done by hand is explained step by step. Bundled datasets need no download.
 
     Example: moodbench download digits_faces
     """

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
+from moodbench.choices import Needs, PretextTask, check_choices
+from moodbench.cli import completion
 from moodbench.cli.app import Commands, app
 from moodbench.cli.listing import as_json, as_text
 from moodbench.cli.options import Run, with_run
 from moodbench.cli.output import write
+from moodbench.errors import UsageError
+from moodbench.types import Family
 
 listing = Commands(
     no_args_is_help=True, help="Show the models, datasets, benchmarks or scores there are.", rich_markup_mode=None
@@ -20,11 +24,25 @@ app.add_typer(listing, name="list")
 Record = dict[str, Any]
 
 
-def _show(records: list[Record], json_: bool, columns: Callable[[Record], Record]) -> None:
+def _show(records: list[Record], json_: bool, columns: Callable[[Record], Record], run: Run) -> None:
     """Print every field as JSON, or `columns` of each record as text."""
-    write(as_json(records) if json_ else as_text([columns(record) for record in records]))
+    if records or json_:
+        write(as_json(records) if json_ else as_text([columns(record) for record in records]))
+    else:
+        run.output.say(NONE)
 
 
+def _listed(choice: Any) -> str:
+    """Return the words of a choice as a sentence has them."""
+    *words, last = get_args(choice)
+    return f"{', '.join(words)} or {last}"
+
+
+NONE = "nothing matches"
+
+Text = Annotated[
+    str, typer.Argument(metavar="[TEXT]", help="Only those with this in their name or title.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with every field.")]
 
 
@@ -32,6 +50,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON with every field.
 @with_run
 def models(
     *,
+    text: Text = "",
+    pretext: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK",
+            help=f"Only models of this pretext task: {_listed(PretextTask)}. Repeatable.",
+            autocompletion=completion.pretexts,
+        ),
+    ] = None,
+    cached: Annotated[bool, typer.Option("--cached", help="Only models that have caches.")] = False,
     fair: Annotated[
         bool,
         typer.Option("--fair", help="Group them by size and by what they have seen: labels, data, image-text pairs."),
@@ -41,36 +69,60 @@ def models(
 ) -> None:
     """Show the models: pretext task, weights, variants, caches.
 
-    Says where the weights come from, and whether they are on this disk. Sizes marked ≈ are estimated from the number of parameters. The digest is what the weights are checked against: that
-    of the whole file, its first digits (prefix, from the name of the file), what the hub says, or none.
+    Says where the weights come from, and whether they are on this disk. Sizes marked ≈ are estimated from the number of
+    parameters. The digest is what the weights are checked against: that of the whole file, its first digits (prefix,
+    from the name of the file), what the hub says, or none.
 
-    Example: moodbench list models --fair
+    Example: moodbench list models vit --fair
     """
     from moodbench.cli.models import fair_text, model_columns
     from moodbench.commands.list_ import list_fair, list_models
 
-    if fair:
-        groups = list_fair(run.workspace)
+    check_choices("--pretext", pretext or (), PretextTask)
+    if fair and cached:
+        raise UsageError("--fair groups the models of the catalogue, and --cached lists those with caches")
+    if not fair:
+        _show(list_models(run.workspace, text, pretext=pretext or (), cached=cached), json_, model_columns, run)
+        return
+    groups = list_fair(run.workspace, text, pretext=pretext or ())
+    if groups or json_:
         write(as_json(groups) if json_ else fair_text(groups))
     else:
-        _show(list_models(run.workspace), json_, model_columns)
+        run.output.say(NONE)
 
 
 @listing.command()
 @with_run
-def datasets(*, json_: Json = False, run: Run) -> None:
+def datasets(
+    *,
+    text: Text = "",
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BENCHMARK",
+            help="Only datasets that this benchmark uses. Repeatable.",
+            autocompletion=completion.benchmarks,
+        ),
+    ] = None,
+    present: Annotated[
+        bool | None,
+        typer.Option("--present/--absent", help="Only datasets that are on this disk, or only those that are not."),
+    ] = None,
+    json_: Json = False,
+    run: Run,
+) -> None:
     """Show the datasets: state on this disk, images, size, source.
 
-    Of images, how many there are and should be. The state is judged by notes and file names alone; moodbench verify looks at the images themselves. --json shows
-    everything that the catalogue says.
+    Of images, how many there are and should be. The state is judged by notes and file names alone; moodbench verify
+    looks at the images themselves. --json shows everything that the catalogue says.
 
-    Example: moodbench list datasets --json
+    Example: moodbench list datasets --benchmark imagenet --absent
     """
     from moodbench.commands.list_ import list_datasets
     from moodbench.sizes import human_bytes
 
     _show(
-        list_datasets(run.workspace),
+        list_datasets(run.workspace, text, benchmark=benchmark or (), present=present),
         json_,
         lambda r: {
             "name": r["name"],
@@ -80,6 +132,7 @@ def datasets(*, json_: Json = False, run: Run) -> None:
             "source": _source(r),
             "models": len(r["cached_by"]) or None,
         },
+        run,
     )
 
 
@@ -97,7 +150,20 @@ def _images(record: Record) -> str:
 
 @listing.command()
 @with_run
-def benchmarks(*, json_: Json = False, run: Run) -> None:
+def benchmarks(
+    *,
+    text: Text = "",
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Only benchmarks that use this dataset. Repeatable.",
+            autocompletion=completion.datasets,
+        ),
+    ] = None,
+    json_: Json = False,
+    run: Run,
+) -> None:
     """Show the benchmarks: ID train, ID test, OOD datasets.
 
     Example: moodbench list benchmarks
@@ -105,7 +171,7 @@ def benchmarks(*, json_: Json = False, run: Run) -> None:
     from moodbench.commands.list_ import list_benchmarks
 
     _show(
-        list_benchmarks(run.workspace),
+        list_benchmarks(run.workspace, text, dataset=dataset or ()),
         json_,
         lambda r: {
             "name": r["name"],
@@ -114,20 +180,45 @@ def benchmarks(*, json_: Json = False, run: Run) -> None:
             "OOD": "; ".join(f"{group}: {', '.join(names)}" for group, names in r["ood"].items() if names),
             "models ready": len(r["models_ready"]) or None,
         },
+        run,
     )
 
 
 @listing.command()
 @with_run
-def scores(*, json_: Json = False, run: Run) -> None:
+def scores(
+    *,
+    text: Text = "",
+    family: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FAMILY",
+            help=f"Only scores of this family: {_listed(Family)}. Repeatable.",
+            autocompletion=completion.families,
+        ),
+    ] = None,
+    needs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help=f"Only scores that need this besides features: {_listed(Needs)}. Repeatable.",
+            autocompletion=completion.needs,
+        ),
+    ] = None,
+    json_: Json = False,
+    run: Run,
+) -> None:
     """Show the scores: family, needs, parameters, paper.
 
-    Example: moodbench list scores
+    Example: moodbench list scores --family feature --needs labels
     """
     from moodbench.commands.list_ import list_scores
 
+    check_choices("--family", family or (), Family)
+    check_choices("--needs", needs or (), Needs)
+
     _show(
-        list_scores(),
+        list_scores(text, family=family or (), needs=needs or ()),
         json_,
         lambda r: {
             "name": r["name"],
@@ -138,4 +229,5 @@ def scores(*, json_: Json = False, run: Run) -> None:
             "parameters": ", ".join(f"{k}={v}" for k, v in r["params"].items()) or None,
             "paper": r["paper"],
         },
+        run,
     )

@@ -73,8 +73,8 @@ def table(
 ) -> None:
     """Print the pretext task × score grid, or per-dataset tables.
 
-    Of every benchmark that has results, unless some are named. Numbers are percentages; the best in each column is bold, the second best underlined. A mean over an incomplete
-    group is left empty.
+    Of every benchmark that has results, unless some are named. Numbers are percentages; the best in each column is
+    bold, the second best underlined. A mean over an incomplete group is left empty.
 
     Example: moodbench table --format latex
     """

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from moodbench.catalog import ArchiveSpec, DatasetSpec, ListSpec
+from moodbench.arguments import as_names
+from moodbench.catalog import ArchiveSpec, BenchmarkSpec, DatasetSpec, ListSpec
 from moodbench.catalog.entry import UNKNOWN
+from moodbench.choices import Needs, PretextTask, check_choices
+from moodbench.types import Family
 from moodbench.workspace import ModelName, Workspace
 
 Record = dict[str, Any]
 
 
-def list_models(space: Workspace) -> list[Record]:
+def list_models(
+    space: Workspace, text: str = "", *, pretext: str | Sequence[str] = (), cached: bool = False
+) -> list[Record]:
     """Return every model of the catalogue, and every other one that has caches (variants, imported features).
 
     `on_disk` says whether everything that the model is loaded from is here; `bytes` is the size of its weights where
     that is known. Nothing is read or checked.
+
+    Parameters
+    ----------
+    space : Workspace
+    text : str
+        Only those that have it in their name or title, in whatever case.
+    pretext : str or sequence of str
+        Only those of these pretext tasks (`moodbench.choices.PretextTask`).
+    cached : bool
+        Only those that have caches.
     """
     from moodbench.models.records import model_record
 
-    cached = {str(name): space.cached_datasets(name) for name in space.cached_models()}
-    records = [model_record(spec) | {"cached": cached.pop(name, [])} for name, spec in space.catalog.models.items()]
-    for name, datasets in cached.items():
+    chosen = _choices("pretext", pretext, PretextTask)
+    there = {str(name): space.cached_datasets(name) for name in space.cached_models()}
+    records = [model_record(spec) | {"cached": there.pop(name, [])} for name, spec in space.catalog.models.items()]
+    for name, datasets in there.items():
         base = space.catalog.models.get(ModelName.parse(name).base)
         records.append(
             {
@@ -33,59 +50,114 @@ def list_models(space: Workspace) -> list[Record]:
                 "cached": datasets,
             }
         )
-    return records
+    return [
+        record
+        for record in records
+        if _has(record, text) and (not chosen or record["pretext"] in chosen) and (record["cached"] or not cached)
+    ]
 
 
-def list_fair(space: Workspace) -> list[Record]:
+def list_fair(space: Workspace, text: str = "", *, pretext: str | Sequence[str] = ()) -> list[Record]:
     """Return groups of models that have seen the same (labels, data, pairs with text) and are of one size.
 
     Models come with those of their declared variants that have other weights or another head. First are the groups in
-    which most pretext tasks can be compared.
+    which most pretext tasks can be compared. `text` and `pretext` choose among the models, as in `list_models`.
     """
     from moodbench.models.records import fair_groups
 
-    return fair_groups(space.catalog.models)
+    chosen = _choices("pretext", pretext, PretextTask)
+    return fair_groups(
+        {
+            name: spec
+            for name, spec in space.catalog.models.items()
+            if _has({"name": name, "title": spec.title}, text) and (not chosen or spec.pretext in chosen)
+        }
+    )
 
 
-def list_datasets(space: Workspace) -> list[Record]:
+def _has(record: Mapping[str, Any], text: str) -> bool:
+    """Say whether a text stands in the name or title, in whatever case."""
+    return any(text.casefold() in record[key].casefold() for key in ("name", "title"))
+
+
+def _choices(name: str, given: str | Sequence[str], choice: Any) -> tuple[str, ...]:
+    """Return the words of a choice that are given; another one is a `UsageError`."""
+    words = as_names(given)
+    check_choices(name, words, choice)
+    return words
+
+
+def list_datasets(
+    space: Workspace, text: str = "", *, benchmark: str | Sequence[str] = (), present: bool | None = None
+) -> list[Record]:
     """Return every dataset of the catalogue: what it is, in what state it is on this disk, and where it came from.
 
     Looks at notes and names, never at images; `images_here` and `bytes` are those of the last verification or download.
+
+    Parameters
+    ----------
+    space : Workspace
+    text : str
+        Only those that have it in their name or title, in whatever case.
+    benchmark : str or sequence of str
+        Only those that these benchmarks name.
+    present : bool, optional
+        Only those that are on this disk, or only those that are not.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such benchmark.
     """
-    from moodbench.datasets.images import dataset_folder, is_on_disk
+    from moodbench.datasets.images import is_on_disk
 
     space.check_data_dir()
-    cached = {str(name): space.cached_datasets(name) for name in space.cached_models()}
-    records = []
-    for name, spec in space.catalog.datasets.items():
-        folder = dataset_folder(spec, space.data_dir)
-        records.append(
-            {
-                "name": name,
-                "title": spec.title,
-                "role": spec.role,
-                "source": spec.source,
-                "images": spec.images,
-                "labels": str(spec.labels),
-                "on_disk": is_on_disk(spec, space.data_dir),
-                **_on_disk(spec, space),
-                "folder": None if folder is None else str(folder),
-                "part_of": spec.part_of,
-                "within": spec.within,
-                "layout": spec.layout if spec.archives else None,
-                "include": list(spec.include),
-                "archives": [_archive(archive) for archive in spec.archives],
-                "per_image": spec.per_image,
-                "generated": spec.generated,
-                "licence": spec.licence,
-                "homepage": spec.homepage,
-                "paper": spec.paper,
-                "steps": list(spec.steps),
-                "problems": list(spec.problems),
-                "cached_by": [model for model, datasets in cached.items() if name in datasets],
-            }
-        )
-    return records
+    of = {name for one in as_names(benchmark) for name in space.catalog.benchmark(one).datasets}
+    cached = _cached(space)
+    return [
+        dataset_record(spec, space, cached)
+        for spec in space.catalog.datasets.values()
+        if _has({"name": spec.name, "title": spec.title}, text)
+        and (not benchmark or spec.name in of)
+        and present in (None, is_on_disk(spec, space.data_dir))
+    ]
+
+
+def _cached(space: Workspace) -> dict[str, set[str]]:
+    """Return the datasets that every model has caches of."""
+    return {str(name): set(space.cached_datasets(name)) for name in space.cached_models()}
+
+
+def dataset_record(spec: DatasetSpec, space: Workspace, cached: Mapping[str, Collection[str]] | None = None) -> Record:
+    """Return all that is known of a dataset. `cached`: which datasets every model has caches of."""
+    from moodbench.datasets.images import dataset_folder, is_on_disk
+
+    folder = dataset_folder(spec, space.data_dir)
+    there = _cached(space) if cached is None else cached
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "role": spec.role,
+        "source": spec.source,
+        "images": spec.images,
+        "labels": str(spec.labels),
+        "on_disk": is_on_disk(spec, space.data_dir),
+        **_on_disk(spec, space),
+        "folder": None if folder is None else str(folder),
+        "part_of": spec.part_of,
+        "within": spec.within,
+        "layout": spec.layout if spec.archives else None,
+        "include": list(spec.include),
+        "archives": [_archive(archive) for archive in spec.archives],
+        "per_image": spec.per_image,
+        "generated": spec.generated,
+        "licence": spec.licence,
+        "homepage": spec.homepage,
+        "paper": spec.paper,
+        "steps": list(spec.steps),
+        "problems": list(spec.problems),
+        "cached_by": [model for model, datasets in there.items() if spec.name in datasets],
+    }
 
 
 def _on_disk(spec: DatasetSpec, space: Workspace) -> Record:
@@ -126,40 +198,82 @@ def _list(image_list: ListSpec) -> Record:
     return {"file": image_list.file, **place, **digests, **rules}
 
 
-def list_benchmarks(space: Workspace) -> list[Record]:
-    """Return every benchmark: its datasets by role, and which models can be scored on it now."""
-    cached = {str(name): set(space.cached_datasets(name)) for name in space.cached_models()}
-    records = []
-    for name, spec in space.catalog.benchmarks.items():
-        records.append(
-            {
-                "name": name,
-                "title": spec.title,
-                "id_train": spec.id_train,
-                "id_test": list(spec.id_test),
-                "ood": {group: list(names) for group, names in spec.ood.items()},
-                "paper": spec.paper,
-                "models_ready": [model for model, datasets in cached.items() if spec.can_be_scored(datasets)],
-            }
-        )
-    return records
+def list_benchmarks(space: Workspace, text: str = "", *, dataset: str | Sequence[str] = ()) -> list[Record]:
+    """Return every benchmark: its datasets by role, and which models can be scored on it now.
+
+    Parameters
+    ----------
+    space : Workspace
+    text : str
+        Only those that have it in their name or title, in whatever case.
+    dataset : str or sequence of str
+        Only those that use one of these datasets.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such dataset.
+    """
+    wanted = {space.catalog.dataset(name).name for name in as_names(dataset)}
+    cached = _cached(space)
+    return [
+        benchmark_record(spec, cached)
+        for spec in space.catalog.benchmarks.values()
+        if _has({"name": spec.name, "title": spec.title}, text) and (not wanted or wanted & set(spec.datasets))
+    ]
 
 
-def list_scores() -> list[Record]:
-    """Return every registered score: family, what it needs besides features, parameters with defaults, paper."""
+def benchmark_record(spec: BenchmarkSpec, cached: Mapping[str, Collection[str]]) -> Record:
+    """Return what a benchmark is made of. `cached`: which datasets every model has caches of."""
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "id_train": spec.id_train,
+        "id_test": list(spec.id_test),
+        "ood": {group: list(names) for group, names in spec.ood.items()},
+        "paper": spec.paper,
+        "models_ready": [model for model, datasets in cached.items() if spec.can_be_scored(datasets)],
+    }
+
+
+def list_scores(text: str = "", *, family: str | Sequence[str] = (), needs: str | Sequence[str] = ()) -> list[Record]:
+    """Return every registered score: family, what it needs besides features, parameters with defaults, paper.
+
+    Parameters
+    ----------
+    text : str
+        Only those that have it in their name or title, in whatever case.
+    family : str or sequence of str
+        Only those of these families (`moodbench.types.Family`).
+    needs : str or sequence of str
+        Only those that need one of these besides features (`moodbench.choices.Needs`).
+    """
     from moodbench.scores.base import SCORES, display_order
 
+    families, wanted = _choices("family", family, Family), _choices("needs", needs, Needs)
+    records = [score_record(name) for name in display_order(SCORES)]
     return [
-        {
-            "name": name,
-            "title": cls.title,
-            "family": cls.family,
-            "needs": sorted(cls.needs),
-            "assumes": "post-ReLU features" if cls.post_relu else None,
-            "cost": cls.cost,
-            "params": cls.parameters(),
-            "paper": cls.paper,
-            "note": cls.note,
-        }
-        for name, cls in ((name, SCORES.get(name)) for name in display_order(SCORES))
+        record
+        for record in records
+        if _has(record, text)
+        and (not families or record["family"] in families)
+        and (not wanted or set(wanted) & set(record["needs"] or ["nothing"]))
     ]
+
+
+def score_record(name: str) -> Record:
+    """Return what a registered score says of itself."""
+    from moodbench.scores.base import SCORES
+
+    cls = SCORES.get(name)
+    return {
+        "name": name,
+        "title": cls.title,
+        "family": cls.family,
+        "needs": sorted(cls.needs),
+        "assumes": "post-ReLU features" if cls.post_relu else None,
+        "cost": cls.cost,
+        "params": cls.parameters(),
+        "paper": cls.paper,
+        "note": cls.note,
+    }
