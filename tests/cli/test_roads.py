@@ -27,7 +27,7 @@ def test_the_whole_road(home):
     assert again.stderr.splitlines()[0] == "skip tiny on tiny_train: complete (42 images)"
     result = call("score", "--benchmark", "tiny", *SCORES, "--save-scores")
     assert result.exit_code == 0, result.stderr
-    assert re.fullmatch(r"scored tiny on tiny: 3 scores, ID accuracy \d+\.\d\d%\n(note: .*\n)?", result.stderr)
+    assert re.fullmatch(r"scored tiny on tiny: 3 scores, ID accuracy \d+\.\d\d %\n(note: .*\n)?", result.stderr)
     result = call("table", "--format", "csv")
     assert result.exit_code == 0
     assert result.stderr == ""
