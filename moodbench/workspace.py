@@ -56,6 +56,13 @@ class ModelName:
             base = base.replace("-", ":", 1)
         return cls(base, variant or None)
 
+    @classmethod
+    def of_file(cls, stem: str) -> ModelName:
+        """Return the name whose results lie in the files called `stem`."""
+        folder, _, head = stem.partition("+")
+        model = cls.of_folder(folder)
+        return cls(model.base, model.variant, head or None)
+
     @property
     def folder(self) -> str:
         """Name of the folder that holds the caches."""

@@ -14,6 +14,7 @@ from moodbench.cli import (  # noqa: F401 (imported for their commands)
     plot,
     probe,
     score,
+    show,
     table,
     verify,
 )

@@ -76,16 +76,18 @@ def _with_results(space: Workspace, given: Given) -> list[ModelName]:
 
     named = _all(given.get("benchmark")) or benchmarks_with_results(space.results_dir)
     files = [file for name in named for file in result_files(space.results_dir / name)]
-    parts = [file.stem.partition("+") for file in files]
-    models = [(ModelName.of_folder(folder), head) for folder, _, head in parts]
-    return [ModelName(model.base, model.variant, head or None) for model, head in models]
+    return [ModelName.of_file(file.stem) for file in files]
+
+
+def _known_models(space: Workspace) -> list[str]:
+    known = space.catalog.models
+    return [*known, *(f"{name}@{variant}" for name, spec in known.items() for variant in spec.variants)]
 
 
 @offer
 def models(space: Workspace, given: Given) -> list[str]:
     """Models of the catalogue and their variants."""
-    known = space.catalog.models
-    return [*known, *(f"{name}@{variant}" for name, spec in known.items() for variant in spec.variants)]
+    return _known_models(space)
 
 
 @offer
@@ -98,6 +100,12 @@ def cached_models(space: Workspace, given: Given) -> list[str]:
 def scored_models(space: Workspace, given: Given) -> list[str]:
     """Models that have results, with their heads."""
     return sorted(str(model) for model in _with_results(space, given))
+
+
+@offer
+def models_and_caches(space: Workspace, given: Given) -> list[str]:
+    """Models of the catalogue, their variants, and models that have caches."""
+    return [*_known_models(space), *map(str, space.cached_models())]
 
 
 @offer

@@ -113,7 +113,7 @@ def list_datasets(
 
     space.check_data_dir()
     of = {name for one in as_names(benchmark) for name in space.catalog.benchmark(one).datasets}
-    cached = _cached(space)
+    cached = cached_datasets(space)
     return [
         dataset_record(spec, space, cached)
         for spec in space.catalog.datasets.values()
@@ -123,17 +123,16 @@ def list_datasets(
     ]
 
 
-def _cached(space: Workspace) -> dict[str, set[str]]:
+def cached_datasets(space: Workspace) -> dict[str, set[str]]:
     """Return the datasets that every model has caches of."""
     return {str(name): set(space.cached_datasets(name)) for name in space.cached_models()}
 
 
-def dataset_record(spec: DatasetSpec, space: Workspace, cached: Mapping[str, Collection[str]] | None = None) -> Record:
+def dataset_record(spec: DatasetSpec, space: Workspace, cached: Mapping[str, Collection[str]]) -> Record:
     """Return all that is known of a dataset. `cached`: which datasets every model has caches of."""
     from moodbench.datasets.images import dataset_folder, is_on_disk
 
     folder = dataset_folder(spec, space.data_dir)
-    there = _cached(space) if cached is None else cached
     return {
         "name": spec.name,
         "title": spec.title,
@@ -156,7 +155,7 @@ def dataset_record(spec: DatasetSpec, space: Workspace, cached: Mapping[str, Col
         "paper": spec.paper,
         "steps": list(spec.steps),
         "problems": list(spec.problems),
-        "cached_by": [model for model, datasets in there.items() if spec.name in datasets],
+        "cached_by": [model for model, datasets in cached.items() if spec.name in datasets],
     }
 
 
@@ -215,7 +214,7 @@ def list_benchmarks(space: Workspace, text: str = "", *, dataset: str | Sequence
         There is no such dataset.
     """
     wanted = {space.catalog.dataset(name).name for name in as_names(dataset)}
-    cached = _cached(space)
+    cached = cached_datasets(space)
     return [
         benchmark_record(spec, cached)
         for spec in space.catalog.benchmarks.values()

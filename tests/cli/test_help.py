@@ -14,6 +14,10 @@ COMMANDS = [
     ["list", "datasets"],
     ["list", "benchmarks"],
     ["list", "scores"],
+    ["show", "model"],
+    ["show", "dataset"],
+    ["show", "benchmark"],
+    ["show", "score"],
     ["download"],
     ["verify"],
     ["extract"],
@@ -28,7 +32,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("group", [[], ["list"], ["cache"]], ids=" ".join)
+@pytest.mark.parametrize("group", [[], ["list"], ["show"], ["cache"]], ids=" ".join)
 def test_a_group_without_a_command_shows_its_help(home, group):
     result = call(*group)
     assert result.exit_code in (0, 2)
@@ -36,7 +40,7 @@ def test_a_group_without_a_command_shows_its_help(home, group):
     assert "error" not in result.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["list"], ["cache"], *COMMANDS], ids=" ".join)
+@pytest.mark.parametrize("command", [[], ["list"], ["show"], ["cache"], *COMMANDS], ids=" ".join)
 def test_every_command_has_help(command):
     result = call(*command, "--help")
     assert result.exit_code == 0
@@ -62,6 +66,7 @@ def test_commands_are_listed_in_the_order_of_use():
     assert names == [
         "demo",
         "list",
+        "show",
         "download",
         "verify",
         "extract",

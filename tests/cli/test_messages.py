@@ -61,7 +61,7 @@ BAD = [
     (["score", "--threads", "many"], 2, "--threads takes a whole number"),
     (["extract", "--model", "tiny", "--crop", "half"], 2, "--crop takes a number"),
     (["table", "--layout"], 2, "option '--layout' requires an argument"),
-    (["list", "scores", "msp"], 2, "got unexpected extra argument"),
+    (["list", "scores", "msp", "vim"], 2, "got unexpected extra argument"),
 ]
 
 

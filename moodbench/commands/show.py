@@ -1,0 +1,183 @@
+"""All there is to say about one score, model, dataset or benchmark, as a plain record."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from moodbench.catalog import FEATURES_ONLY, BenchmarkSpec, DatasetSpec, ModelSpec
+from moodbench.commands.list_ import benchmark_record, cached_datasets, dataset_record, score_record
+from moodbench.errors import UnknownNameError
+from moodbench.workspace import ModelName, Workspace
+
+Record = dict[str, Any]
+
+
+def show_score(name: str) -> Record:
+    """Return what `list_scores` says of a score, its year, the module it is from, and its description with the formula.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    from moodbench.scores.base import SCORES, UNDATED
+
+    cls = SCORES.get(name)
+    return score_record(name) | {
+        "year": None if cls.year == UNDATED else cls.year,
+        "module": cls.__module__,
+        "description": inspect.getdoc(cls) or "",
+    }
+
+
+def show_model(name: str, workspace: Workspace | None = None) -> Record:
+    """Return all that is known of a model or variant: its entry, what it computes, its caches and results.
+
+    Parameters
+    ----------
+    name : str
+        A model of the catalogue or ``timm:NAME``, either with ``@VARIANT``, or another one that has caches.
+    workspace : Workspace, optional
+
+    Raises
+    ------
+    UnknownNameError
+        Neither the catalogue nor the cache has a model of that name.
+    ModelError
+        timm has no such architecture.
+    """
+    from moodbench.commands.cache import list_caches
+
+    space = workspace or Workspace()
+    parsed = ModelName.parse(name)
+    model = ModelName(parsed.base, parsed.variant)
+    try:
+        entry = space.catalog.model(model.base)
+    except UnknownNameError:
+        if model not in space.cached_models():
+            raise
+        entry = None
+    infos = list_caches(space, str(model)) if model in space.cached_models() else []
+    caches = [{"dataset": i.dataset, "rows": i.rows, "dim": i.dim, "complete": i.complete} for i in infos]
+    known = _imported(infos[0].dim if infos else None) if entry is None else _entry(entry, model)
+    return (
+        {"name": str(model)}
+        | known
+        | {
+            "cached": caches,
+            "cached_variants": [str(m) for m in space.cached_models() if m.base == model.base and m != model],
+            "heads": [file.stem for file in space.other_heads(model)],
+            "results": _scored_on(space, model),
+        }
+    )
+
+
+def _imported(dim: int | None) -> Record:
+    return {"title": None, "pretext": "unspecified", "weights": "cached features", "dim": dim}
+
+
+def _entry(entry: ModelSpec, model: ModelName) -> Record:
+    from moodbench.models.outline import outline
+    from moodbench.models.records import model_record
+
+    spec = entry.variant(model.variant)
+    made = outline(spec)
+    record = model_record(spec) | {"variants": list(entry.variants)}
+    del record["name"]
+    return record | {"dim": made["dim"], "pictures": made["transform"]}
+
+
+def _scored_on(space: Workspace, model: ModelName) -> list[str]:
+    """Return the benchmarks that the model has results on, with whatever head."""
+    from moodbench.results import benchmarks_with_results
+
+    return [
+        benchmark
+        for benchmark in benchmarks_with_results(space.results_dir)
+        if model in (replace(ModelName.of_file(stem), head=None) for stem in _scored(space, benchmark))
+    ]
+
+
+def _scored(space: Workspace, benchmark: str) -> list[str]:
+    from moodbench.results import result_files
+
+    return [file.stem for file in result_files(space.results_dir / benchmark)]
+
+
+def show_dataset(name: str, workspace: Workspace | None = None) -> Record:
+    """Return what `list_datasets` says of a dataset, the benchmarks that use it and as what, and how to get it.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    space = workspace or Workspace()
+    spec = space.catalog.dataset(name)
+    space.check_data_dir()
+    whole = space.catalog.whole_of(spec)
+    sizes = [archive.bytes for archive in whole.archives]
+    return dataset_record(spec, space, cached_datasets(space)) | {
+        "download_bytes": sum(size for size in sizes if size) if sizes and None not in sizes else None,
+        "benchmarks": {b.name: list(_roles(b, name)) for b in space.catalog.benchmarks.values() if name in b.datasets},
+        "how_to_get": _how_to_get(spec),
+        "steps": list(whole.steps),
+    }
+
+
+def _roles(benchmark: BenchmarkSpec, dataset: str) -> Iterable[str]:
+    """Yield the roles that a dataset has in a benchmark."""
+    if dataset == benchmark.id_train:
+        yield "ID train"
+    if dataset == benchmark.id_val:
+        yield "ID validation"
+    if dataset in benchmark.id_test:
+        yield "ID test"
+    yield from (f"OOD, {group}" for group, names in benchmark.ood.items() if dataset in names)
+
+
+def _how_to_get(spec: DatasetSpec) -> str:
+    if spec.bundled is not None:
+        return "comes with moodbench"
+    if spec.source == FEATURES_ONLY:
+        return f"moodbench import --model M --dataset {spec.name} FILE"
+    if spec.source == "folder":
+        return f"put the images into {spec.path or spec.folder}"
+    return f"moodbench download {spec.name}"
+
+
+def show_benchmark(name: str, workspace: Workspace | None = None) -> Record:
+    """Return what a benchmark is made of, what of it is on this disk, and who can be or has been scored on it.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    from moodbench.inspection.state import disk_state
+
+    space = workspace or Workspace()
+    spec = space.catalog.benchmark(name)
+    space.check_data_dir()
+    datasets = [space.catalog.dataset(one) for one in spec.datasets]
+    states = {one.name: disk_state(one, space.catalog, space.data_dir) for one in datasets}
+    return benchmark_record(spec, cached_datasets(space)) | {
+        "id_val": spec.id_val,
+        "protocol": spec.protocol,
+        "classes": list(spec.classes),
+        "each": dict(spec.each),
+        "restrict_logits": spec.restrict_logits,
+        "note": spec.note,
+        "datasets": [
+            {
+                "name": one.name,
+                "roles": list(_roles(spec, one.name)),
+                "images": one.images,
+                "source": one.source,
+                "state": states[one.name].word,
+                "licence": one.licence,
+            }
+            for one in datasets
+        ],
+        "results": sorted(str(ModelName.of_file(stem)) for stem in _scored(space, name)),
+    }

@@ -1,0 +1,27 @@
+"""What a model computes, said without its weights: how wide its features are, and what its pictures go through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from moodbench.catalog import ModelSpec
+from moodbench.models.build import create
+from moodbench.models.features import RECIPES
+from moodbench.models.transforms import record_of, sized
+
+
+def outline(spec: ModelSpec) -> dict[str, Any]:
+    """Return `dim` (D) and `transform` (the record of `moodbench.models.transforms.Transform`) of an entry.
+
+    The network is built without numbers in it, which takes neither weights nor memory.
+
+    Raises
+    ------
+    ModelError
+        timm has no such architecture, or not with these arguments.
+    """
+    with torch.device("meta"):
+        network = create(sized(spec), False, pretrained=False)
+    return {"dim": RECIPES.get(spec.features).width(network), "transform": record_of(spec)}
