@@ -232,6 +232,25 @@ def expected_ids(spec: DatasetSpec, data_dir: Path) -> tuple[str, ...] | None:
     return promised(dataset_folder(spec, data_dir), listed, spec.include)
 
 
+def unlabelled(spec: DatasetSpec, folder: Path, ids: Sequence[str], data_dir: Path) -> int:
+    """Return how many of a dataset's images have no label though its classes are known. Opens no image.
+
+    Raises
+    ------
+    DataError
+        The labels cannot be told.
+    """
+    listed = _list_of(spec, data_dir)
+    if listed is not None and spec.labels in ("list", "auto"):
+        here = {name.rsplit("/", 1)[-1] for name in ids} if listed.by_name else {*ids}
+        read = [[label for path, label in entry.readings if path in here] for entry in listed.images]
+        numbers = [labels[0] for labels in read if labels]
+        if any(number is not None for number in numbers):
+            return numbers.count(None)
+    labels, classes, _ = _labelled(folder, tuple(ids), {}, spec.labels, spec.include, whole=listed is None)
+    return int((labels == UNKNOWN).sum()) if classes else 0
+
+
 def open_images(spec: DatasetSpec, data_dir: Path) -> ImageSource:
     """Return the images of a dataset of the catalogue.
 

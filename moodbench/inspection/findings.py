@@ -29,6 +29,7 @@ FAULTS = {
 
 NOTES = {
     "unlisted": "not in the image list, and so not used",
+    "unlabelled": "images without a label",
     "left out": "files that are no images by their suffix, and so not used",
     "duplicate": "the same picture twice",
     "near": "nearly the same picture as ID and as OOD",

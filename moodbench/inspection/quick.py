@@ -8,7 +8,7 @@ from pathlib import Path
 from stat import S_ISDIR
 
 from moodbench.catalog import Catalog, DatasetSpec
-from moodbench.datasets.images import dataset_folder, expected_ids
+from moodbench.datasets.images import dataset_folder, expected_ids, unlabelled
 from moodbench.datasets.suffixes import image_suffixes, looks_like_an_image, suffix_of
 from moodbench.errors import DataError
 from moodbench.inspection.findings import Finding
@@ -87,6 +87,7 @@ def inspect(spec: DatasetSpec, catalog: Catalog, data_dir: Path) -> Inspection:
     _compare_names(seen, listed, present)
     _compare_sizes(seen)
     _find_left_out(seen, folder, present)
+    _count_unlabelled(seen, folder, data_dir)
     return seen
 
 
@@ -128,6 +129,17 @@ def _manifest(seen: Inspection, catalog: Catalog, data_dir: Path) -> dict[str, F
         if suffix_of(path) in suffixes and (not include or path.split("/", 1)[0] in include)
     }
     return images or None
+
+
+def _count_unlabelled(seen: Inspection, folder: Path, data_dir: Path) -> None:
+    """Say how many images have no label: one finding for all."""
+    try:
+        count = unlabelled(seen.spec, folder, tuple(seen.sizes), data_dir)
+    except DataError as error:
+        seen.found("unlabelled", detail=f"the labels cannot be told: {error.what}")
+        return
+    if count:
+        seen.found("unlabelled", detail=f"{count} of {len(seen.sizes)}")
 
 
 def _find_left_out(seen: Inspection, folder: Path, present: Scan) -> None:
