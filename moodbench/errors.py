@@ -72,6 +72,13 @@ class UsageError(MoodbenchError):
     exit_code = 2
 
 
+_SHOWN_BY = {
+    **{kind: f"moodbench list {kind}s" for kind in ("model", "dataset", "benchmark", "score")},
+    "cached model": "moodbench list models --cached",
+    "cached dataset": "moodbench cache list",
+}
+"""Kind of name → the command that shows all there are. What no command shows is listed, however much it is."""
+
 MOST_LISTED = 30
 """A message that names more would bury what it says."""
 
@@ -90,8 +97,8 @@ class UnknownNameError(UsageError):
         hint = " Did you mean " + " or ".join(f"'{n}'" for n in near) + "?" if near else ""
         many = plural or kind + "s"
         listing = f"known {many}: " + (", ".join(known) if known else "none")
-        if len(known) > MOST_LISTED:
-            listing = f"{len(known)} {many} are known: moodbench list {many}"
+        if len(known) > MOST_LISTED and kind in _SHOWN_BY:
+            listing = f"{len(known)} {many} are known: {_SHOWN_BY[kind]}"
         super().__init__(f"there is no {kind} '{name}'.{hint}", fix=f"{fix}\n{listing}" if fix else listing)
         self.name = name
         self.near = near

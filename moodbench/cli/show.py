@@ -33,7 +33,7 @@ def _named(complete: completion.Complete) -> Any:
 @showing.command()
 @with_run
 def model(*, name: Annotated[str, _named(completion.models_and_caches)], json_: Json = False, run: Run) -> None:
-    """Show all about a model: weights, what it has seen, features, caches.
+    """Show a model: weights, what it has seen, features, caches.
 
     NAME is a model of the catalogue or timm:NAME, either with @VARIANT, or another one that has caches.
 
@@ -48,7 +48,7 @@ def model(*, name: Annotated[str, _named(completion.models_and_caches)], json_: 
 @showing.command()
 @with_run
 def dataset(*, name: Annotated[str, _named(completion.datasets)], json_: Json = False, run: Run) -> None:
-    """Show all about a dataset: source, licence, state, how to get it.
+    """Show a dataset: source, licence, state, how to get it.
 
     Example: moodbench show dataset imagenet_val
     """
@@ -61,7 +61,7 @@ def dataset(*, name: Annotated[str, _named(completion.datasets)], json_: Json = 
 @showing.command()
 @with_run
 def benchmark(*, name: Annotated[str, _named(completion.benchmarks)], json_: Json = False, run: Run) -> None:
-    """Show all about a benchmark: its datasets and what is there of them.
+    """Show a benchmark: its datasets, and what is there of them.
 
     Example: moodbench show benchmark imagenet
     """
@@ -74,7 +74,7 @@ def benchmark(*, name: Annotated[str, _named(completion.benchmarks)], json_: Jso
 @showing.command()
 @with_run
 def score(*, name: Annotated[str, _named(completion.scores)], json_: Json = False, run: Run) -> None:
-    """Show all about a score: formula, paper, parameters, needs.
+    """Show a score: formula, paper, parameters, needs.
 
     Example: moodbench show score vim
     """
