@@ -3,7 +3,8 @@
 Prints, for synthetic caches of the paper's size (200,000 ID train, 50,000 ID test and 34,792 OOD rows, D = 768,
 C = 1000):
 
-- wall time and peak anonymous memory of `moodbench score` for the nine scores of the reference, start-up included;
+- wall time and peak anonymous memory of `moodbench score` for the nine scores of the reference, start-up included, and
+  the time that importing torch alone takes, which is taken off in the ratios that say so;
 - the time of the matrix products alone that those nine cannot do without, in float32 on the same threads;
 - the time of the per-row algorithm, measured on some rows and scaled;
 - the same command for all scores whose cost per row does not grow with the number of ID train rows;
@@ -185,16 +186,17 @@ def measure(args: argparse.Namespace, size: Size, folder: Path) -> dict[str, obj
     """Return every figure."""
     space = Workspace(cache_dir=folder / "cache", results_dir=folder / "results")
     catalog = build(space, size)
-    nine, all_cheap, bare = [], [], []
+    nine, all_cheap, bare, starts = [], [], [], []
     cheap = scores_of("products")
     for _ in range(args.runs):  # in turn, so that a machine that becomes slower does so for all
         warm(space)
+        starts.append(run([sys.executable, "-c", "import torch"]).seconds)
         nine.append(run(score_command(space, catalog, NINE, args.threads)))
         bare.append(products(size))
         warm(space)
         all_cheap.append(run(score_command(space, catalog, cheap, args.threads)))
     seconds = statistics.median(r.seconds for r in nine)
-    product = statistics.median(bare)
+    product, start = statistics.median(bare), statistics.median(starts)
     together = statistics.median(r.seconds for r in all_cheap)
     world = World(size)
     x, _ = world.rows(world.labels(args.rows), 0.0)
@@ -212,7 +214,9 @@ def measure(args: argparse.Namespace, size: Size, folder: Path) -> dict[str, obj
         "nine scores, seconds": round(seconds, 2),
         "nine scores, peak anonymous MiB": round(max(r.memory for r in nine)),
         "matrix products alone, seconds": round(product, 2),
+        "importing torch alone, seconds": round(start, 2),
         "nine scores / products": round(seconds / product, 2),
+        "nine scores without importing torch / products": round((seconds - start) / product, 2),
         "per-row algorithm, seconds (scaled)": round(per_row),
         "per-row algorithm, rows measured": args.rows,
         "per-row algorithm, ms a row": {name: round(1000 * s, 2) for name, s in a_row.items()},
@@ -220,6 +224,7 @@ def measure(args: argparse.Namespace, size: Size, folder: Path) -> dict[str, obj
         f"{len(cheap)} scores of O(D (D + C)), seconds": round(together, 2),
         f"{len(cheap)} scores, peak anonymous MiB": round(max(r.memory for r in all_cheap)),
         f"{len(cheap)} scores / products": round(together / product, 2),
+        f"{len(cheap)} scores without importing torch / products": round((together - start) / product, 2),
     }
     if args.banks:
         banks = scores_of("memory bank")
@@ -231,6 +236,9 @@ def measure(args: argparse.Namespace, size: Size, folder: Path) -> dict[str, obj
             "test rows times ID train rows, one product, seconds": round(one, 1),
             f"{len(banks)} memory-bank scores, seconds": round(every.seconds, 1),
             f"{len(banks)} memory-bank scores / that product": round(every.seconds / one, 2),
+            f"{len(banks)} memory-bank scores without importing torch / that product": round(
+                (every.seconds - start) / one, 2
+            ),
             f"{len(banks)} memory-bank scores, peak anonymous MiB": round(every.memory),
             "k-NN alone, seconds": round(knn.seconds, 1),
             "faiss's flat index, search alone, seconds (scaled)": faiss if faiss is None else round(faiss, 1),
