@@ -17,7 +17,7 @@ from torch import Tensor
 from moodbench.scores.base import Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.directions import Directions
-from moodbench.scores.machinery.vectorised import places
+from moodbench.scores.machinery.vectorised import larger, places, sorted_rows
 
 TOGETHER = 512
 """Rows that meet a block of the bank at once."""
@@ -123,22 +123,22 @@ class Largest:
             return
         best = self.best
         if best.shape[1] == self._k:
-            entering = values > best[:, -1:]
-            count = entering.sum(dim=1)
-            most = int(count.max())
-            if most == 0:
+            row, column = places(larger(values, best[:, -1:]))
+            if not len(row):
                 return
+            count = torch.bincount(row, minlength=len(values))
+            most = int(count.max())
             if 8 * most < values.shape[1]:
-                values = _packed(values, entering, count, most)
+                values = _packed(values, row, column, count)
             elif most < self._k:
                 values = values.topk(most, dim=1, sorted=False).values
-        self.best = torch.cat([best, values], dim=1).topk(min(self._k, best.shape[1] + values.shape[1]), dim=1).values
+        joined = torch.cat([best, values], dim=1)
+        self.best = sorted_rows(joined)[:, -min(self._k, joined.shape[1]) :].flip(1)
 
 
-def _packed(values: Tensor, chosen: Tensor, count: Tensor, width: int) -> Tensor:
-    """Return the chosen numbers of each row, (b, width), and -inf where there are fewer."""
-    row, column = places(chosen)
-    place = torch.arange(len(row), device=row.device) - (count.cumsum(0) - count).index_select(0, row)
-    packed = values.new_full((len(values), width), -torch.inf)
-    packed[row, place] = values[row, column]
+def _packed(values: Tensor, row: Tensor, column: Tensor, count: Tensor) -> Tensor:
+    """Return the numbers at some places, `count` of each row, (b, max(count)), and -inf where a row has fewer."""
+    first = (count.cumsum(0) - count).index_select(0, row)
+    packed = values.new_full((len(values), int(count.max())), -torch.inf)
+    packed[row, torch.arange(len(row), device=row.device) - first] = values[row, column]
     return packed

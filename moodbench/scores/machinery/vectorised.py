@@ -41,6 +41,13 @@ def arcsin_(values: Tensor) -> Tensor:
     return values.asin_()
 
 
+def larger(values: Tensor, limits: Tensor) -> Tensor:
+    """Return where values are larger than limits, bool, of their common shape."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(values.numpy() > limits.numpy())
+    return values > limits
+
+
 def places(chosen: Tensor) -> tuple[Tensor, Tensor]:
     """Return the rows and columns of the true entries of a matrix (B, W), (n,) int64 each."""
     if chosen.device.type == "cpu":
