@@ -48,7 +48,10 @@ PretextTask = Literal[
     "hybrid",
     "unspecified",
 ]
-"""The pretext tasks a model can name, in the order in which tables and plots show them."""
+"""The pretext tasks with a place of their own in tables and plots, in that order; others may be named, and follow."""
+
+MOST_PRETEXT = 60
+"""Characters of the name of a pretext task, which heads columns."""
 
 
 def check_choice(name: str, value: object, choice: Any) -> None:
@@ -65,6 +68,18 @@ def check_choices(name: str, values: Iterable[object], choice: Any) -> None:
     """The same for several values of a repeatable option."""
     for value in values:
         check_choice(name, value, choice)
+
+
+def pretext_fault(value: str) -> str | None:
+    """Return why a text cannot name a pretext task, and None if it can.
+
+    Any text can but one that is nearly a known one: that model would stand in a column group of its own by mistake.
+    """
+    known = get_args(PretextTask)
+    if not value.strip() or len(value) > MOST_PRETEXT or not value.isprintable():
+        return f"which is no text of one line and at most {MOST_PRETEXT} characters"
+    near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.85)
+    return f"which is nearly '{near[0]}'; write that, or something else" if near and value not in known else None
 
 
 def wrong_choice(name: str, value: object, allowed: tuple[str, ...]) -> UsageError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from moodbench.choices import PretextTask, pretext_fault
 from moodbench.errors import CatalogError
 
 REQUIRED: Any = object()
@@ -76,6 +77,16 @@ class Entry:
         value: str = self.take(key, str, default)
         if value not in allowed:
             raise self.error(f"has {key}: '{value}'", fix=f"use one of: {', '.join(allowed)}")
+        return value
+
+    def pretext(self, key: str) -> str:
+        """Return the name of a pretext task: any text that is not nearly a known one."""
+        value: str = self.take(key, str)
+        fault = pretext_fault(value)
+        if fault is not None:
+            raise self.error(
+                f"has {key}: '{value[:80]}', {fault}", fix=f"known are: {', '.join(get_args(PretextTask))}"
+            )
         return value
 
     def strings(self, key: str, default: Any = ()) -> tuple[str, ...]:

@@ -101,7 +101,7 @@ class ModelSpec:
 
     title: str = field(metadata=_read(_required))
 
-    pretext: str = field(metadata=_read(lambda entry, key: entry.choice(key, PRETEXT_TASKS)))
+    pretext: str = field(metadata=_read(lambda entry, key: entry.pretext(key)))
 
     timm: str = field(metadata=_read(_required))
     """Architecture, with the tag of its weights where they are timm's own."""

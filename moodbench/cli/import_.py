@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from moodbench.choices import PretextTask
 from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
@@ -38,9 +37,11 @@ def import_(
         Path | None, typer.Option(metavar="FILE", help="Labels: .npy, .npz, or text with one integer per line.")
     ] = None,
     pretext: Annotated[
-        PretextTask | None,
+        str | None,
         typer.Option(
-            help="Pretext task to show for a model that is not in the catalogue.", autocompletion=completion.pretexts
+            metavar="TASK",
+            help="Pretext task to show for a model that is not in the catalogue.",
+            autocompletion=completion.pretexts,
         ),
     ] = None,
     run: Run,

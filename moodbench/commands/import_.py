@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moodbench.arguments import as_path
-from moodbench.choices import PretextTask, check_choice
+from moodbench.choices import pretext_fault
 from moodbench.digests import file_sha256
 from moodbench.errors import CacheError, CacheMismatchError, UsageError
 from moodbench.features.cache import DONE, FeatureCache
@@ -50,7 +50,7 @@ def import_features(
     *,
     head: str | Path | None = None,
     labels: str | Path | None = None,
-    pretext: PretextTask | None = None,
+    pretext: str | None = None,
     workspace: Workspace | None = None,
 ) -> ImportOutcome:
     """Put features that another program computed into the cache of (model, dataset).
@@ -69,7 +69,7 @@ def import_features(
     labels : Path, optional
         ``.npy``, ``.npz`` (`labels`) or text with one integer a line.
     pretext : str, optional
-        The pretext task to show for a model that no catalogue knows.
+        The pretext task to show for a model that no catalogue knows: any text, the known ones with a place in tables.
 
     Raises
     ------
@@ -83,8 +83,8 @@ def import_features(
     if name.head is not None:
         raise UsageError(f"'{model}' names a head; import features under the model's own name and give --head FILE")
     target = space.cache_file(name, dataset)
-    if pretext is not None:
-        check_choice("pretext", pretext, PretextTask)
+    if pretext is not None and (fault := pretext_fault(pretext)) is not None:
+        raise UsageError(f"the pretext task is '{pretext[:80]}', {fault}")
     file = as_path(file)
     own = _head(space.head_file(name), as_path(head))
     given = read_given(file, own, as_path(labels))

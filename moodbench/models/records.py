@@ -49,7 +49,7 @@ def _columns(models: Mapping[str, ModelSpec]) -> Iterator[tuple[str, ModelSpec]]
 def _group(seen: Exposure, columns: list[Record]) -> Record:
     text = None if seen.text is None else "yes" if seen.text else "no"
     said = {"labels": seen.labels, "data": seen.data, "text": text, "size": seen.size}
-    order = sorted(columns, key=lambda c: (TUNINGS.index(c["tuning"] or "none"), PRETEXT_TASKS.index(c["pretext"])))
+    order = sorted(columns, key=lambda c: (TUNINGS.index(c["tuning"] or "none"), _pretext_place(c["pretext"])))
     return {
         "name": ", ".join(f"{key}: {value or 'not said'}" for key, value in said.items()),
         "labels_seen": seen.labels,
@@ -58,6 +58,11 @@ def _group(seen: Exposure, columns: list[Record]) -> Record:
         "size": seen.size,
         "models": order,
     }
+
+
+def _pretext_place(pretext: str) -> tuple[int, str]:
+    """Return where a pretext task stands: the known ones first, then others by name."""
+    return (PRETEXT_TASKS.index(pretext) if pretext in PRETEXT_TASKS else len(PRETEXT_TASKS), pretext)
 
 
 def _column(name: str, spec: ModelSpec) -> Record:

@@ -50,7 +50,7 @@ BAD = [
     ),
     (["table", "--positive", "neither"], 2, "--positive cannot be 'neither'.\n  fix:  use one of: id, ood"),
     (["table", "--metric", "auroq"], 1, "there are no results"),
-    (["import", "f", "--model", "m", "--dataset", "d", "--pretext", "it's"], 2, "--pretext cannot be 'it's'."),
+    (["table", "--layout", "it's"], 2, "--layout cannot be 'it's'."),
     (["download", "tiny_ood", "--link", "Hard"], 2, "--link cannot be 'Hard'. Did you mean 'hard'?"),
     (["extractt"], 2, "no such command 'extractt'. Did you mean 'extract'?\n  fix:  "),
     (["list", "model"], 2, "no such command 'model'."),
