@@ -53,6 +53,7 @@ class NCI(Score):
     def score(self, block: Block) -> Tensor:
         centred = block.features - self.mean_
         size = torch.linalg.vector_norm(centred, dim=1).clamp_min_(torch.finfo(torch.float32).tiny)
-        nearness: Tensor = torch.linalg.vecdot(centred, self.weight_.index_select(0, block.predicted)) / size
-        length: Tensor = torch.linalg.vector_norm(block.features, ord=1, dim=1)
+        # in the arrays that are there: `vecdot` and the 1-norm of `vector_norm` take twice as long on a CPU
+        nearness: Tensor = self.weight_.index_select(0, block.predicted).mul_(centred).sum(dim=1) / size
+        length: Tensor = torch.abs(block.features, out=centred).sum(dim=1)
         return nearness + self.alpha * length

@@ -99,7 +99,7 @@ def test_one_bad_score_does_not_stop_the_others(scored):
     ]
     done = subprocess.run([*args, "--scores-from", "bad.py"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "left empty: plugin_norm (failed: ZeroDivisionError: division by zero)" in done.stderr
+    assert "left empty: plugin_norm (failed: ZeroDivisionError: division by zero (bad.py, line " in done.stderr
 
 
 def test_row_scores_do_not_grow_and_a_foreign_file_is_refused(scored):
