@@ -76,9 +76,9 @@ def models(
     Example: moodbench list models vit --fair
     """
     from moodbench.cli.models import fair_text, model_columns
-    from moodbench.commands.list_ import list_fair, list_models
+    from moodbench.commands.list_ import check_pretexts, list_fair, list_models
 
-    check_choices("--pretext", pretext or (), PretextTask)
+    check_pretexts("--pretext", pretext or (), run.workspace)
     if fair and cached:
         raise UsageError("--fair groups the models of the catalogue, and --cached lists those with caches")
     if not fair:

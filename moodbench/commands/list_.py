@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 from moodbench.arguments import as_names
 from moodbench.catalog import ArchiveSpec, BenchmarkSpec, DatasetSpec, ListSpec
 from moodbench.catalog.entry import UNKNOWN
-from moodbench.choices import Needs, PretextTask, check_choices
+from moodbench.choices import Needs, PretextTask, check_choices, wrong_choice
 from moodbench.types import Family
 from moodbench.workspace import ModelName, Workspace
 
@@ -30,13 +30,13 @@ def list_models(
     text : str
         Only those that have it in their name or title, in whatever case.
     pretext : str or sequence of str
-        Only those of these pretext tasks (`moodbench.choices.PretextTask`).
+        Only those of these pretext tasks: of `moodbench.choices.PretextTask`, or one that a model of the catalogue has.
     cached : bool
         Only those that have caches.
     """
     from moodbench.models.records import model_record
 
-    chosen = _choices("pretext", pretext, PretextTask)
+    chosen = check_pretexts("pretext", pretext, space)
     there = {str(name): space.cached_datasets(name) for name in space.cached_models()}
     records = [model_record(spec) | {"cached": there.pop(name, [])} for name, spec in space.catalog.models.items()]
     for name, datasets in there.items():
@@ -65,7 +65,7 @@ def list_fair(space: Workspace, text: str = "", *, pretext: str | Sequence[str] 
     """
     from moodbench.models.records import fair_groups
 
-    chosen = _choices("pretext", pretext, PretextTask)
+    chosen = check_pretexts("pretext", pretext, space)
     return fair_groups(
         {
             name: spec
@@ -78,6 +78,16 @@ def list_fair(space: Workspace, text: str = "", *, pretext: str | Sequence[str] 
 def _has(record: Mapping[str, Any], text: str) -> bool:
     """Say whether a text stands in the name or title, in whatever case."""
     return any(text.casefold() in record[key].casefold() for key in ("name", "title"))
+
+
+def check_pretexts(name: str, given: str | Sequence[str], space: Workspace) -> tuple[str, ...]:
+    """Return the pretext tasks that are given; one that neither moodbench nor the catalogue knows is a `UsageError`."""
+    words = as_names(given)
+    known = (*get_args(PretextTask), *(spec.pretext for spec in space.catalog.models.values()))
+    for word in words:
+        if word not in known:
+            raise wrong_choice(name, word, tuple(dict.fromkeys(known)))
+    return words
 
 
 def _choices(name: str, given: str | Sequence[str], choice: Any) -> tuple[str, ...]:

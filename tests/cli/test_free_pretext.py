@@ -49,6 +49,8 @@ def test_it_works_from_list_to_plot(folder):
     assert listed["puzzle"] == FAR[0]
     assert FAR[0] in moodbench("list", "models")
     assert "puzzle" in moodbench("list", "models", "--fair")
+    assert {one["name"] for one in json.loads(moodbench("list", "models", "--pretext", FAR[0], "--json"))} == {"puzzle"}
+    assert "--pretext cannot be 'solving puzzle'" in moodbench("list", "models", "--pretext", "solving puzzle", code=2)
     moodbench("score", "--all", "--score", "euclid", "--score", "knn")
     records = json.loads(moodbench("table", "--format", "json"))[0]["records"]
     order = list(dict.fromkeys(one["pretext"] for one in records))
