@@ -70,13 +70,17 @@ def _all(value: Any) -> list[str]:
     return [] if value is None else [value] if isinstance(value, str) else list(value)
 
 
-def _with_results(space: Workspace, given: Given) -> list[ModelName]:
-    """Return the models that have results, on the benchmarks that are named or on any."""
+def _files(space: Workspace, given: Given) -> list[Path]:
+    """Return the files of results on the benchmarks that are named or on any."""
     from moodbench.results import benchmarks_with_results, result_files
 
     named = _all(given.get("benchmark")) or benchmarks_with_results(space.results_dir)
-    files = [file for name in named for file in result_files(space.results_dir / name)]
-    return [ModelName.of_file(file.stem) for file in files]
+    return [file for name in named for file in result_files(space.results_dir / name)]
+
+
+def _with_results(space: Workspace, given: Given) -> list[ModelName]:
+    """Return the models that have results, on the benchmarks that are named or on any."""
+    return [ModelName.of_file(file.stem) for file in _files(space, given)]
 
 
 def _known_models(space: Workspace) -> list[str]:
@@ -106,6 +110,24 @@ def scored_models(space: Workspace, given: Given) -> list[str]:
 def models_and_caches(space: Workspace, given: Given) -> list[str]:
     """Models of the catalogue, their variants, and models that have caches."""
     return [*_known_models(space), *map(str, space.cached_models())]
+
+
+@offer
+def scored_scores(space: Workspace, given: Given) -> list[str]:
+    """Scores that have results."""
+    from moodbench.results import read_provenance
+
+    return sorted({name for file in _files(space, given) for name in read_provenance(file).get("scores", {})})
+
+
+@offer
+def scored_datasets(space: Workspace, given: Given) -> list[str]:
+    """OOD datasets of the benchmarks that are named, or of those that have results."""
+    from moodbench.results import benchmarks_with_results
+
+    named = _all(given.get("benchmark")) or benchmarks_with_results(space.results_dir)
+    specs = [spec for name, spec in space.catalog.benchmarks.items() if name in named]
+    return [name for spec in specs for name in (spec.each or spec.ood_datasets)]
 
 
 @offer

@@ -12,7 +12,7 @@ import typer
 
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run_elsewhere
-from moodbench.cli.output import write
+from moodbench.cli.output import terminal_width, write
 
 
 @app.command()
@@ -31,8 +31,15 @@ def demo(
     """
     from moodbench.commands.demo import run_demo
 
-    say, progress = run.output.say, run.output.progress
-    write(run_demo(out, program=_as_called(), catalogs=run.workspace.catalogs, report=say, progress=progress))
+    text = run_demo(
+        out,
+        program=_as_called(),
+        catalogs=run.workspace.catalogs,
+        report=run.output.say,
+        progress=run.output.progress,
+        width=terminal_width(),
+    )
+    write(text)
 
 
 def _as_called() -> str:

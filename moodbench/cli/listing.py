@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
+
+from moodbench.cli.output import terminal_width
 
 
 def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -12,11 +15,63 @@ def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps(list(rows), indent=2, ensure_ascii=False) + "\n"
 
 
-def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return aligned columns headed by the keys of the first row; None and empty values stay blank."""
+MOST_LINES = 4
+"""Lines on a terminal that a row may take in columns; what needs more is easier to read as a paragraph."""
+
+
+SHORT = 24
+"""Letters of a key with its value that stay in one line of a paragraph."""
+
+_KEPT = "\0"
+
+
+def as_text(rows: Sequence[Mapping[str, Any]], indent: int = 0) -> str:
+    """Return aligned columns headed by the keys of the first row; None and empty values stay blank.
+
+    On a terminal, words of the widest columns go on in further lines, so that the columns, `indent` letters from the
+    left, fit its width. Where that would break words or take more than `MOST_LINES` lines, each row is a paragraph: its
+    first value, then the others with their keys. Elsewhere a row is one line whatever its width.
+    """
+    cells = [["" if value is None else str(value) for value in row.values()] for row in rows]
+    keys, terminal = list(rows[0]), terminal_width()
+    if terminal is None:
+        lines = _columns([keys, *cells])
+    else:
+        lines = _in_columns([keys, *cells], terminal - indent) or _paragraphs(keys, cells, terminal - indent)
+    return "".join(f"{' ' * indent}{line}".rstrip() + "\n" for line in lines)
+
+
+def _columns(cells: Sequence[Sequence[str]]) -> list[str]:
     from tabulate import tabulate
 
-    cells = [["" if value is None else str(value) for value in row.values()] for row in rows]
     # as headers, the keys would be padded by two blanks more
-    text = tabulate([list(rows[0]), *cells], tablefmt="plain", disable_numparse=True)
-    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+    return tabulate(cells, tablefmt="plain", disable_numparse=True).splitlines()
+
+
+def _in_columns(cells: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return the lines of columns that fit, and nothing where there are none that read well."""
+    columns = list(zip(*cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    words = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+    left = width - 2 * (len(columns) - 1)
+    for most in range(max(widths), 0, -1):  # at the cost of the widest
+        rooms = [max(min(n, most), least) for n, least in zip(widths, words, strict=True)]
+        if sum(rooms) <= left:
+            folded = [["\n".join(_folded(c, n)) for c, n in zip(line, rooms, strict=True)] for line in cells]
+            high = max(cell.count("\n") + 1 for line in folded for cell in line)
+            return _columns(folded) if high <= MOST_LINES else []
+    return []
+
+
+def _paragraphs(keys: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[str]:
+    lines = []
+    for first, *others in cells:
+        pairs = [f"{key}: {value}" for key, value in zip(keys[1:], others, strict=True) if value]
+        whole = [pair.replace(" ", _KEPT) if len(pair) <= SHORT else pair for pair in pairs]
+        folded = _folded(" · ".join(whole), max(width - 2, 1))
+        lines += [first, *(f"  {line}".replace(_KEPT, " ") for line in folded)]
+    return lines
+
+
+def _folded(text: str, room: int) -> list[str]:
+    return wrap(text, room, break_on_hyphens=False, break_long_words=False) if len(text) > room else [text]

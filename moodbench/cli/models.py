@@ -68,7 +68,7 @@ def _columns(model: Record) -> Record:
 
 
 def _indented(rows: Sequence[Record]) -> str:
-    return "".join(f"  {line}\n" for line in as_text(rows).splitlines())
+    return as_text(rows, indent=2)
 
 
 def _size(record: Record) -> str | None:

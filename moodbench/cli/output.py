@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import shutil
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,6 +67,11 @@ def ask(question: str) -> bool:
     if not answer.endswith("\n"):  # the end of the input, and the cursor is still behind the question
         print(file=sys.stderr, flush=True)  # noqa: T201
     return answer.strip().lower() in ("y", "yes")
+
+
+def terminal_width() -> int | None:
+    """Return how many letters a line of stdout has if it is a terminal, and None if it is a pipe or a file."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def be_lenient() -> None:

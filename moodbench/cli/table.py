@@ -11,7 +11,7 @@ from moodbench.choices import Layout, Positive
 from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
-from moodbench.cli.output import write
+from moodbench.cli.output import terminal_width, write
 
 
 @app.command()
@@ -24,23 +24,9 @@ def table(
             metavar="BENCHMARK", help="Show this benchmark. Repeatable.", autocompletion=completion.scored_benchmarks
         ),
     ] = None,
-    format: Annotated[
-        str,
-        typer.Option(
-            metavar="FORMAT", help="markdown, latex, csv, html, json or plain.", autocompletion=completion.table_formats
-        ),
-    ] = "markdown",
-    layout: Annotated[
-        Layout,
-        typer.Option(
-            help="grid: pretext tasks × scores; datasets: every OOD dataset, as in the paper's table; all: both.",
-        ),
-    ] = "grid",
     model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL", help="Only this model, on every OOD dataset.", autocompletion=completion.scored_models
-        ),
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Only this model. Repeatable.", autocompletion=completion.scored_models),
     ] = None,
     head: Annotated[
         str | None,
@@ -48,6 +34,34 @@ def table(
             metavar="NAME",
             help="Only models with this head, as in --head probe; own: with their own head.",
             autocompletion=completion.scored_heads,
+        ),
+    ] = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SCORE", help="Only this score. Repeatable.", autocompletion=completion.scored_scores),
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Only this OOD dataset, in the layout of datasets, and averages only over what is shown. Repeatable.",
+            autocompletion=completion.scored_datasets,
+        ),
+    ] = None,
+    layout: Annotated[
+        Layout | None,
+        typer.Option(
+            help="grid: pretext tasks × scores; datasets: every OOD dataset, as in the paper's table; all: both.  "
+            "[default: datasets if one --model or a --dataset is named, else grid]",
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="markdown, latex, csv, html, json or plain.  [default: by the suffix of --out; without it plain on a "
+            "terminal, fitted to its width, and markdown elsewhere]",
+            autocompletion=completion.table_formats,
         ),
     ] = None,
     metric: Annotated[
@@ -67,29 +81,40 @@ def table(
         typer.Option(metavar="GROUP", help="OOD group whose mean the grid shows.", autocompletion=completion.groups),
     ] = "all",
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write to this file instead of to standard output.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write to this file (.md, .tex, .csv, .html, .json, .txt) instead of to standard output.",
+        ),
     ] = None,
     run: Run,
 ) -> None:
     """Print the pretext task × score grid, or per-dataset tables.
 
-    Of every benchmark that has results, unless some are named. Numbers are percentages; the best in each column is
-    bold, the second best underlined. A mean over an incomplete group is left empty.
+    Of every benchmark that has results, unless some are named. Numbers are percentages; the best in each column, among
+    what is shown, is bold, the second best underlined. Numbers that print alike share their place, as in a competition:
+    two best ones leave no second. A mean over an incomplete group is left empty, and a footnote names what it lacks.
 
-    Example: moodbench table --format latex
+    Example: moodbench table --model beit --model vit --layout grid --out grid.tex
     """
     from moodbench.commands.table import table as work
     from moodbench.commands.table import unverified_results
+    from moodbench.tables.formats.base import format_of
 
+    width = terminal_width() if out is None else None
+    usual = format_of(out) if out is not None and format is None else "markdown" if width is None else "plain"
     text = work(
         benchmark=benchmark or (),
-        model=model,
+        model=model or (),
         head=head,
-        format=format,
+        score=score or (),
+        dataset=dataset or (),
+        format=format or usual,
         layout=layout,
         metric=metric or ("auroc", "fpr95"),
         positive=positive,
         group=group,
+        width=width,
         workspace=run.workspace,
     )
     for file in unverified_results(run.workspace, benchmark or ()):

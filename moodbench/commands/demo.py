@@ -33,6 +33,7 @@ def run_demo(
     catalogs: str | Path | Sequence[str | Path] = (),
     report: Report = lambda line: None,
     progress: bool = False,
+    width: int | None = None,
 ) -> str:
     """Extract, score, tabulate and plot the embedded benchmark into the folder `out`.
 
@@ -49,6 +50,8 @@ def run_demo(
         Is told what is being done.
     progress : bool
         Show progress bars on a terminal.
+    width : int, optional
+        As in `table`.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def run_demo(
         file = out / f"grid.{suffix}"
         file.write_text(table(benchmark=[BENCHMARK], format=format, layout="all", workspace=space), encoding="utf-8")
         files.append(file)
-    grid = table(benchmark=[BENCHMARK], format="plain", workspace=space)
+    grid = table(benchmark=[BENCHMARK], format="plain", width=width, workspace=space)
     return "\n".join([grid, _CAVEAT, "", _where(out, files), "", _next(out, program)]) + "\n"
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from moodbench.arguments import as_names
 from moodbench.catalog import Exposure, seen_by
 from moodbench.choices import Layout, Positive, check_choice
-from moodbench.errors import ResultsError, UnknownNameError
+from moodbench.errors import ResultsError, UsageError
 from moodbench.results import read_all, unverified
 from moodbench.tables.footnotes import what_models_saw
 from moodbench.tables.formats.base import FORMATS
+from moodbench.tables.formats.text import PLAIN, plain_within
 from moodbench.tables.grid import Table, grid, per_dataset
 from moodbench.tables.order import models_in_order
-from moodbench.tables.selection import NoSuchHeadError, chosen_benchmarks, rows_of, titles_of
+from moodbench.tables.selection import Found, NoSuchHeadError, chosen_benchmarks, holding, only, rows_of, titles_of
 from moodbench.types import ALL_GROUPS, Result
 from moodbench.workspace import ModelName, Workspace
 
@@ -33,60 +34,86 @@ FPR95: Mapping[Positive, str] = {"id": "fpr95", "ood": "fpr95_ood"}
 def table(
     *,
     benchmark: str | Sequence[str] = (),
-    model: str | None = None,
+    model: str | Sequence[str] = (),
     head: str | None = None,
+    score: str | Sequence[str] = (),
+    dataset: str | Sequence[str] = (),
     format: str = "markdown",
-    layout: Layout = "grid",
+    layout: Layout | None = None,
     metric: str | Sequence[str] = ("auroc", "fpr95"),
     positive: Positive = "id",
     group: str = ALL_GROUPS,
+    width: int | None = None,
     workspace: Workspace | None = None,
 ) -> str:
     """Return the tables of one benchmark or several, one after another, as text.
+
+    What is chosen is compared with itself alone: the best of a column is the best of what is shown.
 
     Parameters
     ----------
     benchmark : str or sequence of str
         By default every benchmark that has results.
-    model : str, optional
-        Only this model's per-dataset table.
+    model : str or sequence of str
+        Only these models; by default all.
     head : str, optional
         Only the models with this head (``probe``, …), or with ``own`` those without one of another name.
+    score : str or sequence of str
+        Only these scores, with all parameters that there are; by default all.
+    dataset : str or sequence of str
+        Only these OOD datasets have columns, in the layout "datasets"; an average is shown where everything that it is
+        over is shown.
     format : str
         A name in `moodbench.tables.formats.base.FORMATS`: markdown, latex, csv, html, json, plain.
-    layout : {"grid", "datasets", "all"}
-        The pretext task × score grid, the OOD datasets side by side as in the paper's main table, or both.
+    layout : {"grid", "datasets", "all"}, optional
+        The pretext task × score grid, the OOD datasets side by side as in the paper's main table, or both. By default
+        "datasets" where one model or any dataset is named, else "grid".
     metric : str or sequence of str
         Names from `moodbench.metrics.METRICS`; several stand side by side.
     positive : {"id", "ood"}
         What counts as positive in FPR95: with "ood", `fpr95_ood` takes the place of `fpr95`.
     group : str
         The OOD group whose mean the grid shows.
+    width : int, optional
+        Letters that a line of the format "plain" may have: wider tables go on below with further columns.
 
     Raises
     ------
     ResultsError
         There are no results.
     UnknownNameError, UsageError
-        A benchmark, model, format, metric, layout or convention is unknown.
+        A benchmark, model, score, dataset, format, metric, layout or convention is unknown, or `dataset` is given for
+        the grid, which shows means.
     """
     space = workspace or Workspace()
+    models, scores, datasets = as_names(model), as_names(score), as_names(dataset)
     render = FORMATS.get(format)
-    check_choice("layout", layout, Layout)
+    look = layout or ("datasets" if len(models) == 1 or datasets else "grid")
+    check_choice("layout", look, Layout)
     check_choice("positive", positive, Positive)
+    if datasets and look == "grid":
+        raise UsageError("the grid shows means, and no single OOD dataset", fix="give layout 'datasets' or 'all'")
     shown = list(dict.fromkeys(FPR95[positive] if name == "fpr95" else name for name in as_names(metric)))
+    found = _with_head(space, chosen_benchmarks(space, as_names(benchmark)), head)
+    found = only(found, "model", models, lambda row: row.model)
+    found = only(found, "score", scores, lambda row: row.score)
+    found = holding(found, "OOD dataset", datasets, lambda row: row.ood)
+    one = models[0] if len(models) == 1 else None
     tables: list[Table] = []
-    for name, rows in _chosen(space, chosen_benchmarks(space, as_names(benchmark)), model, head):
+    for name, rows in found:
         titles = titles_of(space, name)
         expected = _expected(space, name)
         made = []
-        if layout != "datasets" and model is None:
+        if look != "datasets":
             made.append(grid(rows, metric=shown, group=group, titles=titles, expected=expected))
-        if layout != "grid" or model is not None:
-            made.append(per_dataset(rows, model, metric=shown, titles=titles, expected=expected))
-        notes = () if model is not None else what_models_saw(models_in_order(rows, titles), _seen(space, rows))
-        tables += [replace(one, footnotes=(*one.footnotes, *notes)) for one in made]
-    return render(tables if format in FOR_PROGRAMS else [one.for_people() for one in tables])
+        if look != "grid":
+            made.append(per_dataset(rows, one, metric=shown, titles=titles, expected=expected, datasets=datasets))
+        notes = what_models_saw(models_in_order(rows, titles), _seen(space, rows))
+        tables += [replace(each, footnotes=(*each.footnotes, *notes)) for each in made]
+    if format in FOR_PROGRAMS:
+        return render(tables)
+    readable = [each.for_people() for each in tables]
+    return plain_within(readable, width) if format == PLAIN else render(readable)
 
 
 def _expected(space: Workspace, benchmark: str) -> Mapping[str, Sequence[str]] | None:
@@ -95,25 +122,18 @@ def _expected(space: Workspace, benchmark: str) -> Mapping[str, Sequence[str]] |
     return None if spec is None or spec.each else spec.ood
 
 
-def _chosen(
-    space: Workspace, benchmarks: Sequence[str], model: str | None, head: str | None
-) -> list[tuple[str, list[Result]]]:
-    """Return the benchmarks and their results; those without the model or head are left out, unless all are."""
-    chosen: list[tuple[str, list[Result]]] = []
+def _with_head(space: Workspace, benchmarks: Sequence[str], head: str | None) -> Found:
+    """Return the benchmarks and their results; those without models of a head are left out, unless all are."""
+    found: Found = []
     faults: list[ResultsError] = []
     for name in benchmarks:
         try:
-            chosen.append((name, rows_of(space, name, head)))
+            found.append((name, rows_of(space, name, head)))
         except NoSuchHeadError as error:
             faults.append(error)
-    if not chosen:
+    if not found:
         raise faults[0]
-    if model is not None:
-        known = sorted({row.model for _, rows in chosen for row in rows})
-        if model not in known:
-            raise UnknownNameError("model with results", model, known, plural="models with results")
-        chosen = [(name, rows) for name, rows in chosen if any(row.model == model for row in rows)]
-    return chosen
+    return found
 
 
 def _seen(space: Workspace, rows: Iterable[Result]) -> dict[str, Exposure]:

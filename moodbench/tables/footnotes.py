@@ -64,10 +64,14 @@ class Index:
 
     def lacking(self, model: Model, group: str) -> tuple[str, ...]:
         """Return the OOD datasets of a group on which nothing of a model was scored."""
-        names = chain.from_iterable(self._expected.values()) if group == ALL_GROUPS else self._expected.get(group, ())
         of_model = (rows for (name, *_), rows in self._rows.items() if name == model.name)
         known = {ood for rows in of_model for ood, _ in rows}
-        return tuple(name for name in names if name not in known)
+        return tuple(name for name in self.members(group) if name not in known)
+
+    def members(self, group: str) -> tuple[str, ...]:
+        """Return the OOD datasets that a mean over a group is over."""
+        names = chain.from_iterable(self._expected.values()) if group == ALL_GROUPS else self._expected.get(group, ())
+        return tuple(names)
 
     def title(self, model: Model) -> str:
         """Return the title of a model, flagged if all its numbers carry a remark."""
@@ -157,12 +161,17 @@ class Index:
         if row is not None:
             missing = METRICS[metric].needs or "was not recorded"
             return "" if getattr(row, metric) is not None else f"{METRICS[metric].label} {missing}"
-        others = self.rows(*place[:2]).values()
+        model, series, ood, group = place
+        others = self.rows(model, series).values()
+        if ood == MEAN and self._has_number(model, series):
+            valued = {other.ood for other in others if other.auroc is not None}
+            lacking = [name for name in self.members(group) if name not in valued]
+            return no_result_on(lacking) if lacking else "not every OOD dataset has a result"
         reasons = dict.fromkeys(other.note for other in others if other.auroc is None and other.note)
         if reasons:
             return "; ".join(reasons)
         if others:
-            return "not every OOD dataset has a result" if place[2] == MEAN else "this OOD dataset was not scored"
+            return "not every OOD dataset has a result" if ood == MEAN else "this OOD dataset was not scored"
         return "not scored"
 
     def _intervals(self, places: Sequence[Place]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Literal
 from moodbench.errors import UnknownNameError
 from moodbench.metrics import METRICS, Better
 from moodbench.tables.footnotes import EMPTY, Index, Place, no_result_on
+from moodbench.tables.marks import Mark, ranks
 from moodbench.tables.order import (
     NO_TITLES,
     Model,
@@ -23,8 +24,6 @@ from moodbench.tables.order import (
     series_in_order,
 )
 from moodbench.types import ALL_GROUPS, MEAN, Family, Result
-
-Mark = Literal["", "best", "second"]
 
 
 @dataclass(frozen=True)
@@ -171,12 +170,14 @@ def per_dataset(
     titles: Titles = NO_TITLES,
     title: str | None = None,
     expected: Mapping[str, Sequence[str]] | None = None,
+    datasets: Sequence[str] = (),
 ) -> Table:
     """Return one row per score and, for every OOD dataset, its metrics; then the average over all.
 
     With several groups that have more than one dataset, the average of each follows its datasets. Without `model` all
-    models stand below one another and the best of a column is the best of all. Parameters and errors as in `grid`;
-    a model without results is an `UnknownNameError`.
+    models stand below one another and the best of a column is the best of all. Where `datasets` are named there are
+    columns of those alone, and an average only where everything that it is over is shown. Parameters and errors as in
+    `grid`; a model without results is an `UnknownNameError`.
     """
     index = Index(results, expected)
     models = models_in_order(results, titles)
@@ -196,7 +197,7 @@ def per_dataset(
         f"{index.benchmark}: {index.title(models[0])}" if model else f"{index.benchmark}: every model and OOD dataset"
     )
     stub = ("family" if model else "model", "score")
-    return _table(title or name, stub, lines, _datasets(results, titles), metric, index)
+    return _table(title or name, stub, lines, _datasets(results, titles, datasets, index), metric, index)
 
 
 @dataclass(frozen=True)
@@ -218,14 +219,19 @@ class _Spot:
     model: Model | None = None
 
 
-def _datasets(results: Sequence[Result], titles: Titles) -> list[_Spot]:
+def _datasets(results: Sequence[Result], titles: Titles, chosen: Sequence[str], index: Index) -> list[_Spot]:
+    def averaged(group: str) -> bool:
+        return not chosen or set(index.members(group)) <= set(chosen)
+
     groups = ood_in_order(results, titles)
     spots = []
     for group, names in groups.items():
-        inner = [_Spot((group, titles.datasets.get(name, name)), name, group) for name in names]
-        average = [_Spot((group, "average"), MEAN, group)] if len(names) > 1 and len(groups) > 1 else []
-        spots += inner + average
-    spots.append(_Spot((ALL_GROUPS, "average"), MEAN, ALL_GROUPS))
+        shown = [name for name in names if not chosen or name in chosen]
+        spots += [_Spot((group, titles.datasets.get(name, name)), name, group) for name in shown]
+        if len(names) > 1 and len(groups) > 1 and averaged(group):
+            spots.append(_Spot((group, "average"), MEAN, group))
+    if averaged(ALL_GROUPS):
+        spots.append(_Spot((ALL_GROUPS, "average"), MEAN, ALL_GROUPS))
     # A single group needs no level of its own in the heading.
     return spots if len(groups) > 1 else [replace(spot, heading=spot.heading[1:]) for spot in spots]
 
@@ -284,8 +290,8 @@ def _cell(index: Index, place: Place, metric: str) -> Cell:
 
 
 def _marked(rows: list[Row], columns: Sequence[Column]) -> tuple[Row, ...]:
-    """Return the rows with the best and the second-best number of each column marked; ties share the mark."""
-    marks = [_ranks([_rival(row, i) for row in rows], column.better) for i, column in enumerate(columns)]
+    """Return the rows with the best and the second-best number of each column marked."""
+    marks = [ranks([_rival(row, i) for row in rows], column.better) for i, column in enumerate(columns)]
     return tuple(
         replace(row, cells=tuple(replace(cell, mark=marks[i][j]) for i, cell in enumerate(row.cells)))
         for j, row in enumerate(rows)
@@ -297,17 +303,7 @@ def _rival(row: Row, column: int) -> float | str | None:
     return None if row.control else row.cells[column].value
 
 
-def _ranks(values: Sequence[float | str | None], better: Better | None) -> list[Mark]:
-    # Compared as printed: two cells that both show 98.50 must not be marked differently.
-    shown = [round(100 * value, 2) if isinstance(value, (int, float)) else None for value in values]
-    ranked = sorted({value for value in shown if value is not None}, reverse=better == "higher")
-    if better is None or sum(value is not None for value in shown) < 2:
-        return ["" for _ in values]
-    marks: dict[float | None, Mark] = dict(zip(ranked, ("best", "second"), strict=False))
-    return [marks.get(value, "") for value in shown]
-
-
-MOST_WINNERS = 6
+MOST_WINNERS = 3
 """Pairs with the best number that are named; a small trial can have hundreds."""
 
 
@@ -316,7 +312,7 @@ def _winners(table: Table) -> list[str]:
     metric = table.columns[0].keys["metric"]
     chosen = [i for i, column in enumerate(table.columns) if column.keys["metric"] == metric]
     pairs = [(row, i) for row in table.rows for i in chosen]
-    marks = _ranks([_rival(row, i) for row, i in pairs], table.columns[0].better)
+    marks = ranks([_rival(row, i) for row, i in pairs], table.columns[0].better)
     best = [
         f"{row.title} on {table.columns[i].heading[1]}" for (row, i), m in zip(pairs, marks, strict=True) if m == "best"
     ]

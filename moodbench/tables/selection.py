@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from moodbench.errors import ResultsError, UnknownNameError
 from moodbench.results import benchmarks_with_results, read_all, read_provenance, result_files
 from moodbench.tables.order import Titles
-from moodbench.types import Result
+from moodbench.types import MEAN, Result
 from moodbench.workspace import ModelName, Workspace
 
 OWN = "own"
@@ -63,3 +63,26 @@ def rows_of(space: Workspace, benchmark: str, head: str | None) -> list[Result]:
             fix="moodbench score --all" if wanted is None else f"moodbench score --head {head} --benchmark {benchmark}",
         )
     return chosen
+
+
+Found = list[tuple[str, list[Result]]]
+"""Benchmarks with their results."""
+
+
+def only(found: Found, kind: str, names: Sequence[str], of: Callable[[Result], str]) -> Found:
+    """Return the results of which `of` is one of `names`, without the benchmarks that have none; without names, all.
+
+    A name that no result has is an `UnknownNameError`: there is no `kind` with results of that name.
+    """
+    known_of = holding(found, kind, names, of)
+    kept = [(name, [row for row in rows if not names or of(row) in names]) for name, rows in known_of]
+    return [(name, rows) for name, rows in kept if rows]
+
+
+def holding(found: Found, kind: str, names: Sequence[str], of: Callable[[Result], str]) -> Found:
+    """Return the benchmarks that have a result of which `of` is one of `names`, with all their results; as `only`."""
+    known = sorted({of(row) for _, rows in found for row in rows} - {MEAN})
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(f"{kind} with results", name, known, plural=f"{kind}s with results")
+    return [(name, rows) for name, rows in found if not names or any(of(row) in names for row in rows)]

@@ -76,6 +76,7 @@ def home(tmp_path, monkeypatch, catalog):
         ("moodbench table --model ", ["timm:resnet18", "tiny", "tiny+probe"]),
         ("moodbench table --benchmark tiny --model ", ["tiny", "tiny+probe"]),
         ("moodbench table --benchmark tiny --group ", ["all", "far"]),
+        ("moodbench table --benchmark tiny --dataset ", ["tiny_ood"]),
         ("moodbench table --layout gird --group f", ["far", "flat"]),
         ("moodbench plot ", ["grid"]),
         ("moodbench score --score ms", ["msp"]),

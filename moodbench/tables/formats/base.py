@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 
+from moodbench.errors import UsageError
 from moodbench.registry import Registry
 from moodbench.tables.footnotes import EMPTY
 from moodbench.tables.grid import Cell, Column, Table
+from moodbench.tables.marks import printed
 
 Format = Callable[[Sequence[Table]], str]
 """Takes several tables, and returns text that ends with LF."""
 
 FORMATS: Registry[Format] = Registry("table format", package="moodbench.tables.formats")
+
+
+SUFFIXES: Registry[Format] = Registry("suffix", package="moodbench.tables.formats")
+"""The suffix of files → what writes them, for formats that have one."""
+
+
+def format_of(file: Path) -> str:
+    """Return the name of the format that the suffix of a file says; where it says none, raise a `UsageError`."""
+    suffix = file.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            f"the name '{file.name}' says no table format",
+            fix=f"end it in one of {', '.join(sorted(SUFFIXES))}, or name a --format",
+        )
+    wanted = SUFFIXES.get(suffix)
+    return next(name for name in FORMATS if FORMATS.get(name) is wanted)
 
 
 def text_of(cell: Cell) -> str:
@@ -21,8 +40,8 @@ def text_of(cell: Cell) -> str:
         return EMPTY
     if isinstance(cell.value, str):
         return cell.value
-    spread = "" if cell.spread is None else f" ±{100 * cell.spread:.2f}"
-    return f"{100 * cell.value:.2f}{spread}"
+    spread = "" if cell.spread is None else f" ±{printed(cell.spread)}"
+    return printed(cell.value) + spread
 
 
 def flat(text: str) -> str:

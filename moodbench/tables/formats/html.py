@@ -6,12 +6,13 @@ import html as markup
 from collections.abc import Sequence
 from itertools import groupby
 
-from moodbench.tables.formats.base import FORMATS, is_marked, places_of, spans_of, text_of
+from moodbench.tables.formats.base import FORMATS, SUFFIXES, is_marked, places_of, spans_of, text_of
 from moodbench.tables.formats.page import PAGE
 from moodbench.tables.grid import Row, Table
 
 
 @FORMATS.register("html")
+@SUFFIXES.register(".html")
 def html(tables: Sequence[Table]) -> str:
     """Return one self-contained page, for light and dark screens."""
     title = tables[0].title if len(tables) == 1 else "moodbench results"

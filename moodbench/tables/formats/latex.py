@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from moodbench.tables.escape import escape_latex
-from moodbench.tables.formats.base import FORMATS, body_of, is_marked, places_of, sides_of, spans_of, text_of
+from moodbench.tables.formats.base import FORMATS, SUFFIXES, body_of, is_marked, places_of, sides_of, spans_of, text_of
 from moodbench.tables.grid import Cell, Row, Table
 
 PAGE = 540.0
@@ -22,6 +22,7 @@ COLUMN = 6
 
 
 @FORMATS.register("latex")
+@SUFFIXES.register(".tex")
 def latex(tables: Sequence[Table]) -> str:
     r"""Return booktabs tables: ``\textbf`` for the best, ``\underline`` for the second best of a column.
 

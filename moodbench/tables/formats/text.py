@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby, zip_longest
+from textwrap import wrap
 
 from tabulate import tabulate
 
-from moodbench.tables.formats.base import FORMATS, body_of, flat, is_marked, places_of, sides_of, spans_of, text_of
+from moodbench.tables.formats.base import (
+    FORMATS,
+    SUFFIXES,
+    body_of,
+    flat,
+    is_marked,
+    places_of,
+    sides_of,
+    spans_of,
+    text_of,
+)
 from moodbench.tables.grid import Cell, Table
 
+PLAIN = "plain"
 
-@FORMATS.register("plain")
+
+@FORMATS.register(PLAIN)
+@SUFFIXES.register(".txt")
 def plain(tables: Sequence[Table]) -> str:
-    """Return aligned text for a terminal; ``*`` precedes the best number of a column, ``+`` the second best."""
+    """Return aligned text; ``*`` precedes the best number of a column, ``+`` the second best."""
+    return plain_within(tables, None)
 
-    def shown(cell: Cell) -> str:
-        return {"best": "*", "second": "+", "": ""}[cell.mark] + text_of(cell)
 
+def plain_within(tables: Sequence[Table], width: int | None) -> str:
+    """Return the same for a terminal, or for any width where that is None.
+
+    A table that is wider than `width` letters goes on below with further columns, each part with the names of the
+    rows; no number is left out.
+    """
     parts = []
     for table in tables:
         legend = ["Percent; * best and + second best of each column."] if is_marked(table) else []
-        lines = [flat(table.title), "", *_aligned(table, body_of(table, shown, flat)), "", *legend]
-        parts.append("\n".join([*lines, *map(flat, table.footnotes)]).rstrip())
+        rows = [line for part in _parts(table, width) for line in ("", *part)]
+        words = [[flat(text)] if width is None else _folded(text, width) for text in (table.title, *table.footnotes)]
+        lines = [*words[0], *rows, "", *legend, *(line for text in words[1:] for line in text)]
+        parts.append("\n".join(lines).rstrip())
     return "\n\n\n".join(parts) + "\n"
 
 
 @FORMATS.register("markdown")
+@SUFFIXES.register(".md")
 def markdown(tables: Sequence[Table]) -> str:
     """Return pipe tables as GitHub shows them: best bold, second best underlined."""
 
@@ -44,6 +69,66 @@ def markdown(tables: Sequence[Table]) -> str:
         feet = [*legend, *map(_escape_markdown, table.footnotes)]
         parts.append(f"**{_escape_markdown(table.title)}**\n\n{text}\n\n" + "\n".join(f"- {foot}" for foot in feet))
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def _shown(cell: Cell) -> str:
+    return {"best": "*", "second": "+", "": ""}[cell.mark] + text_of(cell)
+
+
+def _parts(table: Table, width: int | None) -> Iterator[list[str]]:
+    """Yield the lines of the table in parts that are no wider than `width` where that can be."""
+    if width is None:
+        yield _aligned(table, body_of(table, _shown, flat))
+        return
+    taken: list[int] = []
+    for unit in _units(table):
+        more = _with_columns(table, [*taken, *unit])
+        if taken and _width(_aligned(more, body_of(more, _shown, flat))) > width:
+            yield _fitted(_with_columns(table, taken), width)
+            taken = []
+        taken += unit
+    yield _fitted(_with_columns(table, taken), width)
+
+
+def _width(lines: Sequence[str]) -> int:
+    return max(map(len, lines))
+
+
+def _units(table: Table) -> list[list[int]]:
+    """Return the columns that stay together: the metrics of one model or dataset."""
+
+    def place(number: int) -> list[tuple[str, str]] | tuple[str, ...]:
+        column = table.columns[number]
+        return [pair for pair in column.keys.items() if pair[0] != "metric"] or column.heading
+
+    return [list(members) for _, members in groupby(range(len(table.columns)), key=place)]
+
+
+def _with_columns(table: Table, numbers: Sequence[int]) -> Table:
+    rows = tuple(replace(row, cells=tuple(row.cells[i] for i in numbers)) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[i] for i in numbers), rows=rows)
+
+
+def _fitted(table: Table, width: int) -> list[str]:
+    """Return the lines of a table, with words in several lines where they make it wider than `width`."""
+    body = body_of(table, _shown, flat)
+    lines = _aligned(table, body)
+    over = _width(lines) - width
+    if over <= 0:
+        return lines
+    texts = [0, 1, *(i + 2 for i, column in enumerate(table.columns) if column.kind == "text")]
+    widths = [max(len(row[i]) for row in body) for i in texts]
+    # each gives what it has too much in proportion to its width
+    rooms = {i: max(8, n - math.ceil(over * n / sum(widths))) for i, n in zip(texts, widths, strict=True)}
+    folded = []
+    for row in body:
+        cells = [_folded(cell, rooms[i], "") if i in rooms else [cell] for i, cell in enumerate(row)]
+        folded += [list(line) for line in zip_longest(*cells, fillvalue="")]
+    return _aligned(table, folded)
+
+
+def _folded(text: str, width: int, indent: str = "  ") -> list[str]:
+    return wrap(flat(text), width, subsequent_indent=indent, break_on_hyphens=False) or [""]
 
 
 def _aligned(table: Table, body: list[list[str]]) -> list[str]:

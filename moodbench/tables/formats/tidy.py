@@ -8,13 +8,14 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from moodbench.tables.formats.base import FORMATS
+from moodbench.tables.formats.base import FORMATS, SUFFIXES
 from moodbench.tables.grid import Table
 
 _KEYS = ("benchmark", "pretext", "model", "family", "score", "params", "ood", "group")
 
 
 @FORMATS.register("csv")
+@SUFFIXES.register(".csv")
 def tidy_csv(tables: Sequence[Table]) -> str:
     """Return one tidy table of all: a line for each (table, model, score, OOD dataset), numbers in percent."""
     records = [{"table": table.title, **record} for table in tables for record in _records(table)]
@@ -30,6 +31,7 @@ def tidy_csv(tables: Sequence[Table]) -> str:
 
 
 @FORMATS.register("json")
+@SUFFIXES.register(".json")
 def tidy_json(tables: Sequence[Table]) -> str:
     """Return an array of tables: title, records (metrics as fractions, null where there is none) and footnotes."""
     found = [{"title": t.title, "records": list(_records(t)), "footnotes": list(t.footnotes)} for t in tables]
