@@ -35,7 +35,7 @@ def _saturated() -> Row:
     row = Row(
         "saturated logits of 2, 5 and 10 classes, features of scale 1e-3 to 1e3: scores against their definitions"
     )
-    battery = importlib.import_module("tests.parity.test_hard_worlds")
+    battery = importlib.import_module("tests.parity.differences")
     for name in sorted(battery.CASES):
         outcome = attempt(partial(battery.differences, name))
         row.count(outcome, right=outcome.value == {}, case=f"{name} {outcome.value}")

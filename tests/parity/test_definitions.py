@@ -1,26 +1,20 @@
 """Every registered score against its plain definition, on the features of the golden files.
 
-Cases lie in the modules ``cases_*.py`` beside this one, as ``CASES``: score → `Case`. Definitions are float64, a row at
-a time, and share nothing with the code under test. Slow, and meant to be.
+Cases are those of `tests.parity.cases`. Definitions are float64, a row at a time, and share nothing with the code under
+test. Slow, and meant to be.
 """
 
 from __future__ import annotations
-
-import importlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from moodbench.scores.base import SCORES, create_score
 from moodbench.scores.machinery.passes import fit_scores
-from tests.parity.case import Case, golden_world
+from tests.parity.case import golden_world
+from tests.parity.cases import CASES
 
 ROWS = 12
-
-CASES: dict[str, Case] = {}
-for module in sorted(Path(__file__).parent.glob("cases_*.py")):
-    CASES |= importlib.import_module(f"tests.parity.{module.stem}").CASES
 
 
 def test_every_registered_score_has_a_case():

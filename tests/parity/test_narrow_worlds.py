@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from moodbench.scores.base import SCORES
+from tests.parity.cases import CASES
+from tests.parity.differences import difference
 from tests.parity.hard_worlds import hard_world
-from tests.parity.test_definitions import CASES
-from tests.parity.test_hard_worlds import difference
 from tests.worlds import World
 
 FEATURE_SCORES = sorted(name for name in CASES if not SCORES.get(name).needs & {"logits", "head"})

@@ -13,6 +13,9 @@ import pytest
 import moodbench
 
 ROOT = Path(moodbench.__file__).parent
+REPOSITORY = ROOT.parent
+LINES = 400
+"""Of a Python file, at most."""
 
 LAYERS = [
     {"arguments", "atomic", "choices", "digests", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
@@ -132,3 +135,28 @@ def test_no_file_refers_to_this_machine():
     for file in ROOT.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
         assert "/home/" not in text, file
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(file for folder in folders for file in (REPOSITORY / folder).rglob("*.py"))
+
+
+def test_no_python_file_is_too_long_to_be_read_at_once():
+    files = python_files("moodbench", "tests", "benchmarks", "docs")
+    lines = {str(file.relative_to(REPOSITORY)): len(file.read_text(encoding="utf-8").splitlines()) for file in files}
+    assert {name: count for name, count in lines.items() if count > LINES} == {}
+
+
+def test_no_test_file_imports_from_another():
+    """What several share lies in a module beside them, or is a fixture of a ``conftest.py``."""
+    files = {".".join(file.relative_to(REPOSITORY).with_suffix("").parts): file for file in python_files("tests")}
+    for file in python_files("tests", "benchmarks", "docs"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                named = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                named = [alias.name for alias in node.names]
+            else:
+                continue
+            wrong = [name for name in named if name in files and files[name].name.startswith("test_")]
+            assert not wrong, f"{file.relative_to(REPOSITORY)} imports from {wrong[0]}"
