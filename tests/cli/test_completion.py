@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -16,35 +12,9 @@ from moodbench.cli import completion
 from moodbench.metrics import METRICS
 from moodbench.registry import written_names
 from moodbench.workspace import ModelName
+from tests.commands import offered
 
 HEAVY = {"torch", "timm", "pandas", "h5py", "matplotlib", "numpy", "sklearn", "scipy"}
-
-SCRIPT = """
-import json, sys
-sys.argv = ["moodbench"]
-from moodbench.__main__ import main
-try:
-    main()
-finally:
-    print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr)
-"""
-
-
-def offered(line, shell="bash", **environment):
-    """Return what the shell is given when Tab is pressed at the end of `line`, and the modules that it took."""
-    words = line.split(" ")
-    asked = {
-        "_MOODBENCH_COMPLETE": f"complete_{shell}",
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(len(words) - 1),
-        "_TYPER_COMPLETE_ARGS": line,
-        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
-    }
-    script = [sys.executable, "-c", SCRIPT]
-    done = subprocess.run(script, capture_output=True, text=True, check=True, env=os.environ | asked | environment)
-    *said, modules = done.stderr.splitlines()
-    assert said == []
-    return [line for line in done.stdout.splitlines() if line], set(json.loads(modules))
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from moodbench.commands.show import show_benchmark, show_dataset, show_model, sh
 from moodbench.errors import UnknownNameError
 from moodbench.scores.base import SCORES
 from moodbench.workspace import Workspace
-from tests.cli.test_completion import offered
-from tests.commands import call
+from tests.commands import call, offered
 
 
 def show(*args):
