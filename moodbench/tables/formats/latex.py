@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -21,6 +23,11 @@ COLUMN = 6
 """A table with more columns of numbers than this stands across both columns of a page."""
 
 
+MANY = 10
+"""A table with more columns of numbers than this has small letters and narrow gaps from the start: shrunk from the
+size of a document, they would be smaller still."""
+
+
 @FORMATS.register("latex")
 @SUFFIXES.register(".tex")
 def latex(tables: Sequence[Table]) -> str:
@@ -34,7 +41,7 @@ def latex(tables: Sequence[Table]) -> str:
 
 
 def _floats(table: Table) -> Iterator[str]:
-    if _height(table, LINE) <= PAGE:
+    if _height(table, LINE) <= PAGE and len(table.columns) <= MANY:
         yield _float(table, "")
         return
     parts = list(_parts(table))
@@ -85,7 +92,7 @@ def _float(table: Table, size: str, *, further: bool = False, last: bool = True)
     feet = _latex_feet(table) if last else "Continued on the next page."
     tabular = [
         *([size] if size else []),
-        r"\setlength{\tabcolsep}{4pt}",
+        rf"\setlength{{\tabcolsep}}{{{2 if len(table.columns) > MANY else 4}pt}}",
         r"\setlength{\defaultaddspace}{0.5\baselineskip}",
         # shrinks what is wider than the column or page, and nothing else
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
@@ -99,10 +106,16 @@ def _float(table: Table, size: str, *, further: bool = False, last: bool = True)
     ]
     small = size or r"\footnotesize"
     notes = [rf"\par\smallskip\parbox{{\linewidth}}{{{small}\raggedright {feet}}}"] if feet else []
-    caption = rf"\caption{{{title}}}"
+    caption = rf"\caption{{{title}}}" + ("" if further else rf"\label{{tab:{_label(table)}}}")
     number = [r"\addtocounter{table}{-1}"] if further else []
     lines = [rf"\begin{{{name}}}", *number, r"\centering", caption, *tabular, *notes, rf"\end{{{name}}}", ""]
     return "\n".join(lines)
+
+
+def _label(table: Table) -> str:
+    """Return what the title says, as far as a label may hold it: ``digits-mean-over-all-ood-datasets``."""
+    plain = unicodedata.normalize("NFKD", table.title).encode("ascii", "ignore").decode()
+    return "-".join(re.findall(r"[a-z0-9.]+", plain.lower())) or "results"
 
 
 def _latex_letters(table: Table) -> str:

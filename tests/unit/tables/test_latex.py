@@ -20,7 +20,7 @@ def test_latex():
         r"""% preamble: \usepackage{booktabs,graphicx}
 \begin{table}
 \centering
-\caption{imagenet: mean over all OOD datasets}
+\caption{imagenet: mean over all OOD datasets}\label{tab:imagenet-mean-over-all-ood-datasets}
 \setlength{\tabcolsep}{4pt}
 \setlength{\defaultaddspace}{0.5\baselineskip}
 \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%
