@@ -69,7 +69,7 @@ def test_every_command_is_one_that_there_is(words):
 
 def test_the_pages_were_read():
     assert len(NAMED) > 30
-    assert ("table", "--format", "latex") in NAMED
+    assert ("score", "--all", "--scores-from", "my_scores.py") in NAMED
     assert ("list", "benchmarks") in NAMED
 
 
@@ -155,7 +155,7 @@ def test_own_data(own_data, shell):
     assert own_data.returncode == 0, own_data.stderr
     assert "Traceback" not in own_data.stderr
     results = shell.work / "results" / "ours"
-    assert {file.name for file in results.glob("*.csv")} == {"timm-resnet18.a1_in1k.csv"}
+    assert (results / "timm-resnet18.a1_in1k.csv").exists()
     assert "\\begin{tabular}" in own_data.stdout
     assert list(shell.work.rglob("*.png"))
 

@@ -70,6 +70,7 @@ def required(name, tmp_path):
     values = {
         "workspace": space,
         "space": space,
+        "name": "pretext",
         "models": "cached",
         "model": "digits_mim",
         "dataset": "digits_test",
