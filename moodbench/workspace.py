@@ -142,6 +142,16 @@ class Workspace:
         """Return the files of a model's heads besides its own one, sorted: those that were trained or brought."""
         return sorted((self.cache_dir / model.folder / "heads").glob("*.h5"))
 
+    def kept_scores_file(self, model: ModelName, benchmark: str) -> Path:
+        """Path of what ``score`` keeps of (model, benchmark): the score of every test row."""
+        head = "" if model.head is None else f"+{model.head}"  # which no benchmark has in its name
+        return self.cache_dir / model.folder / "scores" / f"{check_name(benchmark, 'benchmark')}{head}.h5"
+
+    def kept_scores(self, model: ModelName) -> list[Path]:
+        """Return the files of row scores that are kept of a model, with whatever head, sorted."""
+        files = (self.cache_dir / model.folder / "scores").glob("*.h5")
+        return sorted(file for file in files if not file.name.startswith("."))
+
     def results_file(self, benchmark: str, model: ModelName) -> Path:
         """Path of the result table of (benchmark, model)."""
         return self.results_dir / check_name(benchmark, "benchmark") / f"{model.file}.csv"

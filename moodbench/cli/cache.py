@@ -77,7 +77,7 @@ def _state(
 @cache.command()
 @with_run
 def verify(*, model: Model = None, dataset: DatasetOption = None, json_: Json = False, run: Run) -> None:
-    """Compare every byte of caches and heads with its checksum.
+    """Compare every byte of caches, heads and row scores with its checksum.
 
     Exit 1 if anything is wrong.
 
@@ -120,8 +120,8 @@ def remove(
 ) -> None:
     """Delete caches of models, after asking.
 
-    All of them, or those of some datasets. Images, results and trained heads stay. Where nobody can be asked (in a
-    script), nothing is removed without --yes.
+    All of them, or those of some datasets. Images, results and trained heads stay; the row scores of a model go with
+    its last cache. Where nobody can be asked (in a script), nothing is removed without --yes.
 
     Example: moodbench cache remove --model digits_mim --dataset digits_noise
     """
@@ -142,18 +142,19 @@ def _agreed(run: Run, infos: Sequence[CacheInfo]) -> bool:
     from moodbench.errors import UsageError
     from moodbench.sizes import human_bytes
 
-    heads = goes_with(run.workspace, infos)
+    others = goes_with(run.workspace, infos)
     caches = f"{len(infos)} caches" if len(infos) > 1 else "a cache"
-    size = human_bytes(sum(info.bytes for info in infos) + sum(head.lstat().st_size for head in heads))
+    size = human_bytes(sum(info.bytes for info in infos) + sum(file.lstat().st_size for file in others))
     if not can_ask():
         raise UsageError(
             f"cache remove would delete {caches} ({size}), and there is no terminal to ask on: nothing was removed",
             fix="--yes removes without asking",
         )
     rows = [{"model": i.model, "dataset": i.dataset, "rows": i.rows, "size": human_bytes(i.bytes)} for i in infos]
-    lines = as_text(rows) + (
-        f"with the last cache of a model, its head: {', '.join(map(str, heads))}\n" if heads else ""
-    )
+    lines = as_text(rows)
+    for what, its in (("its head", False), ("its row scores", True)):
+        files = ", ".join(str(file) for file in others if (file.parent.name == "scores") == its)
+        lines += f"with the last cache of a model, {what}: {files}\n" if files else ""
     return ask(f"{lines}remove {caches} ({size})?")
 
 

@@ -63,7 +63,18 @@ def score(
         typer.Option(metavar="FILE.py", help="Also run the scores that this Python file registers. Repeatable."),
     ] = None,
     save_scores: Annotated[
-        bool, typer.Option("--save-scores", help="Also write the score of every image to <model>.scores.h5.")
+        bool,
+        typer.Option(
+            "--save-scores",
+            help="Also export the score of every image to <model>.scores.h5 beside the results, in float32.",
+        ),
+    ] = False,
+    no_row_scores: Annotated[
+        bool,
+        typer.Option(
+            "--no-row-scores",
+            help="Do not keep the score of every test image among the caches (8 bytes an image and score).",
+        ),
     ] = False,
     run: Run,
 ) -> None:
@@ -94,6 +105,7 @@ def score(
         bank_rows=bank_rows,
         seeds=seeds,
         save_scores=save_scores,
+        row_scores=not no_row_scores,
         workspace=run.workspace,
         report=run.output.say,
         progress=run.output.progress,

@@ -14,6 +14,7 @@ from moodbench.errors import CacheError, MoodbenchError, UnknownNameError
 from moodbench.features.cache import PENDING, SKIPPED, FeatureCache
 from moodbench.features.heads import is_left_over, stored_head
 from moodbench.features.lock import exclusive
+from moodbench.features.rowscores import KEPT, read_row_scores
 from moodbench.features.verify import NOTES, check_cache
 from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
@@ -67,7 +68,7 @@ class CheckedFile:
     Attributes
     ----------
     name : str
-        ``MODEL/DATASET``, ``MODEL/head`` or ``MODEL/heads/NAME``.
+        ``MODEL/DATASET``, ``MODEL/head``, ``MODEL/heads/NAME`` or ``MODEL/scores/BENCHMARK``.
     what : str
         The same for people, and how much was found.
     fault : MoodbenchError or None
@@ -81,9 +82,9 @@ class CheckedFile:
 def verify_caches(
     space: Workspace, models: str | Sequence[str] = (), datasets: str | Sequence[str] = ()
 ) -> Iterator[CheckedFile]:
-    """Read every byte of the caches, and of the heads of their models. An incomplete cache is a fault.
+    """Read every byte of the caches, and of the heads and row scores of their models. An incomplete cache is a fault.
 
-    Unless some datasets are named, heads of models without caches are read too.
+    Unless some datasets are named, heads and row scores of models without caches are read too.
     """
     models, datasets = as_names(models), as_names(datasets)
     orphans = [] if datasets else _orphans(space)
@@ -93,24 +94,32 @@ def verify_caches(
         what = f"{info.model} on {info.dataset}: {info.rows} rows"
         yield CheckedFile(f"{info.model}/{info.dataset}", what, _fault(partial(_verify, info)))
     for model in dict.fromkeys(info.model for info in infos):
-        yield from _heads(space, model, "")
+        yield from _besides(space, model, "")
     for model in orphans:
         if not models or model in models:
-            yield from _heads(space, model, " (without caches)")
+            yield from _besides(space, model, " (without caches)")
 
 
-def _heads(space: Workspace, model: str, remark: str) -> Iterator[CheckedFile]:
+def _besides(space: Workspace, model: str, remark: str) -> Iterator[CheckedFile]:
     parsed = ModelName.parse(model)
     own = space.head_file(parsed)
     for file in [*([own] if own.exists() else []), *space.other_heads(parsed)]:
         name = file.relative_to(own.parent).with_suffix("")
         yield CheckedFile(f"{model}/{name}", f"{model}: {name}{remark}", _fault(partial(stored_head, file)))
+    for file in space.kept_scores(parsed):
+        name = file.relative_to(own.parent).with_suffix("")
+        check = partial(read_row_scores, file, KEPT)
+        yield CheckedFile(f"{model}/{name}", f"{model}: row {name}{remark}", _fault(check))
 
 
 def _orphans(space: Workspace) -> list[str]:
-    """Return the models that have heads and no cache."""
+    """Return the models that have heads or row scores, and no cache."""
     models = (model for model in space.model_folders() if not space.cached_datasets(model))
-    return [str(model) for model in models if space.head_file(model).exists() or space.other_heads(model)]
+    return [
+        str(model)
+        for model in models
+        if space.head_file(model).exists() or space.other_heads(model) or space.kept_scores(model)
+    ]
 
 
 def _verify(info: CacheInfo) -> None:
@@ -139,9 +148,9 @@ def remove_caches(
 ) -> list[Path]:
     """Delete the caches of models, or those of some datasets, and return the files.
 
-    With a model's last cache goes its head. Other heads (`Workspace.other_heads`) stay. Nothing is deleted that lies
-    elsewhere: of a cache or head that is a symbolic link the link goes, and a folder that is one is refused. `report`
-    is told of every file when it is gone.
+    With a model's last cache go its head and its row scores. Other heads (`Workspace.other_heads`) stay. Nothing is
+    deleted that lies elsewhere: of a cache or head that is a symbolic link the link goes, and a folder that is one is
+    refused. `report` is told of every file when it is gone.
 
     Raises
     ------
@@ -171,14 +180,14 @@ def remove_listed(space: Workspace, infos: Sequence[CacheInfo], report: Report =
 
 
 def goes_with(space: Workspace, infos: Sequence[CacheInfo]) -> list[Path]:
-    """Return the models' own heads that would go with these caches, because no other cache of the model stays."""
-    heads = []
+    """Return the own heads and row scores that would go with these caches, because no other of the model stays."""
+    found = []
     for model in dict.fromkeys(info.model for info in infos):
         name = ModelName.parse(model)
         stay = set(space.cached_datasets(name)) - {info.dataset for info in infos if info.model == model}
-        if not stay and os.path.lexists(space.head_file(name)):
-            heads.append(space.head_file(name))
-    return heads
+        if not stay:
+            found += [file for file in (space.head_file(name), *space.kept_scores(name)) if os.path.lexists(file)]
+    return found
 
 
 def _removed(space: Workspace, name: ModelName, infos: Sequence[CacheInfo]) -> Iterator[Path]:
@@ -208,6 +217,8 @@ def _removed(space: Workspace, name: ModelName, infos: Sequence[CacheInfo]) -> I
                 head.unlink()
         if there:
             yield head
+        if gone:
+            yield from _removed_scores(space, name)
         with contextlib.suppress(OSError):  # other heads, caches, or files that are not ours: the folder stays
             head.parent.rmdir()
     except OSError as error:
@@ -216,6 +227,19 @@ def _removed(space: Workspace, name: ModelName, infos: Sequence[CacheInfo]) -> I
             file=folder,
             fix="check the folder and the disk, then run the same command again",
         ) from None
+
+
+def _removed_scores(space: Workspace, name: ModelName) -> Iterator[Path]:
+    """Delete the row scores of a model, and yield each file when it is gone."""
+    files = space.kept_scores(name)
+    if not files or files[0].parent.is_symlink():  # what a link leads to is not ours
+        return
+    for file in files:
+        with exclusive(file, waiting=lambda: None, tidy=True):
+            file.unlink(missing_ok=True)
+        yield file
+    with contextlib.suppress(OSError):
+        files[0].parent.rmdir()
 
 
 def _files(space: Workspace) -> Iterator[tuple[ModelName, str, Path]]:

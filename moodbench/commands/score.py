@@ -44,6 +44,7 @@ def score(
     bank_rows: int | None = None,
     seeds: int = 1,
     save_scores: bool = False,
+    row_scores: bool = True,
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
     progress: bool = False,
@@ -72,7 +73,11 @@ def score(
         seeds and how far these spread. With more than one, the rows of all other scores stay as they are where they are
         there already, from the same caches, parameters and versions.
     save_scores : bool
-        Also write the score of every row, of the first seed, to ``<model>.scores.h5``, and keep no rows for it.
+        Also write the score of every row, of the first seed, to ``<model>.scores.h5`` beside the results, for other
+        programs, and keep no rows for it.
+    row_scores : bool
+        Keep the score of every test row, of the first seed, among the caches, for what compares rows (`rank`). Where
+        that folder cannot be written, `report` is told, and the results are written all the same.
     report : callable
         Is told, line by line, what is done, skipped and left out.
     progress : bool
@@ -101,6 +106,7 @@ def score(
     from moodbench.devices import check_threads, resolve_device
     from moodbench.evaluation.provenance import provenance_of, rows_to_keep
     from moodbench.evaluation.run import score_caches
+    from moodbench.evaluation.saved import kept_row_scores, owner_of
     from moodbench.evaluation.seeds import check_seeds
     from moodbench.progress import Progress
 
@@ -125,6 +131,9 @@ def score(
                     if seeds > 1 and not save_scores and file.exists():
                         now = provenance_of(spec, str(name), caches)
                         stay = rows_to_keep(read_results(file), read_provenance(file), now, scores, bank_rows)
+                        if row_scores:
+                            kept = kept_row_scores(space.kept_scores_file(name, spec.name), owner_of(now))
+                            stay = [row for row in stay if (row.score, row.params) in kept]
                     stay = [row for row in stay if row.pretext == pretext]
                     out += stay
                     done = {row.score for row in stay}
@@ -137,6 +146,8 @@ def score(
                     bars = Progress(f"{name} on {spec.name}", progress)
                     scored = score_caches(spec, caches, fresh, model=str(name), pretext=pretext, progress=bars, **how)
                     _write(space, spec, name, caches, scored, fresh if save_scores else {}, report)
+                    if row_scores:
+                        _keep(space, spec, name, caches, scored, fresh, report)
                     out += scored.rows
                     report(_describe(str(name), spec.name, scored))
                     for hint in scored.hints:
@@ -280,11 +291,33 @@ def _write(
         provenance["scores"] = described(scored.rows, before.get("scores", {}) if keep else {})
         provenance["made_with"] = made_with(scored.rows, provenance, there.rows if keep else [], before)
         if saved:
-            from moodbench.evaluation.saved import save_row_scores
+            from moodbench.evaluation.saved import owner_of, save_row_scores
 
-            owner = {key: provenance[key] for key in ("benchmark", "model", "inputs")}
-            save_row_scores(row_scores_file(file), owner, caches, saved, scored.values, report)
+            save_row_scores(row_scores_file(file), owner_of(provenance), caches, saved, scored.values, report)
         there.write(scored.rows, provenance, keep=keep)
+
+
+def _keep(
+    space: Workspace,
+    spec: BenchmarkSpec,
+    name: ModelName,
+    caches: Caches,
+    scored: ScoreRun,
+    run: Mapping[str, Score],
+    report: Report,
+) -> None:
+    """Keep the row scores of a run among the caches; where that is refused, say so: the results are there."""
+    from moodbench.evaluation.provenance import provenance_of
+    from moodbench.evaluation.saved import keep_row_scores, owner_of
+
+    file = space.kept_scores_file(name, spec.name)
+    try:
+        keep_row_scores(file, owner_of(provenance_of(spec, str(name), caches)), caches, run, scored, report)
+    except (CacheError, ResultsError) as error:
+        report(
+            f"note: the row scores of {name} on {spec.name} are not kept in {file}: {error.what}; the results are, and "
+            "--no-row-scores does without"
+        )
 
 
 def _check_results(file: Path, benchmark: str, model: str, save_scores: bool) -> None:

@@ -17,6 +17,7 @@ from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.engine import Array, Engine
 from moodbench.evaluation.measure import ResultRows
 from moodbench.features.reader import RowReader
+from moodbench.features.rowscores import ID, NEITHER, OOD
 from moodbench.ranking import Comparison, Ranking
 from moodbench.registry import Registry
 from moodbench.scores.base import Score
@@ -35,12 +36,15 @@ class ScoreRun:
         Those that every row has.
     hints : list of str
         What to say to whoever asked for it: the labels seem to be in another order than the head's classes.
+    sides : mapping of dataset to (N,) int8
+        What each row counts as: `features.rowscores.ID`, `OOD` or `NEITHER`.
     """
 
     rows: list[Result] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
     values: dict[tuple[str, str], Array] = field(default_factory=dict)
+    sides: dict[str, NDArray[np.int8]] = field(default_factory=dict)
 
 
 Protocol = Callable[
@@ -86,6 +90,10 @@ def all_classes(
     )
     lacking = {ood: lack for ood, count in n_ood.items() if (lack := _too_few(n_id, count))}
     out = ScoreRun(values=values, remarks=remarks, hints=[hint] if hint else [])
+    out.sides = {
+        name: _sides(is_id.get(name, np.zeros(reader.rows, bool)), is_ood.get(name, np.zeros(reader.rows, bool)))
+        for name, reader in {**caches.test, **caches.ood}.items()
+    }
     for name, score in scores.items():
         if name in missing:
             out.rows += made.empty(name, score, missing[name])
@@ -135,6 +143,7 @@ def one_class(
             values, missing = engine.run(fitted)
         out.values |= {(f"{class_name}/{dataset}", name): array for (dataset, name), array in values.items()}
         is_id, is_ood = reader.labels == label, (reader.labels != label) & (reader.labels >= 0)
+        out.sides |= {f"{class_name}/{dataset}": _sides(is_id, is_ood) for dataset, _ in values}
         for name, score in fitted.items():
             notes[name][class_name] = missing.get(name) or score.said
             if name not in missing:
@@ -152,6 +161,10 @@ def one_class(
     for name, score in scores.items():
         out.rows += made.compared(name, score, against[name], notes[name])
     return out
+
+
+def _sides(is_id: NDArray[np.bool_], is_ood: NDArray[np.bool_]) -> NDArray[np.int8]:
+    return np.where(is_id, ID, np.where(is_ood, OOD, NEITHER)).astype(np.int8)
 
 
 def _nan_as(value: float, scores: Array) -> Array:

@@ -1,16 +1,21 @@
-"""The scores of every row, as ``score --save-scores`` keeps them beside the results."""
+"""The scores of every row: kept among the caches, and exported beside the results by ``score --save-scores``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from moodbench.errors import ResultsError
 from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.engine import Array
-from moodbench.features.rowscores import RowScores, read_row_scores, write_row_scores
+from moodbench.evaluation.protocols import ScoreRun
+from moodbench.features.lock import exclusive
+from moodbench.features.rowscores import KEPT, RowScores, read_row_scores, write_row_scores
 from moodbench.scores.base import Score, create_score
+from moodbench.scores.machinery.notes import too_many_not_numbers
 from moodbench.types import Report
 
 
@@ -53,6 +58,80 @@ def save_row_scores(
         if file.exists():
             report(f"{file}: made from other caches; its scores are dropped")
         there = RowScores(owner)
+    _put(there, caches, scores, values)
+    write_row_scores(file, there)
+
+
+def keep_row_scores(
+    file: Path,
+    owner: Mapping[str, Any],
+    caches: Caches,
+    scores: Mapping[str, Score],
+    run: ScoreRun,
+    report: Report,
+) -> None:
+    """Put the row scores of a run in place of those of the same scores and parameters; the others stay.
+
+    Unless they were made from something else, or cannot be read: what is here can be made again, and `report` is told.
+    A score without a result has no row scores here.
+
+    Parameters
+    ----------
+    file : Path
+        ``scores/<benchmark>.h5`` among the caches of the model.
+    owner, caches, scores, report
+        As those of `save_row_scores`.
+    run : ScoreRun
+
+    Raises
+    ------
+    CacheError, ResultsError
+        The folder cannot be written.
+    """
+    with exclusive(file, waiting=_waiting(file, report), tidy=True):
+        there = RowScores(owner, KEPT)
+        if file.exists():
+            try:
+                before = read_row_scores(file, KEPT)
+            except ResultsError as error:
+                before = None
+                report(f"{file}: {error.what}; it is written anew with the scores of this run alone")
+            if before is not None and before.owner == owner:
+                there = before
+            elif before is not None:
+                report(f"{file}: made from other caches; its scores are dropped")
+        for name, score in scores.items():
+            there.drop(name, score.describe())
+        done = {row.score for row in run.rows if row.auroc is not None}
+        values = {
+            (dataset, name): array
+            for (dataset, name), array in run.values.items()
+            if name in done and not too_many_not_numbers(np.isnan(array))
+        }
+        there.put_sides(run.sides)
+        _put(there, caches, scores, values)
+        write_row_scores(file, there)
+
+
+def kept_row_scores(file: Path, owner: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Return the scores with their parameters whose rows are kept and were made from the same."""
+    if not file.exists():
+        return set()
+    try:
+        there = read_row_scores(file, KEPT)
+    except ResultsError:  # whoever writes next says so
+        return set()
+    return set(there.names) if there is not None and there.owner == owner else set()
+
+
+def owner_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return whose rows are scored and from what, out of a provenance."""
+    return {key: provenance[key] for key in ("benchmark", "model", "inputs")}
+
+
+def _put(
+    there: RowScores, caches: Caches, scores: Mapping[str, Score], values: Mapping[tuple[str, str], Array]
+) -> None:
     ids = {dataset: reader.ids for dataset, reader in (*caches.test.items(), *caches.ood.items())}
     for (dataset, score), array in values.items():
         there.put(
@@ -63,4 +142,7 @@ def save_row_scores(
             params=scores[score].describe(),
             default=create_score(score).describe(),
         )
-    write_row_scores(file, there)
+
+
+def _waiting(file: Path, report: Report) -> Callable[[], None]:
+    return lambda: report(f"{file}: another process is writing it: waiting")

@@ -1,4 +1,6 @@
-"""``<model>.scores.h5``: the score of every row that was not skipped, with what it was made from.
+"""The score of every row that was not skipped, with what it was made from, in two forms.
+
+``EXPORTED``, as ``<model>.scores.h5`` beside the results, to be read elsewhere:
 
 ==========================  ===========  ==============================================================================
 ``/<dataset>/<score>``      (N,) float32  with the attributes ``score`` and ``params``; under other parameters than the
@@ -9,6 +11,10 @@
 attributes                               ``benchmark``, ``model``, ``inputs`` (caches, head, roles), each in JSON
 ==========================  ===========  ==============================================================================
 
+``KEPT``, as ``scores/<benchmark>.h5`` among the caches, for what compares rows afterwards: nothing is rounded, scores
+lie in ``/<dataset>/scores/<score>`` (N,) float64, and ``/<dataset>/side`` (N,) int8 says which rows count: 1 as ID, 0
+as OOD, -1 as neither.
+
 The file is sealed (`moodbench.features.seal`): every byte is compared before HDF5 sees it.
 """
 
@@ -17,6 +23,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +36,37 @@ from moodbench.features.hdf5 import UnreadableError, open_hdf5
 from moodbench.features.seal import BLOCK, Seal, put_seal
 
 IDS = "ids"
-"""Beside the scores of a dataset; no score can be called so."""
+"""Beside the scores of a dataset; no score can be called so where scores lie beside it."""
+
+SIDE = "side"
+"""Which rows of a dataset count as what."""
+
+ID, OOD, NEITHER = 1, 0, -1
+"""What a row counts as."""
 
 OWNER = ("benchmark", "model", "inputs")
 """Attributes of the file."""
 
 Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How scores lie in a file.
+
+    Attributes
+    ----------
+    dtype : str
+    folder : str
+        Below a dataset's place, where its scores are; with a ``/`` at its end, or empty.
+    """
+
+    dtype: str
+    folder: str
+
+
+EXPORTED = Form("<f4", "")
+KEPT = Form("<f8", "scores/")
 
 
 class RowScores:
@@ -46,10 +78,12 @@ class RowScores:
         ``benchmark``, ``model``, and ``inputs``: what the scores were made from. Empty for a new file.
     arrays : dict of path to array
     attributes : dict of path to its attributes
+    form : Form
     """
 
-    def __init__(self, owner: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, owner: Mapping[str, Any] | None = None, form: Form = EXPORTED) -> None:
         self.owner: dict[str, Any] = dict(owner or {})
+        self.form = form
         self.arrays: dict[str, Array] = {}
         self.attributes: dict[str, dict[str, str]] = {}
 
@@ -58,15 +92,44 @@ class RowScores:
 
         `dataset` is its name, or ``CLASS/DATASET`` for those of a class in turn, whose title may be any text.
         """
-        if score == IDS:
+        if score == IDS and not self.form.folder:
             raise ResultsError(f"a score called '{IDS}' cannot be saved", fix="give it another name")
-        title, slash, name = dataset.rpartition("/")
-        place = _part(title) + slash + _part(name)
-        path = f"{place}/{row_key(score, params, default)}"
+        place = place_of(dataset)
+        path = f"{place}/{self.form.folder}{row_key(score, params, default)}"
         names = [name.encode("utf-8", "surrogateescape") for name in ids]
-        self.arrays[path] = values.astype("<f4")
+        self.arrays[path] = values.astype(self.form.dtype)
         self.attributes[path] = {"score": score, "params": params}
         self.arrays[f"{place}/{IDS}"] = np.array(names, dtype=np.bytes_)
+
+    def put_sides(self, sides: Mapping[str, Array]) -> None:
+        """Say of every row of datasets, called as in `put`, what it counts as."""
+        for dataset, side in sides.items():
+            self.arrays[f"{place_of(dataset)}/{SIDE}"] = side.astype("i1")
+
+    def drop(self, score: str, params: str) -> None:
+        """Take out the scores of all datasets of this score with these parameters."""
+        its = [path for path, said in self.attributes.items() if said == {"score": score, "params": params}]
+        for path in its:
+            del self.arrays[path], self.attributes[path]
+
+    @property
+    def names(self) -> list[tuple[str, str]]:
+        """Every score with its parameters that there are rows of, in the order of the file."""
+        said = (each for each in self.attributes.values() if "score" in each)
+        return list(dict.fromkeys((each["score"], each["params"]) for each in said))
+
+    def of(self, score: str, params: str) -> dict[str, Array]:
+        """Return the scores of all rows, by the datasets' places."""
+        wanted = {"score": score, "params": params}
+        inside = -2 if self.form.folder else -1
+        its = (path for path, said in self.attributes.items() if said == wanted)
+        return {"/".join(path.split("/")[:inside]): self.arrays[path] for path in its}
+
+
+def place_of(dataset: str) -> str:
+    """Return where a dataset's scores lie: of ``CLASS/DATASET`` below the class, whose title may be any text."""
+    title, slash, name = dataset.rpartition("/")
+    return _part(title) + slash + _part(name)
 
 
 def row_key(score: str, params: str, default: str) -> str:
@@ -81,7 +144,7 @@ def _part(name: str) -> str:
     return name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
 
 
-def read_row_scores(file: Path) -> RowScores | None:
+def read_row_scores(file: Path, form: Form = EXPORTED) -> RowScores | None:
     """Return what the file holds; None where it is from before row scores noted what they were made from.
 
     Raises
@@ -91,17 +154,17 @@ def read_row_scores(file: Path) -> RowScores | None:
     """
     try:
         looked: list[RowScores] = []
-        seal = open_hdf5(file, lambda h5, seal: looked.append(_collect(h5, seal)))
+        seal = open_hdf5(file, lambda h5, seal: looked.append(_collect(h5, seal, form)))
     except (OSError, UnreadableError) as error:
-        raise _unreadable(file, str(error)) from None
+        raise _unreadable(file, str(error), form) from None
     (found,) = looked
-    if seal is None and found.owner:
-        raise _unreadable(file, "its seal is damaged")
+    if seal is None and (found.owner or form is KEPT):
+        raise _unreadable(file, "its seal is damaged", form)
     return None if seal is None else found
 
 
-def _collect(h5: Any, seal: Seal | None) -> RowScores:
-    found = RowScores({name: json.loads(h5.attrs[name]) for name in OWNER if name in h5.attrs})
+def _collect(h5: Any, seal: Seal | None, form: Form) -> RowScores:
+    found = RowScores({name: json.loads(h5.attrs[name]) for name in OWNER if name in h5.attrs}, form)
 
     def collect(path: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
@@ -137,7 +200,8 @@ def write_row_scores(file: Path, scores: RowScores) -> None:
     write_file(file, memory.getbuffer())
 
 
-def _unreadable(file: Path, why: str) -> ResultsError:
-    return ResultsError(
-        f"the row scores cannot be read: {why}", file=file, fix="move the file away, or leave out --save-scores"
-    )
+def _unreadable(file: Path, why: str, form: Form) -> ResultsError:
+    what = f"the row scores cannot be read: {why}"
+    if form is KEPT:
+        return ResultsError(what, file=file, fix="run the same moodbench score again: it writes them anew")
+    return ResultsError(what, file=file, fix="move the file away, or leave out --save-scores")

@@ -21,6 +21,11 @@ def add_note(score: Score, note: str) -> None:
     score.note_ = "; ".join(filter(None, [score.said, note]))
 
 
+def too_many_not_numbers(bad: NDArray[np.bool_]) -> bool:
+    """Say whether so many rows of a dataset are not a number that the score has no result; `bad` (N,) says which."""
+    return bool(bad.sum() > max(1, MOST_NOT_NUMBERS * len(bad)))
+
+
 def not_numbers(scores: Mapping[str, Score], values: Mapping[tuple[str, str], Array]) -> dict[str, str]:
     """Return the scores that are NaN for more than a few rows of a dataset, with a reason; note it of the others.
 
@@ -30,7 +35,7 @@ def not_numbers(scores: Mapping[str, Score], values: Mapping[tuple[str, str], Ar
     for name, score in scores.items():
         bad = {dataset: np.isnan(array) for (dataset, one), array in values.items() if one == name}
         count, rows = sum(int(one.sum()) for one in bad.values()), sum(map(len, bad.values()))
-        if any(one.sum() > max(1, MOST_NOT_NUMBERS * len(one)) for one in bad.values()):
+        if any(map(too_many_not_numbers, bad.values())):
             place = "" if is_own(type(score)) else in_words(method_place(type(score), "score"))
             missing[name] = f"not a number for {count} of {rows} rows" + (f" ({place})" if place else "")
         elif count:
