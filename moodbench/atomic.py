@@ -43,7 +43,9 @@ def replace_file(file: Path, data: bytes | memoryview) -> None:
 
 
 def write_file(file: Path, data: bytes | memoryview) -> None:
-    """Put `data` at `file` as `replace_file` does.
+    """Put `data` where a person asked for it: as `replace_file` does, and where a link leads to.
+
+    What is there and no file, such as ``/dev/stdout`` or a named pipe, is written into, never replaced.
 
     Raises
     ------
@@ -51,7 +53,12 @@ def write_file(file: Path, data: bytes | memoryview) -> None:
         The file system refuses.
     """
     with writing(file):
-        replace_file(file, data)
+        target = Path(os.path.realpath(file))
+        if target.exists() and not target.is_file():
+            with target.open("wb") as stream:
+                stream.write(data)
+        else:
+            replace_file(target, data)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,8 @@ class Registry(Generic[T]):
     entry_point : str, optional
         Entry-point group through which other installed packages add theirs.
     check : callable, optional
-        Is given a name and what is to be filed under it, and raises a `MoodbenchError` if it cannot be used.
+        Is given a name, what is to be filed under it and the names that are taken, and raises a `MoodbenchError` if it
+        cannot be used.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Registry(Generic[T]):
         *,
         package: str | None = None,
         entry_point: str | None = None,
-        check: Callable[[str, T], None] = lambda name, item: None,
+        check: Callable[[str, T, Collection[str]], None] = lambda name, item, taken: None,
     ) -> None:
         self.kind = kind
         self._check = check
@@ -50,12 +51,12 @@ class Registry(Generic[T]):
         """Return a decorator that files an object under `name`; a name taken already is an error naming both."""
 
         def file(item: T) -> T:
+            self._check(name, item, self._items)
             if name in self._items:
                 raise MoodbenchError(
                     f"two {self.kind}s want the name '{name}': {_origin(self._items[name])} and {_origin(item)}",
                     fix="rename one of them",
                 )
-            self._check(name, item)
             self._items[name] = item
             return item
 

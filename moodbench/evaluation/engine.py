@@ -25,6 +25,7 @@ from moodbench.scores.block import Block
 from moodbench.scores.machinery.notes import not_numbers, note_degenerate
 from moodbench.scores.machinery.passes import failure, fit_scores
 from moodbench.scores.machinery.returned import numbers
+from moodbench.scores.machinery.written import is_own
 
 BLOCK = 2048
 """Rows that are worked on at once: few enough for the caches of a processor, enough for its matrix products."""
@@ -192,7 +193,8 @@ class Engine:
             for name, score in scores.items():
                 if name not in self.failures:
                     try:
-                        values[dataset, name][rows] = numbers(score.score(block), len(block))
+                        mine = block if is_own(type(score)) else block.apart()
+                        values[dataset, name][rows] = numbers(score.score(mine), len(block))
                     except CacheError:  # a memory bank that cannot be read is no fault of the score
                         raise
                     except (Exception, SystemExit) as error:  # a fault of one score must not cost the others

@@ -114,7 +114,10 @@ def test_unknown_names_are_said_before_anything_is_asked(asked):
 
 
 def test_ctrl_c_at_the_question_leaves_everything(home):
-    ours, theirs = pty.openpty()
+    try:
+        ours, theirs = pty.openpty()
+    except OSError as error:  # some containers have none
+        pytest.skip(f"no terminal can be made here: {error}")
     command = [sys.executable, "-m", "moodbench", "cache", "remove", "--model", "alpha"]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
         os.close(theirs)

@@ -18,7 +18,7 @@ HEAD = """from dataclasses import dataclass
 import numpy as np
 import torch
 from moodbench.scores.base import SCORES, Score
-from moodbench.scores.machinery.statistics import Mean, Statistic
+from moodbench.scores.machinery.statistics import Mean, Statistic, UnitMean
 
 """
 CLASS = """@SCORES.register("mine")
@@ -92,6 +92,7 @@ def run(space, tmp_path, **how):
         ("rows.numpy()[:, None]", "an array of shape (30, 1) and type float32"),
         ("rows.numpy().astype(str)", "an array of shape (30,) and type <U32"),
         ("rows.numpy().astype(object)", "an array of shape (30,) and type object"),
+        ("np.ma.masked_less(rows.numpy(), 0)", "a masked array of shape (30,) and type float32"),
     ],
 )
 def test_what_is_not_one_number_a_row_is_an_error_and_no_auroc(space, tmp_path, returned, shown):
@@ -164,7 +165,11 @@ def test_an_error_inside_names_its_line_and_costs_no_other_score(space, tmp_path
         ("needs = ['logits']", "it needs ['logits']; use a set of"),
         ("year = '2026'", "it has a year that is not a whole number: '2026'"),
         ("cost = 'much'", "it has the cost 'much'; use one of products, memory bank"),
-        ("title = 3", "it has a title that is not text: 3"),
+        ("title = 3", "it has a title that is not a line of text: 3"),
+        ("title = ' '", "it has a title that is not a line of text: ' '"),
+        ("title = 'a\\n'", "it has a title that is not a line of text: 'a\\n'"),
+        ("seed: float = 0.5", "its parameter seed has the default 0.5; a seed is a whole number"),
+        ("k: str = 'a;b'", "its parameter k has the default 'a;b'; results cannot hold ';' and '='"),
         ("control = 'no'", "control is 'no', not True or False"),
         ("note = 3", "it has a note that is not text: 3"),
         ("k: int", "its parameter k has no default; it must be a number, a text, True or False"),
@@ -181,6 +186,52 @@ def test_a_class_that_cannot_be_a_score_is_refused_with_its_line(tmp_path, attri
     assert f"'Mine' in line {CLASS_LINE} cannot be the score 'mine': " in caught.value.what
     assert message in caught.value.what
     assert "mine" not in SCORES
+
+
+@pytest.mark.parametrize("name", ["''", "5", "('t',)", r"'a\0b'", "'../x'", "'a b'", "'a/b'", "'é'", "'a' * 65"])
+def test_a_name_that_files_and_tables_could_not_hold_is_refused(tmp_path, name):
+    file = write(tmp_path, code=CLASS.replace('"mine"', name))
+    before = SCORES.names()
+    with pytest.raises(
+        UsageError, match=r"'Mine' in line 9 cannot be the score .*a name consists of letters"
+    ) as caught:
+        load_scores(file)
+    assert caught.value.file == file
+    assert SCORES.names() == before
+
+
+def test_a_name_that_is_taken_is_refused_with_its_line(tmp_path):
+    with pytest.raises(UsageError, match=r"'Mine' in line 9 cannot be the score 'msp': there is a score of this name"):
+        load_scores(write(tmp_path, code=CLASS.replace('"mine"', '"msp"')))
+
+
+WRITES = """@SCORES.register("mine")
+@dataclass
+class Mine(Score):
+    title = "Mine"
+    family = "feature"
+    paper = "1990"
+    year = 1990
+
+    def fit(self, train):
+        _, mean = yield Mean("mine", lambda block: block.features.mul_(0).sum(dim=1)), UnitMean()
+        mean.mul_(0)
+
+    def score(self, block):
+        rows = block.features.mean(dim=1)
+        block.features.numpy()[:] = 0
+        return rows
+"""
+
+
+def test_a_score_that_writes_into_its_rows_costs_no_other_score(space, tmp_path):
+    names = ["norm_l2", "variance_norm", "conformance", "knn", "residual"]
+    alone = moodbench.score(score=names, device="cpu", workspace=space)
+    load_scores(write(tmp_path, code=WRITES))
+    beside = moodbench.score(score=["mine", *names], device="cpu", workspace=space)
+    assert {row.auroc for row in beside if row.score == "mine"} == {run_plain(space)}
+    assert [row.auroc for row in alone] == [row.auroc for row in beside if row.score != "mine"]
+    assert None not in [row.auroc for row in alone if row.score != "residual"]
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path):

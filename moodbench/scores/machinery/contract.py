@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -14,14 +15,28 @@ from moodbench.types import FAMILIES
 _PLAIN = (bool, int, float, str)
 
 
-def check_contract(name: str, item: Any, *, base: type, needs: Collection[str], costs: Collection[str]) -> None:
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+"""What a score may be called: names become parts of options, columns, files and groups of HDF5."""
+
+
+def check_contract(
+    name: object,
+    item: Any,
+    taken: Collection[str],
+    *,
+    base: type,
+    needs: Collection[str],
+    costs: Collection[str],
+) -> None:
     """Refuse what cannot be used as a score, and name all that is wrong with it; moodbench's own are held by tests.
 
     Parameters
     ----------
-    name : str
-        Under which it is to be registered.
+    name : object
+        Under which it is to be registered; a text, if all is well.
     item : object
+    taken : collection of str
+        The names of other scores.
     base : type
         `Score`.
     needs, costs : collection of str
@@ -34,7 +49,11 @@ def check_contract(name: str, item: Any, *, base: type, needs: Collection[str], 
     """
     if is_own(item):
         return
-    if isinstance(item, type) and issubclass(item, base):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        faults = ["a name consists of letters, digits, '_', '-' and '.', begins with a letter and has at most 64"]
+    elif name in taken:
+        faults = ["there is a score of this name already; choose another one"]
+    elif isinstance(item, type) and issubclass(item, base):
         faults = list(_faults(item, needs, costs)) or list(_unmade(item))
     else:
         faults = ["it is not a subclass of Score"]
@@ -43,7 +62,7 @@ def check_contract(name: str, item: Any, *, base: type, needs: Collection[str], 
         place = class_place(item)
         line = "" if place is None else f" in line {place[1]}"
         raise UsageError(
-            f"'{called}'{line} cannot be the score '{name}': {'; '.join(faults)}",
+            f"'{called}'{line} cannot be the score {_shown(name)}: {'; '.join(faults)}",
             file=None if place is None else place[0],
             fix="docs/extending.md has an example",
         )
@@ -53,8 +72,8 @@ def _faults(cls: Any, needs: Collection[str], costs: Collection[str]) -> Iterato
     for attribute in ("title", "paper"):
         if not hasattr(cls, attribute):
             yield f"it has no {attribute}"
-        elif not isinstance(getattr(cls, attribute), str):
-            yield f"it has a {attribute} that is not text: {_shown(getattr(cls, attribute))}"
+        elif not _is_line(getattr(cls, attribute)):
+            yield f"it has a {attribute} that is not a line of text: {_shown(getattr(cls, attribute))}"
     if not hasattr(cls, "family"):
         yield f"it has no family; use one of {', '.join(FAMILIES)}"
     elif cls.family not in FAMILIES:
@@ -84,6 +103,14 @@ def _parameter_faults(cls: Any) -> Iterator[str]:
             lacks = field.default is dataclasses.MISSING
             words = "no default" if lacks else f"the default {_shown(field.default)}"
             yield f"its parameter {field.name} has {words}; it must be a number, a text, True or False"
+        elif isinstance(field.default, str) and (set(field.default) & set(";=") or not field.default.isprintable()):
+            yield f"its parameter {field.name} has the default {_shown(field.default)}; results cannot hold ';' and '='"
+        elif field.name == "seed" and type(field.default) is not int:
+            yield f"its parameter seed has the default {_shown(field.default)}; a seed is a whole number"
+
+
+def _is_line(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
 def _takes_one(method: Any) -> bool:

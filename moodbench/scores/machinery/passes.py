@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
+import copy
+from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -90,7 +92,7 @@ def fit_scores(
 
     def start(name: str, score: Score) -> None:
         try:
-            fit = score.fit(train)
+            fit = score.fit(train if is_own(type(score)) else _apart(train))
             if not isinstance(fit, Generator):
                 raise ScoreError(f"fit() returned a value of type {type(fit).__name__}; it must yield, if only from ()")
         except (Exception, SystemExit) as error:
@@ -109,9 +111,11 @@ def fit_scores(
     number = 0
     while running:
         number += 1
-        wanted = {_key(s): s for _, request in running.values() for s in _each(request) if _key(s) not in values}
+        asked = [(s, scores[name]) for name, (_, request) in running.items() for s in _each(request)]
+        wanted = {_key(s): s for s, _ in asked if _key(s) not in values}
+        foreign = {_key(s) for s, score in asked if wanted.get(_key(s)) is s and not is_own(type(score))}
         with progress.phase(f"pass {number} over ID train", train.rows) as tick:
-            faults = _one_pass(list(wanted.values()), blocks, held_out, tick)
+            faults = _one_pass(list(wanted.values()), blocks, held_out, tick, foreign)
         for key, statistic in wanted.items():
             if key not in faults:
                 try:
@@ -126,6 +130,8 @@ def fit_scores(
                     fail(name, fault)
                 else:
                     found = [values[key] for key in keys]
+                    if not is_own(type(scores[name])):
+                        found = copy.deepcopy(found)
                     advance(name, fit, tuple(found) if isinstance(request, tuple) else found[0])
                 tick(1)
     return {name: fitted[name] for name in scores if name in fitted}, missing
@@ -133,8 +139,8 @@ def fit_scores(
 
 def failure(error: BaseException, score: Score) -> str:
     """Return what results say of a score that raised `error`, in one line; of somebody's own score, with the place."""
-    text = " ".join(str(error).split())[:MOST_TEXT]
-    said = text if isinstance(error, ScoreError) else f"failed: {type(error).__name__}: {text}"
+    text = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))[:MOST_TEXT]
+    said = text if isinstance(error, ScoreError) else f"failed: {type(error).__name__}{': ' if text else ''}{text}"
     cls = type(score)
     if is_own(cls):
         return said
@@ -156,14 +162,18 @@ def _one_pass(
     blocks: Callable[[], Iterable[Block]],
     held_out: Callable[[], Iterable[Block]] | None,
     tick: Callable[[float], object],
+    foreign: Collection[Hashable],
 ) -> dict[Hashable, BaseException]:
-    """Show rows to statistics; return the keys of those that raised something, with what it was."""
+    """Show rows to statistics; return the keys of those that raised something, with what it was.
+
+    Those with the keys `foreign` are of scores that somebody else wrote, and are shown copies.
+    """
     faults: dict[Hashable, BaseException] = {}
 
     def show(statistic: Statistic[Any], rows: Block) -> None:
         if _key(statistic) not in faults:
             try:
-                statistic.update(rows)
+                statistic.update(rows.apart() if _key(statistic) in foreign else rows)
             except (Exception, SystemExit) as error:
                 faults[_key(statistic)] = error
 
@@ -180,6 +190,12 @@ def _one_pass(
                 show(statistic, rows)
         tick(len(block))
     return faults
+
+
+def _apart(train: Train) -> Train:
+    """Return the same with a head of its own."""
+    weight, bias = (None if some is None else some.clone() for some in (train.weight, train.bias))
+    return replace(train, weight=weight, bias=bias)
 
 
 def _key(statistic: Statistic[Any]) -> Hashable:

@@ -41,6 +41,12 @@ def latex(tables: Sequence[Table]) -> str:
 
 
 def _floats(table: Table) -> Iterator[str]:
+    feet = _height(table, SMALL_LINE) - _height(replace(table, footnotes=()), SMALL_LINE)
+    if feet > PAGE / 3:  # no float could hold them beside rows: they follow in the text, which breaks over pages
+        yield from _floats(replace(table, footnotes=()))
+        notes = r"\\ ".join(map(escape_latex, table.footnotes))
+        yield rf"{{\scriptsize\raggedright\noindent Notes on Table~\ref{{tab:{_label(table)}}}: {notes}\par}}" + "\n"
+        return
     if _height(table, LINE) <= PAGE and len(table.columns) <= MANY:
         yield _float(table, "")
         return
