@@ -132,7 +132,8 @@ class Classes:
                 f"labels of ID train go from {found[0]} to {found[-1]}, and the head's {self.head} outputs count from 0"
             )
         return (
-            f"the head's {self.head} classes are not the {there} of ID train{named}: moodbench probe trains one that is"
+            f"the head has {self.head} classes, and ID train has {there} others{named} "
+            "(moodbench probe trains a head for them)"
         )
 
     def part_remark(self) -> str | None:

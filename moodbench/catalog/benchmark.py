@@ -154,7 +154,10 @@ def _check(spec: BenchmarkSpec, entry: Entry) -> None:
     fine = set(spec.id_test) if labels else set()
     repeated = sorted({d for d in roles if roles.count(d) > 1} - {d for d in fine if roles.count(d) == 2})
     if repeated:
-        raise entry.error(f"uses {', '.join(map(repr, repeated))} more than once")
+        raise entry.error(
+            f"uses {', '.join(map(repr, repeated))} more than once",
+            fix="no images may be in two of id_train, id_val, id_test and ood: split them into datasets of their own",
+        )
 
 
 def _is_class(value: object) -> bool:

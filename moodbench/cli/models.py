@@ -52,7 +52,12 @@ def _alone(group: Record) -> Record:
 
 def _seen(group: Record) -> Record:
     text = {True: "yes", False: "no", None: None}[group["text_supervision"]]
-    said = {"labels seen": group["labels_seen"], "data": group["data"], "text": text, "size": group["size"]}
+    said = {
+        "labels besides the head's": group["labels_seen"],
+        "data": group["data"],
+        "text": text,
+        "size": group["size"],
+    }
     return {key: value or "not said" for key, value in said.items()}
 
 

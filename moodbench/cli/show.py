@@ -152,7 +152,7 @@ def _model_text(r: Record) -> str:
         "sha256": r.get("sha256"),
         "parameters": None if r.get("params") is None else f"{r['params']:.1f} million",
         "seen: data": r.get("data"),
-        "seen: labels": f"{r['labels_seen']} (those of its head)" if r.get("head_labels") else r.get("labels_seen"),
+        "seen: labels": _labels(r),
         "seen: texts": r.get("text_supervision"),
         "tuning": r.get("tuning"),
         "top-1": None if r.get("top1") is None else f"{r['top1']:.2f} %",
@@ -172,6 +172,14 @@ def _model_text(r: Record) -> str:
     rows = [{**one, "complete": "yes" if one["complete"] else "no"} for one in r["cached"]]
     title = r["name"] if r["title"] is None else f"{r['name']}: {r['title']}"
     return _sheet(title, facts) + _below("Caches", rows)
+
+
+def _labels(r: Mapping[str, Any]) -> str | None:
+    """Return the labels that a model met: what is kept leaves out those of its head, which are in its data."""
+    seen: str | None = r.get("labels_seen")
+    if seen is None or r.get("head") in (None, "none"):
+        return seen
+    return f"{seen} (those of its head)" if r.get("head_labels") else f"{seen} besides those of its head"
 
 
 def _dataset_text(r: Record) -> str:

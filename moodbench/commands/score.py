@@ -202,7 +202,8 @@ def _models(space: Workspace, names: Sequence[str], head: str | None) -> list[Mo
     there = [model for model in with_head if space.head_file(model).exists()]
     if cached and not there:
         known = {file.stem for model in cached for file in space.other_heads(model)}
-        raise UnknownNameError("cached head", head, known, fix=f"train it: moodbench probe --all-models --name {head}")
+        fix = f"train it: moodbench probe --all-models --name {head} (with --benchmark B where several could be meant)"
+        raise UnknownNameError("cached head", head, known, fix=fix)
     return there
 
 

@@ -29,7 +29,7 @@ class ImageSet:
             yield f"{self.dataset} has {len(self.images)} images here, the catalogue expects {self.expected}"
         left_out = getattr(self.images, "left_out", None)
         if left_out:
-            yield f"{self.dataset}: {sum(left_out.values())} files are no images: {in_words(left_out)}"
+            yield f"{self.dataset}: left out, as no images by their suffix: {in_words(left_out)}"
         for remark in getattr(self.images, "remarks", ()):
             yield f"{self.dataset}: {remark}"
 

@@ -33,6 +33,7 @@ LAYERS = [
 
 SIBLINGS = {
     ("atomic", "errors"),
+    ("arguments", "errors"),
     ("choices", "errors"),
     ("registry", "errors"),
     ("reading", "errors"),

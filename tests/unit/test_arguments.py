@@ -15,6 +15,7 @@ import pytest
 import moodbench.commands
 from moodbench.arguments import as_names, as_path, as_paths
 from moodbench.errors import MoodbenchError, UsageError
+from moodbench.evaluation.seeds import check_seeds
 from moodbench.workspace import Workspace
 
 RESULTS = Path(moodbench.__file__).parents[1] / "results"
@@ -144,3 +145,21 @@ def test_a_workspace_takes_texts(tmp_path):
     space = Workspace("d", cache_dir=str(tmp_path), catalogs="more.yaml")
     assert space == Workspace(Path("d"), tmp_path, catalogs=(Path("more.yaml"),))
     assert space.cached_models() == []
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"digits_mim", Path("digits_mim"), [None], ["digits_mim", 5]])
+def test_what_is_no_name_is_said(wrong):
+    with pytest.raises(UsageError, match="a name is a text, and "):
+        as_names(wrong)
+
+
+@pytest.mark.parametrize("wrong", [5, b"results", ["results"]])
+def test_what_is_no_path_is_said(wrong):
+    with pytest.raises(UsageError, match=r"a path is a text or a pathlib\.Path, and "):
+        as_path(wrong)
+
+
+@pytest.mark.parametrize("seeds", [0, -1, 2.0, "3", None])
+def test_seeds_are_a_whole_number(seeds):
+    with pytest.raises(UsageError, match="the number of seeds is a whole number between"):
+        check_seeds(seeds, {})

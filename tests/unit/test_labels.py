@@ -119,7 +119,7 @@ def test_a_head_of_other_classes_is_said_of_every_score_on_logits(world):
     rng = np.random.default_rng(0)
     more = {"weight": rng.normal(size=(20, 8)), "bias": rng.normal(size=20)}
     rows = world.run("other", head=more)
-    remark = "the head's 20 classes are not the 5 of ID train: moodbench probe trains one that is"
+    remark = "the head has 20 classes, and ID train has 5 others (moodbench probe trains a head for them)"
     assert json.loads(rows["msp", "far"]["remarks"]) == [remark]
     assert rows["mahalanobis", "far"]["remarks"] == rows["mahalanobis", "far"]["note"] == ""
     assert rows["she", "far"]["auroc"] == ""

@@ -97,7 +97,7 @@ def test_a_folder_without_images_says_what_is_there(tmp_path):
 def test_extract_says_what_is_left_out(space, odd):
     lines = []
     moodbench.extract("tiny", images=odd, dataset=["odd"], workspace=space, workers=0, report=lines.append)
-    assert lines[0] == "note: odd: 5 files are no images: 2 .1, 2 without suffix, 1 .txt"
+    assert lines[0] == "note: odd: left out, as no images by their suffix: 2 .1, 2 without suffix, 1 .txt"
 
 
 def catalogue_of(tmp_path, folder):

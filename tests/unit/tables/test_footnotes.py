@@ -104,7 +104,7 @@ def test_why_a_cell_is_empty_is_its_note_alone():
 
 
 def test_a_head_of_other_classes_is_one_footnote_of_every_score_on_logits():
-    remark = "the head's 1000 classes are not the 10 of ID train: moodbench probe trains one that is"
+    remark = "the head has 1000 classes, and ID train has 10 others (moodbench probe trains a head for them)"
     rows = [
         result(model, score, 0.9 - i / 10, remarks=(remark,) if FAMILY[score] != "feature" else ())
         for model in ("vit", "moco")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -32,17 +33,21 @@ NINE = rows(MODELS, ["msp", "energy", "knn", "vim", "s00", "s01", "s02", "s03", 
 MANY = rows(MODELS[:2], ["msp", *(f"s{i:02}" for i in range(79))])
 
 
+NOTES = tuple(f"score {i} failed: ValueError: {'something that takes two lines to explain ' * 5}" for i in range(60))
+
+
 def latex(name: str) -> str:
     made = {
         "grid": lambda: grid(NINE, titles=TITLES),
         "one model": lambda: per_dataset(NINE, "vit", titles=TITLES),
         "every model": lambda: per_dataset(NINE, titles=TITLES),
         "many scores": lambda: per_dataset(MANY, titles=TITLES),
+        "long notes": lambda: replace(per_dataset(NINE, "vit", titles=TITLES), footnotes=NOTES),
     }
     return FORMATS.get("latex")([made[name]()])
 
 
-@pytest.mark.parametrize("name", ["grid", "one model", "every model", "many scores"])
+@pytest.mark.parametrize("name", ["grid", "one model", "every model", "many scores", "long notes"])
 def test_tables_are_plain_floats_with_one_label_each(name):
     text = latex(name)
     assert "longtable" not in text
@@ -54,7 +59,7 @@ def test_tables_are_plain_floats_with_one_label_each(name):
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex: the LaTeX of tables is not compiled")
-@pytest.mark.parametrize("name", ["grid", "one model", "every model", "many scores"])
+@pytest.mark.parametrize("name", ["grid", "one model", "every model", "many scores", "long notes"])
 def test_tables_compile_in_a_two_column_article_with_text_around(name, tmp_path):
     text = latex(name)
     (label,) = re.findall(r"\\label\{(.*?)\}", text)
