@@ -19,6 +19,7 @@ TYPE_CHECKING = False  # for type checkers it is true; `typing` itself takes a t
 if TYPE_CHECKING:
     from typing import Any
 
+    from moodbench.commands.compare import compare
     from moodbench.commands.download import download
     from moodbench.commands.extract import extract
     from moodbench.commands.import_ import import_features
@@ -44,6 +45,7 @@ __all__ = [
     "Score",
     "Workspace",
     "build_transform",
+    "compare",
     "download",
     "extract",
     "frame",
@@ -65,6 +67,7 @@ _HOME = {
     "Score": "moodbench.scores.base",
     "Workspace": "moodbench.workspace",
     "build_transform": "moodbench.models.transforms",
+    "compare": "moodbench.commands.compare",
     "download": "moodbench.commands.download",
     "extract": "moodbench.commands.extract",
     "frame": "moodbench.commands.table",

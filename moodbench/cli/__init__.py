@@ -6,6 +6,7 @@ import sys
 
 from moodbench.cli import (  # noqa: F401 (imported for their commands)
     cache,
+    compare,
     demo,
     download,
     extract,

@@ -17,7 +17,21 @@ from moodbench.interrupts import watching
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ORDER = ("demo", "list", "show", "download", "verify", "extract", "import", "cache", "probe", "score", "table", "plot")
+ORDER = (
+    "demo",
+    "list",
+    "show",
+    "download",
+    "verify",
+    "extract",
+    "import",
+    "cache",
+    "probe",
+    "score",
+    "table",
+    "compare",
+    "plot",
+)
 """The commands in the order in which people use them; others follow."""
 
 

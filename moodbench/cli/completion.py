@@ -190,6 +190,13 @@ def scored_heads(space: Workspace, given: Given) -> list[str]:
 
 
 @offer
+def references(space: Workspace, given: Given) -> list[str]:
+    """Published tables, and the CSV files and folders that lie here."""
+    here = [entry for entry in Path().iterdir() if not entry.name.startswith(".")]
+    return ["moodv2", *sorted(entry.name for entry in here if entry.is_dir() or entry.suffix == ".csv")]
+
+
+@offer
 def label_rules(space: Workspace, given: Given) -> list[str]:
     """Rules by which the images of a folder get their labels."""
     from moodbench.catalog import LABEL_RULES
@@ -204,6 +211,7 @@ METRICS = tuple(f.name for f in fields(Result) if f.type == "float | None" and f
 """Names of metrics, in the order of the columns of results."""
 
 metrics = _words(*METRICS)
+compared_metrics = _words("auroc", "fpr95")
 pretexts = _words(*get_args(PretextTask))
 families = _words(*get_args(Family))
 needs = _words(*get_args(Needs))

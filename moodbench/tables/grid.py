@@ -31,7 +31,7 @@ class Cell:
     """One number as a fraction (or a text), None where there is none; `low` and `high` are its 95 % limits.
 
     `note` says why there is no number, or what is unusual about it. A mean over several `seeds` has a `spread`, the
-    sample standard deviation over them.
+    sample standard deviation over them. What is `signed` is a difference, and shows its sign.
     """
 
     value: float | str | None = None
@@ -41,6 +41,7 @@ class Cell:
     note: str = ""
     spread: float | None = None
     seeds: int | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,12 @@ def printed(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
+def signed(value: float) -> str:
+    """Return a difference of fractions as a cell shows it: points with their sign, and none where they print as 0."""
+    shown = f"{100 * value:+.2f}"
+    return shown.lstrip("+-") if float(shown) == 0 else shown
+
+
 def ranks(values: Sequence[float | str | None], better: Better | None) -> list[Mark]:
     """Return a mark for each value, as in a competition: who shares the first place leaves no second one.
 

@@ -28,6 +28,7 @@ COMMANDS = [
     ["probe"],
     ["score"],
     ["table"],
+    ["compare"],
     ["plot"],
 ]
 
@@ -75,6 +76,7 @@ def test_commands_are_listed_in_the_order_of_use():
         "probe",
         "score",
         "table",
+        "compare",
         "plot",
     ]
 

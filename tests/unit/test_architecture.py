@@ -23,7 +23,7 @@ LAYERS = [
     {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "progress", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
-    {"plots", "features", "pretraining", "inspection"},
+    {"plots", "comparison", "features", "pretraining", "inspection"},
     {"evaluation", "probing", "obtain"},
     {"commands"},
     {"cli"},

@@ -77,6 +77,7 @@ def required(name, tmp_path):
         "dataset": "digits_test",
         "file": tmp_path / "nowhere.npz",
         "out": tmp_path / "a file",
+        "reference": RESULTS,
     }
     known = inspect.signature(FUNCTIONS[name]).parameters
     wanted = {"workspace"} | {key for key, one in known.items() if one.default is one.empty}

@@ -10,7 +10,7 @@ from moodbench.errors import UsageError
 from moodbench.registry import Registry
 from moodbench.tables.footnotes import EMPTY
 from moodbench.tables.grid import Cell, Column, Table
-from moodbench.tables.marks import printed
+from moodbench.tables.marks import printed, signed
 
 Format = Callable[[Sequence[Table]], str]
 """Takes several tables, and returns text that ends with LF."""
@@ -40,6 +40,8 @@ def text_of(cell: Cell) -> str:
         return EMPTY
     if isinstance(cell.value, str):
         return cell.value
+    if cell.signed:
+        return signed(cell.value)
     spread = "" if cell.spread is None else f" ±{printed(cell.spread)}"
     return printed(cell.value) + spread
 

@@ -1,0 +1,118 @@
+"""``moodbench compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moodbench.cli import completion
+from moodbench.cli.app import app
+from moodbench.cli.options import Run, with_run
+from moodbench.cli.output import terminal_width, write
+
+
+@app.command()
+@with_run
+def compare(
+    *,
+    reference: Annotated[
+        str,
+        typer.Option(
+            metavar="moodv2|FILE.csv|FOLDER",
+            help="moodv2: the published numbers; a CSV file: anybody's table; a folder: other results.",
+            autocompletion=completion.references,
+        ),
+    ],
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BENCHMARK", help="Only this benchmark. Repeatable.", autocompletion=completion.scored_benchmarks
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Only this model; beside published numbers without @VARIANT all its variants. Repeatable.",
+            autocompletion=completion.scored_models,
+        ),
+    ] = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SCORE", help="Only this score. Repeatable.", autocompletion=completion.scored_scores),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="auroc|fpr95",
+            help="What is compared. Repeatable.  [default: both]",
+            autocompletion=completion.compared_metrics,
+        ),
+    ] = None,
+    fail_over: Annotated[
+        float | None,
+        typer.Option(
+            metavar="POINTS",
+            help="Exit with 1 if a difference is larger than this, or nothing is compared; for continuous integration.",
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="markdown, latex, csv, html, json or plain.  [default: by the suffix of --out; without it plain on a "
+            "terminal, fitted to its width, and markdown elsewhere]",
+            autocompletion=completion.table_formats,
+        ),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="The same as --format json; numbers are fractions.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write to this file (.md, .tex, .csv, .html, .json, .txt) instead of to standard output.",
+        ),
+    ] = None,
+    run: Run,
+) -> None:
+    """Put our results beside published or other ones.
+
+    The answer in words comes first, then each pair of numbers with its difference in points, whether theirs lies in our
+    95 % interval (AUROC), and why the two cannot agree: transform, weights, head, labels seen. Of a folder of results
+    what changed is shown, and which inputs differ. A model's number on one side alone is counted below with its reason.
+
+    Example: moodbench compare --reference last_month/results --metric auroc --fail-over 0.5
+    """
+    from moodbench.commands.compare import check_limit, comparison, refuse_beyond, titles_for
+    from moodbench.comparison.text import as_text
+    from moodbench.errors import UsageError
+    from moodbench.tables.formats.base import FORMATS, format_of
+
+    if json_ and format not in (None, "json"):
+        raise UsageError(f"--json and --format {format} contradict each other", fix="give one of them")
+    if fail_over is not None:
+        check_limit(fail_over)
+    width = terminal_width() if out is None else None
+    usual = "markdown" if width is None else "plain"
+    wanted = "json" if json_ else format or (format_of(out) if out is not None else usual)
+    FORMATS.get(wanted)
+    made = comparison(
+        reference,
+        benchmark=benchmark or (),
+        model=model or (),
+        score=score or (),
+        metric=metric or ("auroc", "fpr95"),
+        workspace=run.workspace,
+    )
+    text = as_text(made, wanted, width=width, titles=titles_for(run.workspace))
+    if out is None:
+        write(text)
+    else:
+        from moodbench.atomic import write_file
+
+        write_file(out, text.encode())
+        run.output.say(f"wrote {out}")
+    if fail_over is not None:
+        refuse_beyond(made, fail_over)
