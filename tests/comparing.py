@@ -17,7 +17,7 @@ LINE = "digits,digits_mim,vim,mean,auroc,99.52\n"
 
 def imagenet_row(model, score="msp", ood="mean", auroc=0.7677, **changes) -> Result:
     """Return a row on ImageNet whose interval reaches 0.004 to both sides."""
-    limits = {"auroc_low": auroc - 0.004, "auroc_high": auroc + 0.004, "fpr95": 0.683}
+    limits = {} if auroc is None else {"auroc_low": auroc - 0.004, "auroc_high": auroc + 0.004, "fpr95": 0.683}
     group = "all" if ood == "mean" else "far"
     given = {"params": "", "family": "probability", "n_id": 50, "n_ood": 40, "auroc": auroc} | limits | changes
     return Result("imagenet", model, "classification", score=score, ood=ood, group=group, **given)

@@ -11,6 +11,7 @@ from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 from moodbench.cli.output import terminal_width, write
+from moodbench.comparison.reference import METRICS
 
 
 @app.command()
@@ -103,7 +104,7 @@ def compare(
         benchmark=benchmark or (),
         model=model or (),
         score=score or (),
-        metric=metric or ("auroc", "fpr95"),
+        metric=metric or METRICS,
         workspace=run.workspace,
     )
     text = as_text(made, wanted, width=width, titles=titles_for(run.workspace))

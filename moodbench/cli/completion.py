@@ -16,6 +16,7 @@ from typing import Any, get_args
 import typer
 
 from moodbench.choices import Needs, PretextTask
+from moodbench.comparison.reference import METRICS as COMPARED
 from moodbench.registry import written_names
 from moodbench.types import ALL_GROUPS, Family, Result
 from moodbench.workspace import ModelName, Workspace
@@ -192,8 +193,10 @@ def scored_heads(space: Workspace, given: Given) -> list[str]:
 @offer
 def references(space: Workspace, given: Given) -> list[str]:
     """Published tables, and the CSV files and folders that lie here."""
+    from moodbench.comparison.published import PUBLISHED
+
     here = [entry for entry in Path().iterdir() if not entry.name.startswith(".")]
-    return ["moodv2", *sorted(entry.name for entry in here if entry.is_dir() or entry.suffix == ".csv")]
+    return [*PUBLISHED, *sorted(entry.name for entry in here if entry.is_dir() or entry.suffix == ".csv")]
 
 
 @offer
@@ -211,7 +214,7 @@ METRICS = tuple(f.name for f in fields(Result) if f.type == "float | None" and f
 """Names of metrics, in the order of the columns of results."""
 
 metrics = _words(*METRICS)
-compared_metrics = _words("auroc", "fpr95")
+compared_metrics = _words(*COMPARED)
 pretexts = _words(*get_args(PretextTask))
 families = _words(*get_args(Family))
 needs = _words(*get_args(Needs))

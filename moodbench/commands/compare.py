@@ -151,8 +151,8 @@ def _chosen(
         ("score", scores, {*_every(theirs, ours, lambda one: one.score)}),
     ):
         for name in names:
-            like = base_of(name) if published and kind == "model" else name
-            if name not in known and like not in {given.model for given in theirs.numbers}:
+            of_variants = published and kind == "model" and base_of(name) in known
+            if name not in known and not of_variants:
                 raise UnknownNameError(f"{kind} to compare", name, known, plural=f"{kind}s to compare")
     numbers = tuple(
         given

@@ -143,7 +143,8 @@ def _why_missing(reference: Reference, given: Given, ours: Ours) -> str:
     rows = [row for row in ours.rows if row.benchmark == given.benchmark]
     models = set(_models(reference, given, ours)) & {row.model for row in rows}
     wanted = f"{given.model}@moodv2" if reference.kind == "published" else given.model
-    todo = f"moodbench extract --model {wanted} --benchmark {given.benchmark}, then moodbench score"
+    score = f"moodbench score --benchmark {given.benchmark}"
+    todo = f"moodbench extract --model {wanted} --benchmark {given.benchmark}, then {score}"
     if given.benchmark not in ours.catalog.benchmarks or base_of(wanted) not in ours.catalog.models:
         todo = ""
     run = f" ({todo})" if todo and reference.kind != "folder" else ""
@@ -153,7 +154,8 @@ def _why_missing(reference: Reference, given: Given, ours: Ours) -> str:
         return f"no results of ours of {given.model} on {given.benchmark}{run}"
     of = [row for row in rows if row.model in models and row.score == given.score]
     if not of:
-        return f"'{given.score}' was not run on {', '.join(sorted(models))} ({given.benchmark})"
+        run = f": {score} --score {given.score}" if reference.kind == "published" else ""
+        return f"'{given.score}' was not run on {', '.join(sorted(models))} ({given.benchmark}){run}"
     if given.params is not None and not any(row.params == given.params for row in of):
         there = ", ".join(sorted({row.params or "none" for row in of}))
         return f"other parameters of {given.score}: theirs {given.params or 'none'}, ours {there}"

@@ -14,7 +14,7 @@ from typing import Any
 from moodbench.comparison.reference import Compared, Comparison
 from moodbench.comparison.words import answer, missing
 from moodbench.metrics import METRICS
-from moodbench.tables.formats.base import FORMATS
+from moodbench.tables.formats.base import FORMATS, flat
 from moodbench.tables.formats.text import PLAIN, plain_within
 from moodbench.tables.grid import Cell, Column, Row, Table
 from moodbench.tables.order import NO_TITLES, Titles
@@ -53,7 +53,11 @@ def as_text(comparison: Comparison, format: str, *, width: int | None = None, ti
         return json.dumps(records(comparison), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if format == "csv":
         return _csv(comparison)
-    tables, first, last = _tables(comparison, titles), answer(comparison, titles), missing(comparison)
+    tables, first, last = (
+        _tables(comparison, titles),
+        flat(answer(comparison, titles)),
+        [*map(flat, missing(comparison))],
+    )
     if format == "html":
         return _page(tables, [first, *last])
     if format == "latex":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 
 import pytest
@@ -122,3 +123,24 @@ def test_the_shell_offers_references_and_what_is_compared(here):
     assert {"moodv2", "results", "table.csv"} <= set(offered("moodbench compare --reference ")[0])
     assert offered("moodbench compare --metric ")[0] == ["auroc", "fpr95"]
     assert set(reference.METRICS) <= set(METRICS)
+
+
+def test_what_it_says_to_run_are_commands(here):
+    write_imagenet(here / "results", "vit", [imagenet_row("vit", auroc=0.8)], "model")
+    text = call("compare", "--reference", "moodv2").stdout
+    said = set(re.findall(r"moodbench (?:extract|score) [^,()\n;]*", text))
+    assert {
+        "moodbench score --benchmark imagenet",
+        "moodbench score --benchmark imagenet --score vim",
+        "moodbench extract --model beit@moodv2 --benchmark imagenet",
+    } <= said
+    for line in said:
+        assert call(*line.split()[1:], "--help").exit_code == 0
+
+
+def test_a_text_of_many_lines_stays_in_the_comments_of_latex(here):
+    row = imagenet_row("vit", auroc=None, note="first\n\\input{second}")
+    write_imagenet(here / "results", "vit", [row], "model")
+    text = call("compare", "--reference", "moodv2", "--metric", "auroc", "--format", "latex").stdout
+    assert all(line.startswith("%") for line in text.splitlines() if "second" in line)
+    assert "second" in text

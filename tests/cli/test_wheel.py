@@ -25,6 +25,10 @@ def wheel(tmp_path_factory):
 def test_it_holds_the_catalogue_and_the_checkpoints_and_no_tests(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     checkpoints = {f"moodbench/checkpoints/{p.name}" for p in (ROOT / "moodbench" / "checkpoints").iterdir()}
+    tables = {
+        f"moodbench/comparison/published/{name}" for name in ("README.md", "moodv2_table.csv", "moodv2_figure.csv")
+    }
+    assert tables <= names
     assert {"moodbench/datasets.yaml", "moodbench/models.yaml", "moodbench/py.typed", *checkpoints} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"moodbench"}
 

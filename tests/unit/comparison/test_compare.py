@@ -179,6 +179,8 @@ def test_names_that_match_nothing_are_one_message(ours, tmp_path):
         moodbench.compare("moodv3", workspace=ours)
     with pytest.raises(UnknownNameError, match=r"no score to compare 'vimm'\. Did you mean 'vim'"):
         moodbench.compare("moodv2", score="vimm", workspace=ours)
+    with pytest.raises(UnknownNameError, match="no benchmark to compare 'vit'"):
+        moodbench.compare("moodv2", benchmark="vit", workspace=ours)
     with pytest.raises(ResultsError, match="no results of ours to put beside"):
         moodbench.compare(DIGITS, workspace=Workspace(results_dir=tmp_path / "none"))
 
