@@ -42,6 +42,7 @@ COMMANDS = (
     ("probe",),
     ("score",),
     ("table",),
+    ("rank",),
     ("compare",),
     ("plot",),
 )

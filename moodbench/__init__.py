@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from moodbench.commands.import_ import import_features
     from moodbench.commands.plot import plot
     from moodbench.commands.probe import probe
+    from moodbench.commands.rank import rank
     from moodbench.commands.score import score
     from moodbench.commands.table import frame, table
     from moodbench.commands.verify import verify
@@ -53,6 +54,7 @@ __all__ = [
     "load_model",
     "plot",
     "probe",
+    "rank",
     "score",
     "table",
     "verify",
@@ -75,6 +77,7 @@ _HOME = {
     "load_model": "moodbench.models.load",
     "plot": "moodbench.commands.plot",
     "probe": "moodbench.commands.probe",
+    "rank": "moodbench.commands.rank",
     "score": "moodbench.commands.score",
     "table": "moodbench.commands.table",
     "verify": "moodbench.commands.verify",

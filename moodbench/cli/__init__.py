@@ -14,6 +14,7 @@ from moodbench.cli import (  # noqa: F401 (imported for their commands)
     list_,
     plot,
     probe,
+    rank,
     score,
     show,
     table,

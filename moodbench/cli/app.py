@@ -29,6 +29,7 @@ ORDER = (
     "probe",
     "score",
     "table",
+    "rank",
     "compare",
     "plot",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -11,6 +10,7 @@ from moodbench.catalog import BenchmarkSpec
 from moodbench.catalog.benchmark import ONE_CLASS, STANDARD
 from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.engine import THINNED
+from moodbench.evaluation.inputs import digest_of
 from moodbench.metrics import METRICS
 from moodbench.scores.base import SCORES, Score
 from moodbench.types import Result
@@ -46,7 +46,7 @@ def provenance_of(spec: BenchmarkSpec, model: str, caches: Caches) -> dict[str, 
         "contents": {name: entry["contents"] for name, entry in datasets.items()},
     }
     if caches.head is not None:
-        inputs["head"] = _digest(caches)
+        inputs["head"] = digest_of(caches.head)
     joined = caches.joined
     known = None if joined is None or joined.train.names is None else list(joined.train.names)
     return {
@@ -131,9 +131,3 @@ def rows_to_keep(
             found += rows
     made = set(made_with([], provenance, found, before).get(versions_of(provenance), []))
     return [row for row in found if row_name(row) in made]
-
-
-def _digest(caches: Caches) -> str:
-    assert caches.head is not None
-    names = "\0".join(caches.head.class_names or ()).encode("utf-8", "surrogateescape")
-    return hashlib.sha256(caches.head.weight.tobytes() + caches.head.bias.tobytes() + names).hexdigest()

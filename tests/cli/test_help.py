@@ -28,6 +28,7 @@ COMMANDS = [
     ["probe"],
     ["score"],
     ["table"],
+    ["rank"],
     ["compare"],
     ["plot"],
 ]
@@ -76,6 +77,7 @@ def test_commands_are_listed_in_the_order_of_use():
         "probe",
         "score",
         "table",
+        "rank",
         "compare",
         "plot",
     ]

@@ -19,7 +19,7 @@ LINES = 400
 
 LAYERS = [
     {"arguments", "atomic", "choices", "digests", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
-    | {"processes", "ranking", "reading", "registry", "sizes", "types"},
+    | {"paired", "processes", "ranking", "reading", "registry", "sizes", "types"},
     {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "progress", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
@@ -41,6 +41,8 @@ SIBLINGS = {
     ("names", "types"),
     ("interrupts", "leaving"),
     ("ranking", "intervals"),
+    ("paired", "intervals"),
+    ("paired", "ranking"),
 }
 STRANGERS = [("scores", "datasets"), ("scores", "models"), ("scores", "features"), ("datasets", "models")]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -1,0 +1,77 @@
+"""``moodbench rank``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moodbench.cli import completion
+from moodbench.cli.app import app
+from moodbench.cli.options import Run, with_run
+from moodbench.cli.output import terminal_width, write
+from moodbench.errors import UsageError
+
+
+@app.command()
+@with_run
+def rank(
+    *,
+    benchmark: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BENCHMARK",
+            help="Benchmark to rank on; may be omitted if only one has results.",
+            autocompletion=completion.scored_benchmarks,
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Only this model. Repeatable.", autocompletion=completion.scored_models),
+    ] = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SCORE", help="Only this score. Repeatable.", autocompletion=completion.scored_scores),
+    ] = None,
+    group: Annotated[
+        str, typer.Option(metavar="GROUP", help="OOD group whose mean counts.", autocompletion=completion.groups)
+    ] = "all",
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write to this file (.md, .txt, .tex, .html, .json) instead of to standard output."
+        ),
+    ] = None,
+    run: Run,
+) -> None:
+    """Say which pair of model and score is best, and which others may be as good.
+
+    The pairs in order of their mean AUROC, each with its 95 % interval and its difference to the best, on the same
+    images: what `score` kept of every row is read, nothing is scored. A pair counts as worse only where its difference
+    is more than the luck of these images.
+
+    Example: moodbench rank --benchmark digits --group near
+    """
+    from moodbench.commands.rank import rank as work
+    from moodbench.tables.formats.base import format_of
+
+    suffix = "" if out is None else out.suffix.lower()
+    if out is not None and suffix not in (".md", ".txt", ".tex", ".html", ".json"):
+        raise UsageError(f"the name '{out.name}' says no format", fix="end it in .md, .txt, .tex, .html or .json")
+    ranked = work(benchmark=benchmark, model=model or (), score=score or (), group=group, workspace=run.workspace)
+    width = terminal_width() if out is None else None
+    if json_ or suffix == ".json":
+        text = ranked.json()
+    elif out is not None:
+        text = ranked.text(format_of(out))
+    else:
+        text = ranked.text("markdown" if width is None else "plain", width)
+    if out is None:
+        write(text)
+    else:
+        from moodbench.atomic import write_file
+
+        write_file(out, text.encode())
+        run.output.say(f"wrote {out}")
