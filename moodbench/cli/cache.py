@@ -77,9 +77,9 @@ def _state(
 @cache.command()
 @with_run
 def verify(*, model: Model = None, dataset: DatasetOption = None, json_: Json = False, run: Run) -> None:
-    """Compare every byte of caches, heads and row scores with its checksum.
+    """Compare caches, heads and row scores with their checksums.
 
-    Exit 1 if anything is wrong.
+    Every byte is read. Exit 1 if anything is wrong.
 
     Example: moodbench cache verify
     """
