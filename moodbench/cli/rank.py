@@ -46,7 +46,7 @@ def rank(
     ] = None,
     run: Run,
 ) -> None:
-    """Say which pair of model and score is best, and which others may be as good.
+    """Rank pairs of model and score, and tell differences from luck.
 
     The pairs in order of their mean AUROC, each with its 95 % interval and its difference to the best, on the same
     images: what `score` kept of every row is read, nothing is scored. A pair counts as worse only where its difference
