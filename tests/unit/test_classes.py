@@ -36,7 +36,7 @@ def test_the_head_gives_the_numbers_where_it_has_the_names():
 def test_a_head_of_other_classes_is_not_the_data_s(names, known):
     joined = join(TRAIN, [], head=5, head_names=tuple(names))
     assert (joined.own, joined.known) == (False, known)
-    assert joined.head_remark().startswith("the head's 5 classes are not the 3 of ID train")
+    assert joined.head_remark().startswith("the head has 5 classes, and ID train has 3 others")
     assert joined.labels["train"] is TRAIN.labels
 
 

@@ -94,7 +94,7 @@ class Mine(Score):
         (GOOD.format(name="own").replace("def score", "def other"), "it has no method score"),
         (GOOD.format(name="own") + "raise SystemExit(3)", "failed: SystemExit"),
         (GOOD.format(name="own") + "1 / 0", "failed: ZeroDivisionError"),
-        (GOOD.format(name="own") + GOOD.format(name="msp"), "two scores want the name"),
+        (GOOD.format(name="own") + GOOD.format(name="msp"), "there is a score of this name already"),
         ("x = 1", "registers no score"),
         ("x = (", "failed: SyntaxError"),
     ],
