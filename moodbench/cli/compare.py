@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 from moodbench.cli.output import terminal_width, write
+from moodbench.cli.shown import Format, Out, Scores
 from moodbench.comparison.reference import METRICS
 
 
@@ -40,10 +40,7 @@ def compare(
             autocompletion=completion.scored_models,
         ),
     ] = None,
-    score: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SCORE", help="Only this score. Repeatable.", autocompletion=completion.scored_scores),
-    ] = None,
+    score: Scores = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,23 +56,9 @@ def compare(
             help="Exit with 1 if a difference is larger than this, or nothing is compared; for continuous integration.",
         ),
     ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FORMAT",
-            help="markdown, latex, csv, html, json or plain.  [default: by the suffix of --out; without it plain on a "
-            "terminal, fitted to its width, and markdown elsewhere]",
-            autocompletion=completion.table_formats,
-        ),
-    ] = None,
+    format: Format = None,
     json_: Annotated[bool, typer.Option("--json", help="The same as --format json; numbers are fractions.")] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write to this file (.md, .tex, .csv, .html, .json, .txt) instead of to standard output.",
-        ),
-    ] = None,
+    out: Out = None,
     run: Run,
 ) -> None:
     """Put our results beside published or other ones.

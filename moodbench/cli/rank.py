@@ -11,6 +11,7 @@ from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 from moodbench.cli.output import terminal_width, write
+from moodbench.cli.shown import Models, Scores
 from moodbench.errors import UsageError
 
 
@@ -26,14 +27,8 @@ def rank(
             autocompletion=completion.scored_benchmarks,
         ),
     ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODEL", help="Only this model. Repeatable.", autocompletion=completion.scored_models),
-    ] = None,
-    score: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SCORE", help="Only this score. Repeatable.", autocompletion=completion.scored_scores),
-    ] = None,
+    model: Models = None,
+    score: Scores = None,
     group: Annotated[
         str, typer.Option(metavar="GROUP", help="OOD group whose mean counts.", autocompletion=completion.groups)
     ] = "all",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 from moodbench.cli.output import terminal_width, write
+from moodbench.cli.shown import Format, Models, Out, Scores
 
 
 @app.command()
@@ -24,10 +24,7 @@ def table(
             metavar="BENCHMARK", help="Show this benchmark. Repeatable.", autocompletion=completion.scored_benchmarks
         ),
     ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODEL", help="Only this model. Repeatable.", autocompletion=completion.scored_models),
-    ] = None,
+    model: Models = None,
     head: Annotated[
         str | None,
         typer.Option(
@@ -36,10 +33,7 @@ def table(
             autocompletion=completion.scored_heads,
         ),
     ] = None,
-    score: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SCORE", help="Only this score. Repeatable.", autocompletion=completion.scored_scores),
-    ] = None,
+    score: Scores = None,
     dataset: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,15 +49,7 @@ def table(
             "[default: datasets if one --model or a --dataset is named, else grid]",
         ),
     ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FORMAT",
-            help="markdown, latex, csv, html, json or plain.  [default: by the suffix of --out; without it plain on a "
-            "terminal, fitted to its width, and markdown elsewhere]",
-            autocompletion=completion.table_formats,
-        ),
-    ] = None,
+    format: Format = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -80,13 +66,7 @@ def table(
         str,
         typer.Option(metavar="GROUP", help="OOD group whose mean the grid shows.", autocompletion=completion.groups),
     ] = "all",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write to this file (.md, .tex, .csv, .html, .json, .txt) instead of to standard output.",
-        ),
-    ] = None,
+    out: Out = None,
     run: Run,
 ) -> None:
     """Print the pretext task × score grid, or per-dataset tables.
