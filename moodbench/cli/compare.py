@@ -9,8 +9,8 @@ import typer
 from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
-from moodbench.cli.output import terminal_width, write
-from moodbench.cli.shown import Format, Out, Scores
+from moodbench.cli.output import terminal_width
+from moodbench.cli.shown import Format, Out, Scores, format_for, put
 from moodbench.comparison.reference import METRICS
 
 
@@ -72,15 +72,14 @@ def compare(
     from moodbench.commands.compare import check_limit, comparison, refuse_beyond, titles_for
     from moodbench.comparison.text import as_text
     from moodbench.errors import UsageError
-    from moodbench.tables.formats.base import FORMATS, format_of
+    from moodbench.tables.formats.base import FORMATS
 
     if json_ and format not in (None, "json"):
         raise UsageError(f"--json and --format {format} contradict each other", fix="give one of them")
     if fail_over is not None:
         check_limit(fail_over)
     width = terminal_width() if out is None else None
-    usual = "markdown" if width is None else "plain"
-    wanted = "json" if json_ else format or (format_of(out) if out is not None else usual)
+    wanted = "json" if json_ else format_for(format, out, width)
     FORMATS.get(wanted)
     made = comparison(
         reference,
@@ -91,12 +90,6 @@ def compare(
         workspace=run.workspace,
     )
     text = as_text(made, wanted, width=width, titles=titles_for(run.workspace))
-    if out is None:
-        write(text)
-    else:
-        from moodbench.atomic import write_file
-
-        write_file(out, text.encode())
-        run.output.say(f"wrote {out}")
+    put(text, out, run)
     if fail_over is not None:
         refuse_beyond(made, fail_over)

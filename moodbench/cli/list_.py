@@ -11,7 +11,7 @@ from moodbench.choices import Needs, PretextTask, check_choices
 from moodbench.cli import completion
 from moodbench.cli.app import Commands, app
 from moodbench.cli.listing import as_json, as_text
-from moodbench.cli.options import Run, with_run
+from moodbench.cli.options import Json, Run, with_run
 from moodbench.cli.output import write
 from moodbench.errors import UsageError
 from moodbench.types import Family
@@ -43,7 +43,6 @@ NONE = "nothing matches"
 Text = Annotated[
     str, typer.Argument(metavar="[TEXT]", help="Only those with this in their name or title.", show_default=False)
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON with every field.")]
 
 
 @listing.command()

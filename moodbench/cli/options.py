@@ -48,6 +48,8 @@ Verbose = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_PANEL)]
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON with every field.")]
+
 Device = Annotated[
     str,
     typer.Option(

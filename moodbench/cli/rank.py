@@ -10,8 +10,8 @@ import typer
 from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
-from moodbench.cli.output import terminal_width, write
-from moodbench.cli.shown import Models, Scores
+from moodbench.cli.output import terminal_width
+from moodbench.cli.shown import Models, Scores, format_for, put
 from moodbench.errors import UsageError
 
 
@@ -50,7 +50,6 @@ def rank(
     Example: moodbench rank --benchmark digits --group near
     """
     from moodbench.commands.rank import rank as work
-    from moodbench.tables.formats.base import format_of
 
     suffix = "" if out is None else out.suffix.lower()
     if out is not None and suffix not in (".md", ".txt", ".tex", ".html", ".json"):
@@ -59,14 +58,6 @@ def rank(
     width = terminal_width() if out is None else None
     if json_ or suffix == ".json":
         text = ranked.json()
-    elif out is not None:
-        text = ranked.text(format_of(out))
     else:
-        text = ranked.text("markdown" if width is None else "plain", width)
-    if out is None:
-        write(text)
-    else:
-        from moodbench.atomic import write_file
-
-        write_file(out, text.encode())
-        run.output.say(f"wrote {out}")
+        text = ranked.text(format_for(None, out, width), width)
+    put(text, out, run)

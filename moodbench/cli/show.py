@@ -12,7 +12,7 @@ import typer
 from moodbench.cli import completion
 from moodbench.cli.app import Commands, app
 from moodbench.cli.listing import as_text
-from moodbench.cli.options import Run, with_run
+from moodbench.cli.options import Json, Run, with_run
 from moodbench.cli.output import write
 
 showing = Commands(
@@ -21,7 +21,6 @@ showing = Commands(
 app.add_typer(showing, name="show")
 
 Record = dict[str, Any]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON with every field.")]
 
 _WIDTH = 110
 

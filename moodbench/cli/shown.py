@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from moodbench.cli import completion
+from moodbench.cli.options import Run
+from moodbench.cli.output import write
 
 Models = Annotated[
     list[str] | None,
@@ -33,3 +35,25 @@ Out = Annotated[
         help="Write to this file (.md, .tex, .csv, .html, .json, .txt) instead of to standard output.",
     ),
 ]
+
+
+def format_for(format: str | None, out: Path | None, width: int | None) -> str:
+    """Return the format that was asked for, else that of the file's suffix, else what suits standard output."""
+    from moodbench.tables.formats.base import format_of
+
+    if format is not None:
+        return format
+    if out is not None:
+        return format_of(out)
+    return "markdown" if width is None else "plain"
+
+
+def put(text: str, out: Path | None, run: Run) -> None:
+    """Write to the file that was named, and say so; else to standard output."""
+    from moodbench.atomic import write_file
+
+    if out is None:
+        write(text)
+    else:
+        write_file(out, text.encode())
+        run.output.say(f"wrote {out}")

@@ -10,8 +10,8 @@ from moodbench.choices import Layout, Positive
 from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
-from moodbench.cli.output import terminal_width, write
-from moodbench.cli.shown import Format, Models, Out, Scores
+from moodbench.cli.output import terminal_width
+from moodbench.cli.shown import Format, Models, Out, Scores, format_for, put
 
 
 @app.command()
@@ -79,17 +79,15 @@ def table(
     """
     from moodbench.commands.table import table as work
     from moodbench.commands.table import unverified_results
-    from moodbench.tables.formats.base import format_of
 
     width = terminal_width() if out is None else None
-    usual = format_of(out) if out is not None and format is None else "markdown" if width is None else "plain"
     text = work(
         benchmark=benchmark or (),
         model=model or (),
         head=head,
         score=score or (),
         dataset=dataset or (),
-        format=format or usual,
+        format=format_for(format, out, width),
         layout=layout,
         metric=metric or ("auroc", "fpr95"),
         positive=positive,
@@ -101,10 +99,4 @@ def table(
         run.output.detail(
             f"{file}: written before results had checksums, unverified; the next moodbench score adds one"
         )
-    if out is None:
-        write(text)
-    else:
-        from moodbench.atomic import write_file
-
-        write_file(out, text.encode())
-        run.output.say(f"wrote {out}")
+    put(text, out, run)

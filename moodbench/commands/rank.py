@@ -15,7 +15,7 @@ from moodbench.results import read_provenance
 from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.formats.text import PLAIN, plain_within
 from moodbench.tables.grid import Cell, Column, Row, Table
-from moodbench.tables.marks import printed
+from moodbench.tables.marks import printed, signed
 from moodbench.tables.order import Titles
 from moodbench.tables.selection import chosen_benchmarks, only, rows_of, titles_of
 from moodbench.types import ALL_GROUPS, MEAN, Result
@@ -257,7 +257,7 @@ def _cells(one: Standing, *, first: bool) -> Iterable[Cell]:
 
 
 def _signed(value: float) -> str:
-    return f"{100 * value:+.2f}".replace("-", "−") if round(100 * value, 2) else "0.00"
+    return signed(value).replace("-", "−")
 
 
 def _notes(over: str, count: int, left_out: Sequence[str], seeds: bool) -> Iterable[str]:

@@ -124,12 +124,12 @@ def score(
             try:
                 caches = _open(space, name, spec, asked=bool(benchmark), report=report)
                 if caches is not None:
-                    _check_results(space.results_file(spec.name, name), spec.name, str(name), save_scores)
-                    pretext = _pretext(space, name, caches)
                     file = space.results_file(spec.name, name)
+                    _check_results(file, spec.name, str(name), save_scores)
+                    pretext = _pretext(space, name, caches)
+                    now = provenance_of(spec, str(name), caches)
                     stay: list[Result] = []
                     if seeds > 1 and not save_scores and file.exists():
-                        now = provenance_of(spec, str(name), caches)
                         stay = rows_to_keep(read_results(file), read_provenance(file), now, scores, bank_rows)
                         if row_scores:
                             kept = kept_row_scores(space.kept_scores_file(name, spec.name), owner_of(now))
@@ -145,9 +145,9 @@ def score(
                         continue
                     bars = Progress(f"{name} on {spec.name}", progress)
                     scored = score_caches(spec, caches, fresh, model=str(name), pretext=pretext, progress=bars, **how)
-                    _write(space, spec, name, caches, scored, fresh if save_scores else {}, report)
+                    _write(file, now, caches, scored, fresh if save_scores else {}, report)
                     if row_scores:
-                        _keep(space, spec, name, caches, scored, fresh, report)
+                        _keep(space.kept_scores_file(name, spec.name), now, caches, scored, fresh, report)
                     out += scored.rows
                     report(_describe(str(name), spec.name, scored))
                     for hint in scored.hints:
@@ -268,18 +268,16 @@ def _pretext(space: Workspace, name: ModelName, caches: Caches) -> str:
 
 
 def _write(
-    space: Workspace,
-    spec: BenchmarkSpec,
-    name: ModelName,
+    file: Path,
+    made_from: Mapping[str, Any],
     caches: Caches,
     scored: ScoreRun,
     saved: Mapping[str, Score],
     report: Report,
 ) -> None:
-    from moodbench.evaluation.provenance import described, made_with, provenance_of
+    from moodbench.evaluation.provenance import described, made_with
 
-    file = space.results_file(spec.name, name)
-    provenance = provenance_of(spec, str(name), caches)
+    provenance = dict(made_from)
 
     def waiting() -> None:
         report(f"{file}: another process is writing it: waiting")
@@ -299,24 +297,22 @@ def _write(
 
 
 def _keep(
-    space: Workspace,
-    spec: BenchmarkSpec,
-    name: ModelName,
+    file: Path,
+    made_from: Mapping[str, Any],
     caches: Caches,
     scored: ScoreRun,
     run: Mapping[str, Score],
     report: Report,
 ) -> None:
     """Keep the row scores of a run among the caches; where that is refused, say so: the results are there."""
-    from moodbench.evaluation.provenance import provenance_of
     from moodbench.evaluation.saved import keep_row_scores, owner_of
 
-    file = space.kept_scores_file(name, spec.name)
     try:
-        keep_row_scores(file, owner_of(provenance_of(spec, str(name), caches)), caches, run, scored, report)
+        keep_row_scores(file, owner_of(made_from), caches, run, scored, report)
     except (CacheError, ResultsError) as error:
+        whose = f"{made_from['model']} on {made_from['benchmark']}"
         report(
-            f"note: the row scores of {name} on {spec.name} are not kept in {file}: {error.what}; the results are, and "
+            f"note: the row scores of {whose} are not kept in {file}: {error.what}; the results are, and "
             "--no-row-scores does without"
         )
 
