@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from moodbench.arguments import as_names
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
-from moodbench.results import read_provenance
 from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.formats.text import PLAIN, plain_within
 from moodbench.tables.grid import Cell, Column, Row, Table
@@ -19,7 +17,7 @@ from moodbench.tables.marks import printed, signed
 from moodbench.tables.order import Titles
 from moodbench.tables.selection import chosen_benchmarks, only, rows_of, titles_of
 from moodbench.types import ALL_GROUPS, MEAN, Result
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import Workspace
 
 if TYPE_CHECKING:
     from moodbench.evaluation.rows import TestRows
@@ -138,6 +136,7 @@ def rank(
 
 
 def _standings(space: Workspace, benchmark: str, means: Sequence[Result], group: str) -> list[Standing]:
+    from moodbench.evaluation.kept import LackingError, kept_params, kept_rows, run_again
     from moodbench.paired import Measured, difference, holm
 
     models = list(dict.fromkeys(row.model for row in means))
@@ -146,15 +145,15 @@ def _standings(space: Workspace, benchmark: str, means: Sequence[Result], group:
     first: TestRows | None = None
     for model in models:
         its = [row for row in means if row.model == model]
-        tested = _kept(space, benchmark, model, lacking)
-        if tested is None:
+        try:
+            tested = kept_rows(space, benchmark, model)
+        except LackingError as error:
+            lacking[model] = str(error)
             continue
-        oods = tested.roles["ood"]
-        chosen = [ood for some in oods.values() for ood in some] if group == ALL_GROUPS else list(oods.get(group, ()))
-        chosen = list(dict.fromkeys(chosen))
+        chosen = tested.of_group(group)
         there = set(measured)
         for row in its:
-            params = re.sub(r"\bseed=(\d+)\.\.\d+", r"seed=\1", row.params)  # rows are those of the first seed
+            params = kept_params(row.params)
             one = tested.measured(row.score, params, chosen)
             if one is None:
                 lacking.setdefault(model, f"there are none of {row.score}")
@@ -165,13 +164,7 @@ def _standings(space: Workspace, benchmark: str, means: Sequence[Result], group:
                 first.refuse_others(tested, chosen)
             first = first or tested
     if lacking:
-        what = "; ".join(f"of '{model}' {why}" for model, why in lacking.items())
-        again = " ".join(f"--model {model}" for model in lacking)
-        raise ResultsError(
-            f"row scores on '{benchmark}' are missing or stale: {what}",
-            file=space.cache_dir,
-            fix=f"moodbench score --benchmark {benchmark} {again}",
-        )
+        raise run_again(space, benchmark, lacking)
     order = sorted(measured, key=lambda pair: -measured[pair].value)
     best = measured[order[0]]
     apart = [difference(measured[pair], best) for pair in order]
@@ -182,30 +175,6 @@ def _standings(space: Workspace, benchmark: str, means: Sequence[Result], group:
         low, high = (None, None) if one.interval is None else (one.interval.low, one.interval.high)
         standings.append(Standing(*pair, one.value, low, high, diff.value, diff.low, diff.high, p, p >= LEVEL))
     return standings
-
-
-def _kept(space: Workspace, benchmark: str, model: str, lacking: dict[str, str]) -> TestRows | None:
-    """Return the row scores of a model; None, with a word in `lacking`, if they are not there or of something else."""
-    from moodbench.evaluation.inputs import changed_since
-    from moodbench.evaluation.rows import TestRows
-    from moodbench.features.rowscores import KEPT, read_row_scores
-
-    name = ModelName.parse(model)
-    file = space.kept_scores_file(name, benchmark)
-    if not file.exists():
-        lacking[model] = "there are none"
-        return None
-    kept = read_row_scores(file, KEPT)
-    assert kept is not None  # in this form it is read whole, or refused
-    inputs = read_provenance(space.results_file(benchmark, name)).get("inputs")
-    if (kept.owner["benchmark"], kept.owner["model"], kept.owner["inputs"]) != (benchmark, model, inputs):
-        lacking[model] = "they were made from something else than the results"
-        return None
-    changed = changed_since(space, name, kept.owner["inputs"])
-    if changed is not None:
-        lacking[model] = f"they are older than the cache of {changed}" if changed != "its head" else "its head changed"
-        return None
-    return TestRows(model, kept)
 
 
 def _shown(

@@ -14,6 +14,7 @@ from moodbench.errors import ResultsError
 from moodbench.features.hdf5 import stored_texts
 from moodbench.features.rowscores import ID, IDS, OOD, SIDE, RowScores, place_of
 from moodbench.paired import Measured, Sample, measure
+from moodbench.types import ALL_GROUPS
 
 Array = NDArray[np.float64]
 MOST_NAMED = 3
@@ -45,6 +46,12 @@ class TestRows:
         """For each place in the file: its rows by image id."""
         places = [path.removesuffix(f"/{IDS}") for path in self.kept.arrays if path.endswith(f"/{IDS}")]
         return {place: np.argsort(self.kept.arrays[f"{place}/{IDS}"], kind="stable") for place in places}
+
+    def of_group(self, group: str) -> list[str]:
+        """Return the OOD datasets of a group, or of all."""
+        oods: Mapping[str, Sequence[str]] = self.roles["ood"]
+        some = oods.values() if group == ALL_GROUPS else [oods.get(group, ())]
+        return list(dict.fromkeys(name for names in some for name in names))
 
     def cells(self, group: Sequence[str]) -> tuple[list[list[str]], list[str]]:
         """Return the places of ID rows and those of OOD rows that are compared, for the OOD datasets of a group."""
@@ -88,15 +95,28 @@ class TestRows:
             images += len(self.orders[place])
 
         def sample(place: str, side: int) -> Sample:
-            order = self.orders[place]
-            chosen = np.flatnonzero(self.kept.arrays[f"{place}/{SIDE}"][order] == side)
-            scores = values[place][order][chosen]
-            # a row without a number is an error, as it is in the results
-            scores = np.where(np.isnan(scores), -np.inf if side == ID else np.inf, scores)
+            scores, chosen = self._side(values, place, side)
             return Sample(scores, chosen + first[_dataset(place)])
 
         of_id = [_joined([sample(place, ID) for place in some]) for some in ids]
         return measure(of_id, [sample(place, OOD) for place in oods], images)
+
+    def scores_of(self, score: str, params: str, place: str, side: int) -> Array:
+        """Return the scores of the rows of one place that count as `ID` or `OOD`, in the order of the images' ids.
+
+        Raises
+        ------
+        KeyError
+            There are none of this score with these parameters in this place.
+        """
+        return self._side(self.kept.of(score, params), place, side)[0]
+
+    def _side(self, values: Mapping[str, Any], place: str, side: int) -> tuple[Array, NDArray[np.intp]]:
+        order = self.orders[place]
+        chosen = np.flatnonzero(self.kept.arrays[f"{place}/{SIDE}"][order] == side)
+        scores = values[place][order][chosen]
+        # a row without a number is an error, as it is in the results
+        return np.where(np.isnan(scores), -np.inf if side == ID else np.inf, scores), chosen
 
 
 def _dataset(place: str) -> str:

@@ -1,0 +1,60 @@
+"""The test rows that `score` kept, found and held against the results and the caches before anybody compares them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from moodbench.errors import ResultsError
+from moodbench.evaluation.inputs import changed_since
+from moodbench.evaluation.rows import TestRows
+from moodbench.features.rowscores import KEPT, read_row_scores
+from moodbench.results import read_provenance
+from moodbench.workspace import ModelName, Workspace
+
+
+class LackingError(Exception):
+    """There are no row scores of a model that belong to its results; the text goes on from "of 'vit' …"."""
+
+
+def kept_rows(space: Workspace, benchmark: str, model: str) -> TestRows:
+    """Return the row scores of a model on a benchmark.
+
+    Raises
+    ------
+    LackingError
+        There are none, or they were made from something else than the results, or than the caches that are there.
+    ResultsError
+        The file was changed after it was written.
+    """
+    name = ModelName.parse(model)
+    file = space.kept_scores_file(name, benchmark)
+    if not file.exists():
+        raise LackingError("there are none")
+    kept = read_row_scores(file, KEPT)
+    assert kept is not None  # in this form it is read whole, or refused
+    inputs = read_provenance(space.results_file(benchmark, name)).get("inputs")
+    if (kept.owner["benchmark"], kept.owner["model"], kept.owner["inputs"]) != (benchmark, model, inputs):
+        raise LackingError("they were made from something else than the results")
+    changed = changed_since(space, name, kept.owner["inputs"])
+    if changed is not None:
+        raise LackingError(
+            f"they are older than the cache of {changed}" if changed != "its head" else "its head changed"
+        )
+    return TestRows(model, kept)
+
+
+def run_again(space: Workspace, benchmark: str, lacking: Mapping[str, str]) -> ResultsError:
+    """Return the error that says of which models rows are missing or stale, why, and what to run."""
+    what = "; ".join(f"of '{model}' {why}" for model, why in lacking.items())
+    again = " ".join(f"--model {model}" for model in lacking)
+    return ResultsError(
+        f"row scores on '{benchmark}' are missing or stale: {what}",
+        file=space.cache_dir,
+        fix=f"moodbench score --benchmark {benchmark} {again}",
+    )
+
+
+def kept_params(params: str) -> str:
+    """Return the parameters under which rows are kept of a result with these: those of the first of several seeds."""
+    return re.sub(r"\bseed=(\d+)\.\.\d+", r"seed=\1", params)
