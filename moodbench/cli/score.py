@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Device, Run, with_run
+from moodbench.cli.params import parse_params
 from moodbench.errors import UsageError
 
 
@@ -36,7 +37,11 @@ def score(
     ] = None,
     param: Annotated[
         list[str] | None,
-        typer.Option(metavar="SCORE.NAME=VALUE", help="Change a parameter, as in vim.dim=256. Repeatable."),
+        typer.Option(
+            metavar="SCORE.NAME=VALUE[,VALUE]",
+            help="Change a parameter, as in vim.dim=256; several values run side by side, as in knn.k=1,10,100, and "
+            "of several parameters every combination. Repeatable.",
+        ),
     ] = None,
     head: Annotated[
         str | None,
@@ -98,7 +103,7 @@ def score(
         model=model or (),
         score=score or (),
         benchmark=benchmark or (),
-        params=_params(param or []),
+        params=parse_params(param or []),
         head=head,
         device=device,
         threads=threads,
@@ -110,14 +115,3 @@ def score(
         report=run.output.say,
         progress=run.output.progress,
     )
-
-
-def _params(items: list[str]) -> dict[str, dict[str, Any]]:
-    params: dict[str, dict[str, Any]] = {}
-    for item in items:
-        path, equals, value = item.partition("=")
-        name, dot, key = path.partition(".")
-        if not (equals and dot and name and key and value):
-            raise UsageError(f"'{item}' is not a parameter", fix="write SCORE.NAME=VALUE, as in vim.dim=256")
-        params.setdefault(name, {})[key] = value
-    return params

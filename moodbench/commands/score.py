@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.arguments import as_names
-from moodbench.catalog import BenchmarkSpec
 from moodbench.classes import unnamed_note
 from moodbench.errors import (
     CacheError,
-    CacheMismatchError,
     ModelError,
     MoodbenchError,
     ResultsError,
@@ -57,7 +56,8 @@ def score(
         What to run; an empty one means all: every cached model, every registered score, every benchmark whose caches
         are there.
     params : mapping of score to parameters, optional
-        Parameters changed from their defaults.
+        Parameters changed from their defaults. A list of values is a sweep: each runs as a variant with rows of its
+        own, all in the same passes over the rows; of several lists, every combination does.
     head : str, optional
         Use this head (``heads/<name>.h5``) instead of the models' own; results are those of the model ``MODEL+NAME``.
         Without `model`: of every cached model that has it.
@@ -104,11 +104,13 @@ def score(
     models = _models(space, model, head)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import check_threads, resolve_device
+    from moodbench.evaluation.opening import open_scorable
     from moodbench.evaluation.provenance import provenance_of, rows_to_keep
     from moodbench.evaluation.run import score_caches
     from moodbench.evaluation.saved import kept_row_scores, owner_of
     from moodbench.evaluation.seeds import check_seeds
     from moodbench.progress import Progress
+    from moodbench.scores.machinery.variants import score_of
 
     place = resolve_device(device)
     check_threads(threads)
@@ -122,7 +124,7 @@ def score(
     for spec in benchmarks:
         for name in models:
             try:
-                caches = _open(space, name, spec, asked=bool(benchmark), report=report)
+                caches = open_scorable(space, name, spec, asked=bool(benchmark), report=report)
                 if caches is not None:
                     file = space.results_file(spec.name, name)
                     _check_results(file, spec.name, str(name), save_scores)
@@ -136,11 +138,14 @@ def score(
                             stay = [row for row in stay if (row.score, row.params) in kept]
                     stay = [row for row in stay if row.pretext == pretext]
                     out += stay
-                    done = {row.score for row in stay}
+                    done = {(row.score, row.params) for row in stay}
                     if done:
-                        report(f"{name} on {spec.name}: kept the results of {len(done)} scores without a random part")
+                        count = len({score for score, _ in done})
+                        report(f"{name} on {spec.name}: kept the results of {count} scores without a random part")
                     # a fitted score keeps what it has learned: every model gets fresh ones
-                    fresh = copy.deepcopy({key: one for key, one in scores.items() if key not in done})
+                    fresh = copy.deepcopy(
+                        {label: one for label, one in scores.items() if (score_of(label), one.describe()) not in done}
+                    )
                     if not fresh:
                         continue
                     bars = Progress(f"{name} on {spec.name}", progress)
@@ -173,14 +178,10 @@ def score(
 
 
 def _scores(names: Sequence[str], params: Params) -> dict[str, Score]:
-    from moodbench.scores.base import SCORES, create_score, display_order
+    from moodbench.scores.base import SCORES, display_order
+    from moodbench.scores.machinery.variants import make_variants
 
-    chosen = display_order(dict.fromkeys(names) or SCORES)
-    for name in params:
-        SCORES.get(name)
-        if name not in chosen:
-            raise UsageError(f"there are parameters for the score '{name}', which is not run")
-    return {name: create_score(name, params.get(name)) for name in chosen}
+    return make_variants(display_order(dict.fromkeys(names) or SCORES), params)
 
 
 def _models(space: Workspace, names: Sequence[str], head: str | None) -> list[ModelName]:
@@ -205,60 +206,6 @@ def _models(space: Workspace, names: Sequence[str], head: str | None) -> list[Mo
         fix = f"train it: moodbench probe --all-models --name {head} (with --benchmark B where several could be meant)"
         raise UnknownNameError("cached head", head, known, fix=fix)
     return there
-
-
-def _open(space: Workspace, name: ModelName, spec: BenchmarkSpec, *, asked: bool, report: Report) -> Caches | None:
-    """Open what is cached of (model, benchmark); None, and a word about it, if that is not enough to score."""
-    cached = space.cached_datasets(name)
-    if not set(spec.datasets) & set(cached):
-        if asked:
-            report(f"skip {name} on {spec.name}: nothing of it is cached")
-        return None
-    from moodbench.evaluation.caches import open_caches
-    from moodbench.features.cache import FeatureCache
-
-    files: dict[str, Path] = {}
-    for dataset in spec.datasets:
-        if dataset in cached:
-            file = space.cache_file(name, dataset)
-            with FeatureCache(file) as cache:
-                if cache.complete:
-                    files[dataset] = file
-                else:
-                    report(f"leave out {name} on {dataset}: its cache is incomplete, run moodbench extract again")
-    needed = [d for d in spec.needed if d not in files]
-    if needed:
-        report(f"skip {name} on {spec.name}: no cache of {', '.join(needed)}")
-        return None
-    absent = [d for d in spec.ood_datasets if d not in files]
-    if len(absent) == len(spec.ood_datasets):
-        report(f"skip {name} on {spec.name}: no cache of an OOD dataset ({', '.join(absent)})")
-        return None
-    if absent:
-        report(f"{name} on {spec.name}: no cache of {', '.join(absent)}; means that need them stay empty")
-    head = space.head_file(name)
-    if name.head is not None and not head.exists():
-        raise CacheError(
-            f"the model '{name}' has no such head", file=head, fix="a head file holds 'weight' (C, D) and 'bias' (C,)"
-        )
-    caches = open_caches(files, spec, head, own_head=name.head is None)
-    if name.head is not None:
-        _check_head(head, name, spec, caches)
-    return caches
-
-
-def _check_head(file: Path, name: ModelName, spec: BenchmarkSpec, caches: Caches) -> None:
-    """Refuse a head that `moodbench probe` trained on other features of the same ID train dataset."""
-    from moodbench.features.heads import head_provenance
-
-    made_from = head_provenance(file).get("inputs", {})
-    model = ModelName(name.base, name.variant)
-    if made_from.get("id_train") == spec.id_train and made_from.get("features") != caches.train.fingerprint:
-        raise CacheMismatchError(
-            f"the head '{name.head}' was trained on other features of {spec.id_train} than are cached now",
-            file=file,
-            fix=f"train it again: moodbench probe --model {model} --name {name.head} --force",
-        )
 
 
 def _pretext(space: Workspace, name: ModelName, caches: Caches) -> str:
@@ -327,12 +274,17 @@ def _check_results(file: Path, benchmark: str, model: str, save_scores: bool) ->
 
 
 def _describe(model: str, benchmark: str, scored: ScoreRun) -> str:
-    scores = {row.score for row in scored.rows if row.auroc is not None}
-    empty = {row.score: row.note for row in scored.rows if row.auroc is None}
+    valued = {(row.score, row.params) for row in scored.rows if row.auroc is not None}
+    scores = {score for score, _ in valued}
+    empty = {(row.score, row.params): row.note for row in scored.rows if row.auroc is None}
     text = f"scored {model} on {benchmark}: {len(scores)} scores"
+    if len(valued) > len(scores):
+        text += f" in {len(valued)} variants"
     accuracy = scored.rows[0].id_accuracy if scored.rows else None
     if accuracy is not None:
         text += f", ID accuracy {percent(accuracy)}"
     if empty:
-        text += "; left empty: " + ", ".join(f"{name} ({note})" for name, note in empty.items())
+        variants = Counter(score for score, _ in {(row.score, row.params) for row in scored.rows})
+        named = {pair: pair[0] if variants[pair[0]] == 1 else " ".join(pair) for pair in empty}
+        text += "; left empty: " + ", ".join(f"{named[pair]} ({note})" for pair, note in empty.items())
     return text

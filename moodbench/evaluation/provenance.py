@@ -13,6 +13,7 @@ from moodbench.evaluation.engine import THINNED
 from moodbench.evaluation.inputs import digest_of
 from moodbench.metrics import METRICS
 from moodbench.scores.base import SCORES, Score
+from moodbench.scores.machinery.variants import score_of
 from moodbench.types import Result
 
 
@@ -111,22 +112,23 @@ def rows_to_keep(
         Results, and their provenance.
     provenance : mapping
         That of the run.
-    scores : mapping of name to Score
+    scores : mapping of label to Score
+        Variants of one score under labels of their own.
     bank_rows : int or None
         To which the run thins out memory banks.
     """
     if before.get("inputs") != provenance["inputs"]:
         return []
-    of: dict[str, list[Result]] = {}
+    wanted = {(score_of(label), score.describe()): score for label, score in scores.items() if not score.has_seed()}
+    of: dict[tuple[str, str], list[Result]] = {}
     for row in there:
-        score = scores.get(row.score)
-        if score is not None and not score.has_seed() and row.params == score.describe():
-            of.setdefault(row.score, []).append(row)
+        if (row.score, row.params) in wanted:
+            of.setdefault((row.score, row.params), []).append(row)
     found = []
-    for name, rows in of.items():
-        own = type(scores[name]).__module__.startswith("moodbench.")
+    for pair, rows in of.items():
+        own = type(wanted[pair]).__module__.startswith("moodbench.")
         thinned = any(remark.startswith(THINNED) for row in rows for remark in row.remarks)
-        same_bank = scores[name].cost != "memory bank" or (bank_rows is None and not thinned)
+        same_bank = wanted[pair].cost != "memory bank" or (bank_rows is None and not thinned)
         if own and same_bank and all(row.auroc is not None for row in rows):
             found += rows
     made = set(made_with([], provenance, found, before).get(versions_of(provenance), []))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -16,6 +17,7 @@ from moodbench.evaluation.protocols import PROTOCOLS, ScoreRun
 from moodbench.evaluation.seeds import Copies
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score
+from moodbench.scores.machinery.variants import score_of
 
 
 def score_caches(
@@ -39,7 +41,8 @@ def score_caches(
     benchmark : BenchmarkSpec
         Groups the OOD datasets. Those that `caches` lacks get no row, and their groups no mean.
     caches : Caches
-    scores : mapping of name to score
+    scores : mapping of label to score
+        The label is the score's name, or of one among several variants as `machinery.variants` makes it.
     model, pretext : str
         To write into the rows.
     device : torch.device, default=CPU
@@ -56,7 +59,8 @@ def score_caches(
     Returns
     -------
     ScoreRun
-        A score that lacks something has rows without numbers and a note that says what.
+        Rows name the scores, and values are under their labels. A score that lacks something has rows without numbers
+        and a note that says what.
     """
     place = device or torch.device("cpu")
     make = partial(Engine, device=place, block=block, bank_rows=bank_rows, progress=progress)
@@ -67,4 +71,5 @@ def score_caches(
         rows = partial(ResultRows, model=model, pretext=pretext)
         copies = Copies.make(scores, seeds)
         run = PROTOCOLS.get(benchmark.protocol)(benchmark, caches, copies.scores, make, rows)
-        return copies.together(run)
+        run = copies.together(run)
+        return replace(run, rows=[replace(row, score=score_of(row.score)) for row in run.rows])

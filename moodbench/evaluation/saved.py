@@ -11,11 +11,13 @@ import numpy as np
 from moodbench.errors import ResultsError
 from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.engine import Array
+from moodbench.evaluation.kept import kept_params
 from moodbench.evaluation.protocols import ScoreRun
 from moodbench.features.lock import exclusive
 from moodbench.features.rowscores import KEPT, RowScores, read_row_scores, write_row_scores
 from moodbench.scores.base import Score, create_score
 from moodbench.scores.machinery.notes import too_many_not_numbers
+from moodbench.scores.machinery.variants import score_of
 from moodbench.types import Report
 
 
@@ -47,9 +49,9 @@ def save_row_scores(
     owner : mapping
         Benchmark, model and inputs.
     caches : Caches
-    scores : mapping of name to Score
+    scores : mapping of label to Score
         What was run, with its parameters.
-    values : mapping of (dataset, score) to (N,) float64
+    values : mapping of (dataset, label) to (N,) float64
     report : callable
         Is told of what is dropped.
     """
@@ -100,13 +102,13 @@ def keep_row_scores(
                 there = before
             elif before is not None:
                 report(f"{file}: made from other caches; its scores are dropped")
-        for name, score in scores.items():
-            there.drop(name, score.describe())
-        done = {row.score for row in run.rows if row.auroc is not None}
+        for label, score in scores.items():
+            there.drop(score_of(label), score.describe())
+        done = {(row.score, kept_params(row.params)) for row in run.rows if row.auroc is not None}
         values = {
-            (dataset, name): array
-            for (dataset, name), array in run.values.items()
-            if name in done and not too_many_not_numbers(np.isnan(array))
+            (dataset, label): array
+            for (dataset, label), array in run.values.items()
+            if (score_of(label), scores[label].describe()) in done and not too_many_not_numbers(np.isnan(array))
         }
         there.put_sides(run.sides)
         _put(there, caches, scores, values)
@@ -133,14 +135,14 @@ def _put(
     there: RowScores, caches: Caches, scores: Mapping[str, Score], values: Mapping[tuple[str, str], Array]
 ) -> None:
     ids = {dataset: reader.ids for dataset, reader in (*caches.test.items(), *caches.ood.items())}
-    for (dataset, score), array in values.items():
+    for (dataset, label), array in values.items():
         there.put(
             dataset,
             ids[dataset.rpartition("/")[2]],  # of a benchmark with one ID class at a time: class/dataset
             array,
-            score=score,
-            params=scores[score].describe(),
-            default=create_score(score).describe(),
+            score=score_of(label),
+            params=scores[label].describe(),
+            default=create_score(score_of(label)).describe(),
         )
 
 

@@ -17,6 +17,7 @@ from moodbench.evaluation.protocols import ScoreRun
 from moodbench.metrics import METRICS
 from moodbench.scores.base import Score
 from moodbench.scores.machinery.parameters import checked
+from moodbench.scores.machinery.variants import score_of
 from moodbench.types import Result
 
 MOST_SEEDS = 100
@@ -31,7 +32,7 @@ def check_seeds(seeds: int, scores: Mapping[str, Score]) -> None:
         raise UsageError(f"the number of seeds is a whole number between 1 and {MOST_SEEDS}, got {seeds!r:.80}")
     for name, score in scores.items():
         if score.has_seed():
-            checked(name, "seed", _seed(score) + seeds - 1, 0)
+            checked(score_of(name), "seed", _seed(score) + seeds - 1, 0)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,72 @@
+"""The caches of a model that a benchmark needs, found in the workspace and opened; what is missing is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from moodbench.catalog import BenchmarkSpec
+from moodbench.errors import CacheError, CacheMismatchError
+from moodbench.evaluation.caches import Caches, open_caches
+from moodbench.features.cache import FeatureCache
+from moodbench.features.heads import head_provenance
+from moodbench.types import Report
+from moodbench.workspace import ModelName, Workspace
+
+
+def open_scorable(
+    space: Workspace, name: ModelName, spec: BenchmarkSpec, *, asked: bool, report: Report
+) -> Caches | None:
+    """Open what is cached of (model, benchmark); None, and a word about it, if that is not enough to score.
+
+    `asked`: the benchmark was named, so that also nothing at all is worth a word.
+
+    Raises
+    ------
+    CacheError, ModelError
+        A cache is damaged, does not fit the others, or the head is not there or is of other features.
+    """
+    cached = space.cached_datasets(name)
+    if not set(spec.datasets) & set(cached):
+        if asked:
+            report(f"skip {name} on {spec.name}: nothing of it is cached")
+        return None
+    files: dict[str, Path] = {}
+    for dataset in spec.datasets:
+        if dataset in cached:
+            file = space.cache_file(name, dataset)
+            with FeatureCache(file) as cache:
+                if cache.complete:
+                    files[dataset] = file
+                else:
+                    report(f"leave out {name} on {dataset}: its cache is incomplete, run moodbench extract again")
+    needed = [d for d in spec.needed if d not in files]
+    if needed:
+        report(f"skip {name} on {spec.name}: no cache of {', '.join(needed)}")
+        return None
+    absent = [d for d in spec.ood_datasets if d not in files]
+    if len(absent) == len(spec.ood_datasets):
+        report(f"skip {name} on {spec.name}: no cache of an OOD dataset ({', '.join(absent)})")
+        return None
+    if absent:
+        report(f"{name} on {spec.name}: no cache of {', '.join(absent)}; means that need them stay empty")
+    head = space.head_file(name)
+    if name.head is not None and not head.exists():
+        raise CacheError(
+            f"the model '{name}' has no such head", file=head, fix="a head file holds 'weight' (C, D) and 'bias' (C,)"
+        )
+    caches = open_caches(files, spec, head, own_head=name.head is None)
+    if name.head is not None:
+        _check_head(head, name, spec, caches)
+    return caches
+
+
+def _check_head(file: Path, name: ModelName, spec: BenchmarkSpec, caches: Caches) -> None:
+    """Refuse a head that `moodbench probe` trained on other features of the same ID train dataset."""
+    made_from = head_provenance(file).get("inputs", {})
+    model = ModelName(name.base, name.variant)
+    if made_from.get("id_train") == spec.id_train and made_from.get("features") != caches.train.fingerprint:
+        raise CacheMismatchError(
+            f"the head '{name.head}' was trained on other features of {spec.id_train} than are cached now",
+            file=file,
+            fix=f"train it again: moodbench probe --model {model} --name {name.head} --force",
+        )
