@@ -10,6 +10,17 @@ import typer
 from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
+from moodbench.cli.shown import Models, Scores
+
+Width = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WIDTH",
+        help="column or text (a column, or the whole width, of a paper with two columns), or inches.  [default: what "
+        "suits the kind]",
+        autocompletion=completion.widths,
+    ),
+]
 
 
 @app.command()
@@ -19,19 +30,32 @@ def plot(
     kind: Annotated[
         str,
         typer.Argument(
-            help="grid: pretext tasks on x, mean AUROC on y, a marker for each score.", autocompletion=completion.plots
+            help="grid: pretext tasks on x, mean AUROC on y, a marker for each score. distributions: scores of ID and "
+            "OOD test rows, a panel for each OOD dataset.",
+            autocompletion=completion.plots,
         ),
     ] = "grid",
     benchmark: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="BENCHMARK",
-            help="Benchmark to draw; may be omitted if only one has results.",
+            help="Benchmark to draw; may be omitted if only one has results. Most kinds take one.",
             autocompletion=completion.scored_benchmarks,
         ),
     ] = None,
+    model: Models = None,
+    score: Scores = None,
+    ood: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATASET", help="Only this OOD dataset. Repeatable.", autocompletion=completion.scored_datasets
+        ),
+    ] = None,
     group: Annotated[
-        str, typer.Option(metavar="GROUP", help="OOD group whose mean is drawn.", autocompletion=completion.groups)
+        str,
+        typer.Option(
+            metavar="GROUP", help="OOD group that is drawn, or whose mean is.", autocompletion=completion.groups
+        ),
     ] = "all",
     head: Annotated[
         str | None,
@@ -41,6 +65,7 @@ def plot(
             autocompletion=completion.scored_heads,
         ),
     ] = None,
+    width: Width = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help=".png, .svg or .pdf.  [default: <benchmark>_<kind>.png]")
     ] = None,
@@ -48,9 +73,12 @@ def plot(
 ) -> None:
     """Draw a picture of the results.
 
+    Kinds that show a few pairs of model and score take the best pair, or the best of each named model or score.
+
     Example: moodbench plot grid --benchmark digits --out grid.svg
     """
     from moodbench.commands.plot import plot as work
 
-    file = work(kind, benchmark=benchmark, out=out, group=group, head=head, workspace=run.workspace)
+    chosen = {"benchmark": benchmark or (), "model": model or (), "score": score or (), "ood": ood or ()}
+    file = work(kind, **chosen, group=group, head=head, width=width, out=out, workspace=run.workspace)
     run.output.say(f"wrote {file}")

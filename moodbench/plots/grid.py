@@ -8,17 +8,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from moodbench.errors import ResultsError
-from moodbench.plots.base import PLOTS, STYLE, check_suffix, plain, save
+from moodbench.plots.base import PLOTS, as_plot, plain
+from moodbench.plots.given import Given
 from moodbench.tables.footnotes import Index
 from moodbench.tables.order import (
     COLOURS,
@@ -46,26 +45,10 @@ _CHANCE_LINE: dict[str, Any] = {"color": "#667085", "lw": 1, "ls": (0, (4, 3))}
 
 
 @PLOTS.register("grid")
-def plot_grid(
-    results: Sequence[Result],
-    file: Path,
-    *,
-    group: str = ALL_GROUPS,
-    titles: Titles = NO_TITLES,
-    title: str | None = None,
-) -> None:
-    """Draw the pretext task × score grid to `file`; see `grid_figure`.
-
-    Raises
-    ------
-    UsageError
-        The suffix is none of .png, .svg and .pdf, or the results are of several benchmarks.
-    ResultsError
-        There is nothing to draw, or the file cannot be written.
-    """
-    check_suffix(file)
-    with style.context(["default", STYLE]):
-        save(grid_figure(results, group=group, titles=titles, title=title), file)
+@as_plot(width=None, without={"ood": "shows means over a group, which --group chooses"})
+def plot_grid(given: Given) -> Figure:
+    """Draw the pretext task × score grid; see `grid_figure`."""
+    return grid_figure(given.results, group=given.group, titles=given.titles)
 
 
 def grid_figure(

@@ -48,7 +48,7 @@ def home(tmp_path, monkeypatch, catalog):
         ("moodbench table --benchmark tiny --group ", ["all", "far"]),
         ("moodbench table --benchmark tiny --dataset ", ["tiny_ood"]),
         ("moodbench table --layout gird --group f", ["far", "flat"]),
-        ("moodbench plot ", ["grid"]),
+        ("moodbench plot gr", ["grid"]),
         ("moodbench score --score ms", ["msp"]),
         ("moodbench score --head ", ["probe"]),
         ("moodbench score --model ", ["tiny", "tiny@moodv2"]),

@@ -45,16 +45,17 @@ def names(tables):
         '''
 from matplotlib.figure import Figure
 
-from moodbench.plots.base import PLOTS, check_suffix, save
+from moodbench.plots.base import PLOTS, as_plot
 
 
 @PLOTS.register("count")
-def plot_count(results, file, **options):
-    """Draw how many results there are."""
-    check_suffix(file)
-    figure = Figure()
-    figure.add_subplot().bar([0], [len(results)])
-    save(figure, file)
+@as_plot()
+def plot_count(given):
+    """Draw how many results there are, and how many row scores of the best pair."""
+    (splits,) = given.samples(given.pairs(1)).values()
+    figure = Figure(figsize=(given.width, 2))
+    figure.add_subplot().bar([0, 1], [len(given.results), len(splits[0].id)])
+    return figure
 ''',
     ),
 }

@@ -6,10 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from matplotlib import style
 from matplotlib.figure import Figure
 
-from moodbench.errors import ResultsError, UsageError
-from moodbench.plots.base import PLOTS
+from moodbench.errors import ResultsError
+from moodbench.plots.base import PLOTS, STYLE, as_bytes, picture
+from moodbench.plots.given import Given
 from moodbench.plots.grid import MARKERS, grid_figure, plot_grid
 from moodbench.tables.order import COLOURS, Titles
 from moodbench.types import Result
@@ -134,39 +136,33 @@ def test_a_trial_is_said_below_the_axes():
     assert figure._supxlabel.get_text() == "† trial: 5 images: vit, beit"
 
 
-@pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("PDF", b"%PDF")])
-def test_files_are_valid_and_the_same_twice(tmp_path, suffix, start):
-    first, second = tmp_path / f"a.{suffix}", tmp_path / "new" / f"b.{suffix}"
+@pytest.mark.parametrize(("format", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_files_are_valid_and_the_same_twice(format, start):
     titles = Titles(models={"vit": "$a_1$ & <b> 100 %"})
-    for file in (first, second):
-        plot_grid(some(), file, titles=titles, title="cost: $5")
-    assert first.read_bytes().startswith(start)
-    assert first.read_bytes() == second.read_bytes()
-    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == [f"a.{suffix}"]
+    with style.context(["default", STYLE]):
+        first, second = (as_bytes(grid_figure(some(), titles=titles, title="cost: $5"), format) for _ in range(2))
+    assert first.startswith(start)
+    assert first == second
 
 
-def test_letters_that_the_font_lacks_are_no_warning(tmp_path):
-    plot_grid(some(), tmp_path / "grid.png", title="数字 🦊")
-    assert (tmp_path / "grid.png").stat().st_size > 0
+def test_letters_that_the_font_lacks_are_no_warning():
+    assert as_bytes(grid_figure(some(), title="数字 🦊"), "png")
 
 
-def test_many_models_and_scores_fit(tmp_path):
+def test_many_models_and_scores_fit():
     rows = [
         mean(f"model{i}", "classification" if i < 6 else "hybrid", f"score{j}", SCORES[j % 5][1], 0.5 + 0.02 * i)
         for i in range(12)
         for j in range(20)
     ]
-    plot_grid(rows, tmp_path / "many.png")  # a warning of the layout would be an error
+    assert picture("grid", Given(rows), "png")  # a warning of the layout would be an error
 
 
-def test_unknown_suffixes_and_nothing_to_draw_are_errors(tmp_path):
-    with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf"):
-        plot_grid(some(), tmp_path / "grid.gif")
+def test_nothing_to_draw_is_an_error():
     with pytest.raises(ResultsError, match="group 'near'"):
-        plot_grid(some(), tmp_path / "grid.png", group="near")
+        picture("grid", Given(some(), group="near"), "png")
     with pytest.raises(ResultsError, match="no results"):
-        plot_grid([], tmp_path / "grid.png")
-    assert not any(tmp_path.iterdir())
+        picture("grid", Given([]), "png")
 
 
 def test_the_registry_has_the_grid():

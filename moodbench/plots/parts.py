@@ -1,0 +1,116 @@
+"""Parts that several kinds of plots are put together from: colours, panels, names that fit."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from moodbench.plots.base import plain
+
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#882255", "#44403c")
+"""Of what stands side by side in one panel: Okabe and Ito's colours, which colour-blind readers tell apart, without
+their yellow, which is hardly seen on white, and with a wine red and a black."""
+
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+"""Of lines, so that colour is not all that tells them apart."""
+
+MOST = len(PALETTE)
+
+ID_COLOUR, OOD_COLOUR = PALETTE[0], PALETTE[1]
+GREY, PALE = "#667085", "#e4e7ec"
+
+CHANCE = 50.0
+CHANCE_LINE: dict[str, Any] = {"color": GREY, "lw": 0.8, "ls": (0, (4, 3))}
+
+SMALL = 6.0
+"""The smallest letters, in points."""
+
+LINE = 0.125
+"""Inches from a line of small letters to the next."""
+
+
+def line_look(number: int) -> dict[str, Any]:
+    """Return colour and dashes of a line, by its number."""
+    return {"color": PALETTE[number % MOST], "ls": DASHES[number % len(DASHES)]}
+
+
+def sheet(
+    width: float | None, bodies: Sequence[float], *, legend: Sequence[Artist] = (), remarks: Iterable[str] = ()
+) -> tuple[Figure, list[SubFigure]]:
+    """Return a figure as wide as asked for, and its parts, one below the other, as high as asked for.
+
+    Below them stand a legend, in as many columns as its longest entry leaves room for, and remarks in small letters.
+
+    Parameters
+    ----------
+    width : float
+        In inches; None is for plots that are as large as their content needs, which do without this.
+    bodies : sequence of float
+        Heights in inches.
+    legend : sequence of artists with labels
+    remarks : iterable of str
+    """
+    assert width is not None
+    across = _entries_across(legend, width)
+    legend_height = LINE * math.ceil(len(legend) / across)
+    small = "\n".join(wrapped(line, letters_in(0.97 * width, SMALL)) for line in remarks)
+    foot_height = legend_height + (LINE * (small.count("\n") + 1) if small else 0) + 0.08
+    heights = [*bodies, foot_height]
+    figure = Figure(figsize=(width, sum(heights)), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
+    *parts, foot = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    if legend:
+        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+        spacing = {"columnspacing": 1.2, "handletextpad": 0.4, "handlelength": 1.8, "labelspacing": 0.35}
+        foot.legend(handles=list(legend), ncols=across, borderpad=0.2, **place, **spacing)
+    if small:
+        foot.text(0.01, 0.04 / foot_height, small, fontsize=SMALL, color=GREY, va="bottom", linespacing=1.3)
+    return figure, parts
+
+
+def _entries_across(legend: Sequence[Artist], width: float) -> int:
+    longest = max((len(str(artist.get_label())) for artist in legend), default=1)
+    return max(1, min(len(legend), int(width / (0.5 + longest * 0.052))))
+
+
+def panels_across(width: float, count: int, narrowest: float = 1.3) -> int:
+    """Return how many of so many panels stand side by side: as many as fit, but fewer where rows then are as full."""
+    most = max(1, min(count, int(width / narrowest)))
+    return math.ceil(count / math.ceil(count / most))
+
+
+def panels(figure: FigureBase, count: int, across: int, *, share_y: bool = False) -> list[Axes]:
+    """Return so many axes in rows of `across`, with equal scales on x; places that are left in the last row stay empty.
+
+    Only the lowest of each column has numbers on x.
+    """
+    rows = math.ceil(count / across)
+    grid = figure.subplots(rows, across, sharex=True, sharey=share_y, squeeze=False)
+    for place, axes in enumerate(grid.flat):
+        if place >= count:
+            axes.remove()
+        elif place + across >= count:
+            axes.tick_params(labelbottom=True)
+    return list(grid.flat)[:count]
+
+
+def wrapped(text: str, letters: int) -> str:
+    """Return a name in lines of at most so many letters, where it can be parted."""
+    lines = textwrap.wrap(" ".join(text.split()), max(letters, 4), break_long_words=False)
+    return "\n".join(map(plain, lines))
+
+
+def letters_in(inches: float, size: float) -> int:
+    """Return about how many letters of a size in points stand in a line so long."""
+    return max(1, int(inches * 72 / (0.56 * size)))
+
+
+def heading(figure: FigureBase, text: str, width: float, size: float = 7.5) -> None:
+    """Put a title over the whole figure, in as many lines as it needs."""
+    figure.suptitle(wrapped(text, letters_in(0.97 * width, size)), x=0.01, ha="left", fontsize=size, weight="bold")

@@ -1,0 +1,101 @@
+"""Results and row scores for plots: models, scores and OOD datasets of any number, and what a figure holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from moodbench.plots.base import PAPER, PLOTS, WIDTHS
+from moodbench.plots.given import Features, Given, Split
+from moodbench.types import FAMILIES, MEAN, Result
+
+PRETEXTS = ("classification", "contrastive", "masked image modeling")
+
+
+def world(models=3, scores=4, oods=3, *, rows=60, **given) -> Given:
+    """Return what a plot is given of made-up models, scores and OOD datasets; half of these are near."""
+    names = [f"ood{i:02}" for i in range(oods)]
+    results = []
+    for m in range(models):
+        for s in range(scores):
+            rest = {
+                "benchmark": "b",
+                "model": f"model{m:02}",
+                "pretext": PRETEXTS[m % 3],
+                "score": f"score{s:02}",
+                "params": "",
+                "family": FAMILIES[s % 4],
+                "n_id": rows,
+                "id_accuracy": 0.6 + 0.3 * m / models,
+            }
+            cells = {name: auroc_of(m, s, o) for o, name in enumerate(names)}
+            results += [
+                Result(ood=n, group=group_of(n), n_ood=rows, **around(a), fpr95=1 - a, **rest) for n, a in cells.items()
+            ]
+            groups = {"all": names} | {g: [n for n in names if group_of(n) == g] for g in map(group_of, names)}
+            for group, some in groups.items():
+                mean = float(np.mean([cells[name] for name in some]))
+                results.append(Result(ood=MEAN, group=group, n_ood=rows * len(some), **around(mean), **rest))
+    return Given(results, **{"width": WIDTHS["column"], "samples": splits, "features": features, **given})
+
+
+def auroc_of(model, score, ood) -> float:
+    return 0.5 + 0.49 * ((7 * model + 3 * score + 5 * ood) % 23) / 23
+
+
+def around(value):
+    return {"auroc": value, "auroc_low": value - 0.01, "auroc_high": min(value + 0.008, 1.0)}
+
+
+def group_of(name) -> str:
+    return "near" if int(name[3:]) % 2 else "far"
+
+
+def splits(pairs):
+    """Return row scores that follow from the names of model and score alone."""
+    out = {}
+    for model, one in pairs:
+        rng = np.random.default_rng([int(model.name[5:]), int(one.score[5:])])
+        of_id = rng.normal(2, 1, 60)
+        out[model, one] = [Split(f"ood{i:02}", of_id, rng.normal(0, 1 + i / 9, 40)) for i in range(3)]
+    return out
+
+
+def features(model, most):
+    rng = np.random.default_rng(int(model.name[5:]))
+    ood = {f"ood{i:02}": rng.normal(i + 1, 1, (min(most, 40), 6)).astype(np.float32) for i in range(3)}
+    return Features(rng.normal(0, 1, (min(most, 60), 6)).astype(np.float32), ood)
+
+
+def drawn(kind, given) -> Figure:
+    """Return the figure of a kind, laid out as on paper."""
+    with style.context(["default", PAPER]):
+        figure = PLOTS.get(kind).draw(given)
+        figure.canvas.draw()
+        return figure
+
+
+def all_axes(figure) -> list[Axes]:
+    """Return the axes of a figure and of its parts."""
+    return list(figure.axes)
+
+
+def texts(figure) -> Iterator[str]:
+    """Yield everything that is written in a figure."""
+    return (text.get_text() for text in figure.findobj(lambda item: hasattr(item, "get_text")) if text.get_text())
+
+
+def outside(figure) -> list[str]:
+    """Return the texts that are not wholly inside the figure, once it is laid out."""
+    whole = figure.bbox
+    found = []
+    for text in figure.findobj(lambda item: hasattr(item, "get_text")):
+        if text.get_text().strip() and text.get_visible():
+            box = text.get_window_extent()
+            if box.x0 < whole.x0 - 1 or box.x1 > whole.x1 + 1 or box.y0 < whole.y0 - 1 or box.y1 > whole.y1 + 1:
+                found.append(text.get_text())
+    return found
