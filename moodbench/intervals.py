@@ -80,3 +80,19 @@ def interval(value: float, samples: Iterable[Sample]) -> Interval:
     reach = sqrt(squared * coin + squared**2 / 4) / (1 + squared)
     # rounding must not put a limit beyond the estimate or outside [0, 1]
     return Interval(value, max(0.0, min(value, centre - reach)), min(1.0, max(value, centre + reach)))
+
+
+def interval_of_variance(value: float, variance: float, worth: float) -> Interval:
+    """Return the 95 % interval of a mean of shares whose variance was estimated for all samples together.
+
+    Parameters
+    ----------
+    value : float
+        In [0, 1].
+    variance : float
+        Of the estimate: a sum of squares of paired parts, or that of bootstrap replicates.
+    worth : float
+        How many rows the samples are worth together: 1 over the sum of their squared weights by their rows.
+    """
+    rows = max(2, round(worth))
+    return interval(value, [Sample(rows, variance * rows * (rows - 1))])

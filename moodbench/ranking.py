@@ -195,7 +195,7 @@ class Comparison:
         ValueError
             There are so few ID scores that none would be kept.
         """
-        threshold = self.id[self.id.size - _share(tpr, self.id.size, "ID")]
+        threshold = self.id[self.id.size - rows_kept(tpr, self.id.size, "ID")]
         accepted = self.ood.size - int(np.searchsorted(self.ood, threshold, side="left"))
         return accepted / self.ood.size
 
@@ -212,7 +212,7 @@ class Comparison:
         ValueError
             There are so few OOD scores that none would be detected.
         """
-        threshold = self.ood[_share(tpr, self.ood.size, "OOD") - 1]
+        threshold = self.ood[rows_kept(tpr, self.ood.size, "OOD") - 1]
         return int(np.searchsorted(self.id, threshold, side="right")) / self.id.size
 
     @property
@@ -304,7 +304,8 @@ def _checked(values: Array, kind: str) -> Array:
     return values
 
 
-def _share(share: float, size: int, kind: str) -> int:
+def rows_kept(share: float, size: int, kind: str) -> int:
+    """Return how many of `size` rows a threshold keeps of `share`; `kind` is ID or OOD, for the message."""
     count = int(np.floor(share * size))
     if count < 1:
         raise ValueError(f"FPR at {100 * share:.0f} % TPR needs more than {size} {kind} rows")

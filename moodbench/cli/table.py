@@ -66,6 +66,14 @@ def table(
         str,
         typer.Option(metavar="GROUP", help="OOD group whose mean the grid shows.", autocompletion=completion.groups),
     ] = "all",
+    significance: Annotated[
+        bool,
+        typer.Option(
+            "--significance",
+            help="Mark each AUROC and FPR95 that is not significantly worse than the best of its column, by the kept "
+            "row scores.",
+        ),
+    ] = False,
     out: Out = None,
     run: Run,
 ) -> None:
@@ -92,6 +100,7 @@ def table(
         metric=metric or ("auroc", "fpr95"),
         positive=positive,
         group=group,
+        significance=significance,
         width=width,
         workspace=run.workspace,
     )

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from moodbench.arguments import as_names
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
@@ -18,9 +17,6 @@ from moodbench.tables.order import Titles
 from moodbench.tables.selection import chosen_benchmarks, only, rows_of, titles_of
 from moodbench.types import ALL_GROUPS, MEAN, Result
 from moodbench.workspace import Workspace
-
-if TYPE_CHECKING:
-    from moodbench.evaluation.rows import TestRows
 
 LEVEL = 0.05
 MOST_NAMED = 5
@@ -136,44 +132,20 @@ def rank(
 
 
 def _standings(space: Workspace, benchmark: str, means: Sequence[Result], group: str) -> list[Standing]:
-    from moodbench.evaluation.kept import LackingError, kept_params, kept_rows, run_again
-    from moodbench.paired import Measured, difference, holm
+    from moodbench.standings.judge import judged
+    from moodbench.standings.measuring import Pair, Wanted, measured
 
-    models = list(dict.fromkeys(row.model for row in means))
-    lacking: dict[str, str] = {}
-    measured: dict[tuple[str, str, str], Measured] = {}
-    first: TestRows | None = None
-    for model in models:
-        its = [row for row in means if row.model == model]
-        try:
-            tested = kept_rows(space, benchmark, model)
-        except LackingError as error:
-            lacking[model] = str(error)
-            continue
-        chosen = tested.of_group(group)
-        there = set(measured)
-        for row in its:
-            params = kept_params(row.params)
-            one = tested.measured(row.score, params, chosen)
-            if one is None:
-                lacking.setdefault(model, f"there are none of {row.score}")
-            else:
-                measured[model, row.score, params] = one
-        if set(measured) > there:
-            if first is not None:
-                first.refuse_others(tested, chosen)
-            first = first or tested
-    if lacking:
-        raise run_again(space, benchmark, lacking)
-    order = sorted(measured, key=lambda pair: -measured[pair].value)
-    best = measured[order[0]]
-    apart = [difference(measured[pair], best) for pair in order]
-    adjusted = [1.0, *holm([one.p for one in apart[1:]], len(order) * (len(order) - 1) // 2).tolist()]
+    (found,) = measured(space, [Wanted(benchmark, [Pair.of(row) for row in means], group)], "auroc")
     standings = []
-    for pair, diff, p in zip(order, apart, adjusted, strict=True):
-        one = measured[pair]
-        low, high = (None, None) if one.interval is None else (one.interval.low, one.interval.high)
-        standings.append(Standing(*pair, one.value, low, high, diff.value, diff.low, diff.high, p, p >= LEVEL))
+    for pair, one in judged(found, "higher").items():
+        limits = one.measured.interval
+        low, high = (None, None) if limits is None else (limits.low, limits.high)
+        diff = one.difference
+        standings.append(
+            Standing(
+                *pair, one.measured.value, low, high, diff.value, diff.low, diff.high, one.p_adjusted, one.not_worse
+            )
+        )
     return standings
 
 

@@ -43,6 +43,7 @@ def table(
     metric: str | Sequence[str] = ("auroc", "fpr95"),
     positive: Positive = "id",
     group: str = ALL_GROUPS,
+    significance: bool = False,
     width: int | None = None,
     workspace: Workspace | None = None,
 ) -> str:
@@ -74,13 +75,15 @@ def table(
         What counts as positive in FPR95: with "ood", `fpr95_ood` takes the place of `fpr95`.
     group : str
         The OOD group whose mean the grid shows.
+    significance : bool
+        Mark every AUROC and FPR95 that is not significantly worse than the best of its column; needs kept row scores.
     width : int, optional
         Letters that a line of the format "plain" may have: wider tables go on below with further columns.
 
     Raises
     ------
     ResultsError
-        There are no results.
+        There are no results, or for `significance` row scores are missing or stale.
     UnknownNameError, UsageError
         A benchmark, model, score, dataset, format, metric, layout or convention is unknown, or `dataset` is given for
         the grid, which shows means.
@@ -108,6 +111,10 @@ def table(
             made.append(grid(rows, metric=shown, group=group, titles=titles, expected=expected))
         if look != "grid":
             made.append(per_dataset(rows, one, metric=shown, titles=titles, expected=expected, datasets=datasets))
+        if significance:
+            from moodbench.standings.marks import with_significance
+
+            made = [with_significance(space, each) for each in made]
         notes = what_models_saw(models_in_order(rows, titles), _seen(space, rows))
         tables += [replace(each, footnotes=(*each.footnotes, *notes)) for each in made]
     if format in FOR_PROGRAMS:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from moodbench.errors import ResultsError
 from moodbench.features.hdf5 import stored_texts
 from moodbench.features.rowscores import ID, IDS, OOD, SIDE, RowScores, place_of
-from moodbench.paired import Measured, Sample, measure
+from moodbench.paired import Sample
 from moodbench.types import ALL_GROUPS
 
 Array = NDArray[np.float64]
@@ -54,10 +54,14 @@ class TestRows:
         return list(dict.fromkeys(name for names in some for name in names))
 
     def cells(self, group: Sequence[str]) -> tuple[list[list[str]], list[str]]:
-        """Return the places of ID rows and those of OOD rows that are compared, for the OOD datasets of a group."""
+        """Return the places of ID rows and those of OOD rows that are compared, for the OOD datasets of a group.
+
+        Where each class in turn is ID, `group` may name some of the classes; else all of them are compared.
+        """
         each = self.roles.get("classes")
         if isinstance(each, dict):  # each class in turn is ID
-            places = [place_of(f"{title}/{self.roles['id_test'][0]}") for title in each]
+            named = [title for title in each if title in group] or list(each)
+            places = [place_of(f"{title}/{self.roles['id_test'][0]}") for title in named]
             return [[place] for place in places], places
         return [[place_of(name) for name in self.roles["id_test"]]], [place_of(name) for name in group]
 
@@ -81,25 +85,42 @@ class TestRows:
         ids = stored_texts(self.kept.arrays[f"{place}/{IDS}"].tolist())
         return dict(zip(ids, self.kept.arrays[f"{place}/{SIDE}"].tolist(), strict=True))
 
-    def measured(self, score: str, params: str, group: Sequence[str]) -> Measured | None:
-        """Return the mean AUROC of a score over a group; None where it lacks rows of one of its comparisons."""
+    def images(self, group: Sequence[str]) -> dict[str, NDArray[np.bytes_]]:
+        """Return the ids, in order, of the images of each dataset that are compared for a group; by dataset."""
+        ids, oods = self.cells(group)
+        places = {_dataset(place): place for place in sorted({*oods, *(place for some in ids for place in some)})}
+        return {name: self.kept.arrays[f"{place}/{IDS}"][self.orders[place]] for name, place in sorted(places.items())}
+
+    def sides(self, group: Sequence[str], first: Mapping[str, int], images: int) -> list[NDArray[np.int8]]:
+        """Return for each place what each of all images counts as in it, (images,); -1 for those that take no part."""
+        ids, oods = self.cells(group)
+        found = []
+        for place in dict.fromkeys([*(place for some in ids for place in some), *oods]):
+            side = np.full(images, -1, np.int8)
+            at = first[_dataset(place)]
+            side[at : at + len(self.orders[place])] = self.kept.arrays[f"{place}/{SIDE}"][self.orders[place]]
+            found.append(side)
+        return found
+
+    def samples(
+        self, score: str, params: str, group: Sequence[str], first: Mapping[str, int]
+    ) -> tuple[list[Sample], list[Sample]] | None:
+        """Return the ID and the OOD samples of a score over a group, as `moodbench.paired.measure` takes them.
+
+        None where it lacks rows of one of its comparisons. `first` says of each dataset the number of its first image
+        among all, in the order of their ids; classes in turn share their images.
+        """
         values = self.kept.of(score, params)
         ids, oods = self.cells(group)
-        places = {*oods, *(place for some in ids for place in some)}
-        if not places <= values.keys():
+        if not {*oods, *(place for some in ids for place in some)} <= values.keys():
             return None
-        first: dict[str, int] = {}  # of each dataset's images among all; classes in turn share theirs
-        images = 0
-        for dataset, place in sorted({_dataset(place): place for place in sorted(places)}.items()):
-            first[dataset] = images
-            images += len(self.orders[place])
 
         def sample(place: str, side: int) -> Sample:
             scores, chosen = self._side(values, place, side)
             return Sample(scores, chosen + first[_dataset(place)])
 
         of_id = [_joined([sample(place, ID) for place in some]) for some in ids]
-        return measure(of_id, [sample(place, OOD) for place in oods], images)
+        return of_id, [sample(place, OOD) for place in oods]
 
     def scores_of(self, score: str, params: str, place: str, side: int) -> Array:
         """Return the scores of the rows of one place that count as `ID` or `OOD`, in the order of the images' ids.

@@ -18,6 +18,10 @@ EMPTY = "—"
 FLAG = "†"
 """Follows the title of a model whose numbers all carry a remark (a trial run)."""
 
+NOT_WORSE = "‡"
+"""Precedes a number that is not significantly worse than the best of its column; before it, so that numbers stay below
+one another."""
+
 MOST_NAMED = 12
 """Scores or OOD datasets that a footnote names; it counts more of them."""
 

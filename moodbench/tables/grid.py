@@ -31,7 +31,8 @@ class Cell:
     """One number as a fraction (or a text), None where there is none; `low` and `high` are its 95 % limits.
 
     `note` says why there is no number, or what is unusual about it. A mean over several `seeds` has a `spread`, the
-    sample standard deviation over them. What is `signed` is a difference, and shows its sign.
+    sample standard deviation over them. What is `signed` is a difference, and shows its sign. `not_worse` says whether
+    it could be as good as the best of its column; None where that was not tested.
     """
 
     value: float | str | None = None
@@ -42,6 +43,7 @@ class Cell:
     spread: float | None = None
     seeds: int | None = None
     signed: bool = False
+    not_worse: bool | None = None
 
 
 @dataclass(frozen=True)

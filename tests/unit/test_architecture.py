@@ -19,12 +19,13 @@ LINES = 400
 
 LAYERS = [
     {"arguments", "atomic", "choices", "digests", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
-    | {"paired", "processes", "ranking", "reading", "registry", "sizes", "types"},
+    | {"average_ranks", "paired", "processes", "ranking", "reading", "registry", "resampling", "sizes", "types"},
     {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "progress", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
     {"plots", "comparison", "features", "pretraining", "inspection"},
     {"evaluation", "probing", "obtain"},
+    {"standings"},
     {"commands"},
     {"cli"},
     {"__main__", "__init__"},
@@ -43,6 +44,10 @@ SIBLINGS = {
     ("ranking", "intervals"),
     ("paired", "intervals"),
     ("paired", "ranking"),
+    ("resampling", "intervals"),
+    ("resampling", "paired"),
+    ("resampling", "ranking"),
+    ("average_ranks", "ranking"),
 }
 STRANGERS = [("scores", "datasets"), ("scores", "models"), ("scores", "features"), ("datasets", "models")]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from moodbench.errors import UsageError
 from moodbench.registry import Registry
-from moodbench.tables.footnotes import EMPTY
+from moodbench.tables.footnotes import EMPTY, NOT_WORSE
 from moodbench.tables.grid import Cell, Column, Table
 from moodbench.tables.marks import printed, signed
 
@@ -43,7 +43,8 @@ def text_of(cell: Cell) -> str:
     if cell.signed:
         return signed(cell.value)
     spread = "" if cell.spread is None else f" ±{printed(cell.spread)}"
-    return printed(cell.value) + spread
+    close = NOT_WORSE if cell.not_worse and cell.mark != "best" else ""
+    return close + printed(cell.value) + spread
 
 
 def flat(text: str) -> str:

@@ -50,11 +50,15 @@ def _records(table: Table) -> Iterator[dict[str, Any]]:
                 record |= {f"{metric}_low": cell.low, f"{metric}_high": cell.high}
             if cell.spread is not None:
                 record |= {f"{metric}_seed_sd": cell.spread, "seeds": cell.seeds}
+            if cell.not_worse is not None:
+                record[f"{metric}_not_worse"] = cell.not_worse
             notes = [note for note in (record.pop("note", ""), cell.note) if note]
             record["note"] = "; ".join(dict.fromkeys(notes))  # popped and put back: it stays last
         yield from found.values()
 
 
-def _csv_cell(value: float | str | None) -> str | None:
+def _csv_cell(value: float | str | bool | None) -> str | None:
     """Return a share in percent; words and counts as they are."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{100 * value:.2f}" if isinstance(value, float) else None if value is None else str(value)
