@@ -25,7 +25,7 @@ LAYERS = [
     {"datasets", "models", "scores", "tables"},
     {"plots", "comparison", "features", "pretraining", "inspection"},
     {"evaluation", "probing", "obtain"},
-    {"standings"},
+    {"standings", "detection"},
     {"commands"},
     {"cli"},
     {"__main__", "__init__"},

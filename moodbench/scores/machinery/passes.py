@@ -82,7 +82,7 @@ def fit_scores(
         try:
             request = fit.send(answer)
             _check_request(request)
-            if held_out is None and train.rows < HELD_OUT and any(s.part != "train" for s in _each(request)):
+            if held_out is None and train.rows < HELD_OUT and any(s.part != "train" for s in each_statistic(request)):
                 raise ScoreError("too few ID train rows to hold some out")
             running[name] = (fit, request)
         except StopIteration:
@@ -92,7 +92,7 @@ def fit_scores(
 
     def start(name: str, score: Score) -> None:
         try:
-            fit = score.fit(train if is_own(type(score)) else _apart(train))
+            fit = score.fit(train if is_own(type(score)) else apart(train))
             if not isinstance(fit, Generator):
                 raise ScoreError(f"fit() returned a value of type {type(fit).__name__}; it must yield, if only from ()")
         except (Exception, SystemExit) as error:
@@ -111,7 +111,7 @@ def fit_scores(
     number = 0
     while running:
         number += 1
-        asked = [(s, scores[name]) for name, (_, request) in running.items() for s in _each(request)]
+        asked = [(s, scores[name]) for name, (_, request) in running.items() for s in each_statistic(request)]
         wanted = {_key(s): s for s, _ in asked if _key(s) not in values}
         foreign = {_key(s) for s, score in asked if wanted.get(_key(s)) is s and not is_own(type(score))}
         with progress.phase(f"pass {number} over ID train", train.rows) as tick:
@@ -124,7 +124,7 @@ def fit_scores(
                     faults[key] = error
         with progress.phase(f"fitting after pass {number}", len(running), "score") as tick:
             for name, (fit, request) in list(running.items()):
-                keys = [_key(statistic) for statistic in _each(request)]
+                keys = [_key(statistic) for statistic in each_statistic(request)]
                 fault = next((faults[key] for key in keys if key in faults), None)
                 if fault is not None:
                     fail(name, fault)
@@ -192,7 +192,7 @@ def _one_pass(
     return faults
 
 
-def _apart(train: Train) -> Train:
+def apart(train: Train) -> Train:
     """Return the same with a head of its own."""
     weight, bias = (None if some is None else some.clone() for some in (train.weight, train.bias))
     return replace(train, weight=weight, bias=bias)
@@ -202,7 +202,7 @@ def _key(statistic: Statistic[Any]) -> Hashable:
     return (statistic.part, statistic.key)
 
 
-def _each(request: Request) -> Iterator[Statistic[Any]]:
+def each_statistic(request: Request) -> Iterator[Statistic[Any]]:
     if isinstance(request, tuple):
         yield from request
     else:
