@@ -81,7 +81,7 @@ def share_out(calibration: NDArray[np.float64], values: NDArray[np.float64], *, 
 
 
 def at_most(reach: int, count: int, s: float, t: float) -> float:
-    """Return the probability of at most `reach` successes in `count` trials of the beta-binomial distribution (s, t)."""
+    """Return the probability of at most `reach` successes in `count` trials, beta-binomial (s, t)."""
     from scipy.special import betaln, gammaln
 
     if reach >= count:

@@ -203,6 +203,7 @@ def _key(statistic: Statistic[Any]) -> Hashable:
 
 
 def each_statistic(request: Request) -> Iterator[Statistic[Any]]:
+    """Yield what a fit asks for at once."""
     if isinstance(request, tuple):
         yield from request
     else:
