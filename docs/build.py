@@ -45,6 +45,7 @@ COMMANDS = (
     ("rank",),
     ("compare",),
     ("plot",),
+    ("report",),
 )
 
 SCORES_INTRO = """# Scores

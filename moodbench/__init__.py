@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from moodbench.commands.plot import plot
     from moodbench.commands.probe import probe
     from moodbench.commands.rank import rank
+    from moodbench.commands.report import report
     from moodbench.commands.score import score
     from moodbench.commands.table import frame, table
     from moodbench.commands.verify import verify
@@ -55,6 +56,7 @@ __all__ = [
     "plot",
     "probe",
     "rank",
+    "report",
     "score",
     "table",
     "verify",
@@ -78,6 +80,7 @@ _HOME = {
     "plot": "moodbench.commands.plot",
     "probe": "moodbench.commands.probe",
     "rank": "moodbench.commands.rank",
+    "report": "moodbench.commands.report",
     "score": "moodbench.commands.score",
     "table": "moodbench.commands.table",
     "verify": "moodbench.commands.verify",

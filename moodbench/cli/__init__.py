@@ -15,6 +15,7 @@ from moodbench.cli import (  # noqa: F401 (imported for their commands)
     plot,
     probe,
     rank,
+    report,
     score,
     show,
     table,

@@ -32,6 +32,7 @@ ORDER = (
     "rank",
     "compare",
     "plot",
+    "report",
 )
 """The commands in the order in which people use them; others follow."""
 

@@ -132,6 +132,12 @@ class TestRows:
         """
         return self._side(self.kept.of(score, params), place, side)[0]
 
+    def images_of(self, place: str, side: int) -> tuple[str, ...]:
+        """Return the ids of the images that `scores_of` has the scores of, in the same order."""
+        order = self.orders[place]
+        chosen = self.kept.arrays[f"{place}/{SIDE}"][order] == side
+        return stored_texts(self.kept.arrays[f"{place}/{IDS}"][order][chosen].tolist())
+
     def _side(self, values: Mapping[str, Any], place: str, side: int) -> tuple[Array, NDArray[np.intp]]:
         order = self.orders[place]
         chosen = np.flatnonzero(self.kept.arrays[f"{place}/{SIDE}"][order] == side)

@@ -25,7 +25,7 @@ LAYERS = [
     {"datasets", "models", "scores", "tables"},
     {"plots", "comparison", "features", "pretraining", "inspection"},
     {"evaluation", "probing", "obtain"},
-    {"standings", "detection"},
+    {"standings", "detection", "report"},
     {"commands"},
     {"cli"},
     {"__main__", "__init__"},
@@ -113,7 +113,19 @@ def loaded_by(code: str) -> set[str]:
     return set(out.stdout.split())
 
 
-HEAVY = {"torch", "timm", "pandas", "sklearn", "scipy", "h5py", "matplotlib", "skimage", "torchvision", "numpy"}
+HEAVY = {
+    "torch",
+    "timm",
+    "pandas",
+    "sklearn",
+    "scipy",
+    "h5py",
+    "matplotlib",
+    "skimage",
+    "torchvision",
+    "numpy",
+    "jinja2",
+}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,216 @@
+"""What the page says of one benchmark, in the order in which it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from moodbench.report.extremes import Gallery
+from moodbench.report.origin import Origin
+from moodbench.report.sheet import Sheet, View, hundredths, level
+from moodbench.tables.grid import Cell, Table
+from moodbench.tables.marks import printed, signed
+from moodbench.types import MEAN, Family, Result
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that the page lacks: what, and what to run for it."""
+
+    what: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture: SVG as `Pictures.inline` returns it, what it shows, and how it is laid out.
+
+    `wide` takes the whole line; `paper` keeps a white ground also on dark screens, for pictures in which colours are
+    numbers.
+    """
+
+    kind: str
+    caption: str
+    svg: str
+    wide: bool = False
+    paper: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A cell of the grid as it stands there before anybody clicks."""
+
+    text: str
+    classes: str
+    tip: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the grid."""
+
+    family: Family
+    title: str
+    cells: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A pair of model and score in the ranking; numbers are fractions, `bar` pixels of low, mean and high."""
+
+    title: str
+    mean: float
+    interval: str
+    bar: tuple[float, float, float]
+    difference: float
+    apart: str
+    between: str
+    p: float
+    chance: str
+    near: bool
+    late: bool
+
+
+@dataclass(frozen=True)
+class BestHere:
+    """One of the best pairs on one OOD dataset."""
+
+    title: str
+    auroc: float
+    low: float | None
+    high: float | None
+    fpr95: float | None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A dataset: its best pairs where it is OOD, its most deceptive images, and what is said of them."""
+
+    title: str
+    role: str
+    about: str
+    best: tuple[BestHere, ...]
+    gallery: Gallery | None
+    what: str
+    beats: str
+    missing: Gap | None
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """The page of one benchmark; what cannot be shown is among `gaps` and `undrawn`, with what to run for it."""
+
+    name: str
+    title: str
+    answer: str
+    answer_rest: str
+    sheet: Sheet
+    rows: tuple[Line, ...]
+    footnotes: Sequence[str]
+    facts: Sequence[tuple[str, str]]
+    standings: tuple[Place, ...] = ()
+    scale: str = ""
+    plots: Sequence[Plot] = ()
+    undrawn: Sequence[Gap] = ()
+    sets: Sequence[DataSet] = ()
+    about_sets: str = ""
+    origins: Sequence[Origin] = ()
+    gaps: Sequence[Gap] = ()
+    metric_labels: Sequence[str] = field(default=())
+    families: Sequence[Family] = field(default=())
+    late: bool = False
+
+
+FIRST = 15
+"""Pairs of the ranking that are shown at once."""
+
+BAR = 200
+"""Width of an interval in the ranking, in pixels, with room at both ends for the dot."""
+
+
+def lines_of(table: Table) -> tuple[Line, ...]:
+    """Return the rows of the grid of AUROC alone, tinted by their numbers."""
+    numbers = [cell.value for row in table.rows for cell in row.cells if isinstance(cell.value, float)]
+    ends = [hundredths(end) or 0 for end in (min(numbers), max(numbers))] if numbers else [0, 0]
+    return tuple(
+        Line(row.family or "probability", row.title, tuple(_shown(cell, ends[0], ends[1]) for cell in row.cells))
+        for row in table.rows
+    )
+
+
+def _shown(cell: Cell, lowest: int, highest: int) -> Shown:
+    if not isinstance(cell.value, float):
+        return Shown("—", "none", cell.note)
+    tint = f"q{level(hundredths(cell.value) or 0, lowest, highest)}"
+    span = "" if cell.low is None or cell.high is None else f"{printed(cell.low)} to {printed(cell.high)}"
+    return Shown(printed(cell.value), f"{tint} {cell.mark}".strip(), span)
+
+
+def places_of(pairs: Sequence[Any], titles: Mapping[tuple[str, str, str], str]) -> tuple[tuple[Place, ...], str]:
+    """Return the ranking for the page, and which span its intervals are drawn in.
+
+    Parameters
+    ----------
+    pairs : sequence of Standing
+        As `moodbench.rank` returns them, best first.
+    titles : mapping
+        (model, score, params) → what people call the pair.
+    """
+
+    def ends(one: Any) -> tuple[float, float]:
+        return float(one.mean if one.low is None else one.low), float(one.mean if one.high is None else one.high)
+
+    lowest = min(ends(one)[0] for one in pairs[:FIRST])
+    highest = max(ends(one)[1] for one in pairs[:FIRST])
+    room = max(highest - lowest, 1e-4)
+
+    def at(value: float) -> float:
+        share = min(max((value - lowest) / room, 0.0), 1.0)
+        return round(6 + (BAR - 12) * share, 1)
+
+    places = tuple(
+        Place(
+            titles.get((one.model, one.score, one.params), f"{one.score} on {one.model}"),
+            one.mean,
+            "" if one.low is None or one.high is None else f"{printed(one.low)} to {printed(one.high)}",
+            (at(ends(one)[0]), at(one.mean), at(ends(one)[1])),
+            one.difference,
+            "best" if number == 0 else minus(signed(one.difference)),
+            ""
+            if number == 0
+            else f"95 % interval {minus(signed(one.difference_low))} to {minus(signed(one.difference_high))}",
+            one.p_adjusted,
+            "" if number == 0 else "< 0.001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}",
+            one.not_worse,
+            number >= FIRST and not one.not_worse,
+        )
+        for number, one in enumerate(pairs)
+    )
+    return places, f"{printed(lowest)} to {printed(highest)}"
+
+
+def minus(text: str) -> str:
+    """Return a signed number with the minus sign of print."""
+    return text.replace("-", "−")
+
+
+def best_on(
+    rows: Sequence[Result], view: View, titles: Mapping[tuple[str, str, str], str], most: int
+) -> Iterator[BestHere]:
+    """Yield the pairs with the best AUROC on an OOD dataset, controls left out."""
+    there = [r for r in rows if (r.ood, r.group) == (view.ood, view.group) and r.auroc is not None and not r.control]
+    for row in sorted(there, key=lambda r: -(r.auroc or 0.0))[:most]:
+        title = titles.get((row.model, row.score, row.params), f"{row.score} on {row.model}")
+        yield BestHere(title, row.auroc or 0.0, row.auroc_low, row.auroc_high, row.fpr95)
+
+
+def split_answer(answer: str) -> tuple[str, str]:
+    """Return what is best, and the rest of the answer as a sentence of its own."""
+    best, semicolon, rest = answer.partition("; ")
+    return best, (rest[:1].upper() + rest[1:] + ("." if rest[-1:] not in ("", ".") else "")) if semicolon else ""
+
+
+def is_mean(view: View) -> bool:
+    """Say whether a view is a mean over several OOD datasets."""
+    return view.ood == MEAN

@@ -1,0 +1,95 @@
+"""The page: templates, one style sheet and one program, and a policy that lets nothing else run or load.
+
+The policy names the digests of both; whatever else a name, a note or a file name might bring along, also by a mistake
+in a template, is not run. Equal chapters give equal bytes: there is no time of day in them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
+
+from moodbench.report.chapter import Chapter
+from moodbench.report.svg import Pictures
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_TEMPLATES = files("moodbench.report") / "templates"
+
+
+def page(chapters: Sequence[Chapter], pictures: Pictures) -> bytes:
+    """Return the page in UTF-8.
+
+    Parameters
+    ----------
+    chapters : sequence of Chapter
+        One for each benchmark.
+    pictures : Pictures
+        Through which the pictures of the chapters were made.
+    """
+    environment = Environment(
+        loader=PackageLoader("moodbench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["plain"] = _printable
+    style = f"{_text('report.css')}\n{pictures.style()}\n"
+    script = _text("report.js")
+    names = ", ".join(chapter.title for chapter in chapters)
+    html = environment.get_template("page.html").render(
+        title=f"{names}: OOD detection",
+        chapters=[_for_template(chapter) for chapter in chapters],
+        policy=_policy(style, script),
+        style=Markup(style),  # ours, and colours as #rrggbb
+        script=Markup(script),  # ours
+        shared=Markup(pictures.shared()),  # written by `Pictures`, which escapes
+        version=version("moodbench"),
+    )
+    return html.encode("utf-8", "backslashreplace")  # names of files that are no UTF-8
+
+
+def _for_template(chapter: Chapter) -> dict[str, Any]:
+    fields = {name: getattr(chapter, name) for name in Chapter.__dataclass_fields__}
+    plots = [{**vars(plot), "svg": Markup(plot.svg)} for plot in chapter.plots]  # by `Pictures`
+    return fields | {"plots": plots, "data": htmlsafe_json_dumps(chapter.sheet.data(), separators=(",", ":"))}
+
+
+def _policy(style: str, script: str) -> str:
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "img-src data:",
+            f"style-src '{_digest(style)}'",
+            f"script-src '{_digest(script)}'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _text(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _printable(text: str) -> str:
+    """Return a file name as it can be written: bytes that are no UTF-8, and what would break a line, as escapes."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text.encode("utf-8", "backslashreplace").decode("utf-8")
+    )
