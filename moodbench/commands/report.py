@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,25 +13,16 @@ from moodbench.commands.rank import rank
 from moodbench.errors import MoodbenchError, ResultsError, UsageError
 from moodbench.metrics import METRICS
 from moodbench.results import read_provenance
-from moodbench.sizes import percent
 from moodbench.tables.grid import grid
-from moodbench.tables.marks import printed
-from moodbench.tables.order import Titles
 from moodbench.tables.selection import chosen_benchmarks, rows_of, titles_of
 from moodbench.types import ALL_GROUPS, MEAN, Result
 from moodbench.workspace import ModelName, Workspace
 
 if TYPE_CHECKING:
-    from moodbench.report.chapter import Chapter, DataSet, Gap, Place, Plot
+    from moodbench.report.chapter import Chapter, Gap, Named, Place, Plot
     from moodbench.report.extremes import Gallery
     from moodbench.report.sheet import Sheet
     from moodbench.report.svg import Pictures
-
-BEST = 5
-"""Pairs that are named for each OOD dataset."""
-
-Named = Mapping[tuple[str, str, str], str]
-"""(model, score, params) → what people call the pair."""
 
 
 def report(
@@ -81,6 +72,7 @@ def _chapter(space: Workspace, name: str, images: int, pictures: Pictures) -> Ch
     from moodbench.report.chapter import Chapter, lines_of, split_answer
     from moodbench.report.origin import origin_of
     from moodbench.report.sheet import Sheet
+    from moodbench.report.words import about_sets, facts, sets_of
 
     rows = rows_of(space, name, None)
     titles = titles_of(space, name)
@@ -97,13 +89,13 @@ def _chapter(space: Workspace, name: str, images: int, pictures: Pictures) -> Ch
         sheet,
         lines_of(shown),
         shown.footnotes,
-        list(_facts(rows, sheet, best, titles)),
-        metric_labels=_labels(sheet),
+        list(facts(rows, sheet, best)),
+        metric_labels=[METRICS[metric].heading for metric in sheet.metrics],
         families=list(dict.fromkeys(s.family for s in sheet.series)),
         origins=[origin_of(m.name, m.title, provenance[m.name]) for m in sheet.models],
     )
     galleries, lacking = _galleries(space, name, best, provenance, images)
-    plots, undrawn = _plots(space, name, pictures)
+    plots, undrawn, of_sets = _plots(space, name, best, sheet, pictures)
     return replace(
         whole,
         standings=places,
@@ -111,8 +103,8 @@ def _chapter(space: Workspace, name: str, images: int, pictures: Pictures) -> Ch
         late=any(one.late for one in places),
         plots=plots,
         undrawn=undrawn,
-        sets=list(_sets(rows, sheet, titles, named, galleries)),
-        about_sets=_about_sets(best, named, galleries),
+        sets=list(sets_of(rows, sheet, titles, named, galleries, of_sets)),
+        about_sets=about_sets(best, named, galleries),
         gaps=list(dict.fromkeys([*gaps, *lacking])),
     )
 
@@ -123,6 +115,7 @@ def _best(
     """Return the best result, the answer in words, the ranking with its scale, and what was missing for it."""
     from moodbench.evaluation.kept import kept_params
     from moodbench.report.chapter import Gap, places_of
+    from moodbench.report.words import plain_answer
 
     means = [r for r in rows if (r.ood, r.group) == (MEAN, ALL_GROUPS) and r.auroc is not None and not r.control]
     if not means:
@@ -132,40 +125,12 @@ def _best(
         ranked = rank(benchmark=name, workspace=space)
     except ResultsError as error:
         best = max(means, key=lambda row: row.auroc or 0.0)
-        return best, _plain_answer(best, named), (), "", [Gap(error.what, error.fix or "")]
+        return best, plain_answer(best, named), (), "", [Gap(error.what, error.fix or "")]
     first = ranked.pairs[0]
     kept = {(row.model, row.score, kept_params(row.params)): row for row in means}
     titles = {**named, **{key: named[row.model, row.score, row.params] for key, row in kept.items()}}
     places, scale = places_of(ranked.pairs, titles)
     return kept[first.model, first.score, first.params], ranked.answer, places, scale, []
-
-
-def _plain_answer(best: Result, named: Named) -> str:
-    low, high = best.auroc_low, best.auroc_high
-    around = "" if low is None or high is None else f" ± {printed((high - low) / 2)}"
-    return (
-        f"{named[best.model, best.score, best.params]}, {printed(best.auroc or 0.0)}{around}; "
-        "whether others are significantly worse cannot be said without the scores of all rows"
-    )
-
-
-def _facts(rows: Sequence[Result], sheet: Sheet, best: Result | None, titles: Titles) -> Iterator[tuple[str, str]]:
-    if best is not None:
-        if best.fpr95 is not None:
-            yield printed(best.fpr95), "FPR95 of the best, %"
-        if best.id_accuracy is not None:
-            yield printed(best.id_accuracy), "ID accuracy of its model, %"
-    yield str(len(sheet.models)), "models" if len(sheet.models) > 1 else "model"
-    yield str(len(sheet.series)), "scores" if len(sheet.series) > 1 else "score"
-    oods = {row.ood: row for row in rows if row.ood != MEAN}
-    yield str(len(oods)), "OOD datasets" if len(oods) > 1 else "OOD dataset"
-    yield f"{max(row.n_id for row in rows):,}", "ID test images"
-    if {row.n_id for row in oods.values()} == {max(row.n_id for row in rows)}:
-        yield f"{sum(row.n_ood for row in oods.values()):,}", "OOD images"
-
-
-def _labels(sheet: Sheet) -> list[str]:
-    return [METRICS[name].heading for name in sheet.metrics]
 
 
 def _galleries(
@@ -195,46 +160,32 @@ def _galleries(
     return [], [Gap(refusal.what, refusal.fix or "")]
 
 
-def _sets(
-    rows: Sequence[Result], sheet: Sheet, titles: Titles, named: Named, found: Sequence[Gallery]
-) -> Iterator[DataSet]:
-    from moodbench.report.chapter import DataSet, Gap, best_on, is_mean
+def _plots(
+    space: Workspace, name: str, best: Result | None, sheet: Sheet, pictures: Pictures
+) -> tuple[list[Plot], list[Gap], dict[str, str]]:
+    """Return every picture that can be drawn, why others cannot, and OOD dataset → how its scores are distributed."""
+    from moodbench.commands.plot import plot_svg
+    from moodbench.plots.base import PLOTS
+    from moodbench.report.captions import AS_ON_PAPER, HALF, ZOOM, caption_of, in_order
+    from moodbench.report.chapter import Gap, Plot
 
-    left = list(found)
-    for view in sheet.views:
-        if is_mean(view):
+    plots: list[Plot] = []
+    undrawn: list[Gap] = []
+    for kind in in_order([*PLOTS]):
+        plot = PLOTS.get(kind)
+        try:
+            svg = plot_svg(kind, key="plot", benchmark=name, workspace=space)
+        except MoodbenchError as error:
+            undrawn.append(Gap(f"{kind}: {error.what}", error.fix or ""))
             continue
-        best = tuple(best_on(rows, view, named, BEST))
-        gallery = next((one for one in left if one.dataset == view.ood and not one.is_id), None)
-        if gallery is not None:
-            left.remove(gallery)
-        counts = {row.n_ood for row in rows if (row.ood, row.group) == (view.ood, view.group)}
-        about = f"{max(counts):,} OOD images."
-        if gallery is not None:
-            about += f" {percent(gallery.mistaken, 1)} of them pass for ID where 95 % of the ID images do."
-        what = "The most ID-like of them, the most deceptive first:"
-        missing = None if gallery is None else Gap(gallery.why_none, gallery.fix)
-        yield DataSet(view.title, f"{view.group} OOD", about, best, gallery, what, "above", missing)
-    for gallery in left:
-        if gallery.is_id:
-            title = titles.datasets.get(gallery.dataset, gallery.dataset)
-            about = f"{gallery.images:,} ID test images."
-            what = "The most OOD-like of them, the most doubtful first:"
-            missing = Gap(gallery.why_none, gallery.fix)
-            yield DataSet(title, "ID", about, (), gallery, what, "below", missing)
-
-
-def _about_sets(best: Result | None, named: Named, found: Sequence[Gallery]) -> str:
-    text = "The best pairs on each OOD dataset"
-    if best is None or not found:
-        return f"{text}."
-    pair = named[best.model, best.score, best.params]
-    return (
-        f"{text}, and the images that deceive the best pair of all, {pair}. Under each OOD image stands the share of "
-        "ID test images that it scores above, under each ID image the share of them that it scores below."
-    )
-
-
-def _plots(space: Workspace, name: str, pictures: Pictures) -> tuple[list[Plot], list[Gap]]:
-    """Return every picture that can be drawn, and why others cannot."""
-    return [], []
+        caption = caption_of(kind, plot.draw)
+        zoom = 1.0 if plot.width is None else ZOOM
+        wide = zoom * pictures.width_of(svg) > HALF
+        plots.append(Plot(kind, caption, pictures.inline(svg, f"{kind}: {caption}", zoom), wide, kind in AS_ON_PAPER))
+    of_sets: dict[str, str] = {}
+    if best is not None and any(plot.kind == "distributions" for plot in plots):
+        for ood in {view.ood: view for view in sheet.views if view.ood != MEAN}:
+            pair = {"model": best.model, "score": best.score, "ood": ood, "width": "column"}
+            svg = plot_svg("distributions", key="plot", benchmark=name, workspace=space, **pair)
+            of_sets[ood] = pictures.inline(svg, f"distribution of scores on {ood}", ZOOM)
+    return plots, undrawn, of_sets

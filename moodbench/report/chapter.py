@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from moodbench.report.origin import Origin
 from moodbench.report.sheet import Sheet, View, hundredths, level
 from moodbench.tables.grid import Cell, Table
 from moodbench.tables.marks import printed, signed
-from moodbench.types import MEAN, Family, Result
+from moodbench.types import MEAN, Family
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,10 @@ class BestHere:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A dataset: its best pairs where it is OOD, its most deceptive images, and what is said of them."""
+    """A dataset: its best pairs where it is OOD, its most deceptive images, and what is said of them.
+
+    `picture` is SVG as `Pictures.inline` returns it, or empty.
+    """
 
     title: str
     role: str
@@ -95,6 +98,7 @@ class DataSet:
     what: str
     beats: str
     missing: Gap | None
+    picture: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,9 @@ class Chapter:
     late: bool = False
 
 
+Named = Mapping[tuple[str, str, str], str]
+"""(model, score, params) → what people call the pair."""
+
 FIRST = 15
 """Pairs of the ranking that are shown at once."""
 
@@ -147,7 +154,7 @@ def _shown(cell: Cell, lowest: int, highest: int) -> Shown:
     return Shown(printed(cell.value), f"{tint} {cell.mark}".strip(), span)
 
 
-def places_of(pairs: Sequence[Any], titles: Mapping[tuple[str, str, str], str]) -> tuple[tuple[Place, ...], str]:
+def places_of(pairs: Sequence[Any], titles: Named) -> tuple[tuple[Place, ...], str]:
     """Return the ranking for the page, and which span its intervals are drawn in.
 
     Parameters
@@ -193,16 +200,6 @@ def places_of(pairs: Sequence[Any], titles: Mapping[tuple[str, str, str], str]) 
 def minus(text: str) -> str:
     """Return a signed number with the minus sign of print."""
     return text.replace("-", "−")
-
-
-def best_on(
-    rows: Sequence[Result], view: View, titles: Mapping[tuple[str, str, str], str], most: int
-) -> Iterator[BestHere]:
-    """Yield the pairs with the best AUROC on an OOD dataset, controls left out."""
-    there = [r for r in rows if (r.ood, r.group) == (view.ood, view.group) and r.auroc is not None and not r.control]
-    for row in sorted(there, key=lambda r: -(r.auroc or 0.0))[:most]:
-        title = titles.get((row.model, row.score, row.params), f"{row.score} on {row.model}")
-        yield BestHere(title, row.auroc or 0.0, row.auroc_low, row.auroc_high, row.fpr95)
 
 
 def split_answer(answer: str) -> tuple[str, str]:

@@ -62,8 +62,13 @@ def page(chapters: Sequence[Chapter], pictures: Pictures) -> bytes:
 
 def _for_template(chapter: Chapter) -> dict[str, Any]:
     fields = {name: getattr(chapter, name) for name in Chapter.__dataclass_fields__}
-    plots = [{**vars(plot), "svg": Markup(plot.svg)} for plot in chapter.plots]  # by `Pictures`
-    return fields | {"plots": plots, "data": htmlsafe_json_dumps(chapter.sheet.data(), separators=(",", ":"))}
+    plots = [{**vars(plot), "svg": Markup(plot.svg)} for plot in chapter.plots]  # by `Pictures`, as the next
+    sets = [{**vars(one), "picture": Markup(one.picture)} for one in chapter.sets]
+    return fields | {
+        "plots": plots,
+        "sets": sets,
+        "data": htmlsafe_json_dumps(chapter.sheet.data(), separators=(",", ":")),
+    }
 
 
 def _policy(style: str, script: str) -> str:

@@ -61,28 +61,33 @@ class Pictures:
     colours: set[str] = field(default_factory=set)
     _count: int = 0
 
-    def inline(self, svg: str | bytes, label: str) -> str:
+    def inline(self, svg: str | bytes, label: str, zoom: float = 1.0) -> str:
         """Return an SVG file as an element for an HTML page, which screen readers call `label`.
+
+        It is shown `zoom` times as large as it says, where there is room for that.
 
         Raises
         ------
         ValueError
             It is no SVG.
         """
-        root = ElementTree.fromstring(svg)
-        if root.tag != f"{_SVG}svg":
-            raise ValueError(f"a picture is an svg element, got {root.tag}")
+        root = _root(svg)
         self._count += 1
         names = self._named(root)
         self.colours.add("#000000")
         width = _pixels(root.get("width", ""))
-        shown = f' width="{width}"' if width else ""
+        shown = f' width="{round(zoom * width)}"' if width else ""
         box = escape(root.get("viewBox", ""))
         inside = "".join(self._written(child, names) for child in root)
         return (
             f'<svg role="img" aria-label="{escape(label)}" viewBox="{box}"{shown} fill="#000000" '
             f'stroke-linejoin="round">{inside}</svg>'
         )
+
+    @staticmethod
+    def width_of(svg: str | bytes) -> int:
+        """Return how wide a picture says it is, in pixels; 0 where it says nothing."""
+        return _pixels(_root(svg).get("width", "")) or 0
 
     def shared(self) -> str:
         """Return the shapes that the pictures of the page refer to, as an element that shows nothing."""
@@ -133,6 +138,13 @@ class Pictures:
         if tag in ("g", "defs") and not inside:
             return ""
         return f"<{tag}{words}>{inside}</{tag}>" if inside else f"<{tag}{words} />"
+
+
+def _root(svg: str | bytes) -> ElementTree.Element:
+    root = ElementTree.fromstring(svg)
+    if root.tag != f"{_SVG}svg":
+        raise ValueError(f"a picture is an svg element, got {root.tag}")
+    return root
 
 
 def _attributes(element: ElementTree.Element, names: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -193,8 +205,8 @@ def on_dark(colour: str) -> str:
     """
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     hue, light, saturation = colorsys.rgb_to_hls(red, green, blue)
-    if max(red, green, blue) - min(red, green, blue) < 0.1:  # grey: paper, ink, and what is between
-        return _hex(0.905 - 0.797 * light for _ in range(3)) if light not in (0.0, 1.0) else _ENDS[light]
+    if max(red, green, blue) - min(red, green, blue) < 0.16:  # grey: paper, ink, and what is between
+        return _hex(ink + (paper - ink) * light for ink, paper in zip(_INK, _PAPER, strict=True))
     if light > 0.72:  # a tint of something, to be filled with
         return _hex(colorsys.hls_to_rgb(hue, 1.06 - light, 0.6 * saturation))
     while _luminance(red, green, blue) < DIMMEST:
@@ -213,8 +225,9 @@ def _luminance(*parts: float) -> float:
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-_ENDS = {0.0: "#e6e8ec", 1.0: "#1a1e25"}
-"""Ink and paper, as the style sheet of the page has them."""
+_INK = (0xE6 / 255, 0xE8 / 255, 0xEC / 255)
+_PAPER = (0x1A / 255, 0x1E / 255, 0x25 / 255)
+"""As the style sheet of the page has them."""
 
 
 def _hex(parts: Iterable[float]) -> str:
