@@ -18,6 +18,12 @@ Layout = Literal["grid", "datasets", "all"]
 Positive = Literal["id", "ood"]
 """The class that counts as positive in FPR95."""
 
+By = Literal["pair", "model", "score"]
+"""What is ranked: pairs of model and score, models by the mean over scores, or scores by the mean over models."""
+
+RankMetric = Literal["auroc", "fpr95"]
+"""Metrics for which the error of a difference is known."""
+
 Precision = Literal["fp32", "bf16", "fp16"]
 """Of the network; features and logits are float32 always."""
 

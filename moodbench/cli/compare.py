@@ -10,7 +10,7 @@ from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 from moodbench.cli.output import terminal_width
-from moodbench.cli.shown import Format, Out, Scores, format_for, put
+from moodbench.cli.shown import Format, Out, Scores, format_asked, put
 from moodbench.comparison.reference import METRICS
 
 
@@ -71,16 +71,11 @@ def compare(
     """
     from moodbench.commands.compare import check_limit, comparison, refuse_beyond, titles_for
     from moodbench.comparison.text import as_text
-    from moodbench.errors import UsageError
-    from moodbench.tables.formats.base import FORMATS
 
-    if json_ and format not in (None, "json"):
-        raise UsageError(f"--json and --format {format} contradict each other", fix="give one of them")
     if fail_over is not None:
         check_limit(fail_over)
     width = terminal_width() if out is None else None
-    wanted = "json" if json_ else format_for(format, out, width)
-    FORMATS.get(wanted)
+    wanted = format_asked(json_, format, out, width)
     made = comparison(
         reference,
         benchmark=benchmark or (),

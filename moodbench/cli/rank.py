@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from moodbench.choices import By, RankMetric
 from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
 from moodbench.cli.output import terminal_width
-from moodbench.cli.shown import Models, Scores, format_for, put
-from moodbench.errors import UsageError
+from moodbench.cli.shown import Format, Models, Out, Scores, format_asked, put
 
 
 @app.command()
@@ -20,10 +19,10 @@ from moodbench.errors import UsageError
 def rank(
     *,
     benchmark: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="BENCHMARK",
-            help="Benchmark to rank on; may be omitted if only one has results.",
+            help="Rank on this benchmark. Repeatable; several count alike.  [default: all that have results]",
             autocompletion=completion.scored_benchmarks,
         ),
     ] = None,
@@ -32,32 +31,41 @@ def rank(
     group: Annotated[
         str, typer.Option(metavar="GROUP", help="OOD group whose mean counts.", autocompletion=completion.groups)
     ] = "all",
-    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    out: Annotated[
-        Path | None,
+    by: Annotated[
+        By,
         typer.Option(
-            metavar="FILE", help="Write to this file (.md, .txt, .tex, .html, .json) instead of to standard output."
+            help="pair: each model with each score; model: by the mean over the scores that all models have; score: by "
+            "the mean over the models that all scores have."
         ),
-    ] = None,
+    ] = "pair",
+    metric: Annotated[
+        RankMetric,
+        typer.Option(help="auroc, with DeLong's intervals; or fpr95, with a bootstrap of the images."),
+    ] = "auroc",
+    format: Format = None,
+    json_: Annotated[bool, typer.Option("--json", help="The same as --format json; numbers are fractions.")] = False,
+    out: Out = None,
     run: Run,
 ) -> None:
     """Rank pairs of model and score, and tell differences from luck.
 
-    The pairs in order of their mean AUROC, each with its 95 % interval and its difference to the best, on the same
-    images: what `score` kept of every row is read, nothing is scored. A pair counts as worse only where its difference
-    is more than the luck of these images.
+    In order of their mean AUROC, each with its 95 % interval and its difference to the best, on the same images: what
+    `score` kept of every row is read, nothing is scored. A pair counts as worse only where its difference is more than
+    the luck of these images. Over several OOD datasets there are average ranks too.
 
     Example: moodbench rank --benchmark digits --group near
     """
     from moodbench.commands.rank import rank as work
 
-    suffix = "" if out is None else out.suffix.lower()
-    if out is not None and suffix not in (".md", ".txt", ".tex", ".html", ".json"):
-        raise UsageError(f"the name '{out.name}' says no format", fix="end it in .md, .txt, .tex, .html or .json")
-    ranked = work(benchmark=benchmark, model=model or (), score=score or (), group=group, workspace=run.workspace)
     width = terminal_width() if out is None else None
-    if json_ or suffix == ".json":
-        text = ranked.json()
-    else:
-        text = ranked.text(format_for(None, out, width), width)
-    put(text, out, run)
+    wanted = format_asked(json_, format, out, width)
+    ranked = work(
+        benchmark=benchmark or (),
+        model=model or (),
+        score=score or (),
+        group=group,
+        by=by,
+        metric=metric,
+        workspace=run.workspace,
+    )
+    put(ranked.text(wanted, width), out, run)

@@ -48,6 +48,18 @@ def format_for(format: str | None, out: Path | None, width: int | None) -> str:
     return "markdown" if width is None else "plain"
 
 
+def format_asked(json_: bool, format: str | None, out: Path | None, width: int | None) -> str:
+    """The same, where there is ``--json`` too, which stands for ``--format json``."""
+    from moodbench.errors import UsageError
+    from moodbench.tables.formats.base import FORMATS
+
+    if json_ and format not in (None, "json"):
+        raise UsageError(f"--json and --format {format} contradict each other", fix="give one of them")
+    wanted = "json" if json_ else format_for(format, out, width)
+    FORMATS.get(wanted)  # refused before any work
+    return wanted
+
+
 def put(text: str, out: Path | None, run: Run) -> None:
     """Write to the file that was named, and say so; else to standard output."""
     from moodbench.atomic import write_file

@@ -1,214 +1,167 @@
-"""What ``moodbench rank`` does: row scores → which pair of model and score is best, and is that luck."""
+"""What ``moodbench rank`` does: row scores → which pair, model or score is best, and is that luck."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from moodbench.arguments import as_names
-from moodbench.errors import ResultsError, UnknownNameError, UsageError
-from moodbench.tables.formats.base import FORMATS
-from moodbench.tables.formats.text import PLAIN, plain_within
-from moodbench.tables.grid import Cell, Column, Row, Table
-from moodbench.tables.marks import printed, signed
+from moodbench.choices import By, RankMetric, check_choice
+from moodbench.errors import ResultsError, UnknownNameError
+from moodbench.standings.ranked import Ranked, Setting, Standing, as_ranked
+from moodbench.tables.entrants import Entrant, Field, Pair, field_of
 from moodbench.tables.order import Titles
 from moodbench.tables.selection import chosen_benchmarks, only, rows_of, titles_of
 from moodbench.types import ALL_GROUPS, MEAN, Result
 from moodbench.workspace import Workspace
 
-LEVEL = 0.05
-MOST_NAMED = 5
-_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-
-
-@dataclass(frozen=True)
-class Standing:
-    """One pair of model and score. Numbers are fractions; `difference` is its mean AUROC minus that of the best.
-
-    `low` and `high` are None where no interval of a mean is known (each class in turn is ID). The best one has the
-    difference 0 and the p-value 1.
-    """
-
-    model: str
-    score: str
-    params: str
-    mean: float
-    low: float | None
-    high: float | None
-    difference: float
-    difference_low: float
-    difference_high: float
-    p_adjusted: float
-    not_worse: bool
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """The pairs, best first, and how to show them. Printed, it is the table in markdown.
-
-    Attributes
-    ----------
-    answer : str
-        In words: the best one, and what is not significantly worse.
-    pairs : tuple of Standing
-    table : Table
-    """
-
-    answer: str
-    pairs: tuple[Standing, ...]
-    table: Table
-
-    def __str__(self) -> str:
-        return self.text("markdown")
-
-    def text(self, format: str = PLAIN, width: int | None = None) -> str:
-        """Return the answer and the table as text; `width`: letters of a line of the format "plain"."""
-        return plain_within([self.table], width) if format == PLAIN else FORMATS.get(format)([self.table])
-
-    def json(self) -> str:
-        """Return the pairs as a JSON array, best first."""
-        return json.dumps([asdict(pair) for pair in self.pairs], indent=2, ensure_ascii=False) + "\n"
+if TYPE_CHECKING:
+    from moodbench.paired import Measured
 
 
 def rank(
     *,
-    benchmark: str | None = None,
+    benchmark: str | Sequence[str] | None = None,
     model: str | Sequence[str] = (),
     score: str | Sequence[str] = (),
     group: str = ALL_GROUPS,
+    by: By = "pair",
+    metric: RankMetric = "auroc",
     workspace: Workspace | None = None,
 ) -> Ranked:
-    """Rank the pairs (model, score) of a benchmark by their mean AUROC, each compared with the best on the same rows.
+    """Rank pairs (model, score), models or scores by their mean, each compared with the best on the same rows.
 
     Parameters
     ----------
-    benchmark : str, optional
-        May be omitted where only one has results.
+    benchmark : str or sequence of str, optional
+        By default every one that has results; several count alike.
     model, score : str or sequence of str
         Only these; by default all that have results. Controls, which know nothing, take part where they are named.
     group : str
         The OOD group whose mean counts.
+    by : {"pair", "model", "score"}
+        What is ranked. Models by the mean over the scores that all of them have, scores by the mean over the models
+        that all of them have: a best score would be chosen on the same rows.
+    metric : {"auroc", "fpr95"}
 
     Returns
     -------
     Ranked
-        Intervals of differences are DeLong's for paired rows; p-values are adjusted by Holm's method for the comparison
-        of all pairs with one another, because the best was chosen by the same rows (`moodbench.paired`).
+        Intervals of differences are DeLong's for paired rows, or for FPR95 those of a bootstrap of the same images for
+        all. p-values are adjusted by Holm's method for the comparison of all with one another, because the best was
+        chosen by the same rows. With two OOD datasets or more also average ranks (`moodbench.average_ranks`).
 
     Raises
     ------
     ResultsError
         There are no results, row scores are missing or were made from other caches than the results or the caches that
-        are there now, or two models were tested on other images.
+        are there now, two models were tested on other images, or the models have no score in common.
     UnknownNameError, UsageError
-        A benchmark, model, score or group is unknown, or several benchmarks have results and none is named.
+        A benchmark, model, score, group, metric or kind of entrant is unknown.
     """
+    from moodbench.standings.measuring import Wanted, measured, pair_of
+
+    check_choice("by", by, By)
+    check_choice("metric", metric, RankMetric)
     space = workspace or Workspace()
-    names = chosen_benchmarks(space, [benchmark] if benchmark else [])
-    if len(names) > 1:
-        raise UsageError(f"several benchmarks have results: {', '.join(names)}", fix="name one with --benchmark")
-    (name,) = names
-    found = [(name, rows_of(space, name, None))]
-    scores = as_names(score)
-    found = only(found, "model", as_names(model), lambda row: row.model)
+    means, remarks = _means(space, as_names(benchmark or ()), as_names(model), as_names(score), group, metric)
+    field = field_of([[pair_of(row) for row in rows] for rows in means.values()], by)
+    found = measured(space, [Wanted(name, field.pairs, group) for name in means], metric)
+    standings, setting = _standings(found, field, [*means], group, metric, _titles(space, [*means]), remarks)
+    return as_ranked(standings, setting)
+
+
+def _means(
+    space: Workspace, names: Sequence[str], models: Sequence[str], scores: Sequence[str], group: str, metric: RankMetric
+) -> tuple[dict[str, list[Result]], list[str]]:
+    """Return the means that count, by benchmark, and what to say of those that do not."""
+    chosen = chosen_benchmarks(space, names)
+    found = [(name, rows_of(space, name, None)) for name in chosen]
+    found = only(found, "model", models, lambda row: row.model)
     found = only(found, "score", scores, lambda row: row.score)
-    rows = [row for _, some in found for row in some if row.score in scores or not row.control]
-    groups = {row.group for row in rows} | {ALL_GROUPS}
+    found = [(name, [row for row in rows if row.score in scores or not row.control]) for name, rows in found]
+    groups = {row.group for _, rows in found for row in rows} | {ALL_GROUPS}
     if group not in groups:
         raise UnknownNameError("OOD group", group, groups)
-    means = [row for row in rows if (row.ood, row.group) == (MEAN, group) and row.auroc is not None]
+    means: dict[str, list[Result]] = {}
+    remarks = []
+    for name, rows in found:
+        its = [row for row in rows if (row.ood, row.group) == (MEAN, group) and getattr(row, metric) is not None]
+        if its:
+            means[name] = its
+            left_out = dict.fromkeys(row.model for row in rows if row.model not in {one.model for one in its})
+            if left_out:
+                on = f" of {name}" if len(found) > 1 else ""
+                remarks.append(f"Without a mean over these datasets{on}, and left out: {', '.join(left_out)}.")
     if not means:
+        first = found[0][0] if found else chosen[0]
         raise ResultsError(
-            f"no model has a mean over the OOD datasets of '{group}' on '{name}'",
-            file=space.results_dir / name,
-            fix=f"moodbench table --benchmark {name} says what is missing",
+            f"no model has a mean over the OOD datasets of '{group}' on '{first}'",
+            file=space.results_dir / first,
+            fix=f"moodbench table --benchmark {first} says what is missing",
         )
-    standings = _standings(space, name, means, group)
-    left_out = dict.fromkeys(row.model for row in rows if row.model not in {one.model for one in means})
-    seeds = any((row.seeds or 1) > 1 for row in means)
-    return _shown(standings, titles_of(space, name), name, group, [*left_out], seeds)
+    gone = [name for name in chosen if name not in means]
+    if gone:
+        remarks.append(f"Benchmarks that have none of this, and are left out: {', '.join(gone)}.")
+    if any((row.seeds or 1) > 1 for rows in means.values() for row in rows):
+        remarks.append("Of scores that were run with several seeds, the first one is ranked.")
+    return means, remarks
 
 
-def _standings(space: Workspace, benchmark: str, means: Sequence[Result], group: str) -> list[Standing]:
+def _standings(
+    found: Sequence[Mapping[Pair, Measured]],
+    field: Field,
+    benchmarks: Sequence[str],
+    group: str,
+    metric: RankMetric,
+    titles: Titles,
+    remarks: Sequence[str],
+) -> tuple[list[Standing], Setting]:
+    from moodbench.average_ranks import average_ranks
+    from moodbench.metrics import METRICS
+    from moodbench.paired import mean_over, mean_over_benchmarks
     from moodbench.standings.judge import judged
-    from moodbench.standings.measuring import Pair, Wanted, measured
 
-    (found,) = measured(space, [Wanted(benchmark, [Pair.of(row) for row in means], group)], "auroc")
+    def of(pairs: Sequence[Pair]) -> Measured:
+        return mean_over_benchmarks([mean_over([some[pair] for pair in pairs]) for some in found])
+
+    better = METRICS[metric].better
+    judgements = judged({entrant: of(pairs) for entrant, pairs in field.entrants.items()}, better)
+    values = [one.measured.each for one in judgements.values()]
+    ranks = None
+    if len(values) > 1 and len(values[0]) > 1:
+        ranks = average_ranks([*zip(*values, strict=True)], higher=better == "higher")
     standings = []
-    for pair, one in judged(found, "higher").items():
-        limits = one.measured.interval
-        low, high = (None, None) if limits is None else (limits.low, limits.high)
-        diff = one.difference
+    for number, (entrant, one) in enumerate(judgements.items()):
+        limits, diff = one.measured.interval, one.difference
+        over_datasets = (
+            ()
+            if ranks is None
+            else (float(ranks.ranks[number]), float(ranks.wins[number]), ranks.critical_difference, ranks.p)
+        )
         standings.append(
             Standing(
-                *pair, one.measured.value, low, high, diff.value, diff.low, diff.high, one.p_adjusted, one.not_worse
+                *entrant,
+                one.measured.value,
+                None if limits is None else limits.low,
+                None if limits is None else limits.high,
+                diff.value,
+                diff.low,
+                diff.high,
+                one.p_adjusted,
+                one.not_worse,
+                *over_datasets,
             )
         )
-    return standings
+    best: dict[Entrant, tuple[Pair, float]] = {}
+    if field.by != "pair" and field.over > 1:
+        pick = max if better == "higher" else min
+        for entrant, pairs in field.entrants.items():
+            best[entrant] = pick(((pair, of([pair]).value) for pair in pairs), key=lambda one: one[1])
+    return standings, Setting(benchmarks, group, metric, titles, field, best, ranks, remarks)
 
 
-def _shown(
-    standings: Sequence[Standing], titles: Titles, benchmark: str, group: str, left_out: Sequence[str], seeds: bool
-) -> Ranked:
-    variants = Counter(score for score, _ in {(one.score, one.params) for one in standings})
-
-    def title(one: Standing) -> str:
-        params = f" ({one.params})" if variants[one.score] > 1 else ""
-        return f"{titles.scores.get(one.score, one.score)}{params} on {titles.model(one.model)}"
-
-    best, *others = standings
-    near = [title(one) for one in others if one.not_worse]
-    answer = f"{title(best)}, {printed(best.mean)}"
-    if best.low is not None and best.high is not None:
-        answer += f" ± {printed((best.high - best.low) / 2)}"
-    if not others:
-        answer += "; there is no other pair"
-    elif not near:
-        answer += "; every other pair is significantly worse"
-    else:
-        count = _WORDS[len(near)] if len(near) < len(_WORDS) else str(len(near))
-        more = f", and {len(near) - MOST_NAMED} more" if len(near) > MOST_NAMED else ""
-        pairs = "pair is" if len(near) == 1 else "pairs are"
-        answer += f"; {count} {pairs} not significantly worse: {', '.join(near[:MOST_NAMED])}{more}"
-    columns = (
-        Column(("AUROC",)),
-        Column(("95 % interval",), kind="text"),
-        Column(("difference",), kind="text"),
-        Column(("95 % of it",), kind="text"),
-        Column(("p",), kind="text"),
-        Column(("not worse",), kind="text"),
-    )
-    lines = tuple(
-        Row(str(number), title(one), tuple(_cells(one, first=number == 1))) for number, one in enumerate(standings, 1)
-    )
-    over = "all OOD datasets" if group == ALL_GROUPS else f"the {group} OOD datasets"
-    notes = _notes(f"{benchmark}: mean AUROC over {over}, in percent.", len(standings), left_out, seeds)
-    return Ranked(answer, tuple(standings), Table(answer, ("", "pair"), columns, lines, tuple(notes)))
-
-
-def _cells(one: Standing, *, first: bool) -> Iterable[Cell]:
-    yield Cell(one.mean, low=one.low, high=one.high)
-    yield Cell("–" if one.low is None or one.high is None else f"{printed(one.low)} to {printed(one.high)}")
-    yield Cell("" if first else _signed(one.difference))
-    yield Cell("" if first else f"{_signed(one.difference_low)} to {_signed(one.difference_high)}")
-    yield Cell("" if first else ("< 0.001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}"))
-    yield Cell("best" if first else "yes" if one.not_worse else "")
-
-
-def _signed(value: float) -> str:
-    return signed(value).replace("-", "−")
-
-
-def _notes(over: str, count: int, left_out: Sequence[str], seeds: bool) -> Iterable[str]:
-    yield over
-    if count > 1:
-        yield (
-            "The difference to the best has DeLong's interval for paired rows. p is adjusted (Holm) for comparing all "
-            f"{count} pairs with one another, since the same rows chose the best; not worse: p ≥ {LEVEL}."
-        )
-    if seeds:
-        yield "Of scores that were run with several seeds, the first one is ranked."
-    if left_out:
-        yield f"Without a mean over these datasets, and left out: {', '.join(left_out)}."
+def _titles(space: Workspace, names: Sequence[str]) -> Titles:
+    """Return display names of what has results on any of some benchmarks."""
+    each = [titles_of(space, name) for name in names]
+    return Titles(each[0].models, {name: title for one in each for name, title in one.scores.items()}, each[0].datasets)

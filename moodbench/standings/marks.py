@@ -7,7 +7,8 @@ from dataclasses import replace
 from moodbench.evaluation.kept import kept_params
 from moodbench.metrics import METRICS
 from moodbench.standings.judge import COMPARED, LEVEL, judged
-from moodbench.standings.measuring import Pair, Wanted, measured
+from moodbench.standings.measuring import Wanted, measured
+from moodbench.tables.entrants import Pair
 from moodbench.tables.footnotes import NOT_WORSE
 from moodbench.tables.grid import Table
 from moodbench.workspace import Workspace

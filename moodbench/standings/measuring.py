@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,21 +13,14 @@ from moodbench.evaluation.kept import LackingError, kept_params, kept_rows, run_
 from moodbench.evaluation.rows import TestRows
 from moodbench.paired import Measured, measure
 from moodbench.resampling import Draws, Resampled, strata_of
+from moodbench.tables.entrants import Pair
 from moodbench.types import MEAN, Result
 from moodbench.workspace import Workspace
 
 
-class Pair(NamedTuple):
-    """A model and a score with its parameters; of several seeds, those of the first."""
-
-    model: str
-    score: str
-    params: str
-
-    @classmethod
-    def of(cls, row: Result) -> Pair:
-        """Return the pair whose kept rows belong to a result."""
-        return cls(row.model, row.score, kept_params(row.params))
+def pair_of(row: Result) -> Pair:
+    """Return the pair whose kept rows belong to a result: of several seeds, with the parameters of the first."""
+    return Pair(row.model, row.score, kept_params(row.params))
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,23 @@ def test_a_file_is_written_in_the_format_of_its_suffix(scored):
         assert result.exit_code == 0
         assert f"wrote rank{suffix}" in result.stderr
         assert (scored / f"rank{suffix}").read_text(encoding="utf-8").startswith(begins)
-    result = call("rank", "--out", "rank.csv")
+    assert call("rank", "--out", "rank.csv").exit_code == 0
+    assert (scored / "rank.csv").read_text(encoding="utf-8").startswith("model,score,params,mean_percent")
+    result = call("rank", "--out", "rank.ods")
     assert result.exit_code == 2
-    assert "end it in .md" in result.stderr
-    assert not (scored / "rank.csv").exists()
+    assert "end it in one of .csv" in result.stderr
+    assert not (scored / "rank.ods").exists()
+    assert call("rank", "--json", "--format", "latex").exit_code == 2
+
+
+def test_models_scores_and_another_metric(scored):
+    result = call("rank", "--by", "model", "--metric", "fpr95")
+    assert result.exit_code == 0, result.stderr
+    assert "FPR95" in result.stdout.splitlines()[0]
+    assert "there is no other model" in result.stdout.splitlines()[0]
+    assert len(json.loads(call("rank", "--by", "score", "--json").stdout)) == 3
+    assert call("rank", "--by", "head").exit_code == 2
+    assert call("rank", "--metric", "aupr_in").exit_code == 2
 
 
 def test_without_row_scores_it_says_what_to_run(scored):

@@ -18,6 +18,7 @@ from tests.ranked import SIZES, put, run
 FIELDS = [
     *("model", "score", "params", "mean", "low", "high"),
     *("difference", "difference_low", "difference_high", "p_adjusted", "not_worse"),
+    *("average_rank", "win_rate", "critical_difference", "friedman_p"),
 ]
 """A contract with those who parse it."""
 
