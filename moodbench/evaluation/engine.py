@@ -6,22 +6,22 @@ is read once for all scores. Memory holds one block of rows, the statistics, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from moodbench.errors import CacheError, MoodbenchError
+from moodbench.errors import CacheError
 from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.predictions import Predictions
 from moodbench.features.reader import RowReader
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score, Train
-from moodbench.scores.block import Block
+from moodbench.scores.block import Block, joined
+from moodbench.scores.machinery.crew import Crew
 from moodbench.scores.machinery.notes import not_numbers, note_degenerate
 from moodbench.scores.machinery.passes import failure, fit_scores
 from moodbench.scores.machinery.returned import numbers
@@ -36,13 +36,23 @@ AGAINST_BANK = 4
 SAMPLE = 2048
 """Rows of ID train that tell whether the head's classes are the data's, where names do not."""
 
-MOST_BLOCKS = 4
-"""Blocks that are worked on side by side: each takes some hundred megabytes with all scores at ImageNet's size."""
-
 THINNED = "memory bank of"
 """How the remark begins that says how far a memory bank was thinned out."""
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A block of rows of one test dataset."""
+
+    dataset: str
+    block: Block
+
+    @property
+    def rows(self) -> slice:
+        """Where they are in the dataset."""
+        return slice(self.block.start, self.block.start + len(self.block))
 
 
 class Engine:
@@ -125,13 +135,13 @@ class Engine:
         own = 2 * inside >= some and right >= some * max(0.3, 1.5 / len(known))
         return replace(self.caches, joined=replace(joined, own=own))
 
-    def blocks(self, reader: RowReader, *, thinned_to: int | None = None, together: int = 1) -> Iterator[Block]:
+    def blocks(self, reader: RowReader, *, thinned_to: int | None = None) -> Iterator[Block]:
         cached = self.logits and not self.caches.recompute
         start = 0
         if thinned_to is not None and thinned_to < reader.rows:
             read = reader.spread(thinned_to, self.size, logits=cached)
         else:
-            read = reader.blocks(together * self.size, logits=cached)
+            read = reader.blocks(self.size, logits=cached)
         for rows in read:
             features = torch.from_numpy(rows.features).to(self.device)
             logits = None
@@ -166,72 +176,60 @@ class Engine:
         products = {name: score for name, score in fitted.items() if score.cost == "products"}
         others = {name: score for name, score in fitted.items() if name not in products}
         rows = sum(reader.rows for reader in tested.values())
-        blocks = ((name, block) for name, reader in tested.items() for block in self.blocks(reader))
         if products or not others:  # without any score, which rows are classified correctly is still asked
             with self.progress.phase("test rows", rows) as tick:
-                self._side_by_side(partial(self._score, products, values, tick), blocks)
+                self._side_by_side(
+                    partial(self._score, products, values, tick), ([piece] for piece in self._pieces(tested))
+                )
         if others:  # they walk over a bank of rows for every block, or leave the work to libraries with threads
             with self.progress.phase("test rows against ID train", rows) as tick:
-                for name, reader in tested.items():
-                    for block in self.blocks(reader, together=AGAINST_BANK):
-                        self._score(others, values, tick, name, block)
+                for some in _gathered(self._pieces(tested), AGAINST_BANK * self.size):
+                    self._score(others, values, tick, some)
         values = {key: array for key, array in values.items() if key[1] not in self.failures}
         missing |= self.failures | not_numbers(scores, values)
         note_degenerate(scores, missing, values)
         return values, missing
+
+    def _pieces(self, readers: Mapping[str, RowReader]) -> Iterator[Piece]:
+        return (Piece(name, block) for name, reader in readers.items() for block in self.blocks(reader))
 
     def _score(
         self,
         scores: Mapping[str, Score],
         values: Mapping[tuple[str, str], Array],
         tick: Callable[[float], object],
-        dataset: str,
-        block: Block,
+        pieces: Sequence[Piece],
     ) -> None:
-        rows = slice(block.start, block.start + len(block))
+        block = joined([piece.block for piece in pieces])
         with torch.inference_mode():
             for name, score in scores.items():
                 if name not in self.failures:
                     try:
-                        mine = block if is_own(type(score)) else block.apart()
-                        values[dataset, name][rows] = numbers(score.score(mine), len(block))
+                        if is_own(type(score)):
+                            found = numbers(score.score(block), len(block))
+                        else:
+                            found = np.concatenate([_apart(score, piece.block) for piece in pieces])
                     except CacheError:  # a memory bank that cannot be read is no fault of the score
                         raise
                     except (Exception, SystemExit) as error:  # a fault of one score must not cost the others
                         self.failures[name] = failure(error, score)
+                    else:
+                        _share_out(found, pieces, {piece.dataset: values[piece.dataset, name] for piece in pieces})
                 tick(len(block) / len(scores))
-            if self.logits and dataset in self._predicted:
-                self._predicted[dataset][rows] = block.predicted.cpu().numpy()
+            tested = [piece for piece in pieces if self.logits and piece.dataset in self._predicted]
+            for piece in tested:
+                self._predicted[piece.dataset][piece.rows] = piece.block.predicted.cpu().numpy()
 
-    def _side_by_side(self, work: Callable[[str, Block], None], blocks: Iterator[tuple[str, Block]]) -> None:
+    def _side_by_side(self, work: Callable[[Sequence[Piece]], None], pieces: Iterator[Sequence[Piece]]) -> None:
         """Do `work` on every block, on a CPU several blocks at a time while the next is read.
 
         A block has many small operations, which several threads do not share well: each thread takes blocks of its own.
         """
         threads = torch.get_num_threads()
-        workers = min(threads, MOST_BLOCKS) if self.device.type == "cpu" else 1
-        if workers == 1:
-            for name, block in blocks:
-                work(name, block)
-            return
-        torch.set_num_threads(threads // workers)
         try:
-            with ThreadPoolExecutor(workers, initializer=_start_thread, initargs=(threads // workers,)) as pool:
-                running: set[Future[None]] = set()
-                for name, block in blocks:
-                    running.add(pool.submit(work, name, block))
-                    if len(running) > workers:
-                        done, running = wait(running, return_when=FIRST_COMPLETED)
-                        for future in done:
-                            future.result()
-                for future in running:
-                    future.result()
-        except RuntimeError as error:
-            if "new thread" not in str(error):
-                raise
-            raise MoodbenchError(
-                "the system allows no further thread", fix="run fewer programs at once, or give --threads 1"
-            ) from None
+            with Crew(self.device) as crew:
+                torch.set_num_threads(crew.share)  # while they work, the next block is read
+                crew.each(work, pieces)
         finally:
             torch.set_num_threads(threads)
 
@@ -247,7 +245,25 @@ class Engine:
         return Predictions(labels, np.concatenate([self._predicted[name][is_id[name]] for name in readers]))
 
 
-def _start_thread(threads: int) -> None:
-    """Make a new thread calculate as the main one does: both settings belong to a thread."""
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
+def _apart(score: Score, block: Block) -> Array:
+    return numbers(score.score(block.apart()), len(block))
+
+
+def _gathered(pieces: Iterable[Piece], rows: int) -> Iterator[list[Piece]]:
+    """Yield neighbours together, also of several datasets, as long as they are no more than so many rows."""
+    some: list[Piece] = []
+    for piece in pieces:
+        if some and sum(len(each.block) for each in some) + len(piece.block) > rows:
+            yield some
+            some = []
+        some.append(piece)
+    if some:
+        yield some
+
+
+def _share_out(found: Array, pieces: Sequence[Piece], values: Mapping[str, Array]) -> None:
+    """Put the numbers of some pieces' rows, one after the other, where each dataset has its own."""
+    begin = 0
+    for piece in pieces:
+        values[piece.dataset][piece.rows] = found[begin : begin + len(piece.block)]
+        begin += len(piece.block)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from moodbench.scores.machinery.vectorised import row_argmax
+
+T = TypeVar("T")
 
 TINY = torch.finfo(torch.float32).tiny
 """Smallest normal float32: what is below is flushed to zero, because a product of two matrices that hold denormal
@@ -45,7 +48,7 @@ class Block:
         self.start = start
         self._logits = logits
         self._labels = labels
-        self._memo: dict[Hashable, Tensor] = {}
+        self._memo: dict[Hashable, Any] = {}
         self._held_out: Block | None = None
 
     def __len__(self) -> int:
@@ -119,11 +122,24 @@ class Block:
             self._held_out = self.rows(rows % HELD_OUT == HELD_OUT - 1)
         return self._held_out
 
-    def shared(self, key: Hashable, compute: Callable[[], Tensor]) -> Tensor:
-        """Return the tensor filed under `key`, computed by the first score that asks for it."""
+    def shared(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return what is filed under `key`, computed by the first score that asks for it."""
         if key not in self._memo:
             self._memo[key] = compute()
-        return self._memo[key]
+        found: T = self._memo[key]
+        return found
+
+
+def joined(blocks: Sequence[Block]) -> Block:
+    """Return blocks, which all have logits and labels or all have none, as one; a single one as it is."""
+    if len(blocks) == 1:
+        return blocks[0]
+    logits, labels = ([getattr(block, name) for block in blocks] for name in ("_logits", "_labels"))
+    return Block(
+        torch.cat([block.features for block in blocks]),
+        None if logits[0] is None else torch.cat(logits),
+        None if labels[0] is None else torch.cat(labels),
+    )
 
 
 def softmax_and_rest(logits: Tensor, best: Tensor) -> tuple[Tensor, Tensor]:

@@ -85,15 +85,19 @@ class _Relations(Guest):
         self._sparse = self._threshold > 0 and p.shape[1] > MANY and p.device.type == "cpu"
         self._least = self._threshold / 3
         self._large: dict[int, Any] = {}
-        self._stored: tuple[Block | None, Any] = (None, None)
+
+    def turn(self, stored: Block) -> None:
+        q = stored.probabilities
+        if self._sparse:
+            self._others = _large_entries(q, self._least).T.tocsr()
 
     def meet(self, meeting: Meeting) -> None:
         p, q = meeting.block.probabilities[meeting.rows], meeting.stored.probabilities
         own, total = self._own[meeting.rows], self._total[meeting.rows]
         if self._sparse:
-            row, column = self._pairs(meeting, p, q)
+            row, column = self._pairs(meeting, p)
             if 16 * len(row) < len(p) * len(q):
-                cosines = own[row, 0] + meeting.relative[row, column]
+                cosines = own[row, 0] + meeting.cosines(row, column)
                 total.index_add_(0, row, self._strength(cosines.mul_(_overlaps(p, q, row, column))).double())
                 return
         relations = (meeting.relative + own).mul_(p @ q.T)
@@ -106,12 +110,10 @@ class _Relations(Guest):
         relations.masked_fill_(relations <= self._threshold, 0.0)
         return relations if self._power == 1 else relations.pow_(self._power)
 
-    def _pairs(self, meeting: Meeting, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    def _pairs(self, meeting: Meeting, p: Tensor) -> tuple[Tensor, Tensor]:
         if meeting.rows.start not in self._large:
             self._large[meeting.rows.start] = _large_entries(p, self._least)
-        if self._stored[0] is not meeting.stored:
-            self._stored = (meeting.stored, _large_entries(q, self._least).T.tocsr())
-        found = (self._large[meeting.rows.start] @ self._stored[1]).tocoo()
+        found = (self._large[meeting.rows.start] @ self._others).tocoo()
         near = found.data > 0.999 * self._least  # a little less, for rounding
         return torch.from_numpy(found.row[near]).long(), torch.from_numpy(found.col[near]).long()
 

@@ -124,13 +124,12 @@ class _Energy(Guest):
 
     def __init__(self, beta: float, block: Block) -> None:
         self._beta = beta
-        self._energy = torch.full((len(block),), -torch.inf, dtype=torch.float64, device=block.features.device)
-        self._stored: Block | None = None
+        self._energy = torch.full_like(block.predicted, -torch.inf, dtype=torch.float64)
+
+    def turn(self, stored: Block) -> None:
+        self._classes, self._order = correct_class(stored).sort(stable=True)
 
     def meet(self, meeting: Meeting) -> None:
-        if self._stored is not meeting.stored:
-            self._stored = meeting.stored
-            self._classes, self._order = correct_class(meeting.stored).sort(stable=True)
         predicted = meeting.block.predicted[meeting.rows]
         first = torch.searchsorted(self._classes, predicted)
         count = torch.searchsorted(self._classes, predicted, right=True) - first

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moodbench.scores.base import create_score
-from moodbench.scores.machinery.bank import Largest, bank_of
+from moodbench.scores.machinery.bank import Largest, bank_of, large_pairs
 from moodbench.scores.machinery.passes import fit_scores
 from tests.worlds import make_world, run_scores
 
@@ -76,6 +78,9 @@ def test_a_fault_stays_with_the_score_that_has_it():
 class Breaks:
     """A guest with a bug."""
 
+    def turn(self, stored):
+        pass
+
     def meet(self, meeting):
         raise ZeroDivisionError
 
@@ -91,7 +96,8 @@ def test_the_largest_are_those_of_all_at_once(k, widths, seed, ties):
     pieces = [piece.round() for piece in pieces] if ties else pieces
     largest = Largest(k)
     for piece in pieces:
-        largest.add(piece)
+        row, column = large_pairs(piece, largest.limits, k, torch.full((5,), 1e-6))
+        largest.add(row, piece[row, column], 5)
     everything = torch.cat(pieces, dim=1)
     expected = everything.topk(min(k, everything.shape[1]), dim=1).values
     assert torch.equal(largest.best, expected)
@@ -111,3 +117,28 @@ def test_relations_found_by_sparse_products_are_all_of_them(threshold):
     assert int((expected > 0).sum()) > 0
     error = (ready["relation"].score(block) - expected).abs()
     assert (error <= unsure + 1e-4 * expected + 1e-5).all()
+
+
+@pytest.mark.parametrize("name", ["knn", "nnguide", "conformance"])
+def test_coarse_products_change_nothing_that_is_found(name, monkeypatch):
+    world = make_world(3, classes=8, dim=150, rows=1100)
+    found = []
+    for coarse in (True, False):
+        monkeypatch.setattr(
+            importlib.import_module(f"moodbench.scores.{name}"), "pays", lambda rows, coarse=coarse: coarse
+        )
+        found.append(run_scores([name], world)[name])
+    for part, values in found[0].items():
+        if name == "conformance":  # measured from whitened rows, which are products themselves
+            np.testing.assert_allclose(values, found[1][part], rtol=1e-5, err_msg=part)
+        else:
+            np.testing.assert_array_equal(values, found[1][part], err_msg=part)
+
+
+def test_a_cosine_does_not_depend_on_the_rows_it_comes_with():
+    world = make_world(4, classes=8, dim=150, rows=1100)
+    scores, _, _ = fitted(world, ("knn",))
+    rows = world.tests["test"]
+    whole = scores["knn"].score(world.block(rows))
+    one = world.block(rows).rows(torch.tensor([5]))
+    assert torch.equal(scores["knn"].score(one), whole[5:6])

@@ -2,13 +2,14 @@
 
 A score joins the bank while it is fitted. The first that asks for a block starts a walk: block by block of ID train,
 some of the rows at a time, so that what is compared stays in the processor's cache. What several scores want of a
-meeting, the cosines above all, is computed once.
+meeting, the cosines above all, is computed once. Most scores want only the largest: pairs that may be among them are
+found first, and their cosines computed pair by pair, so that no number depends on the rows it came with.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from moodbench.scores.base import Train
 from moodbench.scores.block import Block
+from moodbench.scores.machinery.coarse import ROUNDING, dots
+from moodbench.scores.machinery.crew import Crew
 from moodbench.scores.machinery.directions import Directions
 from moodbench.scores.machinery.vectorised import larger, places, sorted_rows
 
@@ -26,6 +29,8 @@ TOGETHER = 512
 class Meeting:
     """Some rows of a block, (b,), and a block of the bank, (K,).
 
+    Cosines are meant less what all of a row have in common (`Directions.own`).
+
     Attributes
     ----------
     rows : slice
@@ -35,23 +40,50 @@ class Meeting:
 
     def __init__(self, block: Block, rows: slice, stored: Block, directions: Directions | None) -> None:
         self.block, self.rows, self.stored = block, rows, stored
-        self._directions = directions
+        self._given = directions
+
+    @property
+    def _directions(self) -> Directions:
+        if self._given is None:
+            raise LookupError("no score gave the bank its directions")
+        return self._given
 
     @cached_property
     def relative(self) -> Tensor:
-        """Cosines, less what all of a row have in common (`Directions.own`), (b, K) float32."""
-        if self._directions is None:
-            raise LookupError("no score gave the bank its directions")
+        """Cosines of all pairs, (b, K) float32."""
         others = self._directions.of(self.stored)
         return torch.addmm(-others.halves.float(), self._directions.ways(self.block)[self.rows], others.ways.T)
+
+    @property
+    def compared(self) -> bool:
+        """Whether `relative` has been computed."""
+        return "relative" in vars(self)
+
+    @property
+    def margin(self) -> Tensor:
+        """What rounding can make of the cosines in `relative`, (b,) float32."""
+        mine, others = self._directions.of(self.block), self._directions.of(self.stored)
+        largest = others.halves.max()
+        lengths = (2 * mine.halves[self.rows]).sqrt() * (2 * largest).sqrt()
+        return margin(mine.ways.shape[1], lengths + largest)
+
+    def cosines(self, row: Tensor, column: Tensor) -> Tensor:
+        """Return the cosines of some pairs, (p,) float32, by rising row; of each the same whatever the others are."""
+        others = self._directions.of(self.stored)
+        products = dots(self._directions.ways(self.block)[self.rows], others.ways, row, column)
+        return products - others.halves.float().index_select(0, column)
 
 
 class Guest(ABC):
     """What a score keeps of one block while the bank walks by."""
 
     @abstractmethod
+    def turn(self, stored: Block) -> None:
+        """Prepare for the next block of the bank, which all rows meet then, side by side."""
+
+    @abstractmethod
     def meet(self, meeting: Meeting) -> None:
-        """Take note of some rows and a block of the bank; for each block of the bank, all rows come in order."""
+        """Take note of some rows and the block of the bank. Other rows may meet it at the same time."""
 
     @abstractmethod
     def leave(self) -> Tensor:
@@ -80,21 +112,34 @@ class Bank:
         return found
 
     def _walk(self, block: Block, place: int) -> Tensor:
+        if self.directions is not None:
+            self.directions.of(block)
         guests = {i: invite(block) for i, invite in enumerate(self._invited) if i not in self._faults}
-        for stored in self._train.bank():
-            for start in range(0, len(block), TOGETHER):
-                meeting = Meeting(block, slice(start, start + TOGETHER), stored, self.directions)
+        parts = [slice(start, start + TOGETHER) for start in range(0, len(block), TOGETHER)]
+        with Crew(block.features.device) as crew:
+            for stored in self._train.bank():
+                if self.directions is not None:
+                    self.directions.of(stored)
                 for i, guest in guests.items():
-                    if i not in self._faults:
-                        try:
-                            guest.meet(meeting)
-                        except Exception as error:  # a fault of one score must not cost the others
-                            self._faults[i] = error
+                    self._visit(i, partial(guest.turn, stored))
+                crew.each(partial(self._meet, guests, block, stored), parts)
         found = {i: guest.leave() for i, guest in guests.items() if i not in self._faults}
         for i, values in found.items():
             if i != place:
                 block.shared(("bank", i), partial(_itself, values))
         return found.get(place, block.features.new_empty(0))
+
+    def _meet(self, guests: Mapping[int, Guest], block: Block, stored: Block, rows: slice) -> None:
+        meeting = Meeting(block, rows, stored, self.directions)
+        for i, guest in guests.items():
+            self._visit(i, partial(guest.meet, meeting))
+
+    def _visit(self, place: int, visit: Callable[[], None]) -> None:
+        if place not in self._faults:
+            try:
+                visit()
+            except Exception as error:  # a fault of one score must not cost the others
+                self._faults[place] = error
 
 
 def _itself(values: Tensor) -> Tensor:
@@ -113,32 +158,50 @@ class Largest:
     """The k largest of the numbers that rows are shown, (b, k) descending; fewer while fewer were shown."""
 
     def __init__(self, k: int) -> None:
-        self._k = k
+        self.k = k
         self.best: Tensor | None = None
 
-    def add(self, values: Tensor) -> None:
-        """Show every row further numbers, (b, K)."""
-        if self.best is None:
-            self.best = values.topk(min(self._k, values.shape[1]), dim=1).values
-            return
-        best = self.best
-        if best.shape[1] == self._k:
-            row, column = places(larger(values, best[:, -1:]))
+    @property
+    def limits(self) -> Tensor | None:
+        """What a number must exceed to count, (b,); None as long as every number counts."""
+        return self.best[:, -1] if self.best is not None and self.best.shape[1] == self.k else None
+
+    def add(self, row: Tensor, values: Tensor, rows: int) -> None:
+        """Show further numbers (p,) of some of the rows, by rising row.
+
+        As long as every number counts, each of the rows must be shown the same, or at least its k largest.
+        """
+        if self.limits is not None:
+            counts = values > self.limits.index_select(0, row)
+            row, values = row[counts], values[counts]
             if not len(row):
                 return
-            count = torch.bincount(row, minlength=len(values))
-            most = int(count.max())
-            if 8 * most < values.shape[1]:
-                values = _packed(values, row, column, count)
-            elif most < self._k:
-                values = values.topk(most, dim=1, sorted=False).values
-        joined = torch.cat([best, values], dim=1)
-        self.best = sorted_rows(joined)[:, -min(self._k, joined.shape[1]) :].flip(1)
+        packed = _packed(row, values, rows)
+        joined = packed if self.best is None else torch.cat([self.best, packed], dim=1)
+        self.best = sorted_rows(joined)[:, -min(self.k, joined.shape[1]) :].flip(1)
 
 
-def _packed(values: Tensor, row: Tensor, column: Tensor, count: Tensor) -> Tensor:
-    """Return the numbers at some places, `count` of each row, (b, max(count)), and -inf where a row has fewer."""
+def large_pairs(values: Tensor, limits: Tensor | None, k: int, margin: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows and columns of all numbers (b, K) above limits (b,), or without them of each row's k largest.
+
+    There are more: those that are less by no more than `margin` (b,).
+    """
+    if limits is None:
+        if values.shape[1] <= k:
+            return places(torch.ones_like(values, dtype=torch.bool))
+        limits = values.topk(k, dim=1).values[:, -1]
+    return places(larger(values, (limits - margin)[:, None]))
+
+
+def margin(columns: int, size: Tensor) -> Tensor:
+    """Return what rounding can make of sums (b,) of as many products, whose sizes add up to `size` at most, float32."""
+    return (ROUNDING * columns * size + torch.finfo(torch.float32).tiny).float()
+
+
+def _packed(row: Tensor, values: Tensor, rows: int) -> Tensor:
+    """Return the numbers of each row, (rows, most), and -inf where a row has fewer."""
+    count = torch.bincount(row, minlength=rows)
     first = (count.cumsum(0) - count).index_select(0, row)
-    packed = values.new_full((len(values), int(count.max())), -torch.inf)
-    packed[row, torch.arange(len(row), device=row.device) - first] = values[row, column]
+    packed = values.new_full((rows, int(count.max())), -torch.inf)
+    packed[row, torch.arange(len(row), device=row.device) - first] = values
     return packed

@@ -55,3 +55,8 @@ def places(chosen: Tensor) -> tuple[Tensor, Tensor]:
     else:
         flat = chosen.reshape(-1).nonzero()[:, 0]
     return flat // chosen.shape[1], flat % chosen.shape[1]
+
+
+def signless_places(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows and columns of the entries of a matrix (B, W) bfloat16 that carry no minus sign, (n,) int64."""
+    return places(torch.from_numpy(values.view(torch.int16).numpy() >= 0))
