@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from moodbench.ranking import Comparison
+from moodbench.selective import augrc, calibration_error, joint, oscr
 
 Better = Literal["higher", "lower"]
+
+LABELS = "needs ID test rows with labels of the model's classes"
+"""Why a metric that asks what the classifier gets right may have no value."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ METRICS: Mapping[str, Metric] = {
         1.0,
         lambda c: c.ranked.aurc,
         "share of misclassified rows among the top k ID test rows, mean over k; the same for every OOD dataset",
-        "needs ID test rows with labels of the model's classes",
+        LABELS,
     ),
     "failure_auroc": Metric(
         "Failure AUROC",
@@ -94,6 +98,54 @@ METRICS: Mapping[str, Metric] = {
         lambda c: c.failure_auroc,
         "correctly classified ID rows against misclassified ID rows and OOD rows",
         "needs ID test rows that are known to be classified correctly",
+    ),
+    "augrc": Metric(
+        "AUGRC",
+        "lower",
+        0.5,
+        lambda c: augrc(c.ranked.failures),
+        "share of ID test rows accepted and misclassified, mean over coverages; the same for every OOD dataset",
+        LABELS,
+    ),
+    "aurra": Metric(
+        "AURRA",
+        "higher",
+        0.0,
+        lambda c: None if c.ranked.aurc is None else 1 - c.ranked.aurc,
+        "accuracy of the top k ID test rows, mean over k (response rates): 1 - AURC",
+        LABELS,
+    ),
+    "ece": Metric(
+        "ECE",
+        "lower",
+        1.0,
+        lambda c: None if c.ranked.predictions is None else calibration_error(*c.ranked.predictions),
+        "calibration error of the largest softmax on ID test, 15 bins of equal width; the same for every score",
+        LABELS,
+    ),
+    "oscr": Metric(
+        "OSCR",
+        "higher",
+        0.0,
+        oscr,
+        "area under the share of ID rows accepted and classified correctly over the share of OOD rows accepted",
+        LABELS,
+    ),
+    "scod_aurc": Metric(
+        "SCOD-AURC",
+        "lower",
+        1.0,
+        lambda c: None if (curve := joint(c)) is None else curve.area_under_risk,
+        "share of misclassified and OOD rows among those accepted, mean over coverages; ID and OOD weigh the same",
+        LABELS,
+    ),
+    "scod_augrc": Metric(
+        "SCOD-AUGRC",
+        "lower",
+        0.5,
+        lambda c: None if (curve := joint(c)) is None else curve.area_under_generalized_risk,
+        "share of rows accepted though misclassified or OOD, mean over coverages; ID and OOD weigh the same",
+        LABELS,
     ),
 }
 """Every metric, in the order of the columns of `Result`."""

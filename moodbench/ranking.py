@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from moodbench.intervals import Interval, Sample, interval
 
 Array = NDArray[np.float64]
+Kind = TypeVar("Kind", bound=np.generic)
 SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
@@ -45,6 +46,8 @@ class Ranking:
     id_scores : (n,)
     correct : (n,) bool, optional
         Whether the classifier is right about each row; without it there is no failure view (`aurc`, `failure_auroc`).
+    confidence : (n,) float64, optional
+        Softmax probability of each row's predicted class.
     unknown : (n,) bool, optional
         Rows that have no score, for which `id_scores` has the lowest, so that each is an error. Where failures are
         looked for, one that the classifier is wrong about is an error as the highest of all scores, and is taken so.
@@ -52,19 +55,27 @@ class Ranking:
     Raises
     ------
     ValueError
-        No scores, NaN among them, or not one `correct` and `unknown` for each.
+        No scores, NaN among them, or not one `correct`, `unknown` and `confidence` for each.
     """
 
     def __init__(
-        self, id_scores: ArrayLike, correct: ArrayLike | None = None, unknown: ArrayLike | None = None
+        self,
+        id_scores: ArrayLike,
+        correct: ArrayLike | None = None,
+        unknown: ArrayLike | None = None,
+        confidence: ArrayLike | None = None,
     ) -> None:
         values = np.asarray(id_scores, dtype=np.float64).ravel()
         order = np.argsort(values)
         self.sorted: Array = _checked(values[order], "ID")
         self.correct: NDArray[np.bool_] | None = None
         self.failures: Failures | None = None
+        self.predictions: tuple[Array, NDArray[np.bool_]] | None = None
         if correct is not None:
             flags = _flags(correct, values.size, "correct or not")
+            if confidence is not None:  # as they come: what all scores share must be the same number for all
+                sure = np.asarray(confidence, np.float64).ravel()
+                self.predictions = _one_each(sure, values.size, "confident"), flags
             self.correct = flags[order]
             self.failures = Failures(self.sorted, self.correct)
             if unknown is not None:
@@ -286,10 +297,13 @@ def mean_auroc(comparisons: Sequence[Comparison]) -> Interval:
 
 
 def _flags(given: ArrayLike, size: int, what: str) -> NDArray[np.bool_]:
-    flags = np.asarray(given, dtype=np.bool_).ravel()
-    if flags.size != size:
-        raise ValueError(f"there are {size} ID scores, but {flags.size} rows are {what}")
-    return flags
+    return _one_each(np.asarray(given, dtype=np.bool_).ravel(), size, what)
+
+
+def _one_each(given: NDArray[Kind], size: int, what: str) -> NDArray[Kind]:
+    if given.size != size:
+        raise ValueError(f"there are {size} ID scores, but {given.size} rows are {what}")
+    return given
 
 
 def _sorted(scores: ArrayLike, kind: str) -> Array:

@@ -72,7 +72,8 @@ class Result:
     """One row of the tidy results table: (benchmark, model, score, OOD dataset or group mean) → metrics.
 
     Metrics are fractions in [0, 1]; None where a score could not be computed (`note` says why), or where that metric is
-    not defined (`aurc` and `failure_auroc` without labels). `moodbench.metrics.METRICS` says how to read them.
+    not defined (those about right and wrong predictions, without labels). `moodbench.metrics.METRICS` says how to read
+    them.
     `ood` is `MEAN` for a group mean; `group` is then ``all``, ``near``, ``far``, …
     `seeds` is None for a score without a random part; with more than one, metrics are means over the seeds, the limits
     of the interval means of the limits, and `auroc_seed_sd` and `fpr95_seed_sd` the sample standard deviations.
@@ -101,6 +102,12 @@ class Result:
     autc: float | None = None
     aurc: float | None = None
     failure_auroc: float | None = None
+    augrc: float | None = None
+    aurra: float | None = None
+    ece: float | None = None
+    oscr: float | None = None
+    scod_aurc: float | None = None
+    scod_augrc: float | None = None
     id_accuracy: float | None = None
     auroc_seed_sd: float | None = None
     fpr95_seed_sd: float | None = None

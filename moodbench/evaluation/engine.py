@@ -75,6 +75,7 @@ class Engine:
         self.columns = None if caches.columns is None else torch.tensor(caches.columns, device=device)
         self.logits = caches.classes is not None
         self._predicted: dict[str, NDArray[np.int64]] = {}
+        self._confidence: dict[str, Array] = {}
         self.failures: dict[str, str] = {}
         labels = caches.train.labels
         self._present: NDArray[np.int64] | None = None if self.own_classes else np.unique(labels[labels >= 0])
@@ -173,6 +174,7 @@ class Engine:
         tested = {**self.caches.test, **self.caches.ood}
         values = {(name, score): np.empty(reader.rows) for name, reader in tested.items() for score in fitted}
         self._predicted = {name: np.full(r.rows, -1, np.int64) for name, r in self.caches.test.items()}
+        self._confidence = {name: np.zeros(r.rows) for name, r in self.caches.test.items()}
         products = {name: score for name, score in fitted.items() if score.cost == "products"}
         others = {name: score for name, score in fitted.items() if name not in products}
         rows = sum(reader.rows for reader in tested.values())
@@ -218,7 +220,11 @@ class Engine:
                 tick(len(block) / len(scores))
             tested = [piece for piece in pieces if self.logits and piece.dataset in self._predicted]
             for piece in tested:
-                self._predicted[piece.dataset][piece.rows] = piece.block.predicted.cpu().numpy()
+                predicted = self._predicted[piece.dataset]
+                if (predicted[piece.rows] < 0).any():  # a second round, against a bank, would only say the same again
+                    predicted[piece.rows] = piece.block.predicted.cpu().numpy()
+                    if self.own_classes:
+                        self._confidence[piece.dataset][piece.rows] = piece.block.confidence.cpu().numpy()
 
     def _side_by_side(self, work: Callable[[Sequence[Piece]], None], pieces: Iterator[Sequence[Piece]]) -> None:
         """Do `work` on every block, on a CPU several blocks at a time while the next is read.
@@ -242,7 +248,10 @@ class Engine:
         labels = np.concatenate([reader.labels[is_id[name]] for name, reader in readers.items()])
         if not self.own_classes or len(labels) == 0 or labels.min() < 0:
             return None
-        return Predictions(labels, np.concatenate([self._predicted[name][is_id[name]] for name in readers]))
+        predicted, confidence = (
+            np.concatenate([of[name][is_id[name]] for name in readers]) for of in (self._predicted, self._confidence)
+        )
+        return Predictions(labels, predicted.astype(np.int64), confidence)
 
 
 def _apart(score: Score, block: Block) -> Array:

@@ -18,10 +18,14 @@ MOST_CELLS = 25_000_000
 
 @dataclass(frozen=True)
 class Predictions:
-    """Labels and predicted classes of N rows, (N,) int64 each, in one numbering."""
+    """Labels and predicted classes of N rows, (N,) int64 each, in one numbering; and how sure the classifier is.
+
+    `confidence` is the softmax probability of the predicted class, (N,) float64, where it is asked for.
+    """
 
     labels: NDArray[np.int64]
     predicted: NDArray[np.int64]
+    confidence: NDArray[np.float64] | None = None
 
     @property
     def correct(self) -> NDArray[np.bool_]:

@@ -83,7 +83,7 @@ def all_classes(
     hint = None if predictions is None else predictions.remark()
     unlabelled = sum(int((reader.labels < 0).sum()) for reader in caches.test.values()) if wanted else 0
     remarks = [*_remarks(caches, unlabelled), *([hint] if hint else [])]
-    correct = None if predictions is None else predictions.correct
+    correct, confidence = (None, None) if predictions is None else (predictions.correct, predictions.confidence)
     bank = dict.fromkeys(n_ood, engine.thinned or "")
     made = rows(
         benchmark, dict.fromkeys(n_ood, n_id), n_ood, correct, remarks=remarks, about_logits=about, about_bank=bank
@@ -102,7 +102,7 @@ def all_classes(
             against: dict[str, Comparison] = {}
             if len(lacking) < len(n_ood):
                 id_values = np.concatenate([values[test, name][is_id[test]] for test in caches.test])
-                ranked = Ranking(_nan_as(-np.inf, id_values), correct, np.isnan(id_values))
+                ranked = Ranking(_nan_as(-np.inf, id_values), correct, np.isnan(id_values), confidence)
                 ood_values = {ood: values[ood, name][is_ood[ood]] for ood in n_ood if ood not in lacking}
                 against = {ood: ranked.against(_nan_as(np.inf, array)) for ood, array in ood_values.items()}
             out.rows += made.compared(name, score, against, notes)

@@ -104,7 +104,7 @@ def rows_to_keep(
     """Return the rows of scores without a random part that another run would only repeat.
 
     They are of moodbench's own scores (a user's may have changed) with these parameters, made from the same caches with
-    the same versions, and have numbers.
+    the same versions, and have numbers, of all metrics.
 
     Parameters
     ----------
@@ -129,7 +129,12 @@ def rows_to_keep(
         own = type(wanted[pair]).__module__.startswith("moodbench.")
         thinned = any(remark.startswith(THINNED) for row in rows for remark in row.remarks)
         same_bank = wanted[pair].cost != "memory bank" or (bank_rows is None and not thinned)
-        if own and same_bank and all(row.auroc is not None for row in rows):
+        if own and same_bank and all(_whole(row) for row in rows):
             found += rows
     made = set(made_with([], provenance, found, before).get(versions_of(provenance), []))
     return [row for row in found if row_name(row) in made]
+
+
+def _whole(row: Result) -> bool:
+    """Say whether no number is missing: rows from before there was a metric lack it."""
+    return row.auroc is not None and (not row.id_accuracy or all(getattr(row, name) is not None for name in METRICS))

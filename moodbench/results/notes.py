@@ -13,11 +13,11 @@ from typing import Any
 from moodbench.errors import ResultsError
 from moodbench.results.table import ANEW
 
-SCHEMA = 4
+SCHEMA = 5
 """Of the pair of files. Schema 1 had no number and no digests, 2 had no columns `control` and `remarks`, 3 none about
-seeds."""
+seeds, 4 none about calibration and selective classification with OOD data."""
 
-_NUMBERED = (2, 3, SCHEMA)
+_NUMBERED = (2, 3, 4, SCHEMA)
 
 _OWN = ("schema", "sha256")
 """Keys that the file adds to the provenance."""

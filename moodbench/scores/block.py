@@ -93,6 +93,11 @@ class Block:
         return self._softmax[1]
 
     @property
+    def confidence(self) -> Tensor:
+        """(B,) float32, the softmax probability of the predicted class."""
+        return 1 / (1 + self.rest)
+
+    @property
     def probabilities(self) -> Tensor:
         """(B, C) float32, the softmax of the logits; values below the smallest normal float32 are 0."""
         return self._softmax[0]

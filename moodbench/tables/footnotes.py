@@ -7,7 +7,7 @@ from itertools import chain
 
 from moodbench.catalog import Exposure
 from moodbench.errors import ResultsError, UsageError
-from moodbench.metrics import METRICS
+from moodbench.metrics import LABELS, METRICS
 from moodbench.sizes import percent
 from moodbench.tables.order import Model, Series
 from moodbench.types import ALL_GROUPS, MEAN, Result
@@ -163,7 +163,8 @@ class Index:
         if row is not None and row.auroc is None:
             return row.note or "no number was recorded"
         if row is not None:
-            missing = METRICS[metric].needs or "was not recorded"
+            known = METRICS[metric].needs != LABELS or not row.id_accuracy  # labels that gave an accuracy are there
+            missing = (METRICS[metric].needs if known else "") or "was not recorded"
             return "" if getattr(row, metric) is not None else f"{METRICS[metric].label} {missing}"
         model, series, ood, group = place
         others = self.rows(model, series).values()

@@ -19,7 +19,7 @@ LINES = 400
 
 LAYERS = [
     {"arguments", "atomic", "choices", "digests", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
-    | {"average_ranks", "paired", "processes", "ranking", "reading", "registry", "resampling", "sizes", "types"},
+    | {"average_ranks", "paired", "processes", "ranking", "reading", "registry", "resampling", "selective", "sizes", "types"},
     {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "progress", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
@@ -42,6 +42,7 @@ SIBLINGS = {
     ("names", "types"),
     ("interrupts", "leaving"),
     ("ranking", "intervals"),
+    ("selective", "ranking"),
     ("paired", "intervals"),
     ("paired", "ranking"),
     ("resampling", "intervals"),

@@ -24,7 +24,7 @@ def test_provenance_is_sorted_json(tmp_path):
     write_results(file, [row()], {"weights": "é", "device": {"b": 1, "a": [2]}})
     text = (tmp_path / "vit.b16.json").read_text(encoding="utf-8")
     assert text.startswith(
-        '{\n  "device": {\n    "a": [\n      2\n    ],\n    "b": 1\n  },\n  "schema": 4,\n  "sha256": {'
+        '{\n  "device": {\n    "a": [\n      2\n    ],\n    "b": 1\n  },\n  "schema": 5,\n  "sha256": {'
     )
     assert text.endswith('"\n  },\n  "weights": "é"\n}\n')
     assert read_provenance(file) == {"weights": "é", "device": {"b": 1, "a": [2]}}
@@ -57,9 +57,14 @@ def test_any_change_of_the_numbers_or_their_provenance_is_refused_and_not_overwr
             "do not match",
         ),
         (beside, "old", "odd", "does not match its own SHA-256"),
-        (beside, '"schema": 4', '"schema": 5', "have schema 5; this version of moodbench reads up to 4"),
-        (beside, '"schema": 4', '"schema": 1', "has schema = 1, which should be one of the numbers 2 and 3 and 4"),
-        (beside, '"schema": 4', '"schema": 2.0', "has schema = 2.0, which should be"),
+        (beside, '"schema": 5', '"schema": 6', "have schema 6; this version of moodbench reads up to 5"),
+        (
+            beside,
+            '"schema": 5',
+            '"schema": 1',
+            "has schema = 1, which should be one of the numbers 2 and 3 and 4 and 5",
+        ),
+        (beside, '"schema": 5', '"schema": 2.0', "has schema = 2.0, which should be"),
         (beside, "sha256", "sha255", "has sha256 = null"),
         (beside, '"rows"', '"row"', "which should be the two digests"),
         (beside, '"run": "old"', '"run": NaN', "NaN is not a JSON number"),

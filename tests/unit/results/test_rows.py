@@ -73,11 +73,12 @@ def test_the_file_is_plain_csv(tmp_path):
     assert file.read_text() == (
         "benchmark,model,pretext,score,params,family,ood,group,n_id,n_ood,"
         "auroc,auroc_low,auroc_high,fpr95,aupr_in,aupr_out,"
-        "fpr95_ood,detection_accuracy,autc,aurc,failure_auroc,id_accuracy,"
+        "fpr95_ood,detection_accuracy,autc,aurc,failure_auroc,"
+        "augrc,aurra,ece,oscr,scod_aurc,scod_augrc,id_accuracy,"
         "auroc_seed_sd,fpr95_seed_sd,seeds,control,note,remarks\n"
         "imagenet,vit,classification,msp,,probability,texture,far,50,40,"
-        '0.3333333333,,,0.25,,,,,,,,,,,,yes,"say ""no"", twice","[""trial: --limit 9"", ""odd""]"\n'
-        "imagenet,vit,classification,msp,,probability,mean,all,50,40,0.9,,,,,,,,,,,,,,,,,\n"
+        '0.3333333333,,,0.25,,,,,,,,,,,,,,,,,,yes,"say ""no"", twice","[""trial: --limit 9"", ""odd""]"\n'
+        "imagenet,vit,classification,msp,,probability,mean,all,50,40,0.9,,,,,,,,,,,,,,,,,,,,,,,\n"
     )
 
 
@@ -146,10 +147,12 @@ def test_every_metric_has_a_column():
 
 
 HEADER = ",".join(FIELDS)
-GOOD = "imagenet,vit,classification,msp,,probability,texture,far,50,40,0.9,,,0.25" + "," * 14
+GOOD = "imagenet,vit,classification,msp,,probability,texture,far,50,40,0.9,,,0.25" + "," * 20
 
 # Headers of results from before FPR95 had a second convention, and of none that ever was.
-OLDER = HEADER.replace("fpr95_ood,detection_accuracy,autc,aurc,failure_auroc,", "")
+OLDER = HEADER.replace(
+    "fpr95_ood,detection_accuracy,autc,aurc,failure_auroc,augrc,aurra,ece,oscr,scod_aurc,scod_augrc,", ""
+)
 POORER = HEADER.replace("family,ood,", "")
 
 
@@ -165,7 +168,7 @@ POORER = HEADER.replace("family,ood,", "")
         (f"{HEADER}\n{GOOD.replace('0.9', 'nan')}\n", "auroc = 'nan', which should be a fraction between 0 and 1"),
         (f"{HEADER}\n{GOOD.replace('40', '4_0')}\n", "n_ood = '4_0', which should be a number of images"),
         (f"{HEADER}\n{GOOD.replace('40', '')}\n", "n_ood = ''"),
-        (f"{HEADER}\n{GOOD},\n", "line 2 of the results has 29 cells instead of 28"),
+        (f"{HEADER}\n{GOOD},\n", "line 2 of the results has 35 cells instead of 34"),
         (f"{HEADER}\n{GOOD[:-3]}0,,,\n", "seeds = '0', which should be a number of seeds, or nothing"),
         (f"{HEADER}\n{GOOD[:-2]}no,,\n", "control = 'no', which should be yes or nothing"),
         (f"{HEADER}\n{GOOD}trial\n", "remarks = 'trial', which should be an array of texts in JSON, or nothing"),

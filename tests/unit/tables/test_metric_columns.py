@@ -19,6 +19,7 @@ from tests.tables import TITLES, cells, marks, result
 
 FULL = {"aupr_in": 0.5, "aupr_out": 0.25, "fpr95_ood": 0.3, "detection_accuracy": 0.8, "autc": 0.4}
 FULL |= {"aurc": 0.1, "failure_auroc": 0.7}
+FULL |= {"augrc": 0.05, "aurra": 0.9, "ece": 0.02, "oscr": 0.6, "scod_aurc": 0.35, "scod_augrc": 0.2}
 
 
 def test_every_metric_has_a_heading_and_an_orientation():
@@ -33,6 +34,12 @@ def test_every_metric_has_a_heading_and_an_orientation():
         ("AUTC ↓", "lower"),
         ("AURC ↓", "lower"),
         ("Failure AUROC ↑", "higher"),
+        ("AUGRC ↓", "lower"),
+        ("AURRA ↑", "higher"),
+        ("ECE ↓", "lower"),
+        ("OSCR ↑", "higher"),
+        ("SCOD-AURC ↓", "lower"),
+        ("SCOD-AUGRC ↓", "lower"),
     ]
     assert cells(table)[0] == [0.9, 0.1, *FULL.values()]
     assert [row[6] for row in marks(table)] == ["second", "best"]
