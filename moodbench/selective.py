@@ -159,4 +159,5 @@ def calibration_error(confidence: Array, correct: NDArray[np.bool_]) -> float:
 
 def _last_of_equals(scores: Array) -> NDArray[np.intp]:
     """Return the place of the last of each run of equal values."""
-    return np.r_[np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1]
+    changes: NDArray[np.intp] = np.flatnonzero(scores[1:] != scores[:-1])
+    return np.append(changes, len(scores) - 1)
