@@ -19,7 +19,18 @@ LINES = 400
 
 LAYERS = [
     {"arguments", "atomic", "choices", "digests", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
-    | {"average_ranks", "paired", "processes", "ranking", "reading", "registry", "resampling", "selective", "sizes", "types"},
+    | {
+        "average_ranks",
+        "paired",
+        "processes",
+        "ranking",
+        "reading",
+        "registry",
+        "resampling",
+        "selective",
+        "sizes",
+        "types",
+    },
     {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "progress", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
