@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 LOWEST_PYTHON ?= python3.11
 LOWEST := .venv-lowest
 
-.PHONY: help setup demo test test-lowest test-matrix test-models lint types unit format docs bench bench-scoring bench-extraction bench-faults bench-coverage bench-machines clean
+.PHONY: help setup demo test test-lowest test-matrix test-models lint types unit format docs bench bench-scoring bench-extraction bench-faults bench-coverage bench-machines browser clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -75,6 +75,10 @@ bench-faults: $(READY)  ## Damage, kills, races and bad inputs, counted; FLAGS="
 
 bench-machines: $(READY)  ## How far numbers lie apart with other instructions, threads, versions; FLAGS="--help"
 	$(BIN)/python -m benchmarks.machines $(FLAGS)
+
+browser: $(READY)  ## A Chromium for the tests of the report where the system has none: 100 MB, into your home, no root shell
+	$(BIN)/python -m pip install --quiet --upgrade playwright
+	$(BIN)/playwright install --only-shell chromium
 
 clean:  ## Remove the environment and what tools leave behind
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo

@@ -69,9 +69,14 @@ class Page:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """Everything that happened so far in this tab."""
+        """Everything that happened in this tab since `forget`."""
         self.run("0")  # what was on its way has arrived before the answer
         return [event for event in self._browser.events if event.get("sessionId") == self._session]
+
+    def forget(self) -> None:
+        """Begin to note anew what happens."""
+        self.run("0")
+        self._browser.events.clear()
 
     @property
     def errors(self) -> list[str]:

@@ -83,7 +83,8 @@ def sets_of(
             about += f" {percent(gallery.mistaken, 1)} of them pass for ID where 95 % of the ID images do."
         what = "The most ID-like of them, the most deceptive first:"
         missing = None if gallery is None else Gap(gallery.why_none, gallery.fix)
-        yield DataSet(view.title, f"{view.group} OOD", about, best, gallery, what, "above", missing)
+        picture = pictures.get(view.ood, "")
+        yield DataSet(view.title, f"{view.group} OOD", about, best, gallery, what, "above", missing, picture)
     for gallery in left:
         if gallery.is_id:
             title = titles.datasets.get(gallery.dataset, gallery.dataset)
