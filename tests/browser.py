@@ -96,11 +96,15 @@ class Page:
 
     @property
     def requests(self) -> list[str]:
-        """Addresses that the page asked for, ``data:`` aside."""
-        sent = [
-            event["params"]["request"]["url"] for event in self.events if event["method"] == "Network.requestWillBeSent"
-        ]
-        return [url for url in sent if not url.startswith("data:")]
+        """Addresses that were asked for, ``data:`` aside, and without those that the page's policy held back."""
+        sent: dict[str, str] = {}
+        for event in self.events:
+            params = event["params"]
+            if event["method"] == "Network.requestWillBeSent":
+                sent[params["requestId"]] = params["request"]["url"]
+            elif event["method"] == "Network.loadingFailed" and params.get("blockedReason") == "csp":
+                del sent[params["requestId"]]
+        return [url for url in sent.values() if not url.startswith("data:")]
 
     def open(self, file: Path | str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         """Open a file, or an address, in a window of this size; a narrow one is a phone."""
@@ -130,9 +134,10 @@ class Page:
     def hover(self, selector: str) -> None:
         """Put the mouse over the first element that a selector finds."""
         box = self.run(
-            f"const e = document.querySelector({json.dumps(selector)});"
+            f"var e = document.querySelector({json.dumps(selector)});"
             "e.scrollIntoView({block: 'center', behavior: 'instant'});"
-            "const r = e.getBoundingClientRect(); [r.x + r.width / 2, r.y + r.height / 2]"
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => {"  # it has scrolled
+            "const r = e.getBoundingClientRect(); done([r.x + r.width / 2, r.y + r.height / 2]) })))"
         )
         self.ask("Input.dispatchMouseEvent", type="mouseMoved", x=box[0], y=box[1])
 
