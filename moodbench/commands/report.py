@@ -76,10 +76,11 @@ def _chapter(space: Workspace, name: str, images: int, pictures: Pictures) -> Ch
 
     rows = rows_of(space, name, None)
     titles = titles_of(space, name)
-    sheet = Sheet.of(rows, titles)
+    models = dict.fromkeys(row.model for row in rows)
+    provenance = {model: read_provenance(space.results_file(name, ModelName.parse(model))) for model in models}
+    sheet = Sheet.of(rows, titles, provenance)
     named = {(m.name, s.score, s.params): f"{s.title} on {m.title}" for m in sheet.models for s in sheet.series}
     shown = grid(rows, metric=["auroc"], titles=titles)
-    provenance = {m.name: read_provenance(space.results_file(name, ModelName.parse(m.name))) for m in sheet.models}
     spec = space.catalog.benchmarks.get(name)
     best, answer, places, scale, gaps = _best(space, name, rows, named)
     whole = Chapter(

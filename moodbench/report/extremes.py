@@ -6,7 +6,7 @@ that were scored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -102,6 +102,11 @@ class Album:
             )
         return source, {name: number for number, name in enumerate(source.ids)}
 
+    def strange(self, dataset: str, images: Sequence[str]) -> bool:
+        """Say whether none of these images of a dataset is on this disk, by its name."""
+        _, places = self.of(dataset)
+        return not any(image in places for image in images)
+
     def picture(self, dataset: str, image: str) -> Thumbnail | None:
         """Return one image small; None where it cannot be decoded any more, or has another name here."""
         source, places = self.of(dataset)
@@ -177,6 +182,9 @@ def _gallery(
         )
         for row, share in zip(order, above if is_id else below, strict=True)
     )
+    if shots and not why and album.strange(dataset, [shot.image for shot in shots]):
+        why = f"the rows of '{dataset}' have other names than the images on this disk"
+        fix = "features that were extracted from these images have pictures; imported ones have them if they bring 'ids'"
     wrong = scores < threshold if is_id else scores >= threshold
     return Gallery(name, is_id, len(scores), float(np.mean(wrong)), shots, why, fix)
 

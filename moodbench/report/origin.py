@@ -67,13 +67,12 @@ def _facts(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ("architecture", made.get("timm")),
         ("weights", made.get("weights")),
         ("SHA-256 of the weights", made.get("weights_sha256")),
-        ("head", inputs.get("head")),
+        ("SHA-256 of the head", inputs.get("head")),
         ("transform", _transform(train.get("transform"))),
         ("precision", train.get("precision")),
         ("device", train.get("device")),
         ("limit", train.get("limit")),
         ("extracted with", _versions(train.get("versions"))),
-        ("SHA-256 of the results", provenance.get("sha256", {}).get("rows")),
         ("intervals", provenance.get("intervals")),
     ):
         if value not in (None, ""):

@@ -5,7 +5,7 @@ Numbers are rounded as tables print them, so that what the page shows after a cl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,10 +46,14 @@ class Sheet:
     series: list[Series]
     views: list[View]
     metrics: list[str]
+    provenance: Mapping[str, Mapping[str, Any]]
 
     @staticmethod
-    def of(results: Sequence[Result], titles: Titles) -> Sheet:
-        """Return the sheet of all rows of one benchmark; metrics that no row has are left out."""
+    def of(results: Sequence[Result], titles: Titles, provenance: Mapping[str, Mapping[str, Any]]) -> Sheet:
+        """Return the sheet of all rows of one benchmark; metrics that no row has are left out.
+
+        `provenance` is that of the results of each model.
+        """
         shown = [name for name in METRICS if any(getattr(row, name) is not None for row in results)]
         return Sheet(
             Index(results),
@@ -57,6 +61,7 @@ class Sheet:
             series_in_order(results, titles),
             views_of(results, titles),
             shown,
+            provenance,
         )
 
     def data(self) -> dict[str, Any]:
@@ -64,6 +69,7 @@ class Sheet:
 
         ``cells[series][model][view]`` is null, a number (which text says why there is none), or a list: ID rows, OOD
         rows, the metrics in the order of ``metrics``, the limits of AUROC, which texts are remarks.
+        ``made[series][model]`` is which text names the versions that the score was run with.
         """
         texts: dict[str, int] = {}
 
@@ -80,11 +86,23 @@ class Sheet:
             notes = [text(words) for words in (row.note, *row.remarks) if words]
             return [row.n_id, row.n_ood, *numbers, hundredths(row.auroc_low), hundredths(row.auroc_high), notes]
 
+        def made(series: Series, model: Model) -> int | None:
+            name = f"{series.score} {series.params}".strip()
+            made_with = self.provenance.get(model.name, {}).get("made_with", {})
+            found = [versions for versions, names in made_with.items() if name in names]
+            return text(found[0]) if found else None
+
+        papers = {
+            name: entry.get("paper", "")
+            for noted in self.provenance.values()
+            for name, entry in noted.get("scores", {}).items()
+        }
         cells = [[[cell(s, m, v) for v in self.views] for m in self.models] for s in self.series]
         return {
             "models": [{"name": m.name, "title": m.title, "task": m.pretext} for m in self.models],
             "scores": [
                 {"name": s.score, "params": s.params, "title": s.title, "family": s.family, "control": s.control}
+                | {"paper": papers.get(s.score, "")}
                 for s in self.series
             ],
             "views": [{"title": v.title, "ood": v.ood, "group": v.group} for v in self.views],
@@ -92,6 +110,7 @@ class Sheet:
                 {"name": name, "label": METRICS[name].label, "better": METRICS[name].better} for name in self.metrics
             ],
             "cells": cells,
+            "made": [[made(s, m) for m in self.models] for s in self.series],
             "texts": list(texts),
         }
 

@@ -273,6 +273,14 @@
         const link = make("a", `All that ${column.title} was made from`);
         link.href = `#${origin.id}`;
         link.addEventListener("click", () => { dialog.close(); origin.open = true; });
+        const fact = (what, value) => {
+          const line = make("div");
+          line.append(make("dt", what), make("dd", value));
+          facts.append(line);
+        };
+        const made = data.made[row][model];
+        if (made !== null) fact("scored with", data.texts[made]);
+        if (score.paper) fact("score from", score.paper);
         body.append(make("h3", "Made from"), facts, link);
       }
       dialog.showModal();
