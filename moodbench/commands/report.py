@@ -19,10 +19,10 @@ from moodbench.types import ALL_GROUPS, MEAN, Result
 from moodbench.workspace import ModelName, Workspace
 
 if TYPE_CHECKING:
-    from moodbench.report.chapter import Chapter, Gap, Named, Place, Plot
-    from moodbench.report.extremes import Gallery
-    from moodbench.report.sheet import Sheet
-    from moodbench.report.svg import Pictures
+    from moodbench.reporting.chapter import Chapter, Gap, Named, Place, Plot
+    from moodbench.reporting.extremes import Gallery
+    from moodbench.reporting.sheet import Sheet
+    from moodbench.reporting.svg import Pictures
 
 
 def report(
@@ -59,8 +59,8 @@ def report(
     if not 0 <= images <= 1000:
         raise UsageError(f"{images} images of a dataset cannot be shown", fix="choose a number from 0 to 1000")
     names = chosen_benchmarks(space, as_names(benchmark))
-    from moodbench.report.page import page
-    from moodbench.report.svg import Pictures
+    from moodbench.reporting.page import page
+    from moodbench.reporting.svg import Pictures
 
     pictures = Pictures()
     chapters = [_chapter(space, name, images, pictures) for name in dict.fromkeys(names)]
@@ -69,10 +69,10 @@ def report(
 
 
 def _chapter(space: Workspace, name: str, images: int, pictures: Pictures) -> Chapter:
-    from moodbench.report.chapter import Chapter, lines_of, split_answer
-    from moodbench.report.origin import origin_of
-    from moodbench.report.sheet import Sheet
-    from moodbench.report.words import about_sets, facts, sets_of
+    from moodbench.reporting.chapter import Chapter, lines_of, split_answer
+    from moodbench.reporting.origin import origin_of
+    from moodbench.reporting.sheet import Sheet
+    from moodbench.reporting.words import about_sets, facts, sets_of
 
     rows = rows_of(space, name, None)
     titles = titles_of(space, name)
@@ -115,8 +115,8 @@ def _best(
 ) -> tuple[Result | None, str, tuple[Place, ...], str, list[Gap]]:
     """Return the best result, the answer in words, the ranking with its scale, and what was missing for it."""
     from moodbench.evaluation.kept import kept_params
-    from moodbench.report.chapter import Gap, places_of
-    from moodbench.report.words import plain_answer
+    from moodbench.reporting.chapter import Gap, places_of
+    from moodbench.reporting.words import plain_answer
 
     means = [r for r in rows if (r.ood, r.group) == (MEAN, ALL_GROUPS) and r.auroc is not None and not r.control]
     if not means:
@@ -143,8 +143,8 @@ def _galleries(
 ) -> tuple[list[Gallery], list[Gap]]:
     """Return the most deceptive images of every dataset for the best pair, and why there are none."""
     from moodbench.evaluation.kept import LackingError, kept_params, kept_rows, run_again
-    from moodbench.report.chapter import Gap
-    from moodbench.report.extremes import Album, galleries
+    from moodbench.reporting.chapter import Gap
+    from moodbench.reporting.extremes import Album, galleries
 
     if best is None or images == 0:
         return [], []
@@ -167,8 +167,8 @@ def _plots(
     """Return every picture that can be drawn, why others cannot, and OOD dataset → how its scores are distributed."""
     from moodbench.commands.plot import plot_svg
     from moodbench.plots.base import PLOTS
-    from moodbench.report.captions import AS_ON_PAPER, HALF, ZOOM, caption_of, in_order
-    from moodbench.report.chapter import Gap, Plot
+    from moodbench.reporting.captions import AS_ON_PAPER, HALF, ZOOM, caption_of, in_order
+    from moodbench.reporting.chapter import Gap, Plot
 
     plots: list[Plot] = []
     undrawn: list[Gap] = []

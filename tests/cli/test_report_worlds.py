@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from moodbench.report.page import _printable
+from moodbench.reporting.page import _printable
 from tests.commands import SCORES, call
 from tests.pages import Parsed, parsed
 

@@ -28,7 +28,9 @@ def test_it_holds_the_catalogue_and_the_checkpoints_and_no_tests(wheel):
     tables = {
         f"moodbench/comparison/published/{name}" for name in ("README.md", "moodv2_table.csv", "moodv2_figure.csv")
     }
-    report = {f"moodbench/report/templates/{p.name}" for p in (ROOT / "moodbench" / "report" / "templates").iterdir()}
+    report = {
+        f"moodbench/reporting/templates/{p.name}" for p in (ROOT / "moodbench" / "reporting" / "templates").iterdir()
+    }
     assert tables | report <= names
     assert {"moodbench/datasets.yaml", "moodbench/models.yaml", "moodbench/py.typed", *checkpoints} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"moodbench"}

@@ -36,7 +36,7 @@ LAYERS = [
     {"datasets", "models", "scores", "tables"},
     {"plots", "comparison", "features", "pretraining", "inspection"},
     {"evaluation", "probing", "obtain"},
-    {"standings", "detection", "report"},
+    {"standings", "detection", "reporting"},
     {"commands"},
     {"cli"},
     {"__main__", "__init__"},

@@ -16,7 +16,7 @@ import numpy as np
 from moodbench.datasets.images import ImageSource, open_images
 from moodbench.errors import DataError, MoodbenchError
 from moodbench.features.rowscores import ID, OOD
-from moodbench.report.thumbnails import EDGE, Thumbnail, thumbnail
+from moodbench.reporting.thumbnails import EDGE, Thumbnail, thumbnail
 from moodbench.types import ALL_GROUPS
 
 if TYPE_CHECKING:
@@ -184,7 +184,9 @@ def _gallery(
     )
     if shots and not why and album.strange(dataset, [shot.image for shot in shots]):
         why = f"the rows of '{dataset}' have other names than the images on this disk"
-        fix = "features that were extracted from these images have pictures; imported ones have them if they bring 'ids'"
+        fix = (
+            "features that were extracted from these images have pictures; imported ones have them if they bring 'ids'"
+        )
     wrong = scores < threshold if is_id else scores >= threshold
     return Gallery(name, is_id, len(scores), float(np.mean(wrong)), shots, why, fix)
 

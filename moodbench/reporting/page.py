@@ -17,13 +17,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from moodbench.report.chapter import Chapter
-from moodbench.report.svg import Pictures
+from moodbench.reporting.chapter import Chapter
+from moodbench.reporting.svg import Pictures
 
 if TYPE_CHECKING:
     from typing import Any
 
-_TEMPLATES = files("moodbench.report") / "templates"
+_TEMPLATES = files("moodbench.reporting") / "templates"
 
 
 def page(chapters: Sequence[Chapter], pictures: Pictures) -> bytes:
@@ -37,7 +37,7 @@ def page(chapters: Sequence[Chapter], pictures: Pictures) -> bytes:
         Through which the pictures of the chapters were made.
     """
     environment = Environment(
-        loader=PackageLoader("moodbench.report"),
+        loader=PackageLoader("moodbench.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from moodbench.report.chapter import BestHere, DataSet, Gap, Named, is_mean
-from moodbench.report.extremes import Gallery
-from moodbench.report.sheet import Sheet, View
+from moodbench.reporting.chapter import BestHere, DataSet, Gap, Named, is_mean
+from moodbench.reporting.extremes import Gallery
+from moodbench.reporting.sheet import Sheet, View
 from moodbench.sizes import percent
 from moodbench.tables.marks import printed
 from moodbench.tables.order import Titles

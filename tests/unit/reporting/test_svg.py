@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from moodbench.report.svg import Pictures, on_dark
+from moodbench.reporting.svg import Pictures, on_dark
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 9 9"{}>{}</svg>'
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from moodbench.report.extremes import Gallery
-from moodbench.report.origin import Origin
-from moodbench.report.sheet import Sheet, View, hundredths, level
+from moodbench.reporting.extremes import Gallery
+from moodbench.reporting.origin import Origin
+from moodbench.reporting.sheet import Sheet, View, hundredths, level
 from moodbench.tables.grid import Cell, Table
 from moodbench.tables.marks import printed, signed
 from moodbench.types import MEAN, Family
