@@ -131,7 +131,8 @@ def _best(
     kept = {(row.model, row.score, kept_params(row.params)): row for row in means}
     titles = {**named, **{key: named[row.model, row.score, row.params] for key, row in kept.items()}}
     places, scale = places_of(ranked.pairs, titles)
-    return kept[first.model, first.score, first.params], ranked.answer, places, scale, []
+    key = (first.model or "", first.score or "", first.params or "")  # all three are there, where pairs are ranked
+    return kept[key], ranked.answer, places, scale, []
 
 
 def _galleries(
