@@ -25,7 +25,7 @@ def demo(
     """Run the whole pipeline on the embedded benchmark.
 
     No network, no GPU, a minute or two. Real images and real checkpoints that come with moodbench; the same extract,
-    score, table and plot as everywhere.
+    score, table, plot, report and rank as everywhere.
 
     Example: moodbench demo --out demo
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from moodbench.arguments import as_path, as_paths
 from moodbench.catalog import ModelSpec
 from moodbench.commands.extract import extract
 from moodbench.commands.plot import plot
+from moodbench.commands.rank import rank
+from moodbench.commands.report import report as write_report
 from moodbench.commands.score import score
 from moodbench.commands.table import table
 from moodbench.errors import DataError
@@ -35,12 +38,13 @@ def run_demo(
     progress: bool = False,
     width: int | None = None,
 ) -> str:
-    """Extract, score, tabulate and plot the embedded benchmark into the folder `out`.
+    """Extract, score, tabulate, plot, report and rank the embedded benchmark into the folder `out`.
 
     Parameters
     ----------
     out : Path
-        Gets the folders ``cache`` and ``results`` and the files ``grid.png``, ``grid.md`` and ``grid.html``.
+        Gets the folders ``cache`` and ``results`` and the files ``grid.png``, ``grid.md``, ``grid.html``
+        and ``report.html``.
         What an earlier run left there is used again.
     program : str
         What a shell calls moodbench by, for the commands to try next.
@@ -56,7 +60,8 @@ def run_demo(
     Returns
     -------
     str
-        The grid with ID accuracies, where the files are, and what to try next.
+        The grid with ID accuracies, which pair is best and whether that is luck, where the files are, and what to try
+        next.
     """
     out = as_path(out)
     if out.exists() and not out.is_dir():
@@ -74,7 +79,20 @@ def run_demo(
         file.write_text(table(benchmark=[BENCHMARK], format=format, layout="all", workspace=space), encoding="utf-8")
         files.append(file)
     grid = table(benchmark=[BENCHMARK], format="plain", width=width, workspace=space)
-    return "\n".join([grid, _CAVEAT, "", _where(out, files), "", _next(out, program)]) + "\n"
+    report("report and rank: what the numbers say")
+    files.append(write_report(benchmark=BENCHMARK, out=out / "report.html", workspace=space))
+    answer = "Best: " + rank(benchmark=BENCHMARK, workspace=space).answer
+    parts = [
+        grid,
+        textwrap.fill(answer, min(width or 120, 120)),
+        "",
+        _CAVEAT,
+        "",
+        _where(out, files),
+        "",
+        _next(out, program),
+    ]
+    return "\n".join(parts) + "\n"
 
 
 def embedded_models(space: Workspace) -> list[ModelSpec]:
@@ -85,13 +103,15 @@ def embedded_models(space: Workspace) -> list[ModelSpec]:
 def _where(out: Path, files: list[Path]) -> str:
     shown = {"features and logits": out / "cache", "results": out / "results" / BENCHMARK}
     lines = [f"  {what:20} {path}" for what, path in shown.items()]
-    lines += [f"  {'picture' if file.suffix == '.png' else 'table':20} {file}" for file in files]
+    kinds = {"grid.png": "picture", "report.html": "report (HTML)"}
+    lines += [f"  {kinds.get(file.name, 'table'):20} {file}" for file in files]
     return "Files\n" + "\n".join(lines)
 
 
 def _next(out: Path, program: str) -> str:
     cache, results = shlex.quote(str(out / "cache")), shlex.quote(str(out / "results"))
     commands = [
+        f"rank --cache-dir {cache} --results-dir {results}",
         f"table --format latex --layout datasets --results-dir {results}",
         f"score --all --cache-dir {cache} --results-dir {results}",
         "list scores",
