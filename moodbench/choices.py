@@ -15,6 +15,9 @@ from moodbench.errors import UsageError
 Layout = Literal["grid", "datasets", "all"]
 """Of tables: pretext tasks × scores, every OOD dataset side by side, or both."""
 
+Axis = Literal["score", "model", "dataset"]
+"""What the rows or the columns of a table are."""
+
 Positive = Literal["id", "ood"]
 """The class that counts as positive in FPR95."""
 

@@ -132,6 +132,16 @@ def scored_datasets(space: Workspace, given: Given) -> list[str]:
 
 
 @offer
+def table_columns(space: Workspace, given: Given) -> list[str]:
+    """By what the rows of a table can be sorted: its columns, as far as they may be."""
+    from moodbench.results import read_provenance
+
+    titles = {name for file in _files(space, given) for name in read_provenance(file).get("scores", {})}
+    models = [str(model) for model in _with_results(space, given)]
+    return ["best", "title", "mean", *sorted(models), *sorted(titles)]
+
+
+@offer
 def variants(space: Workspace, given: Given) -> list[str]:
     """Variants of the models that are named."""
     known = space.catalog.models

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from moodbench.choices import Layout, Positive
+from moodbench.choices import Axis, Layout, Positive
 from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Run, with_run
@@ -74,6 +74,37 @@ def table(
             "row scores.",
         ),
     ] = False,
+    rows: Annotated[
+        Axis | None,
+        typer.Option(
+            help="What the rows are, instead of a --layout. What is neither rows nor columns has blocks of rows; of "
+            "datasets the mean is shown."
+        ),
+    ] = None,
+    cols: Annotated[Axis | None, typer.Option(help="What the columns are.")] = None,
+    transpose: Annotated[
+        bool, typer.Option("--transpose", help="Exchange rows and columns; metrics stay side by side.")
+    ] = False,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Sort the rows, best first: by the column of this model, score, OOD dataset or group, or mean; best: "
+            "by the best number of each row; title: by name. COLUMN:METRIC for another metric than the first.",
+            autocompletion=completion.table_columns,
+        ),
+    ] = None,
+    intervals: Annotated[bool, typer.Option("--intervals", help="Show the 95 % interval behind each AUROC.")] = False,
+    decimals: Annotated[
+        int, typer.Option(metavar="N", help="Of percentages, 0 to 8; JSON has all digits, as fractions.")
+    ] = 2,
+    caption: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Title of the table, where it is the only one.")
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What LaTeX (\\ref) and HTML (#NAME) call it, as tab:main."),
+    ] = None,
     out: Out = None,
     run: Run,
 ) -> None:
@@ -83,7 +114,7 @@ def table(
     what is shown, is bold, the second best underlined. Numbers that print alike share their place, as in a competition:
     two best ones leave no second. A mean over an incomplete group is left empty, and a footnote names what it lacks.
 
-    Example: moodbench table --model beit --model vit --layout grid --out grid.tex
+    Example: moodbench table --transpose --sort mahalanobis --intervals --out table.tex --label tab:main
     """
     from moodbench.commands.table import table as work
     from moodbench.commands.table import unverified_results
@@ -101,6 +132,14 @@ def table(
         positive=positive,
         group=group,
         significance=significance,
+        rows=rows,
+        cols=cols,
+        transpose=transpose,
+        sort=sort,
+        intervals=intervals,
+        decimals=decimals,
+        caption=caption,
+        label=label,
         width=width,
         workspace=run.workspace,
     )

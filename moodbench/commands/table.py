@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 
 from moodbench.arguments import as_names
 from moodbench.catalog import Exposure, seen_by
-from moodbench.choices import Layout, Positive, check_choice
+from moodbench.choices import Axis, Layout, Positive, check_choice
 from moodbench.errors import ResultsError, UsageError
 from moodbench.results import read_all, unverified
+from moodbench.tables.arrange import captioned, in_order, looking
+from moodbench.tables.cells import Table
 from moodbench.tables.footnotes import what_models_saw
 from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.formats.text import PLAIN, plain_within
-from moodbench.tables.grid import Table, grid, per_dataset
+from moodbench.tables.grid import pivot
+from moodbench.tables.marks import DECIMALS
 from moodbench.tables.order import models_in_order
 from moodbench.tables.selection import Found, NoSuchHeadError, chosen_benchmarks, holding, only, rows_of, titles_of
+from moodbench.tables.shown import Tables
 from moodbench.types import ALL_GROUPS, Result
 from moodbench.workspace import ModelName, Workspace
 
@@ -44,10 +48,18 @@ def table(
     positive: Positive = "id",
     group: str = ALL_GROUPS,
     significance: bool = False,
+    rows: Axis | None = None,
+    cols: Axis | None = None,
+    transpose: bool = False,
+    sort: str | None = None,
+    intervals: bool = False,
+    decimals: int = DECIMALS,
+    caption: str | None = None,
+    label: str | None = None,
     width: int | None = None,
     workspace: Workspace | None = None,
-) -> str:
-    """Return the tables of one benchmark or several, one after another, as text.
+) -> Tables:
+    """Return the tables of one benchmark or several, one after another, as text that Jupyter shows as tables.
 
     What is chosen is compared with itself alone: the best of a column is the best of what is shown.
 
@@ -77,50 +89,135 @@ def table(
         The OOD group whose mean the grid shows.
     significance : bool
         Mark every AUROC and FPR95 that is not significantly worse than the best of its column; needs kept row scores.
+    rows, cols : {"score", "model", "dataset"}, optional
+        What the rows and the columns are, instead of a layout, or within one: the grid has scores and models,
+        "datasets" has scores and datasets. Where datasets are neither, numbers are means over `group`; where models or
+        scores are neither, each has a block of rows.
+    transpose : bool
+        Exchange rows and columns, but for the metrics, which stay side by side. The best is that of each column still.
+    sort : str, optional
+        Sort the rows, the best first, by a column (the name of its model, score, OOD dataset or group, or ``mean``,
+        with ``:METRIC`` for another metric than the first), by the ``best`` number of each, or by their ``title``.
+    intervals : bool
+        Show the 95 % interval behind each AUROC.
+    decimals : int
+        Of percentages, from 0 to 8. Numbers that print alike share their mark. JSON has all digits, always.
+    caption, label : str, optional
+        Of the table, where it is the only one: its title, and the name by which LaTeX and HTML refer to it.
     width : int, optional
         Letters that a line of the format "plain" may have: wider tables go on below with further columns.
+
+    Returns
+    -------
+    Tables
+        A `str` in the format; Jupyter shows it as a table, and `to_frame` gives it to pandas.
 
     Raises
     ------
     ResultsError
         There are no results, or for `significance` row scores are missing or stale.
     UnknownNameError, UsageError
-        A benchmark, model, score, dataset, format, metric, layout or convention is unknown, or `dataset` is given for
-        the grid, which shows means.
+        A benchmark, model, score, dataset, format, metric, layout, column or convention is unknown, or options
+        contradict each other: `dataset` and the grid, which shows means.
     """
     space = workspace or Workspace()
     models, scores, datasets = as_names(model), as_names(score), as_names(dataset)
     render = FORMATS.get(format)
-    look = layout or ("datasets" if len(models) == 1 or datasets else "grid")
-    check_choice("layout", look, Layout)
+    axes = laid_out(layout, rows, cols, "datasets" if len(models) == 1 or datasets else "grid")
     check_choice("positive", positive, Positive)
-    if datasets and look == "grid":
+    if datasets and not any("dataset" in pair for pair in axes):
         raise UsageError("the grid shows means, and no single OOD dataset", fix="give layout 'datasets' or 'all'")
     shown = list(dict.fromkeys(FPR95[positive] if name == "fpr95" else name for name in as_names(metric)))
     found = _with_head(space, chosen_benchmarks(space, as_names(benchmark)), head)
     found = only(found, "model", models, lambda row: row.model)
     found = only(found, "score", scores, lambda row: row.score)
     found = holding(found, "OOD dataset", datasets, lambda row: row.ood)
-    one = models[0] if len(models) == 1 else None
     tables: list[Table] = []
-    for name, rows in found:
+    for name, results in found:
         titles = titles_of(space, name)
         expected = _expected(space, name)
-        made = []
-        if look != "datasets":
-            made.append(grid(rows, metric=shown, group=group, titles=titles, expected=expected))
-        if look != "grid":
-            made.append(per_dataset(rows, one, metric=shown, titles=titles, expected=expected, datasets=datasets))
-        if significance:
-            from moodbench.standings.marks import with_significance
+        notes = what_models_saw(models_in_order(results, titles), _seen(space, results))
+        for pair in axes:
+            one = _alone(pair, results, models, scores)
+            down, across = reversed(pair) if transpose else pair
+            made = pivot(
+                results,
+                down,
+                across,
+                one=one,
+                metric=shown,
+                group=group,
+                titles=titles,
+                expected=expected,
+                datasets=datasets,
+            )
+            if significance:
+                from moodbench.standings.marks import with_significance
 
-            made = [with_significance(space, each) for each in made]
-        notes = what_models_saw(models_in_order(rows, titles), _seen(space, rows))
-        tables += [replace(each, footnotes=(*each.footnotes, *notes)) for each in made]
+                made = with_significance(space, made)
+            tables.append(replace(made, footnotes=(*made.footnotes, *notes)))
+    tables = [looking(each, decimals, intervals) for each in tables]
+    tables = captioned(in_order(tables, sort) if sort is not None else tables, caption, label)
     if format in FOR_PROGRAMS:
-        return render(tables)
+        return Tables(render(tables), tables)
     readable = [each.for_people() for each in tables]
-    return plain_within(readable, width) if format == PLAIN else render(readable)
+    return Tables(plain_within(readable, width) if format == PLAIN else render(readable), tables)
+
+
+LAYOUTS: Mapping[Layout, Sequence[tuple[Axis, Axis]]] = {
+    "grid": [("score", "model")],
+    "datasets": [("score", "dataset")],
+    "all": [("score", "model"), ("score", "dataset")],
+}
+"""What the rows and the columns are of the tables of a layout."""
+
+
+def laid_out(
+    layout: Layout | None, rows: Axis | None, cols: Axis | None, default: Layout
+) -> Sequence[tuple[Axis, Axis]]:
+    """Return rows and columns of each table.
+
+    Raises
+    ------
+    UsageError
+        Something is no layout, row or column, or they contradict each other.
+    """
+    if layout is not None:
+        check_choice("layout", layout, Layout)
+    for name, axis in (("rows", rows), ("cols", cols)):
+        if axis is not None:
+            check_choice(name, axis, Axis)
+    if rows is None and cols is None:
+        return LAYOUTS[layout or default]
+    if rows == cols:
+        raise UsageError(f"'{rows}' cannot be the rows and the columns", fix="name two of score, model and dataset")
+    if layout == "all":
+        raise UsageError("the layout 'all' is two tables, and rows and cols are of one", fix="leave out the layout")
+    mine = LAYOUTS[layout][0] if layout is not None else None
+    for axis in (rows, cols):
+        if mine is not None and axis is not None and axis not in mine:
+            fix = "leave out the layout: rows and cols say it all"
+            raise UsageError(f"the layout '{layout}' has {mine[0]}s and {mine[1]}s, and no {axis}s", fix=fix)
+    down = rows or _other(cols, mine)
+    return [(down, cols or _other(down, mine))]
+
+
+def _other(axis: Axis | None, pair: tuple[Axis, Axis] | None) -> Axis:
+    """Return what goes with an axis: the other one of a layout; scores with all else, and with scores models."""
+    if pair is not None:
+        return pair[1] if axis == pair[0] else pair[0]
+    return "model" if axis == "score" else "score"
+
+
+def _alone(
+    pair: tuple[Axis, Axis], results: Sequence[Result], models: Sequence[str], scores: Sequence[str]
+) -> str | None:
+    """Return the only model or score that is named where it is neither rows nor columns: it needs no blocks."""
+    if "model" not in pair:
+        return models[0] if len(models) == 1 else None
+    if "score" not in pair and len({(row.score, row.params) for row in results}) == 1:
+        return scores[0] if len(scores) == 1 else None
+    return None
 
 
 def _expected(space: Workspace, benchmark: str) -> Mapping[str, Sequence[str]] | None:

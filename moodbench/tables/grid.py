@@ -1,6 +1,7 @@
 """Results → tables: what stands in which cell and which cell is best, without a word on how it looks.
 
-`grid` is the main view, pretext tasks × scores; `per_dataset` has the layout of the main table of the MOODv2 paper.
+`pivot` lays out scores, models and OOD datasets, two of them down and across. `grid` is the main view, pretext tasks ×
+scores; `per_dataset` has the layout of the main table of the MOODv2 paper.
 A mean that the results do not hold (an OOD dataset is missing) is an empty cell, never an average over what is there.
 """
 
@@ -8,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
-from moodbench.errors import UnknownNameError
-from moodbench.metrics import METRICS, Better
-from moodbench.tables.footnotes import EMPTY, Index, Place, no_result_on
-from moodbench.tables.marks import Mark, ranks
+from moodbench.choices import Axis
+from moodbench.errors import UnknownNameError, UsageError
+from moodbench.metrics import METRICS
+from moodbench.tables.cells import Cell, Column, Row, Table
+from moodbench.tables.footnotes import Index, Place, no_result_on
 from moodbench.tables.order import (
     NO_TITLES,
     Model,
@@ -23,94 +24,17 @@ from moodbench.tables.order import (
     ood_in_order,
     series_in_order,
 )
-from moodbench.types import ALL_GROUPS, MEAN, Family, Result
+from moodbench.tables.rivals import marked, winners
+from moodbench.types import ALL_GROUPS, MEAN, Result
 
+__all__ = ["Cell", "Column", "Row", "Table", "grid", "per_dataset", "pivot"]
 
-@dataclass(frozen=True)
-class Cell:
-    """One number as a fraction (or a text), None where there is none; `low` and `high` are its 95 % limits.
-
-    `note` says why there is no number, or what is unusual about it. A mean over several `seeds` has a `spread`, the
-    sample standard deviation over them. What is `signed` is a difference, and shows its sign. `not_worse` says whether
-    it could be as good as the best of its column; None where that was not tested.
-    """
-
-    value: float | str | None = None
-    mark: Mark = ""
-    low: float | None = None
-    high: float | None = None
-    note: str = ""
-    spread: float | None = None
-    seeds: int | None = None
-    signed: bool = False
-    not_worse: bool | None = None
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of cells.
-
-    Attributes
-    ----------
-    heading : tuple of str
-        From the widest level to the narrowest (pretext task, model, metric); equal neighbours are meant to be merged.
-        All columns of a table have the same number of levels.
-    keys : mapping
-        The same for machines: ``model``, ``ood``, ``metric``, …
-    better : {"higher", "lower"} or None
-        What counts as best; None marks nothing.
-    kind : {"percent", "text"}
-        A share, or words.
-    """
-
-    heading: tuple[str, ...]
-    keys: Mapping[str, str] = field(default_factory=dict)
-    better: Better | None = None
-    kind: Literal["percent", "text"] = "percent"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row: the block it belongs to (a family or a model), its title, and its cells, one for each column.
-
-    That of a control has no best number.
-    """
-
-    block: str
-    title: str
-    cells: tuple[Cell, ...]
-    family: Family | None = None
-    keys: Mapping[str, str] = field(default_factory=dict)
-    control: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; `stub` heads the two columns that name the rows (block and title).
-
-    `absent` is why columns of models are empty that lack a result on an OOD dataset: model → words.
-    """
-
-    title: str
-    stub: tuple[str, str]
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    footnotes: tuple[str, ...] = ()
-    absent: Mapping[str, str] = field(default_factory=dict)
-
-    def for_people(self) -> Table:
-        """Return it without the columns that are empty for one reason, which the footnotes say, or as one line."""
-        kept = [i for i, column in enumerate(self.columns) if column.keys.get("model") not in self.absent]
-        if len(kept) == len(self.columns):
-            return self
-        if not kept:
-            why = next(iter(self.absent.values()))
-            line = Row(EMPTY, f"all {len(self.rows)} scores", (Cell(why),))
-            return replace(
-                self, columns=(Column(("why there is no number",), kind="text"),), rows=(line,), footnotes=()
-            )
-        rows = (replace(row, cells=tuple(row.cells[i] for i in kept)) for row in self.rows)
-        return replace(self, columns=tuple(self.columns[i] for i in kept), rows=tuple(rows))
+STUBS: Mapping[Axis, tuple[str, str]] = {
+    "score": ("family", "score"),
+    "model": ("pretext task", "model"),
+    "dataset": ("group", "OOD dataset"),
+}
+"""What the two columns that name rows are called, where nothing else stands in the first."""
 
 
 def grid(
@@ -146,23 +70,7 @@ def grid(
     UsageError
         They are of several benchmarks, a metric is unknown, or no row belongs to `group`.
     """
-    index = Index(results, expected)
-    groups = {row.group for row in results} | {ALL_GROUPS}
-    if group not in groups:
-        raise UnknownNameError("OOD group", group, groups)
-    lines = [_Line(s.family, s) for s in series_in_order(results, titles)]
-    spots = [_Spot((m.pretext, index.title(m)), MEAN, group, m) for m in models_in_order(results, titles)]
-    over = "all OOD datasets" if group == ALL_GROUPS else f"the {group} OOD datasets"
-    table = _table(title or f"{index.benchmark}: mean over {over}", ("family", "score"), lines, spots, metric, index)
-    lacking = {m.name: names for m in models_in_order(results, titles) if (names := index.lacking(m, group))}
-    numbers = {
-        c.keys["model"]
-        for row in table.rows
-        for c, cell in zip(table.columns, row.cells, strict=True)
-        if cell.value is not None
-    }
-    absent = {name: no_result_on(names) for name, names in lacking.items() if name not in numbers}
-    return replace(table, footnotes=(*_winners(table), *table.footnotes), absent=absent)
+    return pivot(results, "score", "model", metric=metric, group=group, titles=titles, title=title, expected=expected)
 
 
 def per_dataset(
@@ -182,102 +90,203 @@ def per_dataset(
     columns of those alone, and an average only where everything that it is over is shown. Parameters and errors as in
     `grid`; a model without results is an `UnknownNameError`.
     """
-    index = Index(results, expected)
-    models = models_in_order(results, titles)
-    if model is not None:
-        chosen = [one for one in models if one.name == model]
-        if not chosen:
-            known = (one.name for one in models)
-            raise UnknownNameError("model with results", model, known, plural="models with results")
-        models, results = chosen, [row for row in results if row.model == model]
-    lines = [
-        _Line(s.family if model else index.title(one), s, one)
-        for one in models
-        for s in series_in_order(results, titles)
-        if index.rows(one, s)
-    ]
-    name = (
-        f"{index.benchmark}: {index.title(models[0])}" if model else f"{index.benchmark}: every model and OOD dataset"
+    return pivot(
+        results,
+        "score",
+        "dataset",
+        one=model,
+        metric=metric,
+        titles=titles,
+        title=title,
+        expected=expected,
+        datasets=datasets,
     )
-    stub = ("family" if model else "model", "score")
-    return _table(title or name, stub, lines, _datasets(results, titles, datasets, index), metric, index)
+
+
+def pivot(
+    results: Sequence[Result],
+    down: Axis,
+    across: Axis,
+    *,
+    one: str | None = None,
+    metric: Sequence[str] = ("auroc", "fpr95"),
+    group: str = ALL_GROUPS,
+    titles: Titles = NO_TITLES,
+    title: str | None = None,
+    expected: Mapping[str, Sequence[str]] | None = None,
+    datasets: Sequence[str] = (),
+) -> Table:
+    """Return a table of one benchmark with any two of scores, models and OOD datasets down and across.
+
+    Where OOD datasets are neither, numbers are means over `group`; where models or scores are neither, rows stand in a
+    block for each of them, or the table is of `one` model or score alone. Metrics stand side by side in every column.
+    The best is that of each column, or of each row where rows are OOD datasets. Other parameters and errors as in
+    `per_dataset`.
+    """
+    index = Index(results, expected)
+    groups = {row.group for row in results} | {ALL_GROUPS}
+    if group not in groups:
+        raise UnknownNameError("OOD group", group, groups)
+    if down == across:
+        raise UsageError(f"'{down}' cannot be rows and columns at once", fix="name two of score, model and dataset")
+    (third,) = {"score", "model", "dataset"} - {down, across}
+    if one is not None:
+        results = _of_one(results, third, one, titles)
+    axes: dict[str, list[_Part]] = {
+        "score": [_of_score(series) for series in series_in_order(results, titles)],
+        "model": [_of_model(model, index.title(model)) for model in models_in_order(results, titles)],
+        "dataset": [_Part((), "", "", {"ood": MEAN, "group": group}, spot=(MEAN, group))],
+    }
+    if third != "dataset":
+        axes["dataset"] = _datasets(results, titles, datasets, index)
+    alone = one is not None or third == "dataset"
+    lines = [
+        _line(outer, row, alone) for outer in axes[third] for row in axes[down] if alone or _is_there(index, outer, row)
+    ]
+    stub = STUBS[down] if alone else (third, STUBS[down][1])
+    name = title or _title(index, third, group, axes[third][0].title if one is not None else None)
+    table = _table(name, stub, lines, axes[across], metric, index)
+    # which OOD dataset is the easiest is no question: with these as rows, models or scores compete within a row
+    table = marked(replace(table, rivals="row" if down == "dataset" else "column"))
+    return table if third != "dataset" else _with_what_lacks(table, index, models_in_order(results, titles), group)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a row, a column or a block is of, before its numbers: a score, a model, or an OOD dataset or mean.
+
+    `heading` is what it is called as a column, `block` and `title` as a row.
+    """
+
+    heading: tuple[str, ...]
+    block: str
+    title: str
+    keys: Mapping[str, str]
+    model: Model | None = None
+    series: Series | None = None
+    spot: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class _Line:
-    """A row before its numbers; `model` is None where the columns name it."""
+    """A row before its numbers: what it is called, and what it and its block are of."""
 
     block: str
-    series: Series
-    model: Model | None = None
+    title: str
+    parts: tuple[_Part, _Part]
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def series(self) -> Series | None:
+        return next((part.series for part in self.parts if part.series is not None), None)
 
 
-@dataclass(frozen=True)
-class _Spot:
-    """A column, or as many as there are metrics, before its numbers; `model` is None where the rows name it."""
-
-    heading: tuple[str, ...]
-    ood: str
-    group: str
-    model: Model | None = None
+def _of_score(series: Series) -> _Part:
+    keys = {"family": series.family, "score": series.score, "params": series.params}
+    return _Part((series.family, series.title), series.family, series.title, keys, series=series)
 
 
-def _datasets(results: Sequence[Result], titles: Titles, chosen: Sequence[str], index: Index) -> list[_Spot]:
+def _of_model(model: Model, title: str) -> _Part:
+    return _Part((model.pretext, title), model.pretext, title, {"pretext": model.pretext, "model": model.name}, model)
+
+
+def _line(outer: _Part, row: _Part, alone: bool) -> _Line:
+    return _Line(row.block if alone else outer.title, row.title, (outer, row), {**outer.keys, **row.keys})
+
+
+def _is_there(index: Index, outer: _Part, row: _Part) -> bool:
+    """Say whether a block has such a row: of a model and a score, whether there is a result at all."""
+    model, series = outer.model or row.model, outer.series or row.series
+    return model is None or series is None or bool(index.rows(model, series))
+
+
+def _of_one(results: Sequence[Result], third: str, one: str, titles: Titles) -> list[Result]:
+    """Return the results of one model or score."""
+    found = [row for row in results if getattr(row, third, one) == one]
+    if not found:
+        known = {row.score for row in results}
+        if third == "model":
+            known = {model.name for model in models_in_order(results, titles)}
+        raise UnknownNameError(f"{third} with results", one, known, plural=f"{third}s with results")
+    return found
+
+
+def _title(index: Index, third: str, group: str, one: str | None) -> str:
+    if one is not None:
+        return f"{index.benchmark}: {one}"
+    if third == "dataset":
+        over = "all OOD datasets" if group == ALL_GROUPS else f"the {group} OOD datasets"
+        return f"{index.benchmark}: mean over {over}"
+    return f"{index.benchmark}: every {third} and OOD dataset"
+
+
+def _with_what_lacks(table: Table, index: Index, models: Sequence[Model], group: str) -> Table:
+    """Return a table of means with its best pair in words, and with why models have no mean."""
+    lacking = {m.name: names for m in models if (names := index.lacking(m, group))}
+    numbers = {
+        {**row.keys, **column.keys}["model"]
+        for row in table.rows
+        for column, cell in zip(table.columns, row.cells, strict=True)
+        if cell.value is not None
+    }
+    absent = {name: no_result_on(names) for name, names in lacking.items() if name not in numbers}
+    return replace(table, footnotes=(*winners(table), *table.footnotes), absent=absent)
+
+
+def _datasets(results: Sequence[Result], titles: Titles, chosen: Sequence[str], index: Index) -> list[_Part]:
     def averaged(group: str) -> bool:
         return not chosen or set(index.members(group)) <= set(chosen)
 
+    def part(group: str, title: str, ood: str) -> _Part:
+        return _Part((group, title), group, title, {"ood": ood, "group": group}, spot=(ood, group))
+
     groups = ood_in_order(results, titles)
-    spots = []
+    parts = []
     for group, names in groups.items():
         shown = [name for name in names if not chosen or name in chosen]
-        spots += [_Spot((group, titles.datasets.get(name, name)), name, group) for name in shown]
+        parts += [part(group, titles.datasets.get(name, name), name) for name in shown]
         if len(names) > 1 and len(groups) > 1 and averaged(group):
-            spots.append(_Spot((group, "average"), MEAN, group))
+            parts.append(part(group, "average", MEAN))
     if averaged(ALL_GROUPS):
-        spots.append(_Spot((ALL_GROUPS, "average"), MEAN, ALL_GROUPS))
+        parts.append(part(ALL_GROUPS, "average", MEAN))
     # A single group needs no level of its own in the heading.
-    return spots if len(groups) > 1 else [replace(spot, heading=spot.heading[1:]) for spot in spots]
+    return parts if len(groups) > 1 else [replace(one, heading=one.heading[1:]) for one in parts]
 
 
 def _table(
-    title: str, stub: tuple[str, str], lines: list[_Line], spots: list[_Spot], metric: Sequence[str], index: Index
+    title: str, stub: tuple[str, str], lines: list[_Line], across: list[_Part], metric: Sequence[str], index: Index
 ) -> Table:
     metrics = _metrics(metric)
-    columns = tuple(_column(spot, name, alone=len(metrics) == 1) for spot in spots for name in metrics)
-    places = [[_place(line, spot) for spot in spots] for line in lines]
+    columns = tuple(_column(part, name, alone=len(metrics) == 1) for part in across for name in metrics)
+    places = [[_place((*line.parts, part)) for part in across] for line in lines]
     rows = [
         Row(
             line.block,
-            line.series.title,
+            line.title,
             tuple(_cell(index, place, name) for place in row for name in metrics),
-            line.series.family,
-            {"benchmark": index.benchmark, **_line_keys(line)},
-            line.series.control,
+            line.series.family if line.series is not None else None,
+            {"benchmark": index.benchmark, **line.keys},
+            line.series is not None and line.series.control,
         )
         for line, row in zip(lines, places, strict=True)
     ]
     only = f", {METRICS[metrics[0]].heading}" if len(metrics) == 1 else ""
     footnotes = index.footnotes([place for row in places for place in row], metrics)
-    return Table(title + only, stub, columns, _marked(rows, columns), tuple(footnotes))
+    return Table(title + only, stub, columns, tuple(rows), tuple(footnotes))
 
 
-def _place(line: _Line, spot: _Spot) -> Place:
-    model = line.model or spot.model
-    assert model is not None  # either the row or the column names it
-    return model, line.series, spot.ood, spot.group
+def _place(parts: Sequence[_Part]) -> Place:
+    (model,) = (part.model for part in parts if part.model is not None)
+    (series,) = (part.series for part in parts if part.series is not None)
+    (spot,) = (part.spot for part in parts if part.spot is not None)
+    return model, series, *spot
 
 
-def _column(spot: _Spot, metric: str, *, alone: bool) -> Column:
+def _column(part: _Part, metric: str, *, alone: bool) -> Column:
     how = METRICS[metric]
-    keys = {"ood": spot.ood, "group": spot.group, "metric": metric}
-    if spot.model is not None:
-        keys |= {"pretext": spot.model.pretext, "model": spot.model.name}
-    return Column(spot.heading if alone else (*spot.heading, how.heading), keys, how.better)
-
-
-def _line_keys(line: _Line) -> dict[str, str]:
-    keys = {"family": line.series.family, "score": line.series.score, "params": line.series.params}
-    return keys if line.model is None else keys | {"pretext": line.model.pretext, "model": line.model.name}
+    control = part.series is not None and part.series.control
+    heading = part.heading if alone else (*part.heading, how.heading)
+    return Column(heading, {**part.keys, "metric": metric}, None if control else how.better)
 
 
 def _cell(index: Index, place: Place, metric: str) -> Cell:
@@ -290,39 +299,6 @@ def _cell(index: Index, place: Place, metric: str) -> Cell:
     note = "; ".join(filter(None, [why, row.note, *remarks]))
     spread = getattr(row, f"{metric}_seed_sd", None)  # of the few metrics that have one
     return Cell(getattr(row, metric), "", low, high, note, spread, None if spread is None else row.seeds)
-
-
-def _marked(rows: list[Row], columns: Sequence[Column]) -> tuple[Row, ...]:
-    """Return the rows with the best and the second-best number of each column marked."""
-    marks = [ranks([_rival(row, i) for row in rows], column.better) for i, column in enumerate(columns)]
-    return tuple(
-        replace(row, cells=tuple(replace(cell, mark=marks[i][j]) for i, cell in enumerate(row.cells)))
-        for j, row in enumerate(rows)
-    )
-
-
-def _rival(row: Row, column: int) -> float | str | None:
-    """Return the value that competes for the best of a column: controls have none."""
-    return None if row.control else row.cells[column].value
-
-
-MOST_WINNERS = 3
-"""Pairs with the best number that are named; a small trial can have hundreds."""
-
-
-def _winners(table: Table) -> list[str]:
-    """Return the best pair of the first metric in words; of a single model the mark says it already."""
-    metric = table.columns[0].keys["metric"]
-    chosen = [i for i, column in enumerate(table.columns) if column.keys["metric"] == metric]
-    pairs = [(row, i) for row in table.rows for i in chosen]
-    marks = ranks([_rival(row, i) for row, i in pairs], table.columns[0].better)
-    best = [
-        f"{row.title} on {table.columns[i].heading[1]}" for (row, i), m in zip(pairs, marks, strict=True) if m == "best"
-    ]
-    if not best or len(chosen) < 2:
-        return []
-    more = f" and {len(best) - MOST_WINNERS} more" if len(best) > MOST_WINNERS else ""
-    return [f"Best {METRICS[metric].label} of the table: {', '.join(best[:MOST_WINNERS])}{more}"]
 
 
 def _metrics(metric: Sequence[str]) -> list[str]:

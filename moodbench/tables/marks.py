@@ -9,10 +9,13 @@ from moodbench.metrics import Better
 
 Mark = Literal["", "best", "second"]
 
+DECIMALS = 2
+"""Of a percentage, as the paper shows them."""
 
-def printed(value: float) -> str:
+
+def printed(value: float, decimals: int = DECIMALS) -> str:
     """Return a fraction as a cell shows it: percent with two decimals."""
-    return f"{100 * value:.2f}"
+    return f"{100 * value:.{decimals}f}"
 
 
 def signed(value: float) -> str:
@@ -21,12 +24,23 @@ def signed(value: float) -> str:
     return shown.lstrip("+-") if float(shown) == 0 else shown
 
 
-def ranks(values: Sequence[float | str | None], better: Better | None) -> list[Mark]:
+def around(value: float, decimals: int = DECIMALS) -> str:
+    """Return a spread of fractions as it follows a number: ±0.40, ±0 where there is none, ±<0.01 where it is smaller.
+
+    ``±0.00`` could mean either, and reads as the first.
+    """
+    shown = printed(value, decimals)
+    if value == 0:
+        return "±0"
+    return f"±<{10**-decimals:.{decimals}f}" if float(shown) == 0 else f"±{shown}"
+
+
+def ranks(values: Sequence[float | str | None], better: Better | None, decimals: int = DECIMALS) -> list[Mark]:
     """Return a mark for each value, as in a competition: who shares the first place leaves no second one.
 
     Values that print alike are equal. Texts and None take no part, and a single number has nothing to be better than.
     """
-    shown = [float(printed(value)) if isinstance(value, int | float) else None for value in values]
+    shown = [float(printed(value, decimals)) if isinstance(value, int | float) else None for value in values]
     ranked = sorted((value for value in shown if value is not None), reverse=better == "higher")
     if better is None or len(ranked) < 2:
         return ["" for _ in values]

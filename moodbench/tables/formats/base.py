@@ -8,9 +8,9 @@ from pathlib import Path
 
 from moodbench.errors import UsageError
 from moodbench.registry import Registry
+from moodbench.tables.cells import LOOK, Cell, Column, Look, Row, Table
 from moodbench.tables.footnotes import EMPTY, NOT_WORSE
-from moodbench.tables.grid import Cell, Column, Table
-from moodbench.tables.marks import printed, signed
+from moodbench.tables.marks import around, printed, signed
 
 Format = Callable[[Sequence[Table]], str]
 """Takes several tables, and returns text that ends with LF."""
@@ -34,7 +34,7 @@ def format_of(file: Path) -> str:
     return next(name for name in FORMATS if FORMATS.get(name) is wanted)
 
 
-def text_of(cell: Cell) -> str:
+def text_of(cell: Cell, look: Look = LOOK) -> str:
     """Return what people read in a cell."""
     if cell.value is None:
         return EMPTY
@@ -42,19 +42,28 @@ def text_of(cell: Cell) -> str:
         return cell.value
     if cell.signed:
         return signed(cell.value)
-    spread = "" if cell.spread is None else f" ±{printed(cell.spread)}"
+    spread = "" if cell.spread is None else f" {around(cell.spread, look.decimals)}"
     close = NOT_WORSE if cell.not_worse and cell.mark != "best" else ""
-    return close + printed(cell.value) + spread
+    return close + printed(cell.value, look.decimals) + spread
+
+
+def interval_of(cell: Cell, look: Look) -> str:
+    """Return the interval that follows the text of a cell, or nothing where none is shown or known."""
+    if not look.intervals or cell.low is None or cell.high is None:
+        return ""
+    return f"[{printed(cell.low, look.decimals)}, {printed(cell.high, look.decimals)}]"
+
+
+def legend_of(table: Table, best: str, second: str) -> list[str]:
+    """Return what marks mean, where there are any: how the best and the second best are written."""
+    marks = any(cell.mark for row in table.rows for cell in row.cells)
+    of = {"column": "each column", "row": "each row", "block": "each column, within a block"}[table.rivals]
+    return [f"Percent; {best} and {second} of {of}."] if marks else []
 
 
 def flat(text: str) -> str:
     """Return text on one line."""
     return " ".join(text.split())
-
-
-def is_marked(table: Table) -> bool:
-    """Say whether a cell is marked as best or second best."""
-    return any(cell.mark for row in table.rows for cell in row.cells)
 
 
 def sides_of(table: Table) -> list[str]:
@@ -63,12 +72,22 @@ def sides_of(table: Table) -> list[str]:
 
 
 def body_of(table: Table, shown: Callable[[Cell], str], escape: Callable[[str], str]) -> list[list[str]]:
-    """Return the cells as text, the title of a block only in its first row."""
+    """Return the cells as text, the title of a block only in its first row; in each row where rows have no blocks."""
     lines = []
-    for block, rows in groupby(table.rows, key=lambda row: row.block):
+    for rows in blocks_of(table):
         for number, row in enumerate(rows):
-            lines.append(["" if number else escape(block), escape(row.title), *map(shown, row.cells)])
+            named = not number or not table.blocks
+            lines.append([escape(row.block) if named else "", escape(row.title), *map(shown, row.cells)])
     return lines
+
+
+def blocks_of(table: Table) -> Iterator[tuple[Row, ...]]:
+    """Yield the rows of each block; all at once where they stand in none."""
+    if not table.blocks:
+        yield table.rows
+        return
+    for _, rows in groupby(table.rows, key=lambda row: row.block):
+        yield tuple(rows)
 
 
 def spans_of(columns: Sequence[Column], level: int) -> list[tuple[str, int]]:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import html as markup
 from collections.abc import Sequence
-from itertools import groupby
 
-from moodbench.tables.formats.base import FORMATS, SUFFIXES, is_marked, places_of, spans_of, text_of
-from moodbench.tables.formats.page import PAGE
-from moodbench.tables.grid import Row, Table
+from moodbench.tables.cells import Look, Row, Table
+from moodbench.tables.formats.base import (
+    FORMATS,
+    SUFFIXES,
+    blocks_of,
+    interval_of,
+    legend_of,
+    places_of,
+    spans_of,
+    text_of,
+)
+from moodbench.tables.formats.page import INSIDE, PAGE
 
 
 @FORMATS.register("html")
@@ -19,19 +27,27 @@ def html(tables: Sequence[Table]) -> str:
     return PAGE.substitute(title=markup.escape(title), body="\n".join(map(_html_table, tables)))
 
 
+def html_inside(tables: Sequence[Table]) -> str:
+    """Return the tables for a place in somebody's page, as a notebook is: its colours and letters, a style of ours."""
+    body = "\n".join(map(_html_table, tables))
+    return f'<div class="moodbench"><style>{INSIDE}</style>\n{body}\n</div>\n'
+
+
 def _html_table(table: Table) -> str:
     title = markup.escape(table.title)
     width = len(table.columns) + 1
     edges = {at - 2 for _, at, _ in places_of(spans_of(table.columns, 0))} - {0}  # the stub has its own rule
-    parts = [f'<section><h2>{title}</h2>\n<div class="scroll" role="region" tabindex="0" aria-label="{title}">']
+    name = f' id="{markup.escape(table.label)}"' if table.label else ""
+    parts = [f'<section{name}><h2>{title}</h2>\n<div class="scroll" role="region" tabindex="0" aria-label="{title}">']
     parts += ["<table>", f"<thead>{_html_heads(table, edges)}</thead>"]
-    for block, rows in groupby(table.rows, key=lambda row: row.block):
-        members = list(rows)
+    for members in blocks_of(table):
+        block = members[0].block
         head = _chip(block) if block == members[0].family else f"<span>{markup.escape(block)}</span>"
-        parts.append(f'<tbody>\n<tr class="block"><th scope="rowgroup" colspan="{width}">{head}</th></tr>')
-        parts += [_html_row(row, edges) for row in members]
+        first = f'<tr class="block"><th scope="rowgroup" colspan="{width}">{head}</th></tr>' if table.blocks else ""
+        parts.append(f"<tbody>\n{first}")
+        parts += [_html_row(row, edges, table) for row in members]
         parts.append("</tbody>")
-    legend = ["Percent; <strong>best</strong> and <u>second best</u> of each column."] if is_marked(table) else []
+    legend = legend_of(table, "<strong>best</strong>", "<u>second best</u>")
     feet = "".join(f"<li>{foot}</li>" for foot in [*legend, *map(markup.escape, table.footnotes)])
     return "\n".join([*parts, "</table></div>", f"<ul>{feet}</ul>" if feet else "", "</section>"])
 
@@ -49,16 +65,19 @@ def _html_heads(table: Table, edges: set[int]) -> str:
     return "\n".join(lines)
 
 
-def _html_row(row: Row, edges: set[int]) -> str:
-    chip = "" if row.family in (None, row.block) else " " + _chip(str(row.family))
+def _html_row(row: Row, edges: set[int], table: Table) -> str:
+    chip = "" if row.family is None or (table.blocks and row.family == row.block) else " " + _chip(row.family)
+    if not table.blocks and row.block not in ("", row.family):
+        chip = f' <span class="of">{markup.escape(row.block)}</span>{chip}'
     cells = [f'<tr><th scope="row">{markup.escape(row.title)}{chip}</th>']
     for number, cell in enumerate(row.cells):
-        text = markup.escape(text_of(cell))
+        text = markup.escape(text_of(cell, table.look))
         text = {"best": f"<strong>{text}</strong>", "second": f"<u>{text}</u>", "": text}[cell.mark]
         names = " ".join(name for name, on in (("edge", number in edges), (cell.mark, cell.mark)) if on)
-        span = (
-            f"{100 * cell.low:.2f} to {100 * cell.high:.2f}" if cell.low is not None and cell.high is not None else ""
-        )
+        interval = interval_of(cell, table.look)
+        text += f' <span class="of">{interval}</span>' if interval else ""
+        known = interval_of(cell, Look(table.look.decimals, intervals=True))
+        span = "" if interval else known.strip("[]").replace(", ", " to ")
         attributes = (f' class="{names}"' if names else "") + (f' title="{span}"' if span else "")
         cells.append(f"<td{attributes}>{text}</td>")
     return "".join(cells) + "</tr>"

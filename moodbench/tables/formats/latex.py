@@ -7,11 +7,21 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
 
+from moodbench.tables.cells import Cell, Row, Table
 from moodbench.tables.escape import escape_latex
-from moodbench.tables.formats.base import FORMATS, SUFFIXES, body_of, is_marked, places_of, sides_of, spans_of, text_of
-from moodbench.tables.grid import Cell, Row, Table
+from moodbench.tables.formats.base import (
+    FORMATS,
+    SUFFIXES,
+    blocks_of,
+    body_of,
+    interval_of,
+    legend_of,
+    places_of,
+    sides_of,
+    spans_of,
+    text_of,
+)
 
 PAGE = 540.0
 """Points that the article class gives a float on a page of its own: the smallest of the usual layouts."""
@@ -45,7 +55,7 @@ def _floats(table: Table) -> Iterator[str]:
     if feet > PAGE / 3:  # no float could hold them beside rows: they follow in the text, which breaks over pages
         yield from _floats(replace(table, footnotes=()))
         notes = r"\\ ".join(map(escape_latex, table.footnotes))
-        yield rf"{{\scriptsize\raggedright\noindent Notes on Table~\ref{{tab:{_label(table)}}}: {notes}\par}}" + "\n"
+        yield rf"{{\scriptsize\raggedright\noindent Notes on Table~\ref{{{_label(table)}}}: {notes}\par}}" + "\n"
         return
     if _height(table, LINE) <= PAGE and len(table.columns) <= MANY:
         yield _float(table, "")
@@ -60,8 +70,7 @@ def _floats(table: Table) -> Iterator[str]:
 def _parts(table: Table) -> Iterator[tuple[Row, ...]]:
     """Yield rows that fit on a page in small letters, in order; blocks stay whole where they are not too high."""
     part: tuple[Row, ...] = ()
-    for _, members in groupby(table.rows, key=lambda row: row.block):
-        block = tuple(members)
+    for block in blocks_of(table):
         whole = _height(replace(table, rows=block), SMALL_LINE) <= PAGE
         if part and whole and _height(replace(table, rows=part + block), SMALL_LINE) > PAGE:
             yield part
@@ -82,10 +91,10 @@ def _lines_too_many(table: Table) -> int:
 def _height(table: Table, line: float) -> float:
     """Return about how many points high a float is: caption, headings, rows, the gaps between blocks, footnotes."""
     heads = len(table.columns[0].heading)
-    blocks = len({row.block for row in table.rows})
+    blocks = len(list(blocks_of(table)))
     across = 1 if len(table.columns) > COLUMN else 2
     caption = 10 + LINE * math.ceil((len(table.title) + 20) * across / 90)
-    feet = [*table.footnotes, *(["x" * 50] if is_marked(table) else [])]
+    feet = [*table.footnotes, *legend_of(table, "best", "second best")]
     notes = SMALL_LINE * sum(math.ceil(len(foot) * across / 120) for foot in feet)
     # rules and their gaps are worth two lines, the gap above a block half of one
     return caption + notes + line * (heads + len(table.rows) + 2 + blocks / 2)
@@ -112,16 +121,18 @@ def _float(table: Table, size: str, *, further: bool = False, last: bool = True)
     ]
     small = size or r"\footnotesize"
     notes = [rf"\par\smallskip\parbox{{\linewidth}}{{{small}\raggedright {feet}}}"] if feet else []
-    caption = rf"\caption{{{title}}}" + ("" if further else rf"\label{{tab:{_label(table)}}}")
+    caption = rf"\caption{{{title}}}" + ("" if further else rf"\label{{{_label(table)}}}")
     number = [r"\addtocounter{table}{-1}"] if further else []
     lines = [rf"\begin{{{name}}}", *number, r"\centering", caption, *tabular, *notes, rf"\end{{{name}}}", ""]
     return "\n".join(lines)
 
 
 def _label(table: Table) -> str:
-    """Return what the title says, as far as a label may hold it: ``digits-mean-over-all-ood-datasets``."""
+    """Return what a table is called; else what its title says, as far as a label may hold it: ``tab:digits-mean``."""
+    if table.label:
+        return table.label
     plain = unicodedata.normalize("NFKD", table.title).encode("ascii", "ignore").decode()
-    return "-".join(re.findall(r"[a-z0-9.]+", plain.lower())) or "results"
+    return "tab:" + ("-".join(re.findall(r"[a-z0-9.]+", plain.lower())) or "results")
 
 
 def _latex_letters(table: Table) -> str:
@@ -130,21 +141,23 @@ def _latex_letters(table: Table) -> str:
 
 def _latex_body(table: Table) -> list[list[str]]:
     def shown(cell: Cell) -> str:
-        text = escape_latex(text_of(cell))
-        return {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", "": text}[cell.mark]
+        text = escape_latex(text_of(cell, table.look))
+        text = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", "": text}[cell.mark]
+        interval = escape_latex(interval_of(cell, table.look))
+        return rf"{text} {{\scriptsize {interval}}}" if interval else text
 
     return body_of(table, shown, escape_latex)
 
 
 def _latex_rows(table: Table) -> Iterator[str]:
     for number, cells in enumerate(_latex_body(table)):
-        if number and cells[0]:
+        if number and cells[0] and table.blocks:
             yield r"\addlinespace"
         yield " & ".join(cells) + r" \\"
 
 
 def _latex_feet(table: Table) -> str:
-    legend = [r"Percent; \textbf{best} and \underline{second best} of each column."] if is_marked(table) else []
+    legend = legend_of(table, r"\textbf{best}", r"\underline{second best}")
     return r"\\ ".join([*legend, *map(escape_latex, table.footnotes)])
 
 

@@ -41,6 +41,7 @@ thead th[rowspan] { vertical-align: bottom }
 .chip { border-radius: 99px; padding: .1rem .6rem; font-size: .8rem; font-weight: 600;
   background: color-mix(in srgb, var(--hue) 20%, var(--page)); box-shadow: inset 0 0 0 1px var(--hue) }
 .best { background: var(--best) }
+.of { color: var(--soft); font-size: .87em; font-weight: 400 }
 tbody:last-child tr:last-child > * { border-bottom: 0 }
 ul { color: var(--soft); font-size: .87rem; list-style: none; padding: 0; margin: .75rem 0 0 }
 ul strong, ul u { color: var(--ink) }
@@ -53,3 +54,29 @@ $body
 """.replace("@CHIPS@", _CHIPS)
 )
 """Takes `title` and `body`, both escaped."""
+
+INSIDE = (
+    """
+.moodbench { font-variant-numeric: tabular-nums }
+.moodbench section + section { margin-top: 1.5em }
+.moodbench h2 { font-size: 1.05em; margin: 0 0 .5em }
+.moodbench .scroll { overflow-x: auto; max-width: 100% }
+.moodbench table { border-collapse: collapse; white-space: nowrap; margin: 0; font-size: .93em }
+.moodbench :is(th, td) { padding: .2em .6em; text-align: right; background: none; border: 0;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 18%, transparent) }
+.moodbench thead th { text-align: center }
+.moodbench thead tr:last-child th:not([rowspan]) { font-weight: 500; opacity: .75; text-align: right }
+.moodbench :is(th[scope=row], thead th[rowspan], .block th) { text-align: left }
+.moodbench th[scope=row] { font-weight: 500 }
+.moodbench thead th[rowspan] { vertical-align: bottom }
+.moodbench .edge { border-left: 1px solid color-mix(in srgb, currentColor 18%, transparent) }
+.moodbench .chip { border-radius: 99px; padding: .05em .6em; font-size: .87em; font-weight: 600;
+  background: color-mix(in srgb, var(--hue) 20%, transparent); box-shadow: inset 0 0 0 1px var(--hue) }
+.moodbench .best { background: color-mix(in srgb, #2f6fde 15%, transparent) }
+.moodbench .of { opacity: .75; font-size: .87em; font-weight: 400 }
+.moodbench ul { list-style: none; padding: 0; margin: .5em 0 0; opacity: .8; font-size: .87em }
+"""
+    + "\n".join(f".moodbench {line}" for line in _CHIPS.splitlines())
+    + "\n"
+)
+"""Of tables in somebody's page: of that page are letters and colours, whether light or dark."""

@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from functools import partial
 from itertools import groupby, zip_longest
 from textwrap import wrap
 
 from tabulate import tabulate
 
+from moodbench.tables.cells import Cell, Table, with_columns
 from moodbench.tables.formats.base import (
     FORMATS,
     SUFFIXES,
     body_of,
     flat,
-    is_marked,
+    interval_of,
+    legend_of,
     places_of,
     sides_of,
     spans_of,
     text_of,
 )
-from moodbench.tables.grid import Cell, Table
 
 PLAIN = "plain"
 
@@ -42,7 +43,7 @@ def plain_within(tables: Sequence[Table], width: int | None) -> str:
     """
     parts = []
     for table in tables:
-        legend = ["Percent; * best and + second best of each column."] if is_marked(table) else []
+        legend = legend_of(table, "* best", "+ second best")
         rows = [line for part in _parts(table, width) for line in ("", *part)]
         words = [[flat(text)] if width is None else _folded(text, width) for text in (table.title, *table.footnotes)]
         lines = [*words[0], *rows, "", *legend, *(line for text in words[1:] for line in text)]
@@ -55,39 +56,45 @@ def plain_within(tables: Sequence[Table], width: int | None) -> str:
 def markdown(tables: Sequence[Table]) -> str:
     """Return pipe tables as GitHub shows them: best bold, second best underlined."""
 
-    def shown(cell: Cell) -> str:
-        text = _escape_markdown(text_of(cell))
+    def shown(table: Table, cell: Cell) -> str:
+        text = escape_markdown(text_of(cell, table.look))
         # GitHub removes <u>, but shows <ins> underlined.
-        return {"best": f"**{text}**", "second": f"<ins>{text}</ins>", "": text}[cell.mark]
+        text = {"best": f"**{text}**", "second": f"<ins>{text}</ins>", "": text}[cell.mark]
+        return " ".join(filter(None, [text, escape_markdown(interval_of(cell, table.look))]))
 
     parts = []
     for table in tables:
-        heads = [*table.stub, *("<br>".join(map(_escape_markdown, column.heading)) for column in table.columns)]
-        body = body_of(table, shown, _escape_markdown)
+        heads = [*table.stub, *("<br>".join(map(escape_markdown, column.heading)) for column in table.columns)]
+        body = body_of(table, partial(shown, table), escape_markdown)
         text = tabulate(body, heads, "pipe", disable_numparse=True, colalign=sides_of(table))
-        legend = ["Percent; **best** and <ins>second best</ins> of each column."] if is_marked(table) else []
-        feet = [*legend, *map(_escape_markdown, table.footnotes)]
-        parts.append(f"**{_escape_markdown(table.title)}**\n\n{text}\n\n" + "\n".join(f"- {foot}" for foot in feet))
+        legend = legend_of(table, "**best**", "<ins>second best</ins>")
+        feet = [*legend, *map(escape_markdown, table.footnotes)]
+        parts.append(f"**{escape_markdown(table.title)}**\n\n{text}\n\n" + "\n".join(f"- {foot}" for foot in feet))
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
-def _shown(cell: Cell) -> str:
-    return {"best": "*", "second": "+", "": ""}[cell.mark] + text_of(cell)
+def _shown(table: Table, cell: Cell) -> str:
+    text = {"best": "*", "second": "+", "": ""}[cell.mark] + text_of(cell, table.look)
+    return " ".join(filter(None, [text, interval_of(cell, table.look)]))
+
+
+def _body(table: Table) -> list[list[str]]:
+    return body_of(table, partial(_shown, table), flat)
 
 
 def _parts(table: Table, width: int | None) -> Iterator[list[str]]:
     """Yield the lines of the table in parts that are no wider than `width` where that can be."""
     if width is None:
-        yield _aligned(table, body_of(table, _shown, flat))
+        yield _aligned(table, _body(table))
         return
     taken: list[int] = []
     for unit in _units(table):
-        more = _with_columns(table, [*taken, *unit])
-        if taken and _width(_aligned(more, body_of(more, _shown, flat))) > width:
-            yield _fitted(_with_columns(table, taken), width)
+        more = with_columns(table, [*taken, *unit])
+        if taken and _width(_aligned(more, _body(more))) > width:
+            yield _fitted(with_columns(table, taken), width)
             taken = []
         taken += unit
-    yield _fitted(_with_columns(table, taken), width)
+    yield _fitted(with_columns(table, taken), width)
 
 
 def _width(lines: Sequence[str]) -> int:
@@ -104,14 +111,9 @@ def _units(table: Table) -> list[list[int]]:
     return [list(members) for _, members in groupby(range(len(table.columns)), key=place)]
 
 
-def _with_columns(table: Table, numbers: Sequence[int]) -> Table:
-    rows = tuple(replace(row, cells=tuple(row.cells[i] for i in numbers)) for row in table.rows)
-    return replace(table, columns=tuple(table.columns[i] for i in numbers), rows=rows)
-
-
 def _fitted(table: Table, width: int) -> list[str]:
     """Return the lines of a table, with words in several lines where they make it wider than `width`."""
-    body = body_of(table, _shown, flat)
+    body = _body(table)
     lines = _aligned(table, body)
     over = _width(lines) - width
     if over <= 0:
@@ -154,6 +156,7 @@ def _aligned(table: Table, body: list[list[str]]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Return Markdown that shows `text` on one line, within a cell too."""
     text = re.sub(r"([\\`*|<>\[\]])", r"\\\1", flat(text)).replace("\\<", "&lt;").replace("\\>", "&gt;")
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # between letters an underscore means nothing

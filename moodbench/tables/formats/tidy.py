@@ -8,8 +8,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from moodbench.tables.cells import Table
 from moodbench.tables.formats.base import FORMATS, SUFFIXES
-from moodbench.tables.grid import Table
+from moodbench.tables.marks import printed
 
 _KEYS = ("benchmark", "pretext", "model", "family", "score", "params", "ood", "group")
 
@@ -18,15 +19,16 @@ _KEYS = ("benchmark", "pretext", "model", "family", "score", "params", "ood", "g
 @SUFFIXES.register(".csv")
 def tidy_csv(tables: Sequence[Table]) -> str:
     """Return one tidy table of all: a line for each (table, model, score, OOD dataset), numbers in percent."""
-    records = [{"table": table.title, **record} for table in tables for record in _records(table)]
+    found = [(table.look.decimals, {"table": table.title, **one}) for table in tables for one in _records(table)]
+    records = [record for _, record in found]
     named = dict.fromkeys(name for record in records for name in record)
     fields = [name for name in dict.fromkeys(("table", *_KEYS, *named)) if name in named]
     plain = {name for record in records for name, value in record.items() if isinstance(value, (str, int))}
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(name if name in plain else f"{name}_percent" for name in fields)
-    for record in records:
-        writer.writerow(_csv_cell(record.get(name)) for name in fields)
+    for decimals, record in found:
+        writer.writerow(_csv_cell(record.get(name), decimals) for name in fields)
     return out.getvalue()
 
 
@@ -57,8 +59,8 @@ def _records(table: Table) -> Iterator[dict[str, Any]]:
         yield from found.values()
 
 
-def _csv_cell(value: float | str | bool | None) -> str | None:
+def _csv_cell(value: float | str | bool | None, decimals: int) -> str | None:
     """Return a share in percent; words and counts as they are."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{100 * value:.2f}" if isinstance(value, float) else None if value is None else str(value)
+    return printed(value, decimals) if isinstance(value, float) else None if value is None else str(value)
