@@ -11,6 +11,7 @@ from moodbench.arguments import as_names
 from moodbench.catalog import Exposure, seen_by
 from moodbench.choices import Axis, Layout, Positive, check_choice
 from moodbench.errors import ResultsError, UsageError
+from moodbench.evaluation.stale import marked_stale
 from moodbench.results import read_all, unverified
 from moodbench.tables.arrange import captioned, in_order, looking
 from moodbench.tables.cells import Table
@@ -132,6 +133,7 @@ def table(
     found = only(found, "model", models, lambda row: row.model)
     found = only(found, "score", scores, lambda row: row.score)
     found = holding(found, "OOD dataset", datasets, lambda row: row.ood)
+    found = [(name, marked_stale(space, name, results)) for name, results in found]
     tables: list[Table] = []
     for name, results in found:
         titles = titles_of(space, name)

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from moodbench.types import MEAN, Result
+from moodbench.results.made import made_with_of, used_by
+from moodbench.types import Result
 
 Provenance = Mapping[str, Any]
 
@@ -24,7 +25,7 @@ def causes(theirs: Provenance, ours: Provenance, their_row: Result, our_row: Res
     found = dict.fromkeys(
         [
             *_of_rows(their_row, our_row),
-            *_of_caches(theirs, ours, _datasets(theirs, their_row) | _datasets(ours, our_row)),
+            *_of_caches(theirs, ours, _used(theirs, their_row) | _used(ours, our_row)),
             *_of_run(theirs, ours),
             *_of_versions(_made_with(theirs, their_row), _made_with(ours, our_row)),
         ]
@@ -93,19 +94,12 @@ def _of_versions(theirs: Mapping[str, str], ours: Mapping[str, str], begin: str 
 
 def _made_with(noted: Provenance, row: Result) -> dict[str, str]:
     """Return the versions that a row was computed with, which may be older than those of the file."""
-    name = f"{row.score} {row.params}".strip()
-    for made, rows in noted.get("made_with", {}).items():
-        if name in rows:
-            return {package: number for package, _, number in (part.partition(" ") for part in made.split(", "))}
-    return {"moodbench": noted.get("moodbench", "unknown"), **noted.get("versions", {})}
+    made = made_with_of(noted, row)[0]
+    return {package: number for package, _, number in (part.partition(" ") for part in made.split(", "))}
 
 
-def _datasets(noted: Provenance, row: Result) -> set[str]:
-    """Return the datasets that a row depends on: those that it is fitted on, ID test, and its OOD datasets."""
-    roles = noted.get("inputs", {}).get("benchmark", {})
-    ood = {name for of in roles.get("ood", {}).values() for name in of}
-    own = {row.ood} if row.ood != MEAN else set(roles.get("ood", {}).get(row.group, ood))
-    return {*noted.get("datasets", {})} - (ood - own)
+def _used(noted: Provenance, row: Result) -> set[str]:
+    return used_by(noted.get("inputs", {}), row)
 
 
 def _digest(model: Provenance) -> str:

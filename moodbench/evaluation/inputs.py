@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from moodbench.features.cache import FeatureCache
 from moodbench.features.heads import stored_head
 from moodbench.types import Head
 from moodbench.workspace import ModelName, Workspace
+
+ITS_HEAD = "its head"
+"""Stands for the head among names of datasets."""
 
 
 def digest_of(head: Head) -> str:
@@ -23,13 +26,29 @@ def changed_since(space: Workspace, name: ModelName, inputs: Mapping[str, Any]) 
 
     What was removed to save room contradicts nobody.
     """
+    return next(changes_since(space, name, inputs), None)
+
+
+def changes_since(space: Workspace, name: ModelName, inputs: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the datasets whose caches are others than `inputs` says, and `ITS_HEAD` if the head is."""
     for dataset, contents in inputs["contents"].items():
-        file = space.cache_file(name, dataset)
-        if file.exists():
-            with FeatureCache(file) as cache:
-                if cache.complete and cache.fingerprint != contents:
-                    return str(dataset)
+        if has_changed(space, name, dataset, contents):
+            yield str(dataset)
     head = space.head_file(name)
     if "head" in inputs and head.exists() and digest_of(stored_head(head)) != inputs["head"]:
-        return "its head"
-    return None
+        yield ITS_HEAD
+
+
+def has_changed(space: Workspace, name: ModelName, dataset: str, contents: str) -> bool:
+    """Say whether there is a complete cache of a dataset with other contents.
+
+    Raises
+    ------
+    CacheError
+        It cannot be read.
+    """
+    file = space.cache_file(name, dataset)
+    if not file.exists():
+        return False
+    with FeatureCache(file) as cache:
+        return cache.complete and cache.fingerprint != contents

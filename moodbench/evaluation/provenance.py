@@ -12,6 +12,7 @@ from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.engine import THINNED
 from moodbench.evaluation.inputs import digest_of
 from moodbench.metrics import METRICS
+from moodbench.results.made import row_name, versions_of
 from moodbench.scores.base import SCORES, Score
 from moodbench.scores.machinery.variants import score_of
 from moodbench.types import Result
@@ -69,17 +70,6 @@ def described(rows: Sequence[Result], before: Mapping[str, Any]) -> dict[str, An
     names = dict.fromkeys(row.score for row in rows)
     new = {n: {"title": SCORES.get(n).title, "paper": SCORES.get(n).paper, "year": SCORES.get(n).year} for n in names}
     return {**before, **new}
-
-
-def versions_of(noted: Mapping[str, Any]) -> str:
-    """Return the versions of packages that a provenance names, in one line."""
-    packages = {"moodbench": noted.get("moodbench", "of an unknown version"), **noted.get("versions", {})}
-    return ", ".join(f"{package} {number}" for package, number in packages.items())
-
-
-def row_name(row: Result) -> str:
-    """Return what `made_with` calls the rows of a score with its parameters."""
-    return f"{row.score} {row.params}".strip()
 
 
 def made_with(

@@ -62,8 +62,8 @@ def test_the_best_is_that_of_a_column_or_of_a_row_of_an_ood_dataset(results, axe
             else:
                 rivals = [other.cells[i].value for other in table.rows]
             printed = [round(100 * each, 2) for each in rivals if each is not None]
-            best = max(printed) if METRICS[metric].better == "higher" else min(printed)
-            wins = value is not None and len(printed) > 1 and round(100 * value, 2) == best
+            best = {"higher": max, "lower": min}[METRICS[metric].better]
+            wins = value is not None and len(printed) > 1 and round(100 * value, 2) == best(printed)
             assert (row.cells[i].mark == "best") == wins
 
 

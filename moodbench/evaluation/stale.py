@@ -1,0 +1,83 @@
+"""Results that were made from other caches than are there now, told from the others. Without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Literal
+
+from moodbench.errors import CacheError, ResultsError
+from moodbench.results import read_provenance
+from moodbench.results.made import used_by
+from moodbench.types import Result
+from moodbench.workspace import ModelName, Workspace
+
+State = Literal["same", "changed", "gone", "unreadable"]
+"""Of a cache or head, beside what results say they were made from."""
+
+MOST_NAMED = 3
+
+STALE = "stale"
+"""With what the remark of such a result begins."""
+
+
+def states_of(space: Workspace, name: ModelName, inputs: Mapping[str, Any]) -> dict[str, State]:
+    """Return the state of each cache that `inputs` of results name, and of `ITS_HEAD` where they name a head."""
+    there = [dataset for dataset in inputs.get("contents", {}) if space.cache_file(name, dataset).exists()]
+    head = "head" in inputs and space.head_file(name).exists()
+    states: dict[str, State] = dict.fromkeys(inputs.get("contents", {}), "gone")
+    if not there and not head:  # a folder of results alone: HDF5 is not even imported
+        return states
+    from moodbench.evaluation.inputs import ITS_HEAD, changes_since, has_changed
+
+    for dataset in there:
+        try:
+            changed = has_changed(space, name, dataset, inputs["contents"][dataset])
+            states[dataset] = "changed" if changed else "same"
+        except CacheError:  # what it holds now nobody can say; `cache verify` says what is wrong with it
+            states[dataset] = "unreadable"
+    if "head" in inputs:
+        states[ITS_HEAD] = "gone"
+        with suppress(CacheError):
+            if head:
+                states[ITS_HEAD] = "unreadable"
+                changed_ones = list(changes_since(space, name, {**inputs, "contents": {}}))
+                states[ITS_HEAD] = "changed" if changed_ones else "same"
+    return states
+
+
+def marked_stale(space: Workspace, benchmark: str, rows: Sequence[Result]) -> list[Result]:
+    """Return results of a benchmark, with a remark on those that were made from caches that are others now.
+
+    Removed caches contradict nobody. What cannot be read is no reason to doubt a number: it was made before that.
+    """
+    found: list[Result] = []
+    of: dict[str, list[Result]] = {}
+    for row in rows:
+        of.setdefault(row.model, []).append(row)
+    for model, its in of.items():
+        name = ModelName.parse(model)
+        inputs: Mapping[str, Any] = {}
+        with suppress(ResultsError):  # under another name than theirs: nobody knows what they were made from
+            inputs = read_provenance(space.results_file(benchmark, name)).get("inputs", {})
+        changed = {what for what, state in states_of(space, name, inputs).items() if state == "changed"}
+        found += [_marked(row, changed, inputs) for row in its] if changed else its
+    return found
+
+
+def remark_of(row: Result, changed: Sequence[str]) -> str:
+    """Return what is said of a result some of whose caches have changed."""
+    from moodbench.evaluation.inputs import ITS_HEAD
+
+    named = [f"the cache of {what}" if what != ITS_HEAD else ITS_HEAD for what in changed]
+    shown = ", ".join(named[:MOST_NAMED]) + (f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else "")
+    again = f"moodbench score --benchmark {row.benchmark} --model {row.model}"
+    return f"{STALE}: {shown} changed since ({again})"
+
+
+def _marked(row: Result, changed: set[str], inputs: Mapping[str, Any]) -> Result:
+    from moodbench.evaluation.inputs import ITS_HEAD
+
+    own = [*sorted(changed & used_by(inputs, row)), *([ITS_HEAD] if ITS_HEAD in changed else [])]
+    return replace(row, remarks=(*row.remarks, remark_of(row, own))) if own else row
