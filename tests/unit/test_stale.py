@@ -6,13 +6,17 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import moodbench
+from moodbench.commands.import_ import import_features
+from moodbench.evaluation.inputs import digest_of
 from moodbench.evaluation.stale import STALE, marked_stale, states_of
+from moodbench.features.heads import stored_head
 from moodbench.results import read_provenance
 from moodbench.workspace import ModelName, Workspace
-from tests.runs import GROUPS, cached, fingerprint, provenance, put, rows_of
+from tests.runs import GROUPS, ROLES, cached, fingerprint, put, rows_of
 
 DATASETS = ("train", "test", *GROUPS)
 
@@ -99,9 +103,21 @@ def test_it_takes_neither_torch_nor_of_results_alone_hdf5(space):
 
 
 def test_a_head_that_changed_makes_every_row_stale(space):
-    from moodbench.evaluation import stale as module
+    def brought(weight):
+        np.savez(space.cache_dir.parent / "head.npz", weight=np.full((2, 4), weight, np.float32), bias=np.zeros(2))
+        space.head_file(ModelName("vit")).unlink(missing_ok=True)
+        file = space.cache_dir.parent / "vit_near.npz"
+        import_features("vit", "near", file, head=space.cache_dir.parent / "head.npz", workspace=space)
 
-    rows = rows_of("vit")
-    (head,) = [module.remark_of(rows[0], ["its head"])]
-    assert head == "stale: its head changed since (moodbench score --benchmark b --model vit)"
-    assert provenance(rows)["inputs"]["contents"].keys() == {"train", "test", *GROUPS}
+    space.cache_file(ModelName("vit"), "near").unlink()
+    brought(1.0)
+    contents = {name: fingerprint(space, "vit", name) for name in DATASETS}
+    head = digest_of(stored_head(space.head_file(ModelName("vit"))))
+    inputs = {"benchmark": ROLES, "contents": contents, "head": head}
+    put(space.results_dir, rows_of("vit"), contents=contents, inputs=inputs)
+    assert stale(space) == set()
+    space.cache_file(ModelName("vit"), "near").unlink()
+    brought(2.0)
+    assert stale(space) == {("vit", *place) for place in ALL}
+    (shown,) = {one for row in marked_stale(space, "b", rows_of("vit", oods=("far",))) for one in row.remarks}
+    assert shown == "stale: its head changed since (moodbench score --benchmark b --model vit)"

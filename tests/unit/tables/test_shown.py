@@ -77,4 +77,4 @@ def test_a_frame_has_what_the_table_shows(space):
     with pytest.raises(UsageError, match="no table number 2"):
         several.to_frame(2)
     assert several.to_frame(0).equals(frame)
-    assert several.to_frame(1).shape == (3, 2)
+    assert several.to_frame(1).shape == (4, 2)
