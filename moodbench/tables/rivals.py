@@ -16,7 +16,7 @@ MOST_WINNERS = 3
 def marked(table: Table) -> Table:
     """Return a table with the best and the second-best number marked of each column, or as its `rivals` say."""
     marks: dict[tuple[int, int], Mark] = {}
-    for better, places in _rivals(table):
+    for better, places in rivals_of(table):
         values = [_rival(table.rows[j], i) for j, i in places]
         marks |= zip(places, ranks(values, better, table.look.decimals), strict=True)
     rows = (
@@ -26,7 +26,7 @@ def marked(table: Table) -> Table:
     return replace(table, rows=tuple(rows))
 
 
-def _rivals(table: Table) -> Iterator[tuple[Better | None, list[tuple[int, int]]]]:
+def rivals_of(table: Table) -> Iterator[tuple[Better | None, list[tuple[int, int]]]]:
     """Yield the places, row and column, of numbers that are compared with each other, and what is better there."""
     if table.rivals == "row":
         for j in range(len(table.rows)):
