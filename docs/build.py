@@ -46,6 +46,10 @@ COMMANDS = (
     ("compare",),
     ("plot",),
     ("report",),
+    ("results",),
+    ("results", "show"),
+    ("results", "merge"),
+    ("results", "diff"),
 )
 
 SCORES_INTRO = """# Scores

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from moodbench.commands.probe import probe
     from moodbench.commands.rank import rank
     from moodbench.commands.report import report
+    from moodbench.commands.results import diff_results, merge_results, show_result
     from moodbench.commands.score import score
     from moodbench.commands.table import frame, table
     from moodbench.commands.verify import verify
@@ -48,16 +49,19 @@ __all__ = [
     "Workspace",
     "build_transform",
     "compare",
+    "diff_results",
     "download",
     "extract",
     "frame",
     "import_features",
     "load_model",
+    "merge_results",
     "plot",
     "probe",
     "rank",
     "report",
     "score",
+    "show_result",
     "table",
     "verify",
 ]
@@ -72,16 +76,19 @@ _HOME = {
     "Workspace": "moodbench.workspace",
     "build_transform": "moodbench.models.transforms",
     "compare": "moodbench.commands.compare",
+    "diff_results": "moodbench.commands.results",
     "download": "moodbench.commands.download",
     "extract": "moodbench.commands.extract",
     "frame": "moodbench.commands.table",
     "import_features": "moodbench.commands.import_",
     "load_model": "moodbench.models.load",
+    "merge_results": "moodbench.commands.results",
     "plot": "moodbench.commands.plot",
     "probe": "moodbench.commands.probe",
     "rank": "moodbench.commands.rank",
     "report": "moodbench.commands.report",
     "score": "moodbench.commands.score",
+    "show_result": "moodbench.commands.results",
     "table": "moodbench.commands.table",
     "verify": "moodbench.commands.verify",
 }

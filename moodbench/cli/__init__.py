@@ -16,6 +16,7 @@ from moodbench.cli import (  # noqa: F401 (imported for their commands)
     probe,
     rank,
     report,
+    results,
     score,
     show,
     table,

@@ -33,6 +33,7 @@ ORDER = (
     "compare",
     "plot",
     "report",
+    "results",
 )
 """The commands in the order in which people use them; others follow."""
 

@@ -132,6 +132,18 @@ def scored_datasets(space: Workspace, given: Given) -> list[str]:
 
 
 @offer
+def cells(space: Workspace, given: Given) -> list[str]:
+    """Models with their scores, as far as there are results: MODEL/SCORE."""
+    from moodbench.results import read_provenance
+
+    return [
+        f"{ModelName.of_file(file.stem)}/{name}"
+        for file in _files(space, given)
+        for name in read_provenance(file).get("scores", {})
+    ]
+
+
+@offer
 def table_columns(space: Workspace, given: Given) -> list[str]:
     """By what the rows of a table can be sorted: its columns, as far as they may be."""
     from moodbench.results import read_provenance

@@ -21,7 +21,7 @@ def results_in(folder: Path) -> Reference:
     """
     benchmarks = benchmarks_with_results(folder)
     if not benchmarks:
-        raise ResultsError("this folder holds no results", file=folder, fix=_instead(folder))
+        raise no_results_in(folder)
     numbers = [
         Given(name, row.model, row.score, place_of(row), metric, getattr(row, metric), row.params, row=row)
         for name in benchmarks
@@ -40,6 +40,11 @@ def provenance_in(folder: Path) -> Mapping[tuple[str, str], Mapping[str, Any]]:
             if rows:
                 found[name, rows[0].model] = read_provenance(file)
     return found
+
+
+def no_results_in(folder: Path) -> ResultsError:
+    """Return the error that says so, with the folder that may be meant."""
+    return ResultsError("this folder holds no results", file=folder, fix=_instead(folder))
 
 
 def _instead(folder: Path) -> str:

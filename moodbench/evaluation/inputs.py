@@ -8,11 +8,9 @@ from typing import Any
 
 from moodbench.features.cache import FeatureCache
 from moodbench.features.heads import stored_head
+from moodbench.results.made import ITS_HEAD
 from moodbench.types import Head
 from moodbench.workspace import ModelName, Workspace
-
-ITS_HEAD = "its head"
-"""Stands for the head among names of datasets."""
 
 
 def digest_of(head: Head) -> str:

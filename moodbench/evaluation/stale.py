@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from moodbench.errors import CacheError, ResultsError
 from moodbench.results import read_provenance
-from moodbench.results.made import used_by
+from moodbench.results.made import ITS_HEAD, used_by
 from moodbench.types import Result
 from moodbench.workspace import ModelName, Workspace
 
@@ -29,7 +29,7 @@ def states_of(space: Workspace, name: ModelName, inputs: Mapping[str, Any]) -> d
     states: dict[str, State] = dict.fromkeys(inputs.get("contents", {}), "gone")
     if not there and not head:  # a folder of results alone: HDF5 is not even imported
         return states
-    from moodbench.evaluation.inputs import ITS_HEAD, changes_since, has_changed
+    from moodbench.evaluation.inputs import changes_since, has_changed
 
     for dataset in there:
         try:
@@ -68,8 +68,6 @@ def marked_stale(space: Workspace, benchmark: str, rows: Sequence[Result]) -> li
 
 def remark_of(row: Result, changed: Sequence[str]) -> str:
     """Return what is said of a result some of whose caches have changed."""
-    from moodbench.evaluation.inputs import ITS_HEAD
-
     named = [f"the cache of {what}" if what != ITS_HEAD else ITS_HEAD for what in changed]
     shown = ", ".join(named[:MOST_NAMED]) + (f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else "")
     again = f"moodbench score --benchmark {row.benchmark} --model {row.model}"
@@ -77,7 +75,5 @@ def remark_of(row: Result, changed: Sequence[str]) -> str:
 
 
 def _marked(row: Result, changed: set[str], inputs: Mapping[str, Any]) -> Result:
-    from moodbench.evaluation.inputs import ITS_HEAD
-
     own = [*sorted(changed & used_by(inputs, row)), *([ITS_HEAD] if ITS_HEAD in changed else [])]
     return replace(row, remarks=(*row.remarks, remark_of(row, own))) if own else row

@@ -7,6 +7,9 @@ from typing import Any
 
 from moodbench.types import MEAN, Result
 
+ITS_HEAD = "its head"
+"""Stands for the head among the names of datasets that numbers were made from."""
+
 
 def row_name(row: Result) -> str:
     """Return what `made_with` calls the rows of a score with its parameters."""

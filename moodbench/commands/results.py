@@ -1,0 +1,295 @@
+"""What ``moodbench results show``, ``merge`` and ``diff`` do: where a number is from, runs joined, runs compared."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from moodbench.arguments import as_path, as_paths
+from moodbench.comparison.changes import Changes, changes
+from moodbench.comparison.folder import no_results_in, provenance_in
+from moodbench.errors import CacheError, ResultsError, UnknownNameError, UsageError
+from moodbench.evaluation.stale import states_of
+from moodbench.metrics import METRICS
+from moodbench.results import (
+    benchmarks_with_results,
+    changing,
+    provenance_file,
+    read_all,
+    read_provenance,
+    read_results,
+    result_files,
+)
+from moodbench.results.made import ITS_HEAD, made_with_of, roles_of, used_by
+from moodbench.results.merge import Source, joined
+from moodbench.tables.selection import chosen_benchmarks
+from moodbench.types import ALL_GROUPS, MEAN, Report, Result
+from moodbench.workspace import ModelName, Workspace
+
+Record = dict[str, Any]
+
+CELL = "MODEL/SCORE[/OOD]"
+
+
+def show_result(
+    cell: str, *, benchmark: str | None = None, params: str | None = None, workspace: Workspace | None = None
+) -> Record:
+    """Return one number with all that it was made from and with.
+
+    Parameters
+    ----------
+    cell : str
+        ``MODEL/SCORE/OOD``, as results name them; OOD is a dataset, ``mean`` (the default), or a group for its mean.
+    benchmark : str, optional
+        May be omitted where the cell has results on one alone.
+    params : str, optional
+        Parameters of the score, as results write them; may be omitted where it was run with one set.
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+        There is no such cell, or several are called so.
+    ResultsError
+        There are no results, or they cannot be read.
+    """
+    space = workspace or Workspace()
+    row = _row(space, cell, chosen_benchmarks(space, [benchmark] if benchmark else []), params)
+    name = ModelName.parse(row.model)
+    file = _file_of(space.results_dir, row)
+    noted = read_provenance(file)
+    inputs = noted.get("inputs", {})
+    states = states_of(space, name, inputs)
+    used = used_by(inputs, row)
+    changed = sorted(what for what, state in states.items() if state == "changed" and what in {*used, ITS_HEAD})
+    return {
+        **{key: getattr(row, key) for key in ("benchmark", "model", "pretext", "score", "params", "family")},
+        **{key: getattr(row, key) for key in ("ood", "group", "n_id", "n_ood", "seeds", "control", "note")},
+        "remarks": list(row.remarks),
+        "auroc_low": row.auroc_low,
+        "auroc_high": row.auroc_high,
+        "metrics": {metric: getattr(row, metric) for metric in METRICS},
+        "title": noted.get("scores", {}).get(row.score, {}).get("title", row.score),
+        "paper": noted.get("scores", {}).get(row.score, {}).get("paper", ""),
+        "file": str(file),
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "provenance": str(provenance_file(file)),
+        "made_with": made_with_of(noted, row),
+        "changed": changed,
+        "row_scores": _row_scores(space, row),
+        "head": {"sha256": inputs["head"], "state": states.get(ITS_HEAD)} if "head" in inputs else None,
+        "inputs": [_input(space, name, one, noted, states) for one in inputs.get("contents", {}) if one in used],
+    }
+
+
+def _row(space: Workspace, cell: str, benchmarks: Sequence[str], params: str | None) -> Result:
+    """Return the only row that a cell names."""
+    model, slash, rest = cell.partition("/")
+    score, _, ood = rest.partition("/")
+    if not slash or not model or not score:
+        raise UsageError(f"'{cell}' names no cell of results", fix=f"write {CELL}, as in vit/msp/texture or vit/msp")
+    rows = [row for name in benchmarks for row in read_all(space.results_dir, name)]
+    for kind, wanted in (("model", model), ("score", score)):
+        known = {getattr(row, kind) for row in rows}
+        if wanted not in known:
+            of = "" if kind == "model" else f" of '{model}'"
+            raise UnknownNameError(f"{kind}{of} with results", wanted, known, plural=f"{kind}s{of} with results")
+        rows = [row for row in rows if getattr(row, kind) == wanted]
+    names = {name for row in rows for name in _names(row)}
+    found = [row for row in rows if (ood or MEAN) in _names(row)]
+    if not found:
+        what = f"OOD dataset or mean with results of '{model}' and '{score}'"
+        raise UnknownNameError(
+            what, ood or MEAN, names, plural=f"{what.replace('dataset or mean', 'datasets or means')}"
+        )
+    if params is not None:
+        known = {row.params for row in found}
+        found = [row for row in found if row.params == params]
+        if not found:
+            raise UnknownNameError(f"result of '{score}' with the parameters", params, known, plural="of them")
+    if len(found) > 1:
+        for key, option in (("benchmark", "--benchmark"), ("params", "--params")):
+            values = sorted({getattr(row, key) for row in found})
+            if len(values) > 1:
+                listing = ", ".join(f"'{value}'" for value in values)
+                raise UsageError(f"several results are called '{cell}'", fix=f"name one with {option}: {listing}")
+        raise UsageError(f"several results are called '{cell}'", fix="an OOD dataset in two groups has two rows")
+    return found[0]
+
+
+def _names(row: Result) -> list[str]:
+    """Return what a cell may call the OOD dataset or mean of a row."""
+    if row.ood != MEAN:
+        return [row.ood]
+    return [MEAN] if row.group == ALL_GROUPS else [row.group]
+
+
+def _file_of(results_dir: Path, row: Result) -> Path:
+    """Return the file that a row is in, whatever it is called."""
+    for file in result_files(results_dir / row.benchmark):
+        if any(other.model == row.model for other in read_results(file)[:1]):
+            return file
+    raise AssertionError(row)
+
+
+def _row_scores(space: Workspace, row: Result) -> Record:
+    """Return where the scores of the test rows lie, and what is wrong with them."""
+    from moodbench.evaluation.kept import LackingError, kept_rows
+
+    file, fault = space.kept_scores_file(ModelName.parse(row.model), row.benchmark), None
+    try:
+        kept_rows(space, row.benchmark, row.model)
+    except LackingError as error:
+        fault = str(error)
+    except (CacheError, ResultsError) as error:
+        fault = error.what
+    return {"file": str(file), "fault": fault}
+
+
+def _input(
+    space: Workspace, name: ModelName, dataset: str, noted: Mapping[str, Any], states: Mapping[str, str]
+) -> Record:
+    """Return what is noted of the features of one dataset, and whether they are there still."""
+    entry = noted.get("datasets", {}).get(dataset, {})
+    return {
+        "dataset": dataset,
+        "role": roles_of(noted["inputs"]).get(dataset, "other"),
+        "rows": entry.get("rows"),
+        "skipped": entry.get("skipped"),
+        "contents": noted["inputs"]["contents"][dataset],
+        "cache": str(space.cache_file(name, dataset)),
+        "state": states[dataset],
+        **entry.get("provenance", {}),
+    }
+
+
+def merge_results(
+    folders: str | Path | Iterable[str | Path],
+    *,
+    into: str | Path | None = None,
+    workspace: Workspace | None = None,
+    report: Report = lambda line: None,
+) -> list[Path]:
+    """Join folders of results, of several machines, and return the files that were written.
+
+    What is in `into` already takes part. Everything is read and compared before the first file is written; where
+    anything contradicts, nothing is. A folder that is new appears whole or not at all; in one that is there each file
+    changes whole. Rows of a model that were scored on different OOD datasets are joined; a mean over all of them needs
+    their rows, and comes with the next `score` where the caches are.
+
+    Parameters
+    ----------
+    folders : paths
+        Each as ``--results-dir`` is.
+    into : path, optional
+        By default the results folder of the workspace.
+    report : callable
+        Is told what is joined.
+
+    Raises
+    ------
+    ResultsError
+        A folder holds no results; something cannot be read, was made from other inputs, or contradicts.
+    """
+    space = workspace or Workspace()
+    target = as_path(into) or space.results_dir
+    plan: dict[tuple[str, str], list[Source]] = {}
+    met: set[Path] = {target.resolve()}
+    for folder in as_paths(folders):
+        if not benchmarks_with_results(folder):
+            raise no_results_in(folder)
+        if folder.resolve() in met:
+            continue
+        met.add(folder.resolve())
+        for key, source in _sources(folder):
+            plan.setdefault(key, []).append(source)
+    there = dict(_sources(target))
+    for key, sources in plan.items():
+        joined([*([there[key]] if key in there else []), *sources])
+    if target.exists():
+        return [file for key, sources in plan.items() for file in _write(target, key, sources, report)]
+    building = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        for key, sources in plan.items():
+            _write(building, key, sources, report, called=str(target))
+        building.replace(target)
+    except OSError as error:
+        raise ResultsError(
+            f"the folder cannot be written ({error.strerror})", file=target, fix="check the disk"
+        ) from None
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return [file for name in benchmarks_with_results(target) for file in result_files(target / name)]
+
+
+def _sources(folder: Path) -> Iterable[tuple[tuple[str, str], Source]]:
+    """Yield the results of each benchmark and model in a folder; one that holds anything else is refused."""
+    for name in benchmarks_with_results(folder):
+        read_all(folder, name)
+        for file in result_files(folder / name):
+            rows = read_results(file)
+            if rows:
+                yield (name, rows[0].model), Source(str(folder), rows, read_provenance(file))
+
+
+def _write(
+    target: Path, key: tuple[str, str], sources: Sequence[Source], report: Report, *, called: str | None = None
+) -> list[Path]:
+    """Join the results of one model on one benchmark into a folder; return the file, if anything is new in it."""
+    benchmark, model = key
+    file = Workspace(results_dir=target).results_file(benchmark, ModelName.parse(model))
+    name = called or str(target)
+    whole = f"{model} on {benchmark}"
+    with changing(file, waiting=lambda: report(f"{file}: another process is writing it: waiting")) as there:
+        mine = [Source(name, there.rows, there.provenance or {})] if there.rows else []
+        rows, provenance = joined([*mine, *sources])
+        new = len(rows) - len(there.rows)
+        if there.rows and not new and provenance.get("inputs") == (there.provenance or {}).get("inputs"):
+            report(f"{whole}: nothing new")
+            return []
+        there.write(rows, provenance, keep=False)
+    report(f"{whole}: {len(rows)} rows, {new} of them new, from {', '.join(one.name for one in sources)}")
+    return [file]
+
+
+def diff_results(
+    a: str | Path, b: str | Path, *, tolerance: float = 0.0, workspace: Workspace | None = None
+) -> Changes:
+    """Return what differs between two folders of results: every metric, count and note of every row.
+
+    Parameters
+    ----------
+    a, b : path
+        Each as ``--results-dir`` is.
+    tolerance : float
+        Points of a percentage by which metrics may differ. Counts and words may not.
+
+    Raises
+    ------
+    UsageError
+        The tolerance is no number of points.
+    ResultsError
+        A folder holds no results, or they cannot be read.
+    """
+    if not 0 <= tolerance <= 100:
+        raise UsageError(f"the tolerance cannot be {tolerance:g}", fix="give points of a percentage, from 0 to 100")
+    one, other = (as_path(folder) for folder in (a, b))
+    for folder in (one, other):
+        if not benchmarks_with_results(folder):
+            raise no_results_in(folder)
+    rows_a, rows_b = (
+        [row for name in benchmarks_with_results(folder) for row in read_all(folder, name)] for folder in (one, other)
+    )
+    space = replace(workspace or Workspace(), results_dir=other)
+    from moodbench.commands.compare import titles_for
+
+    return changes(
+        (str(one), rows_a, provenance_in(one)),
+        (str(other), rows_b, provenance_in(other)),
+        tolerance / 100,
+        titles_for(space),
+    )
