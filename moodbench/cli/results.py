@@ -136,8 +136,8 @@ def _shown(record: Record, run: Run) -> str:
     numbers = []
     for metric, value in record["metrics"].items():
         if value is not None:
-            low, high = (record["auroc_low"], record["auroc_high"]) if metric == "auroc" else (None, None)
-            interval = "" if low is None else f"  95 %: {printed(low)} to {printed(high)}"
+            known = metric == "auroc" and record["auroc_low"] is not None
+            interval = f"  95 %: {printed(record['auroc_low'])} to {printed(record['auroc_high'])}" if known else ""
             numbers.append((METRICS[metric].label, printed(value) + interval))
     lines = [*numbers, *_facts(record)]
     wide = max(len(key) for key, _ in lines)
@@ -147,10 +147,8 @@ def _shown(record: Record, run: Run) -> str:
 
 def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "rows", f"{record['n_id']} ID test, {record['n_ood']} OOD"
-    yield (
-        "score",
-        " ".join(filter(None, [record["score"], record["params"], f"({record['paper']})" * bool(record["paper"])])),
-    )
+    paper = f"({record['paper']})" if record["paper"] else ""
+    yield "score", " ".join(filter(None, [record["score"], record["params"], paper]))
     if record["seeds"]:
         yield "seeds", str(record["seeds"])
     for remark in filter(None, [record["note"], *record["remarks"]]):
@@ -160,8 +158,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "file", f"{record['file']} (sha256 {record['sha256'][:SHORT]})"
     for made in record["made_with"]:
         yield "made with", made
-    for key, values in _common(record["inputs"]).items():
-        yield key, values
+    yield from _common(record["inputs"]).items()
     if record["head"] is not None:
         yield "head", f"sha256 {record['head']['sha256'][:SHORT]} ({record['head']['state']})"
     rows = record["row_scores"]

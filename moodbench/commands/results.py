@@ -82,7 +82,7 @@ def show_result(
         "changed": changed,
         "row_scores": _row_scores(space, row),
         "head": {"sha256": inputs["head"], "state": states.get(ITS_HEAD)} if "head" in inputs else None,
-        "inputs": [_input(space, name, one, noted, states) for one in inputs.get("contents", {}) if one in used],
+        "inputs": [_input(space, name, one, noted, states) for one in roles_of(inputs) if one in used],
     }
 
 
@@ -99,13 +99,12 @@ def _row(space: Workspace, cell: str, benchmarks: Sequence[str], params: str | N
             of = "" if kind == "model" else f" of '{model}'"
             raise UnknownNameError(f"{kind}{of} with results", wanted, known, plural=f"{kind}s{of} with results")
         rows = [row for row in rows if getattr(row, kind) == wanted]
-    names = {name for row in rows for name in _names(row)}
-    found = [row for row in rows if (ood or MEAN) in _names(row)]
+    names = {_name(row) for row in rows}
+    datasets = [row for row in rows if row.ood == ood != MEAN]
+    found = datasets or [row for row in rows if _name(row) == (ood or MEAN)]
     if not found:
         what = f"OOD dataset or mean with results of '{model}' and '{score}'"
-        raise UnknownNameError(
-            what, ood or MEAN, names, plural=f"{what.replace('dataset or mean', 'datasets or means')}"
-        )
+        raise UnknownNameError(what, ood or MEAN, names, plural="names of them")
     if params is not None:
         known = {row.params for row in found}
         found = [row for row in found if row.params == params]
@@ -121,11 +120,11 @@ def _row(space: Workspace, cell: str, benchmarks: Sequence[str], params: str | N
     return found[0]
 
 
-def _names(row: Result) -> list[str]:
-    """Return what a cell may call the OOD dataset or mean of a row."""
+def _name(row: Result) -> str:
+    """Return what a cell calls the OOD dataset or mean of a row; a dataset comes before the group of its name."""
     if row.ood != MEAN:
-        return [row.ood]
-    return [MEAN] if row.group == ALL_GROUPS else [row.group]
+        return row.ood
+    return MEAN if row.group == ALL_GROUPS else row.group
 
 
 def _file_of(results_dir: Path, row: Result) -> Path:
@@ -157,7 +156,7 @@ def _input(
     entry = noted.get("datasets", {}).get(dataset, {})
     return {
         "dataset": dataset,
-        "role": roles_of(noted["inputs"]).get(dataset, "other"),
+        "role": roles_of(noted["inputs"])[dataset],
         "rows": entry.get("rows"),
         "skipped": entry.get("skipped"),
         "contents": noted["inputs"]["contents"][dataset],

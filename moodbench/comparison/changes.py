@@ -62,7 +62,7 @@ class Changes:
             return f"Nothing differs{within}: {rows} in {self.a} and {self.b}."
         differing = len({id(one.row) for one in self.found})
         text = f"{differing} of {rows} differ{'s' if differing == 1 else ''}{within} between {self.a} and {self.b}"
-        only_a, only_b = (sum(other is None for other in sides) for sides in zip(*((f.b, f.a) for f in self.found)))
+        only_a, only_b = sum(one.b is None for one in self.found), sum(one.a is None for one in self.found)
         numbers = [one for one in self.found if one.difference is not None]
         worst = max(numbers, key=lambda one: abs(one.difference or 0.0), default=None)
         if worst is not None:

@@ -40,7 +40,7 @@ def used_by(inputs: Mapping[str, Any], row: Result) -> set[str]:
 
 
 def roles_of(inputs: Mapping[str, Any]) -> dict[str, str]:
-    """Return what each dataset was in the benchmark: ``ID train``, ``ID val``, ``ID test``, or its OOD group."""
+    """Return what each dataset was: ``ID train``, ``ID val``, ``ID test`` or its OOD group, in this order."""
     roles = inputs.get("benchmark", {})
     found: dict[str, list[str]] = {}
     for called, names in (
@@ -52,4 +52,5 @@ def roles_of(inputs: Mapping[str, Any]) -> dict[str, str]:
         for name in names:
             if name is not None:
                 found.setdefault(str(name), []).append(called)
-    return {name: ", ".join(called) for name, called in found.items()}
+    named = {name: ", ".join(called) for name, called in found.items()}
+    return named | {name: "other" for name in inputs.get("contents", {}) if name not in named}

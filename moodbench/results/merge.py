@@ -90,8 +90,10 @@ def _contradiction(apart: Sequence[tuple[Result, Result]], owners: Mapping[Any, 
         ood = mine.ood if mine.ood != MEAN else f"{MEAN} ({mine.group})"
         lines.append(f"{row_name(mine)} on {ood}: {name} {values}")
     more = f"\nand {len(apart) - MOST_NAMED} more" if len(apart) > MOST_NAMED else ""
+    many = f"{len(apart)} rows of {_of(other)} contradict each other"
+    what = f"1 row of {_of(other)} contradicts itself" if len(apart) == 1 else many
     return ResultsError(
-        f"{len(apart)} rows of {_of(other)} contradict each other:\n  " + "\n  ".join(lines) + more,
+        f"{what}:\n  " + "\n  ".join(lines) + more,
         fix="leave out the folder that is wrong, or score again there",
     )
 

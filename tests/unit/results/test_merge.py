@@ -57,7 +57,7 @@ def test_contradictory_rows_are_refused_by_name():
     with pytest.raises(ResultsError) as caught:
         joined([source("here", [row(auroc=0.9), row(score="vim")]), source("there", [row(auroc=0.8)])])
     said = str(caught.value)
-    assert "1 rows of 'vit' on 'b' contradict each other" in said
+    assert "1 row of 'vit' on 'b' contradicts itself" in said
     assert "msp on near: auroc 0.9 in here, 0.8 in there" in said
     several = rows_of(scores=("msp", "vim", "knn"))
     with pytest.raises(ResultsError, match="and 12 more") as caught:
