@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 
 from moodbench.errors import UsageError
 
-Layout = Literal["grid", "datasets", "all"]
-"""Of tables: pretext tasks × scores, every OOD dataset side by side, or both."""
+Layout = Literal["grid", "datasets", "all", "paper"]
+"""Of tables: pretext tasks × scores, every OOD dataset side by side, both, or the two tables of the MOODv2 paper."""
 
 Axis = Literal["score", "model", "dataset"]
 """What the rows or the columns of a table are."""

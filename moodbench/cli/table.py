@@ -45,8 +45,8 @@ def table(
     layout: Annotated[
         Layout | None,
         typer.Option(
-            help="grid: pretext tasks × scores; datasets: every OOD dataset, as in the paper's table; all: both.  "
-            "[default: datasets if one --model or a --dataset is named, else grid]",
+            help="grid: pretext tasks × scores; datasets: every OOD dataset; all: both; paper: the two tables of the "
+            "MOODv2 paper.  [default: datasets if one --model or a --dataset is named, else grid]",
         ),
     ] = None,
     format: Format = None,
