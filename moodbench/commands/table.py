@@ -21,6 +21,7 @@ from moodbench.tables.formats.text import PLAIN, plain_within
 from moodbench.tables.grid import pivot
 from moodbench.tables.marks import DECIMALS
 from moodbench.tables.order import models_in_order
+from moodbench.tables.paper import Part, paper_tables
 from moodbench.tables.selection import Found, NoSuchHeadError, chosen_benchmarks, holding, only, rows_of, titles_of
 from moodbench.tables.shown import Tables
 from moodbench.types import ALL_GROUPS, Result
@@ -79,9 +80,9 @@ def table(
         over is shown.
     format : str
         A name in `moodbench.tables.formats.base.FORMATS`: markdown, latex, csv, html, json, plain.
-    layout : {"grid", "datasets", "all"}, optional
-        The pretext task × score grid, the OOD datasets side by side as in the paper's main table, or both. By default
-        "datasets" where one model or any dataset is named, else "grid".
+    layout : {"grid", "datasets", "all", "paper"}, optional
+        The pretext task × score grid, the OOD datasets side by side, both, or the two tables of the MOODv2 paper (see
+        `moodbench.tables.paper`). By default "datasets" where one model or any dataset is named, else "grid".
     metric : str or sequence of str
         Names from `moodbench.metrics.METRICS`; several stand side by side.
     positive : {"id", "ood"}
@@ -126,7 +127,7 @@ def table(
     render = FORMATS.get(format)
     axes = laid_out(layout, rows, cols, "datasets" if len(models) == 1 or datasets else "grid")
     check_choice("positive", positive, Positive)
-    if datasets and not any("dataset" in pair for pair in axes):
+    if datasets and axes and not any("dataset" in pair for pair in axes):
         raise UsageError("the grid shows means, and no single OOD dataset", fix="give layout 'datasets' or 'all'")
     shown = list(dict.fromkeys(FPR95[positive] if name == "fpr95" else name for name in as_names(metric)))
     found = _with_head(space, chosen_benchmarks(space, as_names(benchmark)), head)
@@ -135,10 +136,12 @@ def table(
     found = holding(found, "OOD dataset", datasets, lambda row: row.ood)
     found = [(name, marked_stale(space, name, results)) for name, results in found]
     tables: list[Table] = []
+    parts: list[Part] = []
     for name, results in found:
         titles = titles_of(space, name)
         expected = _expected(space, name)
         notes = what_models_saw(models_in_order(results, titles), _seen(space, results))
+        parts.append(Part(results, titles, _id_of(space, name), expected, notes))
         for pair in axes:
             one = _alone(pair, results, models, scores)
             down, across = reversed(pair) if transpose else pair
@@ -153,11 +156,14 @@ def table(
                 expected=expected,
                 datasets=datasets,
             )
-            if significance:
-                from moodbench.standings.marks import with_significance
-
-                made = with_significance(space, made)
             tables.append(replace(made, footnotes=(*made.footnotes, *notes)))
+    if not axes:
+        how = {"scores": scores, "datasets": datasets}
+        tables = paper_tables(parts, metric=shown, group=group, transpose=transpose, **how)
+    if significance:
+        from moodbench.standings.marks import with_significance
+
+        tables = [with_significance(space, each) for each in tables]
     tables = [looking(each, decimals, intervals) for each in tables]
     tables = captioned(in_order(tables, sort) if sort is not None else tables, caption, label)
     if format in FOR_PROGRAMS:
@@ -170,8 +176,9 @@ LAYOUTS: Mapping[Layout, Sequence[tuple[Axis, Axis]]] = {
     "grid": [("score", "model")],
     "datasets": [("score", "dataset")],
     "all": [("score", "model"), ("score", "dataset")],
+    "paper": [],
 }
-"""What the rows and the columns are of the tables of a layout."""
+"""What the rows and the columns are of the tables of a layout; those of the paper have their own."""
 
 
 def laid_out(
@@ -193,8 +200,8 @@ def laid_out(
         return LAYOUTS[layout or default]
     if rows == cols:
         raise UsageError(f"'{rows}' cannot be the rows and the columns", fix="name two of score, model and dataset")
-    if layout == "all":
-        raise UsageError("the layout 'all' is two tables, and rows and cols are of one", fix="leave out the layout")
+    if layout in ("all", "paper"):
+        raise UsageError(f"the layout '{layout}' is two tables, and rows and cols are of one", fix="leave it out")
     mine = LAYOUTS[layout][0] if layout is not None else None
     for axis in (rows, cols):
         if mine is not None and axis is not None and axis not in mine:
@@ -226,6 +233,13 @@ def _expected(space: Workspace, benchmark: str) -> Mapping[str, Sequence[str]] |
     """Return the OOD datasets that results should be of, by group; None where the catalogue does not know."""
     spec = space.catalog.benchmarks.get(benchmark)
     return None if spec is None or spec.each else spec.ood
+
+
+def _id_of(space: Workspace, benchmark: str) -> str:
+    """Return the title of the ID dataset of a benchmark, or its own name where the catalogue does not know."""
+    spec = space.catalog.benchmarks.get(benchmark)
+    known = {} if spec is None else {name: space.catalog.datasets.get(name) for name in spec.id_test}
+    return ", ".join(name if of is None else of.title for name, of in known.items()) or benchmark
 
 
 def _with_head(space: Workspace, benchmarks: Sequence[str], head: str | None) -> Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from moodbench.errors import UnknownNameError, UsageError
@@ -119,7 +119,7 @@ def _sorted(table: Table, name: str, metric: str) -> Table | None:
     metrics = [column.keys["metric"] for column in table.columns if "metric" in column.keys]
     wanted = metric or (metrics[0] if metrics else "")
     if name == TITLE:
-        return replace(table, rows=tuple(sorted(table.rows, key=lambda row: row.title.casefold())), blocks=False)
+        return _in_order(table, lambda row: row.title.casefold())
     of = [
         i
         for i, column in enumerate(table.columns)
@@ -135,4 +135,13 @@ def _sorted(table: Table, name: str, metric: str) -> Table | None:
             return True, 0.0  # behind all that have one
         return False, min(numbers) if up else -max(numbers)
 
-    return replace(table, rows=tuple(sorted(table.rows, key=place)), blocks=False)
+    return _in_order(table, place)
+
+
+def _in_order(table: Table, key: Callable[[Row], tuple[bool, float] | str]) -> Table:
+    """Return a table with its rows sorted: within their blocks where these are compared with themselves alone."""
+    if table.rivals != "block":
+        return replace(table, rows=tuple(sorted(table.rows, key=key)), blocks=False)
+    blocks = list(dict.fromkeys(row.block for row in table.rows))
+    rows = sorted(table.rows, key=key)
+    return replace(table, rows=tuple(sorted(rows, key=lambda row: blocks.index(row.block))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 
@@ -45,9 +46,15 @@ _ACCENTS = dict(
 )
 
 
+_LIGATURES = re.compile(r"(?<=-)(?=-)|(?<=')(?=')|(?<=[`!?])(?=`)|(?<=,)(?=,)")
+
+
 def escape_latex(text: str) -> str:
     """Return LaTeX that shows `text` on one line; a character that LaTeX does not know is named by its number."""
-    return "".join(map(_escaped, unicodedata.normalize("NFC", " ".join(text.split()))))
+    shown = unicodedata.normalize("NFC", " ".join(text.split()))
+    # what LaTeX would make one character of: two hyphens of an option, quotes, ?` and !`
+    kept = _LIGATURES.split(shown)
+    return "{}".join("".join(map(_escaped, part)) for part in kept)
 
 
 def _escaped(char: str) -> str:

@@ -82,7 +82,8 @@ def _of_the_paper(part: Part, scores: Sequence[str]) -> Part:
     there = list(dict.fromkeys(row.score for row in part.results))
     wanted = list(scores) or [name for name in SCORES if name in there] or there
     left = len(set(there) - set(wanted))
-    notes = [f"{left} further scores have results: --score names what is shown"] if left else []
+    many = "1 further score has" if left == 1 else f"{left} further scores have"
+    notes = [f"{many} results: --score names what is shown"] if left else []
     results = [row for row in part.results if row.score in wanted]
     return replace(part, results=results, notes=[*notes, *part.notes])
 
@@ -117,11 +118,8 @@ def _main(part: Part, metric: Sequence[str], datasets: Sequence[str]) -> Table:
     baseline = next((model for model in models if model.pretext == BASELINE), None)
     best = {model: _best(part.results, model, metric[0]) for model in models if model != baseline}
     wanted = {(model.name, *pair) for model, pair in best.items() if pair is not None}
-    results = [
-        row
-        for row in part.results
-        if baseline is None or row.model == baseline.name or (row.model, row.score, row.params) in wanted
-    ]
+    first = None if baseline is None else baseline.name
+    results = [row for row in part.results if row.model == first or (row.model, row.score, row.params) in wanted]
     table = pivot(
         results,
         "score",

@@ -32,6 +32,9 @@ LINE, SMALL_LINE = 12.0, 8.0
 COLUMN = 6
 """A table with more columns of numbers than this stands across both columns of a page."""
 
+INTERVAL = 1.5
+"""Columns of numbers that an interval is as wide as."""
+
 
 MANY = 10
 """A table with more columns of numbers than this has small letters and narrow gaps from the start: shrunk from the
@@ -57,7 +60,7 @@ def _floats(table: Table) -> Iterator[str]:
         notes = r"\\ ".join(map(escape_latex, table.footnotes))
         yield rf"{{\scriptsize\raggedright\noindent Notes on Table~\ref{{{_label(table)}}}: {notes}\par}}" + "\n"
         return
-    if _height(table, LINE) <= PAGE and len(table.columns) <= MANY:
+    if _height(table, LINE) <= PAGE and _breadth(table) <= MANY:
         yield _float(table, "")
         return
     parts = list(_parts(table))
@@ -88,11 +91,17 @@ def _lines_too_many(table: Table) -> int:
     return math.ceil((_height(table, SMALL_LINE) - PAGE) / SMALL_LINE)
 
 
+def _breadth(table: Table) -> float:
+    """Return how many columns of numbers a table is as wide as."""
+    wide = sum(any(interval_of(row.cells[i], table.look) for row in table.rows) for i in range(len(table.columns)))
+    return len(table.columns) + INTERVAL * wide
+
+
 def _height(table: Table, line: float) -> float:
     """Return about how many points high a float is: caption, headings, rows, the gaps between blocks, footnotes."""
     heads = len(table.columns[0].heading)
     blocks = len(list(blocks_of(table)))
-    across = 1 if len(table.columns) > COLUMN else 2
+    across = 1 if _breadth(table) > COLUMN else 2
     caption = 10 + LINE * math.ceil((len(table.title) + 20) * across / 90)
     feet = [*table.footnotes, *legend_of(table, "best", "second best")]
     notes = SMALL_LINE * sum(math.ceil(len(foot) * across / 120) for foot in feet)
@@ -102,12 +111,12 @@ def _height(table: Table, line: float) -> float:
 
 def _float(table: Table, size: str, *, further: bool = False, last: bool = True) -> str:
     """Return one float; `further`: it goes on with a table, under the same number."""
-    name = "table*" if len(table.columns) > COLUMN else "table"
+    name = "table*" if _breadth(table) > COLUMN else "table"
     title = escape_latex(table.title) + (" (continued)" if further else "")
     feet = _latex_feet(table) if last else "Continued on the next page."
     tabular = [
         *([size] if size else []),
-        rf"\setlength{{\tabcolsep}}{{{2 if len(table.columns) > MANY else 4}pt}}",
+        rf"\setlength{{\tabcolsep}}{{{2 if _breadth(table) > MANY else 4}pt}}",
         r"\setlength{\defaultaddspace}{0.5\baselineskip}",
         # shrinks what is wider than the column or page, and nothing else
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
