@@ -80,6 +80,8 @@ def test_commands_are_listed_in_the_order_of_use():
         "rank",
         "compare",
         "plot",
+        "report",
+        "results",
     ]
 
 
