@@ -33,10 +33,11 @@ class ResidualSpace:
 
     def error(self, block: Block) -> Tensor:
         """Return the length of what the q principal directions do not reconstruct of a row less the mean, (B,)."""
-        return block.shared(
+        length: Tensor = block.shared(
             ("reconstruction_error", self.key),
             lambda: torch.linalg.vector_norm(self.coordinates(block), dim=1),
         )
+        return length
 
 
 def residual_space(train: Train, moment: Moment, explained: float, *, unit: bool) -> ResidualSpace:

@@ -32,10 +32,11 @@ class NullSpace:
 
     def residual(self, block: Block) -> Tensor:
         """Return ||R^T (x - u)||, (B,) float32."""
-        return block.shared(
+        length: Tensor = block.shared(
             ("residual", *self.key),
             lambda: torch.linalg.vector_norm(torch.addmm(-self.offset, block.features, self.basis), dim=1),
         )
+        return length
 
 
 def null_space(train: Train, moment: Moment, dim: int) -> NullSpace:
