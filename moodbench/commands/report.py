@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from moodbench.arguments import as_names, as_path
 from moodbench.atomic import write_file
 from moodbench.commands.rank import rank
+from moodbench.evaluation.stale import marked_stale
 from moodbench.errors import MoodbenchError, ResultsError, UsageError
 from moodbench.metrics import METRICS
 from moodbench.results import read_provenance
@@ -74,7 +75,7 @@ def _chapter(space: Workspace, name: str, images: int, pictures: Pictures) -> Ch
     from moodbench.reporting.sheet import Sheet
     from moodbench.reporting.words import about_sets, facts, sets_of
 
-    rows = rows_of(space, name, None)
+    rows = marked_stale(space, name, rows_of(space, name, None))
     titles = titles_of(space, name)
     models = dict.fromkeys(row.model for row in rows)
     provenance = {model: read_provenance(space.results_file(name, ModelName.parse(model))) for model in models}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from moodbench.errors import ResultsError
 from moodbench.evaluation.inputs import changed_since
@@ -11,6 +11,9 @@ from moodbench.evaluation.rows import TestRows
 from moodbench.features.rowscores import KEPT, read_row_scores
 from moodbench.results import read_provenance
 from moodbench.workspace import ModelName, Workspace
+
+MOST_NAMED = 8
+"""Models that a message names for one reason; it counts more of them."""
 
 
 class LackingError(Exception):
@@ -46,13 +49,21 @@ def kept_rows(space: Workspace, benchmark: str, model: str) -> TestRows:
 
 def run_again(space: Workspace, benchmark: str, lacking: Mapping[str, str]) -> ResultsError:
     """Return the error that says of which models rows are missing or stale, why, and what to run."""
-    what = "; ".join(f"of '{model}' {why}" for model, why in lacking.items())
-    again = " ".join(f"--model {model}" for model in lacking)
+    models: dict[str, list[str]] = {}
+    for model, why in lacking.items():
+        models.setdefault(why, []).append(model)
+    what = "; ".join(f"of {_some(names)} {why}" for why, names in models.items())
+    again = " ".join(f"--model {model}" for model in lacking) if len(lacking) <= MOST_NAMED else ""
     return ResultsError(
         f"row scores on '{benchmark}' are missing or stale: {what}",
         file=space.cache_dir,
-        fix=f"moodbench score --benchmark {benchmark} {again}",
+        fix=f"moodbench score --benchmark {benchmark} {again}".rstrip(),
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more models" if len(names) > MOST_NAMED else ""
+    return ", ".join(f"'{name}'" for name in names[:MOST_NAMED]) + more
 
 
 def kept_params(params: str) -> str:
