@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from moodbench.arguments import as_names, as_path
 from moodbench.atomic import write_file
 from moodbench.commands.rank import rank
-from moodbench.evaluation.stale import marked_stale
 from moodbench.errors import MoodbenchError, ResultsError, UsageError
+from moodbench.evaluation.stale import marked_stale
 from moodbench.metrics import METRICS
 from moodbench.results import read_provenance
 from moodbench.tables.grid import grid
