@@ -69,14 +69,15 @@ def compare(
 
     Example: moodbench compare --reference last_month/results --metric auroc --fail-over 0.5
     """
-    from moodbench.commands.compare import check_limit, comparison, refuse_beyond, titles_for
+    from moodbench.commands.compare import check_limit, refuse_beyond, titles_for
+    from moodbench.commands.compare import compare as work
     from moodbench.comparison.text import as_text
 
     if fail_over is not None:
         check_limit(fail_over)
     width = terminal_width() if out is None else None
     wanted = format_asked(json_, format, out, width)
-    made = comparison(
+    made = work(
         reference,
         benchmark=benchmark or (),
         model=model or (),

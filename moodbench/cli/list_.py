@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, get_args
 
 import typer
@@ -24,12 +25,54 @@ app.add_typer(listing, name="list")
 Record = dict[str, Any]
 
 
-def _show(records: list[Record], json_: bool, columns: Callable[[Record], Record], run: Run) -> None:
-    """Print every field as JSON, or `columns` of each record as text."""
+def _show(
+    records: list[Record],
+    json_: bool,
+    columns: Callable[[Record], Record],
+    run: Run,
+    text: str = "",
+    every: Callable[[], list[Record]] = list,
+) -> None:
+    """Print every field as JSON, or `columns` of each record as text; of nothing, say what may be meant.
+
+    Parameters
+    ----------
+    text : str
+        What was looked for. Titles are shown where it stands in one and not in the name.
+    every : callable
+        Returns all records that there are.
+    """
     if records or json_:
-        write(as_json(records) if json_ else as_text([columns(record) for record in records]))
+        titled = any(text.casefold() not in record["name"].casefold() for record in records)
+        shown = [_with_title(columns(record), record) if titled else columns(record) for record in records]
+        write(as_json(records) if json_ else as_text(shown))
     else:
-        run.output.say(NONE)
+        run.output.say(nothing(text, every()))
+
+
+def _with_title(shown: Record, record: Record) -> Record:
+    """Return the columns of a record with its title behind its name."""
+    return {"name": shown["name"], "title": record["title"], **shown}
+
+
+MOST_NAMED = 5
+
+
+def nothing(text: str, records: Sequence[Record]) -> str:
+    """Return that nothing matches, and what nearly does, by name or a word of the title."""
+    from moodbench.commands.list_ import has
+
+    if not text:
+        return NONE
+    there = [record["name"] for record in records if has(record, text)]
+    if there:
+        some = ", ".join(there[:MOST_NAMED]) + (", …" if len(there) > MOST_NAMED else "")
+        return f"{NONE}: '{text}' is in {some}, but the other options leave that out"
+    words = dict.fromkeys(
+        word.casefold() for record in records for word in (record["name"], *record["title"].split()) if len(word) > 3
+    )
+    near = difflib.get_close_matches(text.casefold(), words, n=3, cutoff=0.7)
+    return f"{NONE} '{text}'" + (". Did you mean " + " or ".join(f"'{word}'" for word in near) + "?" if near else "")
 
 
 def _listed(choice: Any) -> str:
@@ -81,13 +124,14 @@ def models(
     if fair and cached:
         raise UsageError("--fair groups the models of the catalogue, and --cached lists those with caches")
     if not fair:
-        _show(list_models(run.workspace, text, pretext=pretext or (), cached=cached), json_, model_columns, run)
+        found = list_models(run.workspace, text, pretext=pretext or (), cached=cached)
+        _show(found, json_, model_columns, run, text, lambda: list_models(run.workspace))
         return
     groups = list_fair(run.workspace, text, pretext=pretext or ())
     if groups or json_:
         write(as_json(groups) if json_ else fair_text(groups))
     else:
-        run.output.say(NONE)
+        run.output.say(nothing(text, list_models(run.workspace)))
 
 
 @listing.command()
@@ -132,6 +176,8 @@ def datasets(
             "models": len(r["cached_by"]) or None,
         },
         run,
+        text,
+        lambda: list_datasets(run.workspace),
     )
 
 
@@ -180,6 +226,8 @@ def benchmarks(
             "models ready": len(r["models_ready"]) or None,
         },
         run,
+        text,
+        lambda: list_benchmarks(run.workspace),
     )
 
 
@@ -229,4 +277,6 @@ def scores(
             "paper": r["paper"],
         },
         run,
+        text,
+        list_scores,
     )

@@ -10,6 +10,7 @@ import typer
 from moodbench.cli import completion
 from moodbench.cli.options import Run
 from moodbench.cli.output import write
+from moodbench.errors import UsageError
 
 Models = Annotated[
     list[str] | None,
@@ -41,6 +42,8 @@ def format_for(format: str | None, out: Path | None, width: int | None) -> str:
     """Return the format that was asked for, else that of the file's suffix, else what suits standard output."""
     from moodbench.tables.formats.base import format_of
 
+    if out is not None:
+        check_out(out)
     if format is not None:
         return format
     if out is not None:
@@ -50,14 +53,21 @@ def format_for(format: str | None, out: Path | None, width: int | None) -> str:
 
 def format_asked(json_: bool, format: str | None, out: Path | None, width: int | None) -> str:
     """The same, where there is ``--json`` too, which stands for ``--format json``."""
-    from moodbench.errors import UsageError
     from moodbench.tables.formats.base import FORMATS
 
     if json_ and format not in (None, "json"):
         raise UsageError(f"--json and --format {format} contradict each other", fix="give one of them")
+    if out is not None:
+        check_out(out)
     wanted = "json" if json_ else format_for(format, out, width)
     FORMATS.get(wanted)  # refused before any work
     return wanted
+
+
+def check_out(out: Path) -> None:
+    """Raise a `UsageError` where a folder is named and a file is meant: before the work, not after it."""
+    if out.is_dir():
+        raise UsageError(f"--out '{out}' is a folder", fix=f"name a file in it, as {out / 'table.md'}")
 
 
 def put(text: str, out: Path | None, run: Run) -> None:

@@ -11,10 +11,11 @@ from moodbench.arguments import as_names
 from moodbench.comparison.folder import provenance_in, results_in
 from moodbench.comparison.match import Ours, base_of, beside, in_our_words
 from moodbench.comparison.published import PUBLISHED
-from moodbench.comparison.reference import METRICS, Compared, Comparison, Given, Reference
+from moodbench.comparison.reference import METRICS, Comparison, Given, Reference
 from moodbench.comparison.sheet import read_sheet
 from moodbench.comparison.words import place
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
+from moodbench.evaluation.stale import marked_stale
 from moodbench.results import benchmarks_with_results, read_all
 from moodbench.tables.order import Titles
 from moodbench.tables.selection import titles_of
@@ -30,7 +31,7 @@ def compare(
     score: str | Sequence[str] = (),
     metric: str | Sequence[str] = METRICS,
     workspace: Workspace | None = None,
-) -> list[Compared]:
+) -> Comparison:
     """Return our results beside others, a row for each number; fractions throughout.
 
     Parameters
@@ -45,8 +46,9 @@ def compare(
 
     Returns
     -------
-    list of Compared
-        In the order of the reference. Where either side has no number, `difference` is None and `note` says why.
+    Comparison
+        A sequence of `Compared`, in the order of the reference. Where either side has no number, `difference` is None
+        and `note` says why.
 
     Raises
     ------
@@ -55,28 +57,17 @@ def compare(
     ResultsError
         The reference or our results cannot be read, or nothing in a file or folder has one of ours beside it.
     """
-    return list(
-        comparison(reference, benchmark=benchmark, model=model, score=score, metric=metric, workspace=workspace).rows
-    )
-
-
-def comparison(
-    reference: str | Path,
-    *,
-    benchmark: str | Sequence[str] = (),
-    model: str | Sequence[str] = (),
-    score: str | Sequence[str] = (),
-    metric: str | Sequence[str] = METRICS,
-    workspace: Workspace | None = None,
-) -> Comparison:
-    """Return the same as `compare` with what it was compared with."""
     space = workspace or Workspace()
     metrics = as_names(metric)
     for name in metrics:
         if name not in METRICS:
             raise UnknownNameError("metric to compare", name, METRICS, plural="metrics to compare")
     theirs = _reference(reference)
-    rows = [row for name in benchmarks_with_results(space.results_dir) for row in read_all(space.results_dir, name)]
+    rows = [
+        row
+        for name in benchmarks_with_results(space.results_dir)
+        for row in marked_stale(space, name, read_all(space.results_dir, name))
+    ]
     ours = Ours(rows, provenance_in(space.results_dir), space.catalog)
     if theirs.kind == "sheet":
         titles = titles_for(space)

@@ -53,7 +53,7 @@ def list_models(
     return [
         record
         for record in records
-        if _has(record, text) and (not chosen or record["pretext"] in chosen) and (record["cached"] or not cached)
+        if has(record, text) and (not chosen or record["pretext"] in chosen) and (record["cached"] or not cached)
     ]
 
 
@@ -70,12 +70,12 @@ def list_fair(space: Workspace, text: str = "", *, pretext: str | Sequence[str] 
         {
             name: spec
             for name, spec in space.catalog.models.items()
-            if _has({"name": name, "title": spec.title}, text) and (not chosen or spec.pretext in chosen)
+            if has({"name": name, "title": spec.title}, text) and (not chosen or spec.pretext in chosen)
         }
     )
 
 
-def _has(record: Mapping[str, Any], text: str) -> bool:
+def has(record: Mapping[str, Any], text: str) -> bool:
     """Say whether a text stands in the name or title, in whatever case."""
     return any(text.casefold() in record[key].casefold() for key in ("name", "title"))
 
@@ -127,7 +127,7 @@ def list_datasets(
     return [
         dataset_record(spec, space, cached)
         for spec in space.catalog.datasets.values()
-        if _has({"name": spec.name, "title": spec.title}, text)
+        if has({"name": spec.name, "title": spec.title}, text)
         and (not benchmark or spec.name in of)
         and present in (None, is_on_disk(spec, space.data_dir))
     ]
@@ -228,7 +228,7 @@ def list_benchmarks(space: Workspace, text: str = "", *, dataset: str | Sequence
     return [
         benchmark_record(spec, cached)
         for spec in space.catalog.benchmarks.values()
-        if _has({"name": spec.name, "title": spec.title}, text) and (not wanted or wanted & set(spec.datasets))
+        if has({"name": spec.name, "title": spec.title}, text) and (not wanted or wanted & set(spec.datasets))
     ]
 
 
@@ -264,7 +264,7 @@ def list_scores(text: str = "", *, family: str | Sequence[str] = (), needs: str 
     return [
         record
         for record in records
-        if _has(record, text)
+        if has(record, text)
         and (not families or record["family"] in families)
         and (not wanted or set(wanted) & set(record["needs"] or ["nothing"]))
     ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from moodbench.types import ALL_GROUPS, MEAN, Result
 
@@ -116,11 +116,23 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A reference, and all rows of ours and theirs."""
+class Comparison(Sequence[Compared]):
+    """A reference, and all rows of ours and theirs; it is a sequence of these rows."""
 
     reference: Reference
     rows: tuple[Compared, ...]
+
+    @overload
+    def __getitem__(self, number: int) -> Compared: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Compared]: ...
+    def __getitem__(self, number: int | slice) -> Compared | Sequence[Compared]:
+        """Return a row, or some."""
+        return self.rows[number]
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return len(self.rows)
 
     @property
     def worst(self) -> Compared | None:

@@ -15,7 +15,7 @@ from moodbench.comparison.reference import Compared, Comparison
 from moodbench.comparison.words import answer, missing
 from moodbench.metrics import METRICS
 from moodbench.tables.formats.base import FORMATS, flat
-from moodbench.tables.formats.text import PLAIN, plain_within
+from moodbench.tables.formats.text import PLAIN, escape_markdown, plain_within
 from moodbench.tables.grid import Cell, Column, Row, Table
 from moodbench.tables.order import NO_TITLES, Titles
 
@@ -70,7 +70,8 @@ def as_text(comparison: Comparison, format: str, *, width: int | None = None, ti
             "\n".join([_folded(first, width), *(["", shown.rstrip("\n")] if shown else []), *_set(rest, width)]) + "\n"
         )
     shown = render(tables) if tables else ""
-    parts = [first, shown.rstrip("\n"), "\n".join(f"- {line}" for line in last)]
+    escape = escape_markdown if format == "markdown" else str
+    parts = [escape(first), shown.rstrip("\n"), "\n".join(f"- {escape(line)}" for line in last)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

@@ -88,9 +88,8 @@ def _parts(table: Table, width: int | None) -> Iterator[list[str]]:
         yield _aligned(table, _body(table))
         return
     taken: list[int] = []
-    for unit in _units(table):
-        more = with_columns(table, [*taken, *unit])
-        if taken and _width(_aligned(more, _body(more))) > width:
+    for unit in _units(table, width):
+        if taken and _wide(table, [*taken, *unit]) > width:
             yield _fitted(with_columns(table, taken), width)
             taken = []
         taken += unit
@@ -101,14 +100,21 @@ def _width(lines: Sequence[str]) -> int:
     return max(map(len, lines))
 
 
-def _units(table: Table) -> list[list[int]]:
-    """Return the columns that stay together: the metrics of one model or dataset."""
+def _wide(table: Table, numbers: list[int]) -> int:
+    some = with_columns(table, numbers)
+    return _width(_aligned(some, _body(some)))
+
+
+def _units(table: Table, width: int) -> Iterator[list[int]]:
+    """Yield the columns that stay together: the metrics of one model or dataset, where a line has room for them."""
 
     def place(number: int) -> list[tuple[str, str]] | tuple[str, ...]:
         column = table.columns[number]
         return [pair for pair in column.keys.items() if pair[0] != "metric"] or column.heading
 
-    return [list(members) for _, members in groupby(range(len(table.columns)), key=place)]
+    for _, members in groupby(range(len(table.columns)), key=place):
+        unit = list(members)
+        yield from [unit] if _wide(table, unit) <= width else ([number] for number in unit)
 
 
 def _fitted(table: Table, width: int) -> list[str]:
