@@ -41,7 +41,7 @@ def check_latex(text: str) -> int:
         elif columns and line.endswith(r" \\"):
             rows += 1
             assert _width(line.removesuffix(r" \\")) == columns, line
-            _check_characters(line.removesuffix(r" \\").replace("&", ""))
+            _check_characters(re.sub(r"(?<!\\)&", "", line.removesuffix(r" \\")))
         elif columns:
             for first, last in _RULE.findall(line):
                 assert 3 <= int(first) <= int(last) <= columns

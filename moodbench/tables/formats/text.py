@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -117,6 +116,10 @@ def _units(table: Table, width: int) -> Iterator[list[int]]:
         yield from [unit] if _wide(table, unit) <= width else ([number] for number in unit)
 
 
+LEAST = 6
+"""Letters that words in a column keep, however narrow a terminal is."""
+
+
 def _fitted(table: Table, width: int) -> list[str]:
     """Return the lines of a table, with words in several lines where they make it wider than `width`."""
     body = _body(table)
@@ -125,9 +128,11 @@ def _fitted(table: Table, width: int) -> list[str]:
     if over <= 0:
         return lines
     texts = [0, 1, *(i + 2 for i, column in enumerate(table.columns) if column.kind == "text")]
-    widths = [max(len(row[i]) for row in body) for i in texts]
-    # each gives what it has too much in proportion to its width
-    rooms = {i: max(8, n - math.ceil(over * n / sum(widths))) for i, n in zip(texts, widths, strict=True)}
+    rooms = {i: max(len(row[i]) for row in body) for i in texts}
+    while over > 0 and max(rooms.values()) > LEAST:  # at the cost of the widest
+        widest = max(rooms, key=rooms.__getitem__)
+        rooms[widest] -= 1
+        over -= 1
     folded = []
     for row in body:
         cells = [_folded(cell, rooms[i], "") if i in rooms else [cell] for i, cell in enumerate(row)]
