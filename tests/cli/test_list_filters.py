@@ -91,7 +91,7 @@ def test_other_words_are_refused(home, args, message):
 )
 def test_nothing_is_no_error(home, args):
     result = call("list", *args)
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "nothing matches\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "nothing matches 'zzz'\n")
     assert json.loads(call("list", *args, "--json").stdout) == []
 
 
