@@ -8,7 +8,7 @@ from moodbench.reporting.chapter import BestHere, DataSet, Gap, Named, is_mean
 from moodbench.reporting.extremes import Gallery
 from moodbench.reporting.sheet import Sheet, View
 from moodbench.sizes import percent
-from moodbench.tables.marks import printed
+from moodbench.tables.marks import printed, width_of
 from moodbench.tables.order import Titles
 from moodbench.types import MEAN, Result
 
@@ -19,7 +19,7 @@ BEST = 5
 def plain_answer(best: Result, named: Named) -> str:
     """Return the best pair in words, where the scores of rows are missing that a test would need."""
     low, high = best.auroc_low, best.auroc_high
-    around = "" if low is None or high is None else f" ± {printed((high - low) / 2)}"
+    around = "" if low is None or high is None else f" ± {width_of((high - low) / 2)}"
     return (
         f"{named[best.model, best.score, best.params]}, {printed(best.auroc or 0.0)}{around}; "
         "whether others are significantly worse cannot be said without the scores of all rows"

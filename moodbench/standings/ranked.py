@@ -18,7 +18,7 @@ from moodbench.tables.entrants import Entrant, Field, Pair
 from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.formats.text import PLAIN, plain_within
 from moodbench.tables.grid import Cell, Column, Row, Table
-from moodbench.tables.marks import printed, signed
+from moodbench.tables.marks import printed, signed, width_of
 from moodbench.tables.order import Titles
 from moodbench.types import ALL_GROUPS
 
@@ -205,7 +205,7 @@ def _answer(standings: Sequence[Standing], setting: Setting, names: _Names) -> s
     label = "" if setting.metric == "auroc" else f"{METRICS[setting.metric].label} "
     answer += f", {label}{printed(best.mean)}"
     if best.low is not None and best.high is not None:
-        answer += f" ± {printed((best.high - best.low) / 2)}"
+        answer += f" ± {width_of((best.high - best.low) / 2)}"
     if over:
         answer += f" on average over {' and '.join(over)}"
     if not others:

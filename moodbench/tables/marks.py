@@ -24,15 +24,15 @@ def signed(value: float) -> str:
     return shown.lstrip("+-") if float(shown) == 0 else shown
 
 
-def around(value: float, decimals: int = DECIMALS) -> str:
-    """Return a spread of fractions as it follows a number: ±0.40, ±0 where there is none, ±<0.01 where it is smaller.
+def width_of(value: float, decimals: int = DECIMALS) -> str:
+    """Return how far fractions spread as it follows ±, in points: 0.40; 0 where they do not, <0.01 where nearly so.
 
-    ``±0.00`` could mean either, and reads as the first.
+    0.00 could mean either, and reads as the first.
     """
     shown = printed(value, decimals)
     if value == 0:
-        return "±0"
-    return f"±<{10**-decimals:.{decimals}f}" if float(shown) == 0 else f"±{shown}"
+        return "0"
+    return f"<{10**-decimals:.{decimals}f}" if float(shown) == 0 else shown
 
 
 def ranks(values: Sequence[float | str | None], better: Better | None, decimals: int = DECIMALS) -> list[Mark]:

@@ -10,7 +10,7 @@ from moodbench.errors import UsageError
 from moodbench.registry import Registry
 from moodbench.tables.cells import LOOK, Cell, Column, Look, Row, Table
 from moodbench.tables.footnotes import EMPTY, NOT_WORSE
-from moodbench.tables.marks import around, printed, signed
+from moodbench.tables.marks import printed, signed, width_of
 
 Format = Callable[[Sequence[Table]], str]
 """Takes several tables, and returns text that ends with LF."""
@@ -42,7 +42,7 @@ def text_of(cell: Cell, look: Look = LOOK) -> str:
         return cell.value
     if cell.signed:
         return signed(cell.value)
-    spread = "" if cell.spread is None else f" {around(cell.spread, look.decimals)}"
+    spread = "" if cell.spread is None else f" ±{width_of(cell.spread, look.decimals)}"
     close = NOT_WORSE if cell.not_worse and cell.mark != "best" else ""
     return close + printed(cell.value, look.decimals) + spread
 

@@ -15,7 +15,7 @@ from moodbench.errors import UnknownNameError, UsageError
 from moodbench.tables.arrange import captioned, in_order, looking
 from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.grid import grid, per_dataset, pivot
-from moodbench.tables.marks import around
+from moodbench.tables.marks import width_of
 from tests.tables import SMALL, TABLE, TITLES, cells, marks, result
 
 FORMAT_NAMES = ("plain", "markdown", "latex", "html", "csv", "json")
@@ -128,5 +128,5 @@ def test_caption_and_label_in_every_format():
 
 
 def test_a_spread_that_prints_as_zero_says_whether_it_is():
-    assert [around(x) for x in (0.0, 1e-9, 4.9e-5, 5.1e-5, 0.004)] == ["±0", "±<0.01", "±<0.01", "±0.01", "±0.40"]
-    assert around(0.004, 0) == "±<1"
+    assert [width_of(x) for x in (0.0, 1e-9, 4.9e-5, 5.1e-5, 0.004)] == ["0", "<0.01", "<0.01", "0.01", "0.40"]
+    assert width_of(0.004, 0) == "<1"
