@@ -156,6 +156,11 @@ class Workspace:
         """Path of the result table of (benchmark, model)."""
         return self.results_dir / check_name(benchmark, "benchmark") / f"{model.file}.csv"
 
+    def class_results_file(self, benchmark: str, model: ModelName) -> Path:
+        """Path of the result table of (benchmark, model) by the classes of OOD datasets."""
+        file = self.results_file(benchmark, model)
+        return file.parent / "classes" / file.name
+
     def cached_models(self) -> list[ModelName]:
         """Return every model that has the cache of a dataset, sorted by name."""
         return [model for model in self.model_folders() if self.cached_datasets(model)]

@@ -11,6 +11,9 @@ from moodbench.names import class_fault, group_fault
 STANDARD, ONE_CLASS = "standard", "one-class"
 """The protocols that benchmarks follow unless they name another one: the second where each class is taken in turn."""
 
+MODEL_SCOPE = "out-of-model-scope"
+"""The protocol in which images count as ID that the model classifies correctly."""
+
 
 @dataclass(frozen=True)
 class BenchmarkSpec:
@@ -133,6 +136,8 @@ def _check(spec: BenchmarkSpec, entry: Entry) -> None:
         raise entry.error("has aliases that are no names", fix='quote numbers:  aliases: {"01": "1"}')
     if spec.protocol == ONE_CLASS and not spec.each:
         raise entry.error("takes each class in turn, and names none", fix="write  classes: {cat: 3, dog: 5}")
+    if spec.protocol == MODEL_SCOPE and labels:
+        raise entry.error(f"follows the protocol {MODEL_SCOPE}, in which predictions decide, and has 'classes'")
     if spec.restrict_logits and (spec.each or len(spec.classes) == 1):
         raise entry.error("restricts the logits to one class, of which no score can be made")
     if spec.each and (spec.ood_datasets != spec.id_test or len(spec.id_test) > 1):
@@ -150,8 +155,8 @@ def _check(spec: BenchmarkSpec, entry: Entry) -> None:
                 fix="write  classes: {TITLE: LABEL, …}",
             )
     roles = (spec.id_train, *([spec.id_val] if spec.id_val else []), *spec.id_test, *spec.ood_datasets)
-    # with `classes`, the other rows of ID test are OOD
-    fine = set(spec.id_test) if labels else set()
+    # with `classes`, the other rows of ID test are OOD; those that the model gets wrong in the scope of a model
+    fine = set(spec.id_test) if labels or spec.protocol == MODEL_SCOPE else set()
     repeated = sorted({d for d in roles if roles.count(d) > 1} - {d for d in fine if roles.count(d) == 2})
     if repeated:
         raise entry.error(

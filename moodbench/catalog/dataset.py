@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from moodbench.catalog.attribute import Attribute, take_attributes
 from moodbench.catalog.entry import Entry
 from moodbench.names import file_fault, folder_fault, path_fault
 
@@ -86,6 +87,8 @@ class ListSpec:
         Prefix that is taken off every path, and one that is put before it afterwards.
     only : str
         Take the lines alone whose path begins so (before `strip`). Empty: all.
+    where : tuple of Attribute
+        Take the lines alone of which all this holds, by the other columns of a CSV. Empty: all.
     match : {"path", "name"}
         ``name``: the file name alone says which image is meant, in whatever folder it lies.
     """
@@ -100,6 +103,7 @@ class ListSpec:
     strip: str = ""
     add: str = ""
     only: str = ""
+    where: tuple[Attribute, ...] = ()
     match: str = "path"
 
 
@@ -314,10 +318,15 @@ def _list(entry: Entry) -> ListSpec | None:
         strip=own.take("strip", str, ""),
         add=own.take("add", str, ""),
         only=own.take("only", str, ""),
+        where=take_attributes(own),
         match=own.choice("match", ("path", "name"), "path"),
     )
     if url is not None:
         _check_urls(own, (url,))
+    if spec.where and spec.column is None:
+        raise own.error(
+            "has 'where', but no 'column' of paths: only a CSV has columns", fix="name the column of the paths"
+        )
     own.finish()
     return spec
 

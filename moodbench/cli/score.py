@@ -81,6 +81,12 @@ def score(
             help="Do not keep the score of every test image among the caches (8 bytes an image and score).",
         ),
     ] = False,
+    by_class: Annotated[
+        bool,
+        typer.Option(
+            "--by-class", help="Also write the results of each class of the OOD datasets (table --layout classes)."
+        ),
+    ] = False,
     run: Run,
 ) -> None:
     """Fit and run scores over the caches, and write the results.
@@ -111,6 +117,7 @@ def score(
         seeds=seeds,
         save_scores=save_scores,
         row_scores=not no_row_scores,
+        by_class=by_class,
         workspace=run.workspace,
         report=run.output.say,
         progress=run.output.progress,

@@ -44,6 +44,7 @@ def score(
     seeds: int = 1,
     save_scores: bool = False,
     row_scores: bool = True,
+    by_class: bool = False,
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
     progress: bool = False,
@@ -78,6 +79,10 @@ def score(
     row_scores : bool
         Keep the score of every test row, of the first seed, among the caches, for what compares rows (`rank`). Where
         that folder cannot be written, `report` is told, and the results are written all the same.
+    by_class : bool
+        Also take the results apart by the classes of each OOD dataset, out of the rows that are kept, and write them to
+        ``<results-dir>/<benchmark>/classes/<model>.csv``. Scores without a random part whose results and rows are there
+        already, from the same caches, parameters and versions, are not run again for it.
     report : callable
         Is told, line by line, what is done, skipped and left out.
     progress : bool
@@ -86,7 +91,7 @@ def score(
     Returns
     -------
     list of Result
-        The rows written, and those that stayed for `seeds`.
+        The rows written, and those that stayed for `seeds` or `by_class`.
 
     Raises
     ------
@@ -104,6 +109,7 @@ def score(
     models = _models(space, model, head)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import check_threads, resolve_device
+    from moodbench.evaluation.by_class import write_class_results
     from moodbench.evaluation.opening import open_scorable
     from moodbench.evaluation.provenance import provenance_of, rows_to_keep
     from moodbench.evaluation.run import score_caches
@@ -117,6 +123,8 @@ def score(
     if bank_rows is not None and bank_rows < 1:
         raise UsageError(f"the number of bank rows must be at least 1, got {bank_rows}")
     check_seeds(seeds, scores)
+    if by_class and not row_scores:
+        raise UsageError("results by class are made from row scores, and none are to be kept")
     how: dict[str, Any] = {"device": place, "threads": threads, "bank_rows": bank_rows, "seeds": seeds}
     out: list[Result] = []
     unnamed: dict[str, None] = {}
@@ -131,7 +139,7 @@ def score(
                     pretext = _pretext(space, name, caches)
                     now = provenance_of(spec, str(name), caches)
                     stay: list[Result] = []
-                    if seeds > 1 and not save_scores and file.exists():
+                    if (seeds > 1 or by_class) and not save_scores and file.exists():
                         stay = rows_to_keep(read_results(file), read_provenance(file), now, scores, bank_rows)
                         if row_scores:
                             kept = kept_row_scores(space.kept_scores_file(name, spec.name), owner_of(now))
@@ -146,19 +154,22 @@ def score(
                     fresh = copy.deepcopy(
                         {label: one for label, one in scores.items() if (score_of(label), one.describe()) not in done}
                     )
-                    if not fresh:
-                        continue
-                    bars = Progress(f"{name} on {spec.name}", progress)
-                    scored = score_caches(spec, caches, fresh, model=str(name), pretext=pretext, progress=bars, **how)
-                    _write(file, now, caches, scored, fresh if save_scores else {}, report)
-                    if row_scores:
-                        _keep(space.kept_scores_file(name, spec.name), now, caches, scored, fresh, report)
-                    out += scored.rows
-                    report(_describe(str(name), spec.name, scored))
-                    for hint in scored.hints:
-                        report(f"note: {name} on {spec.name}: {hint}; see 'labels' in docs/files.md")
-                    if caches.joined is not None:
-                        unnamed |= dict.fromkeys(caches.joined.unnamed)
+                    if fresh:
+                        bars = Progress(f"{name} on {spec.name}", progress)
+                        scored = score_caches(
+                            spec, caches, fresh, model=str(name), pretext=pretext, progress=bars, **how
+                        )
+                        _write(file, now, caches, scored, fresh if save_scores else {}, report)
+                        if row_scores:
+                            _keep(space.kept_scores_file(name, spec.name), now, caches, scored, fresh, report)
+                        out += scored.rows
+                        report(_describe(str(name), spec.name, scored))
+                        for hint in scored.hints:
+                            report(f"note: {name} on {spec.name}: {hint}; see 'labels' in docs/files.md")
+                        if caches.joined is not None:
+                            unnamed |= dict.fromkeys(caches.joined.unnamed)
+                    if by_class:
+                        write_class_results(space, spec.name, name, report)
             except (CacheError, ModelError, ResultsError) as error:  # the others are not to blame
                 faults.append(error)
                 report(f"cannot score {name} on {spec.name}: {error.what}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from moodbench.evaluation.stale import marked_stale
 from moodbench.results import read_all, unverified
 from moodbench.tables.arrange import captioned, in_order, looking
 from moodbench.tables.cells import Table
+from moodbench.tables.classes import class_tables
 from moodbench.tables.footnotes import what_models_saw
 from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.formats.text import PLAIN, plain_within
@@ -80,9 +82,9 @@ def table(
         over is shown.
     format : str
         A name in `moodbench.tables.formats.base.FORMATS`: markdown, latex, csv, html, json, plain.
-    layout : {"grid", "datasets", "all", "paper"}, optional
-        The pretext task × score grid, the OOD datasets side by side, both, or the two tables of the MOODv2 paper (see
-        `moodbench.tables.paper`). By default "datasets" where one model or any dataset is named, else "grid".
+    layout : {"grid", "datasets", "all", "paper", "classes"}, optional
+        The pretext task × score grid, the OOD datasets side by side, both, the two tables of the MOODv2 paper (see
+        `moodbench.tables.paper`), or every class of the OOD datasets (`moodbench.tables.classes`). By default "datasets" where one model or any dataset is named, else "grid".
     metric : str or sequence of str
         Names from `moodbench.metrics.METRICS`; several stand side by side.
     positive : {"id", "ood"}
@@ -157,7 +159,12 @@ def table(
                 datasets=datasets,
             )
             tables.append(replace(made, footnotes=(*made.footnotes, *notes)))
-    if not axes:
+    if layout == "classes":
+        if significance or transpose:
+            raise UsageError("the layout 'classes' knows neither significance nor transpose", fix="leave them out")
+        seen = partial(_pretraining, space)
+        tables = class_tables(space, found, metric=shown, datasets=datasets, named=bool(models), seen=seen)
+    elif not axes:
         how = {"scores": scores, "datasets": datasets}
         tables = paper_tables(parts, metric=shown, group=group, transpose=transpose, **how)
     if significance:
@@ -177,8 +184,9 @@ LAYOUTS: Mapping[Layout, Sequence[tuple[Axis, Axis]]] = {
     "datasets": [("score", "dataset")],
     "all": [("score", "model"), ("score", "dataset")],
     "paper": [],
+    "classes": [],
 }
-"""What the rows and the columns are of the tables of a layout; those of the paper have their own."""
+"""What the rows and the columns are of the tables of a layout; those of the paper and of classes have their own."""
 
 
 def laid_out(
@@ -200,8 +208,9 @@ def laid_out(
         return LAYOUTS[layout or default]
     if rows == cols:
         raise UsageError(f"'{rows}' cannot be the rows and the columns", fix="name two of score, model and dataset")
-    if layout in ("all", "paper"):
-        raise UsageError(f"the layout '{layout}' is two tables, and rows and cols are of one", fix="leave it out")
+    if layout in ("all", "paper", "classes"):
+        what = "has rows and columns of its own" if layout == "classes" else "is two tables, and rows and cols are of one"
+        raise UsageError(f"the layout '{layout}' {what}", fix="leave it out")
     mine = LAYOUTS[layout][0] if layout is not None else None
     for axis in (rows, cols):
         if mine is not None and axis is not None and axis not in mine:
@@ -254,6 +263,22 @@ def _with_head(space: Workspace, benchmarks: Sequence[str], head: str | None) ->
     if not found:
         raise faults[0]
     return found
+
+
+def _pretraining(space: Workspace, model: str) -> tuple[Callable[[str], bool | None] | None, str]:
+    """Return what says of a class whether a model was pretrained on its label, and what to say about it."""
+    from moodbench.datasets.known_labels import NOTHING, seen_labels
+
+    name = ModelName.parse(model)
+    spec = space.catalog.models.get(name.base)
+    labels = None if spec is None else spec.variant(name.variant).labels_beyond
+    if labels is None:
+        return None, "Labels seen in pretraining: the catalogue does not say which"
+    if labels == NOTHING:
+        return None, "Labels seen in pretraining: none besides those of the head"
+    says = seen_labels(labels)
+    known = "" if says is not None else ", of which there is no list to compare classes with"
+    return says, f"Labels seen in pretraining: {labels}{known}"
 
 
 def _seen(space: Workspace, rows: Iterable[Result]) -> dict[str, Exposure]:

@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moodbench.catalog import ListSpec
+from moodbench.catalog.attribute import Attribute
 from moodbench.errors import DataError
 from moodbench.names import leads_out
 from moodbench.reading import read_bytes
 
 FOLDER = "lists"
 """Folder of the fetched lists, below the data directory."""
+
+MOST_VALUES = 8
+"""Values of a column that a message names."""
 
 _LABEL_AT_END = re.compile(r"^(?P<path>.*\S)\s+(?P<label>-?\d{1,4000})$", re.DOTALL)
 
@@ -91,12 +95,14 @@ def read_list(spec: ListSpec, file: Path, *, include: Sequence[str] = (), fix: s
     fix_path = fix or "correct its path"
     content = read_bytes(file, "the image list", DataError, missing="is not on this disk", fix=fix_path)
     check_list(spec, content, file, fix=fix)
-    placed = (listed for row in _rows(spec, content, file) if (listed := _place(spec, *row, file)) is not None)
+    rows = _rows(spec, content, file, chosen=True)
+    placed = (listed for row in rows if (listed := _place(spec, *row, file)) is not None)
     every = not include or spec.match == "name"
     images = tuple(item for item in placed if every or item.path.split("/", 1)[0] in include)
     if not images:
         chosen = f" below '{spec.only}'" if spec.only else ""
-        raise DataError(f"the image list names no images{chosen}", file=file)
+        chosen += f" with {' and '.join(map(str, spec.where))}" if spec.where else ""
+        raise DataError(f"the image list names no images{chosen}", file=file, fix=_there(spec, content, file))
     return ImageList(file, spec.match == "name", images)
 
 
@@ -132,32 +138,58 @@ def check_list(spec: ListSpec, content: bytes, file: Path, *, fix: str | None = 
         )
 
 
-def _rows(spec: ListSpec, content: bytes, file: Path) -> Iterator[tuple[int, str]]:
-    """Yield (number of the line, text) of all that is not blank."""
+def _rows(spec: ListSpec, content: bytes, file: Path, *, chosen: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield (number of the line, text) of all that is not blank, or of that alone which `where` takes."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"the image list is not UTF-8 text: {error}", file=file) from None
     if spec.column is not None:
-        yield from _column(spec.column, text, file)
+        for number, row in _table(text, file, [spec.column, *(one.column for one in spec.where)]):
+            if not row[spec.column]:
+                raise DataError(f"line {number} of the image list has no '{spec.column}'", file=file)
+            if not chosen or all(_holds(one, row[one.column] or "", number, file) for one in spec.where):
+                yield number, row[spec.column]
         return
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield number, line.removesuffix("\r")
 
 
-def _column(column: str, text: str, file: Path) -> Iterator[tuple[int, str]]:
+def _holds(attribute: Attribute, text: str, line: int, file: Path) -> bool:
+    try:
+        return attribute.holds(text)
+    except ValueError:
+        what = f"line {line} of the image list has {attribute.column} = '{text[:80]}', which is no number"
+        raise DataError(what, file=file, fix="correct the list, or name values in 'where' instead of bounds") from None
+
+
+def _there(spec: ListSpec, content: bytes, file: Path) -> str | None:
+    """Return which values a list has in the columns of which no line fits."""
+    if not spec.where:
+        return None
+    columns = [one.column for one in spec.where]
+    found: dict[str, dict[str, None]] = {column: {} for column in columns}
+    for _, row in _table(content.decode("utf-8-sig"), file, columns):
+        for column in columns:
+            found[column][(row[column] or "").strip()] = None
+    some = (
+        f"{c}: {', '.join([*values][:MOST_VALUES])}{', …' * (len(values) > MOST_VALUES)}" for c, values in found.items()
+    )
+    return f"correct 'where' in the catalogue; there are {'; '.join(some)}"
+
+
+def _table(text: str, file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (number of the line, cells by column) of a CSV file that has these columns."""
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         names = reader.fieldnames or ()
-        if column not in names:
-            raise DataError(
-                f"the image list has no column '{column}', but {', '.join(map(repr, names)) or 'nothing'}", file=file
-            )
+        for column in columns:
+            if column not in names:
+                have = ", ".join(map(repr, names)) or "nothing"
+                raise DataError(f"the image list has no column '{column}', but {have}", file=file)
         for row in reader:
-            if not row[column]:
-                raise DataError(f"line {reader.line_num} of the image list has no '{column}'", file=file)
-            yield reader.line_num, row[column]
+            yield reader.line_num, row
     except csv.Error as error:
         raise DataError(f"the image list is not valid CSV: line {reader.line_num}: {error}", file=file) from None
 

@@ -30,8 +30,8 @@ class ResultRows:
     n_id : mapping of OOD dataset to the number of ID test rows it is compared with
     n_ood : mapping of OOD dataset to its number of rows
         Those that were scored. The others get no row, and their groups no mean.
-    correct : (n_id,) bool, optional
-        Whether the model classifies each ID test row as its label says; None where that has no meaning.
+    correct : (n,) bool, optional
+        Whether the model classifies each labelled ID test row as its label says; None where that has no meaning.
     about_logits : sequence of str
         What to say in the rows of every score that reads logits or the head.
     about_bank : mapping of OOD dataset to str

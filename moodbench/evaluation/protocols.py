@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moodbench.catalog import BenchmarkSpec
-from moodbench.catalog.benchmark import ONE_CLASS, STANDARD
+from moodbench.catalog.benchmark import MODEL_SCOPE, ONE_CLASS, STANDARD
 from moodbench.classes import Classes
 from moodbench.errors import CacheError
 from moodbench.evaluation.caches import Caches
@@ -90,23 +90,105 @@ def all_classes(
     )
     lacking = {ood: lack for ood, count in n_ood.items() if (lack := _too_few(n_id, count))}
     out = ScoreRun(values=values, remarks=remarks, hints=[hint] if hint else [])
-    out.sides = {
+    out.sides = _all_sides(caches, is_id, is_ood)
+    out.rows = _rows(made, scores, values, missing, lacking, is_id, is_ood, correct, confidence)
+    return out
+
+
+@PROTOCOLS.register(MODEL_SCOPE)
+def out_of_model_scope(
+    benchmark: BenchmarkSpec,
+    caches: Caches,
+    scores: Mapping[str, Score],
+    make: Callable[[Caches], Engine],
+    rows: Callable[..., ResultRows],
+) -> ScoreRun:
+    """Fit once; what the model classifies correctly is in its scope, and what it gets wrong is out, as OOD images are.
+
+    ID test may have covariate-shifted datasets: of each, correctly classified rows count as ID and the others as OOD
+    of that name, where the benchmark names it among its OOD datasets too. Rows without a label are neither.
+
+    References
+    ----------
+    Averly and Chao, Unified Out-Of-Distribution Detection: A Model-Specific Perspective, ICCV 2023. Guérin et al.,
+    Out-Of-Distribution Detection Is Not All You Need, AAAI 2023, who call it out-of-model-scope.
+    """
+    about = _about_logits(caches)
+    if benchmark.restrict_logits:
+        caches, about = _restricted(caches, about)
+    engine = make(caches)
+    values, missing = engine.run(scores)
+    known = {name: reader.labels >= 0 for name, reader in caches.test.items()}
+    predictions = engine.predictions(known)
+    is_id = {name: np.zeros(reader.rows, np.bool_) for name, reader in caches.test.items()}
+    if predictions is None:
+        why = "needs ID test rows with labels of the model's classes, to know which it classifies correctly"
+        missing = dict.fromkeys(scores, why)
+    else:
+        ends = np.cumsum([int(one.sum()) for one in known.values()])[:-1]
+        for name, right in zip(known, np.split(predictions.correct, ends), strict=True):
+            is_id[name][known[name]] = right
+    is_ood = {n: known[n] & ~is_id[n] if n in known else np.ones(r.rows, np.bool_) for n, r in caches.ood.items()}
+    n_id, n_ood = sum(int(one.sum()) for one in is_id.values()), {n: int(one.sum()) for n, one in is_ood.items()}
+    remarks = _remarks(caches, sum(int((~one).sum()) for one in known.values()))
+    if predictions is not None:
+        remarks.append(f"ID are the {n_id} of {len(predictions.labels)} ID test rows that are classified correctly")
+    made = rows(
+        benchmark,
+        dict.fromkeys(n_ood, n_id),
+        n_ood,
+        None if predictions is None else predictions.correct,
+        remarks=remarks,
+        about_logits=about,
+        about_bank=dict.fromkeys(n_ood, engine.thinned or ""),
+    )
+    lacking = {ood: lack for ood, count in n_ood.items() if (lack := _too_few(n_id, count))}
+    lacking |= {
+        o: "every row of it is classified correctly" for o in lacking if o in known and n_id > 1 and not n_ood[o]
+    }
+    made_rows = _rows(made, scores, values, missing, lacking, is_id, is_ood)
+    return ScoreRun(made_rows, remarks, values=values, sides=_all_sides(caches, is_id, is_ood))
+
+
+def _rows(
+    made: ResultRows,
+    scores: Mapping[str, Score],
+    values: Mapping[tuple[str, str], Array],
+    missing: Mapping[str, str],
+    lacking: Mapping[str, str],
+    is_id: Mapping[str, NDArray[np.bool_]],
+    is_ood: Mapping[str, NDArray[np.bool_]],
+    correct: NDArray[np.bool_] | None = None,
+    confidence: Array | None = None,
+) -> list[Result]:
+    """Return the result rows of all scores: the same ID rows against the OOD rows of each dataset.
+
+    `missing` says why a score has no values, `lacking` why an OOD dataset has none of any score.
+    """
+    found: list[Result] = []
+    for name, score in scores.items():
+        if name in missing:
+            found += made.empty(name, score, missing[name])
+            continue
+        notes = {ood: lacking.get(ood, score.said) for ood in is_ood} if lacking else None
+        against: dict[str, Comparison] = {}
+        if len(lacking) < len(is_ood):
+            id_values = np.concatenate([values[test, name][chosen] for test, chosen in is_id.items()])
+            ranked = Ranking(_nan_as(-np.inf, id_values), correct, np.isnan(id_values), confidence)
+            ood_values = {ood: values[ood, name][chosen] for ood, chosen in is_ood.items() if ood not in lacking}
+            against = {ood: ranked.against(_nan_as(np.inf, array)) for ood, array in ood_values.items()}
+        found += made.compared(name, score, against, notes)
+    return found
+
+
+def _all_sides(
+    caches: Caches, is_id: Mapping[str, NDArray[np.bool_]], is_ood: Mapping[str, NDArray[np.bool_]]
+) -> dict[str, NDArray[np.int8]]:
+    """Return what each row of every test dataset counts as."""
+    return {
         name: _sides(is_id.get(name, np.zeros(reader.rows, bool)), is_ood.get(name, np.zeros(reader.rows, bool)))
         for name, reader in {**caches.test, **caches.ood}.items()
     }
-    for name, score in scores.items():
-        if name in missing:
-            out.rows += made.empty(name, score, missing[name])
-        else:
-            notes = {ood: lacking.get(ood, score.said) for ood in n_ood} if lacking else None
-            against: dict[str, Comparison] = {}
-            if len(lacking) < len(n_ood):
-                id_values = np.concatenate([values[test, name][is_id[test]] for test in caches.test])
-                ranked = Ranking(_nan_as(-np.inf, id_values), correct, np.isnan(id_values), confidence)
-                ood_values = {ood: values[ood, name][is_ood[ood]] for ood in n_ood if ood not in lacking}
-                against = {ood: ranked.against(_nan_as(np.inf, array)) for ood, array in ood_values.items()}
-            out.rows += made.compared(name, score, against, notes)
-    return out
 
 
 @PROTOCOLS.register(ONE_CLASS)
