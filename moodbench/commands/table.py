@@ -84,7 +84,8 @@ def table(
         A name in `moodbench.tables.formats.base.FORMATS`: markdown, latex, csv, html, json, plain.
     layout : {"grid", "datasets", "all", "paper", "classes"}, optional
         The pretext task × score grid, the OOD datasets side by side, both, the two tables of the MOODv2 paper (see
-        `moodbench.tables.paper`), or every class of the OOD datasets (`moodbench.tables.classes`). By default "datasets" where one model or any dataset is named, else "grid".
+        `moodbench.tables.paper`), or every class of the OOD datasets (`moodbench.tables.classes`). By default
+        "datasets" where one model or any dataset is named, else "grid".
     metric : str or sequence of str
         Names from `moodbench.metrics.METRICS`; several stand side by side.
     positive : {"id", "ood"}
@@ -209,7 +210,9 @@ def laid_out(
     if rows == cols:
         raise UsageError(f"'{rows}' cannot be the rows and the columns", fix="name two of score, model and dataset")
     if layout in ("all", "paper", "classes"):
-        what = "has rows and columns of its own" if layout == "classes" else "is two tables, and rows and cols are of one"
+        what = (
+            "has rows and columns of its own" if layout == "classes" else "is two tables, and rows and cols are of one"
+        )
         raise UsageError(f"the layout '{layout}' {what}", fix="leave it out")
     mine = LAYOUTS[layout][0] if layout is not None else None
     for axis in (rows, cols):
