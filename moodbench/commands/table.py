@@ -164,7 +164,7 @@ def table(
         if significance or transpose:
             raise UsageError("the layout 'classes' knows neither significance nor transpose", fix="leave them out")
         seen = partial(_pretraining, space)
-        tables = class_tables(space, found, metric=shown, datasets=datasets, named=bool(models), seen=seen)
+        tables = class_tables(space, found, metric=shown, datasets=datasets, seen=seen)
     elif not axes:
         how = {"scores": scores, "datasets": datasets}
         tables = paper_tables(parts, metric=shown, group=group, transpose=transpose, **how)

@@ -38,7 +38,6 @@ def class_tables(
     *,
     metric: Sequence[str] = MEASURED,
     datasets: Sequence[str] = (),
-    named: bool = False,
     seen: Callable[[str], tuple[Seen | None, str]] = lambda model: (None, ""),
 ) -> list[Table]:
     """Return a table for each model of each benchmark that has results by class.
@@ -50,8 +49,6 @@ def class_tables(
         Benchmarks and their results: which models and scores are shown.
     metric, datasets
         As in `by_class`.
-    named : bool
-        The models were asked for by name, so that one without results by class is an error.
     seen : callable
         For the name of a model: what says of a class whether it is among the labels of its pretraining, if anything
         does; and what to say about it.
@@ -65,6 +62,7 @@ def class_tables(
     """
     tables: list[Table] = []
     lacking: list[ResultsError] = []
+    without: list[str] = []
     for benchmark, rows in found:
         titles = titles_of(space, benchmark)
         for model in models_in_order(rows, titles):
@@ -72,9 +70,8 @@ def class_tables(
             try:
                 of_classes = class_rows(space, benchmark, model.name, [score for score, _ in pairs])
             except NoClassesError as error:
-                if named:
-                    raise
                 lacking.append(error)
+                without.append(f"{model.title} on {benchmark}")
                 continue
             shown = [row for row in of_classes if row.score in {score for score, _ in pairs}]
             if shown:
@@ -83,6 +80,9 @@ def class_tables(
                 tables.append(replace(made, footnotes=(*made.footnotes, *filter(None, [words]))))
     if not tables and lacking:
         raise lacking[0]
+    if without:
+        said = f"No results by class yet (moodbench score --by-class): {', '.join(without)}"
+        tables[-1] = replace(tables[-1], footnotes=(*tables[-1].footnotes, said))
     return tables
 
 
