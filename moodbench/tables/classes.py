@@ -29,6 +29,9 @@ MOST_NAMED = 12
 Seen = Callable[[str], bool | None]
 """Says of a class whether a model was pretrained on its label; None where nobody knows."""
 
+SAID = {True: "seen", False: "unseen", None: "unknown"}
+"""For programs: whether a class was among the labels of pretraining."""
+
 WORDS = {True: "among the labels of pretraining", False: "not among them", None: "not known"}
 
 
@@ -155,6 +158,8 @@ def by_class(
     series = series_in_order(rows, titles)
     of = {(row.score, row.params, row.group, row.ood): row for row in rows}
     columns = tuple(_column(one, name, alone=len(metric) == 1) for one in series for name in metric)
+    first = rows[0]
+    whose = {"benchmark": first.benchmark, "pretext": first.pretext, "model": first.model}
     lines: list[Row] = []
     for dataset in sorted(datasets or known, key=lambda name: _place(titles.datasets, name)):
         classes = list(dict.fromkeys(row.ood for row in rows if row.group == dataset and row.ood != MEAN))
@@ -166,15 +171,14 @@ def by_class(
         for ood in classes:
             title = ood.removeprefix(f"{dataset}/")
             cells = tuple(_cell(row, name) for row in found(ood) for name in metric)
-            keys = {"dataset": dataset, "class": title}
+            keys = {**whose, "ood": ood, "group": dataset}
             if seen is not None:
-                keys["pretraining"] = {True: "seen", False: "unseen", None: ""}[seen(title)]
+                keys["pretraining"] = SAID[seen(title)]
             lines.append(Row(block, title, cells, keys=keys))
         mean = tuple(_cell(row, name) for row in found(MEAN) for name in metric)
-        lines.append(Row(block, f"mean of {len(classes)} classes", mean, keys={"dataset": dataset, "class": MEAN}))
+        lines.append(Row(block, f"mean of {len(classes)} classes", mean, keys={**whose, "ood": MEAN, "group": dataset}))
         if seen is not None:
-            lines += _split(block, dataset, classes, found, metric, seen)
-    first = rows[0]
+            lines += _split(block, {**whose, "ood": MEAN, "group": dataset}, classes, found, metric, seen)
     only = f", {METRICS[metric[0]].heading}" if len(metric) == 1 else ""
     title = f"{first.benchmark}: {titles.model(first.model)}, by class of the OOD datasets{only}"
     notes = ["A mean counts every class once, however many images it has"]
@@ -185,7 +189,7 @@ def by_class(
 
 def _split(
     block: str,
-    dataset: str,
+    keys: Mapping[str, str],
     classes: Sequence[str],
     found: Callable[[str], list[Result | None]],
     metric: Sequence[str],
@@ -194,15 +198,15 @@ def _split(
     """Return the means of the classes that were among the labels of pretraining, that were not, and the rest."""
     groups: dict[bool | None, list[str]] = {}
     for ood in classes:
-        groups.setdefault(seen(ood.removeprefix(f"{dataset}/")), []).append(ood)
+        groups.setdefault(seen(ood.removeprefix(f"{keys['group']}/")), []).append(ood)
     lines = []
     for said, words in WORDS.items():
         some = groups.get(said, [])
         if some:
             each = [found(ood) for ood in some]
             cells = tuple(_mean([rows[i] for rows in each], name) for i in range(len(each[0])) for name in metric)
-            keys = {"dataset": dataset, "class": MEAN, "pretraining": {True: "seen", False: "unseen", None: ""}[said]}
-            lines.append(Row(block, f"{words} ({len(some)})", cells, keys=keys))
+            title = f"{words} ({len(some)})"
+            lines.append(Row(block, title, cells, keys={**keys, "pretraining": SAID[said]}))
     return lines
 
 

@@ -12,7 +12,7 @@ from moodbench.tables.cells import Table
 from moodbench.tables.formats.base import FORMATS, SUFFIXES
 from moodbench.tables.marks import printed
 
-_KEYS = ("benchmark", "pretext", "model", "family", "score", "params", "ood", "group")
+_KEYS = ("benchmark", "pretext", "model", "family", "score", "params", "ood", "group", "pretraining")
 
 
 @FORMATS.register("csv")
