@@ -31,7 +31,8 @@ def plot(
         str,
         typer.Argument(
             help="grid: pretext tasks on x, mean AUROC on y, a marker for each score. distributions: scores of ID and "
-            "OOD test rows, a panel for each OOD dataset.",
+            "OOD test rows, a panel for each OOD dataset. ranks: average ranks of models and of scores, with "
+            "Nemenyi's critical difference.",
             autocompletion=completion.plots,
         ),
     ] = "grid",

@@ -1,0 +1,236 @@
+"""Average ranks of models and of scores over OOD datasets: the critical-difference diagram.
+
+References
+----------
+Demsar, JMLR 7 (2006), section 3.2.4.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from moodbench.average_ranks import LEVEL, AverageRanks, average_ranks
+from moodbench.choices import By
+from moodbench.errors import ResultsError
+from moodbench.plots.base import PLOTS, as_plot, plain
+from moodbench.plots.given import Given
+from moodbench.plots.parts import GREY, PALETTE, SMALL, heading, letters_in, sheet
+from moodbench.tables.entrants import Entrant, Pair, field_of
+from moodbench.types import ALL_GROUPS, MEAN, Result
+
+TOP, BAR, LEVEL_GAP, LINE = 0.36, 0.065, 0.06, 0.115
+"""Inches: from the top to the axis; from a bar to the next; from the lowest bar to the first name; a line of a name."""
+
+NAME, EDGE, HOOK = 6.5, 0.03, 0.07
+"""Points of a name; inches beside it, and of the line that leads to it."""
+
+
+ROOM = 0.14
+"""Inches that a number on the axis takes."""
+
+SIDE, RANK = 0.36, 7
+"""Share of the width that names take on each side at most, and letters of a rank with the gap before it."""
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """What one panel shows.
+
+    Attributes
+    ----------
+    kind, over : str
+        Models or scores, and what their numbers are means over.
+    datasets : int
+    names : sequence of str, (k,)
+    found : AverageRanks
+    order : sequence of int
+        The entrants, best first.
+    """
+
+    kind: str
+    over: str
+    datasets: int
+    names: Sequence[str]
+    found: AverageRanks
+    order: Sequence[int]
+
+    @property
+    def ranks(self) -> list[float]:
+        """The average ranks, rising."""
+        return [float(self.found.ranks[i]) for i in self.order]
+
+    @property
+    def alike(self) -> list[tuple[int, int]]:
+        """First and last place of each group of entrants that are not told apart, and are in no larger one."""
+        ranks = np.array(self.ranks)
+        last = np.searchsorted(ranks, ranks + self.found.critical_difference, side="left") - 1
+        runs = [(first, int(end)) for first, end in enumerate(last) if end > first]
+        return [run for number, run in enumerate(runs) if number == 0 or run[1] > runs[number - 1][1]]
+
+
+@PLOTS.register("ranks")
+@as_plot(width="column", several=True)
+def ranks(given: Given) -> Figure:
+    """Draw the average ranks of the models and of the scores, each where there are two or more.
+
+    A model's value on an OOD dataset is its mean AUROC over the scores that all models have, and the other way round.
+    What a bar joins is not told apart by Nemenyi's test.
+    """
+    assert given.width is not None
+    values, datasets = _values(given)
+    made = [one for by in ("model", "score") if (one := _diagram(given, values, datasets, by)) is not None]
+    if not made:
+        raise ResultsError(
+            "ranks need two models or scores, and two OOD datasets on which all of them have results",
+            fix="score more of them, or choose another --group",
+        )
+    width = given.width
+    letters = max(6, letters_in(SIDE * width, NAME) - RANK)
+    bodies = [_height(one, letters) + 0.28 for one in made]
+    figure, parts = sheet(width, bodies, remarks=_remarks(made))
+    for one, part, body in zip(made, parts, bodies, strict=True):
+        heading(part, f"{one.kind}: average ranks on {one.datasets} OOD datasets", width)
+        _draw(part.subplots(), one, width, body - 0.28, letters)
+    return figure
+
+
+def _values(given: Given) -> tuple[dict[str, dict[Pair, dict[str, float]]], int]:
+    """Return the AUROC by benchmark, pair and OOD dataset, of pairs that have all; and how many datasets there are."""
+    rows: dict[str, list[Result]] = {}
+    for row in given.results:
+        shown = row.group == given.group or given.group == ALL_GROUPS
+        named = not given.oods or row.ood in given.oods
+        known = not row.control or row.score in given.scores
+        if row.ood != MEAN and shown and named and known and row.auroc is not None:
+            rows.setdefault(row.benchmark, []).append(row)
+    found: dict[str, dict[Pair, dict[str, float]]] = {}
+    count = 0
+    for benchmark, its in rows.items():
+        datasets = dict.fromkeys(row.ood for row in its)
+        count += len(datasets)
+        of: dict[Pair, dict[str, float]] = {}
+        for row in its:
+            of.setdefault(Pair(row.model, row.score, row.params), {})[row.ood] = row.auroc or 0.0
+        found[benchmark] = {pair: values for pair, values in of.items() if len(values) == len(datasets)}
+    return found, count
+
+
+def _diagram(given: Given, values: dict[str, dict[Pair, dict[str, float]]], datasets: int, by: By) -> Diagram | None:
+    if datasets < 2:
+        return None
+    field = field_of([list(its) for its in values.values()], by)
+    if len(field.entrants) < 2:
+        return None
+    table = [
+        [float(np.mean([its[pair][ood] for pair in pairs])) for pairs in field.entrants.values()]
+        for its in values.values()
+        for ood in next(iter(its.values()))
+    ]
+    found = average_ranks(table, higher=True)
+    titles, others = _titles(given, by), _titles(given, "score" if by == "model" else "model")
+    (first, *more) = next(iter(field.entrants.values()))
+    kind, other = ("Models", "scores") if by == "model" else ("Scores", "models")
+    over = f"by the mean over {field.over} {other}" if more else f"with {others[_other(first, by)]} alone"
+    order = np.argsort(found.ranks, kind="stable").tolist()
+    return Diagram(kind, over, datasets, [titles[one] for one in field.entrants], found, order)
+
+
+def _titles(given: Given, by: By) -> dict[Entrant, str]:
+    if by == "model":
+        return {Entrant(one.name, None, None): one.title for one in given.in_order}
+    return {Entrant(None, one.score, one.params): one.title for one in given.series}
+
+
+def _other(pair: Pair, by: By) -> Entrant:
+    return Entrant(None, pair.score, pair.params) if by == "model" else Entrant(pair.model, None, None)
+
+
+def _remarks(made: Sequence[Diagram]) -> list[str]:
+    lines = [
+        "Rank 1: the highest AUROC. A bar joins what Nemenyi's test does not tell apart (critical difference, CD)."
+    ]
+    for one in made:
+        p = "p<0.001" if one.found.p < 0.001 else f"p={one.found.p:.3f}"
+        alike = "" if one.found.p < LEVEL else ", so none is known to differ"
+        lines.append(f"{one.kind} {one.over}. Friedman's test that all are alike: {p}{alike}.")
+    return lines
+
+
+def _sides(one: Diagram) -> tuple[list[int], list[int]]:
+    """Return the places of names on the left and on the right, each from the top down."""
+    half = math.ceil(len(one.order) / 2)
+    return list(range(half)), list(range(len(one.order) - 1, half - 1, -1))
+
+
+def _lines(one: Diagram, place: int, letters: int) -> list[str]:
+    return [plain(line) for line in textwrap.wrap(" ".join(one.names[one.order[place]].split()), letters)] or [""]
+
+
+def _height(one: Diagram, letters: int) -> float:
+    names = max(sum(len(_lines(one, place, letters)) for place in side) for side in _sides(one))
+    return TOP + BAR * (len(one.alike) + 1) + LEVEL_GAP + LINE * names + 0.05
+
+
+def _draw(axes: Axes, one: Diagram, width: float, height: float, letters: int) -> None:
+    """Draw in inches: x to the right, y down."""
+    axes.set_axis_off()
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
+    k = len(one.order)
+    longest = max(len(line) for place in range(k) for line in _lines(one, place, letters))
+    side = (longest + RANK) * 0.56 * NAME / 72 + EDGE + HOOK
+
+    def x(rank: float) -> float:
+        return side + (width - 2 * side) * (rank - 1) / (k - 1)
+
+    _scale(axes, one, x(1), x(k), k)
+    for number, (first, last) in enumerate(one.alike, 1):
+        y = TOP + BAR * number
+        axes.plot([x(one.ranks[first]) - 0.02, x(one.ranks[last]) + 0.02], [y, y], color=PALETTE[1], lw=2, zorder=3)
+    for left, places in zip((True, False), _sides(one), strict=True):
+        y = TOP + BAR * (len(one.alike) + 1) + LEVEL_GAP
+        for place in places:
+            lines = _lines(one, place, letters)
+            rank = one.ranks[place]
+            edge = side - HOOK if left else width - side + HOOK
+            middle = y + LINE * len(lines) / 2
+            axes.plot([x(rank), x(rank), edge], [TOP, middle, middle], color=GREY, lw=0.6, zorder=2)
+            axes.plot([x(rank)], [TOP], marker="o", ms=2.2, color="black", zorder=4)
+            text = "\n".join(lines)
+            text = f"{text}  {rank:.2f}" if left else f"{rank:.2f}  {text}"
+            look: dict[str, Any] = {"va": "center_baseline", "fontsize": NAME, "linespacing": 1.05}
+            axes.text(edge + (-EDGE if left else EDGE), middle, text, ha="right" if left else "left", **look)
+            y += LINE * len(lines)
+
+
+def _scale(axes: Axes, one: Diagram, left: float, right: float, k: int) -> None:
+    """Draw the axis with its numbers, and the critical difference above it."""
+    axes.plot([left, right], [TOP, TOP], color="black", lw=0.8)
+    step = (right - left) / (k - 1)
+    inner = MaxNLocator(max(1, min(6, int((right - left) / 0.3))), integer=True).tick_values(1, k)
+    near = ROOM / step
+    ticks = [1, *(int(tick) for tick in inner if 1 + near < tick < k - near), k]
+    for tick in ticks:
+        at = left + (tick - 1) * step
+        axes.plot([at, at], [TOP, TOP - 0.04], color="black", lw=0.6)
+        axes.text(at, TOP - 0.05, str(tick), ha="center", va="bottom", fontsize=SMALL)
+    critical = one.found.critical_difference
+    words = f"CD {critical:.2f}"
+    if critical > k - 1:
+        words = f"{words}, wider than the axis"
+        axes.text((left + right) / 2, 0.1, words, ha="center", va="bottom", fontsize=SMALL)
+        return
+    end = left + critical * step
+    axes.plot([left, end], [0.14, 0.14], color=PALETTE[1], lw=1.2)
+    for at in (left, end):
+        axes.plot([at, at], [0.11, 0.17], color=PALETTE[1], lw=1.2)
+    axes.text((left + end) / 2, 0.1, words, ha="center", va="bottom", fontsize=SMALL)
