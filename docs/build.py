@@ -189,7 +189,7 @@ def _benchmark(spec: BenchmarkSpec, catalog: Catalog) -> str:
         "ID validation": (spec.id_val,) if spec.id_val else (),
         "ID test": spec.id_test,
     }
-    roles |= {f"OOD, {group}": names for group, names in spec.ood.items()}
+    roles |= {f"OOD, {group}": names for group, names in spec.ood.items()} | {"OOD validation": spec.ood_val}
     lines = [f"### `{spec.name}`: {spec.title}\n"]
     for role, names in roles.items():
         if names:

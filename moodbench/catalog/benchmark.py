@@ -28,6 +28,8 @@ class BenchmarkSpec:
     ood : mapping of group to datasets
     id_val : str or None
         For scores that tune on ID rows they were not fitted on; without it they hold out every tenth row of ID train.
+    ood_val : tuple of str
+        OOD images on which ``score --tune`` chooses parameters; no result is made from them.
     classes : tuple of int or str
         The classes that count as ID, in training and test: labels as ID train numbers them, or names; empty: all. In a
         dataset that is ID test too, the rows with other labels are OOD; those without a label are neither.
@@ -50,6 +52,7 @@ class BenchmarkSpec:
     id_test: tuple[str, ...]
     ood: Mapping[str, tuple[str, ...]]
     id_val: str | None = None
+    ood_val: tuple[str, ...] = ()
     classes: tuple[int | str, ...] = ()
     each: Mapping[str, int | str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -75,8 +78,8 @@ class BenchmarkSpec:
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """Every dataset the benchmark names, once: ID train, ID validation, ID test, OOD."""
-        return tuple(dict.fromkeys((*self.needed, *self.ood_datasets)))
+        """Every dataset the benchmark names, once: ID train, ID validation, ID test, OOD, OOD validation."""
+        return tuple(dict.fromkeys((*self.needed, *self.ood_datasets, *self.ood_val)))
 
     def can_be_scored(self, there: Collection[str]) -> bool:
         """Say whether these datasets are enough for a number."""
@@ -103,6 +106,7 @@ def build_benchmark(name: str, entry: Entry) -> BenchmarkSpec:
         id_test=entry.strings("id_test", REQUIRED),
         ood={str(group): entry.as_strings(f"ood.{group}", names) for group, names in groups.items()},
         id_val=entry.text("id_val"),
+        ood_val=entry.strings("ood_val", ()),
         classes=() if isinstance(classes, dict) else tuple(classes),
         each=classes if isinstance(classes, dict) else {},
         aliases=entry.take("aliases", dict, {}),
@@ -154,14 +158,17 @@ def _check(spec: BenchmarkSpec, entry: Entry) -> None:
                 f"has a class with the title {shown(title)}, which {fault}",
                 fix="write  classes: {TITLE: LABEL, …}",
             )
-    roles = (spec.id_train, *([spec.id_val] if spec.id_val else []), *spec.id_test, *spec.ood_datasets)
+    if spec.ood_val and spec.each:
+        raise entry.error("takes each class in turn, so that no parameters can be chosen on other OOD images (ood_val)")
+    roles = (*spec.learned_from, *spec.id_test, *spec.ood_datasets, *spec.ood_val)
     # with `classes`, the other rows of ID test are OOD; those that the model gets wrong in the scope of a model
     fine = set(spec.id_test) if labels or spec.protocol == MODEL_SCOPE else set()
     repeated = sorted({d for d in roles if roles.count(d) > 1} - {d for d in fine if roles.count(d) == 2})
     if repeated:
         raise entry.error(
             f"uses {', '.join(map(repr, repeated))} more than once",
-            fix="no images may be in two of id_train, id_val, id_test and ood: split them into datasets of their own",
+            fix="no images may be in two of id_train, id_val, id_test, ood and ood_val: split them into datasets of "
+            "their own",
         )
 
 

@@ -1,4 +1,4 @@
-"""What stands behind ``--param``: SCORE.NAME=VALUE, or several values to sweep over."""
+"""What stands behind ``--param`` and ``--label-noise``: one value, or several with commas between."""
 
 from __future__ import annotations
 
@@ -37,3 +37,22 @@ def parse_params(items: Iterable[str]) -> dict[str, dict[str, Any]]:
             raise UsageError(f"the parameter '{path}' is given twice", fix=f"write {path}=VALUE,VALUE to run several")
         params[name][key] = values[0] if len(values) == 1 else values
     return params
+
+
+def parse_shares(text: str | None) -> tuple[float, ...]:
+    """Return the shares of ``--label-noise``; none without it.
+
+    Raises
+    ------
+    UsageError
+        One is no number.
+    """
+    shares = []
+    for part in [] if text is None else text.split(","):
+        try:
+            shares.append(float(part))
+        except ValueError:
+            raise UsageError(
+                f"--label-noise takes shares, and was given '{text}'", fix="write --label-noise 0.1, or 0.1,0.2"
+            ) from None
+    return tuple(shares)

@@ -10,7 +10,7 @@ import typer
 from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Device, Run, with_run
-from moodbench.cli.params import parse_params
+from moodbench.cli.params import parse_params, parse_shares
 from moodbench.errors import UsageError
 
 
@@ -63,6 +63,22 @@ def score(
             metavar="N", help="Run scores with a random part with N seeds: means over them, and how far they spread."
         ),
     ] = 1,
+    label_noise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="P[,P]",
+            help="Also run with this share of the labels of ID train wrong, as in 0.1, or with several: what do the "
+            "scores lose that learn from labels?",
+        ),
+    ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune",
+            help="Choose parameters on the benchmark's validation sets, out of values that --param lists or the scores "
+            "name themselves.",
+        ),
+    ] = False,
     scores_from: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE.py", help="Also run the scores that this Python file registers. Repeatable."),
@@ -115,6 +131,8 @@ def score(
         threads=threads,
         bank_rows=bank_rows,
         seeds=seeds,
+        label_noise=parse_shares(label_noise),
+        tune=tune,
         save_scores=save_scores,
         row_scores=not no_row_scores,
         by_class=by_class,

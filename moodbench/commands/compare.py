@@ -16,6 +16,7 @@ from moodbench.comparison.sheet import read_sheet
 from moodbench.comparison.words import place
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
 from moodbench.evaluation.stale import marked_stale
+from moodbench.params import is_noisy
 from moodbench.results import benchmarks_with_results, read_all
 from moodbench.tables.order import Titles
 from moodbench.tables.selection import titles_of
@@ -68,6 +69,8 @@ def compare(
         for name in benchmarks_with_results(space.results_dir)
         for row in marked_stale(space, name, read_all(space.results_dir, name))
     ]
+    if theirs.kind != "folder":
+        rows = [row for row in rows if not is_noisy(row.params)]
     ours = Ours(rows, provenance_in(space.results_dir), space.catalog)
     if theirs.kind == "sheet":
         titles = titles_for(space)

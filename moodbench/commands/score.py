@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.arguments import as_names
+from moodbench.catalog import BenchmarkSpec
 from moodbench.classes import unnamed_note
 from moodbench.errors import (
     CacheError,
@@ -25,8 +25,7 @@ from moodbench.workspace import ModelName, Workspace
 
 if TYPE_CHECKING:
     from moodbench.evaluation.caches import Caches
-    from moodbench.evaluation.protocols import ScoreRun
-    from moodbench.scores.base import Score
+    from moodbench.evaluation.ways import Done
 
 Params = Mapping[str, Mapping[str, Any]]
 
@@ -42,6 +41,8 @@ def score(
     threads: int | None = None,
     bank_rows: int | None = None,
     seeds: int = 1,
+    label_noise: float | Sequence[float] = (),
+    tune: bool = False,
     save_scores: bool = False,
     row_scores: bool = True,
     by_class: bool = False,
@@ -73,6 +74,14 @@ def score(
         Run scores in which chance has a part with so many seeds, from their own upwards: their rows hold means over the
         seeds and how far these spread. With more than one, the rows of all other scores stay as they are where they are
         there already, from the same caches, parameters and versions.
+    label_noise : float or sequence of float
+        Also run with this share of the labels of ID train wrong, or with each of several: what do scores lose that
+        learn from labels? The others are not run. These results stand beside the ordinary ones, with
+        ``label_noise=0.1`` among their parameters; with `seeds` they are means over as many draws.
+    tune : bool
+        Choose parameters on the benchmark's validation sets (`id_val`, `ood_val`), out of the lists in `params`, else
+        of the values that a score names itself (`Score.sweep`); scores with neither are not run. These results stand
+        beside the others, with ``tuned=k`` among their parameters.
     save_scores : bool
         Also write the score of every row, of the first seed, to ``<model>.scores.h5`` beside the results, for other
         programs, and keep no rows for it.
@@ -105,19 +114,24 @@ def score(
     """
     space = workspace or Workspace()
     model, score, benchmark = as_names(model), as_names(score), as_names(benchmark)
-    scores = _scores(score, params or {})
+    shares = (label_noise,) if isinstance(label_noise, (int, float)) else tuple(label_noise)
     models = _models(space, model, head)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import check_threads, resolve_device
     from moodbench.evaluation.by_class import write_class_results
-    from moodbench.evaluation.opening import open_scorable
+    from moodbench.evaluation.opening import open_ood_val, open_scorable
     from moodbench.evaluation.provenance import provenance_of, rows_to_keep
-    from moodbench.evaluation.run import score_caches
     from moodbench.evaluation.saved import kept_row_scores, owner_of
     from moodbench.evaluation.seeds import check_seeds
+    from moodbench.evaluation.ways import make_plan, runs
     from moodbench.progress import Progress
+    from moodbench.scores.base import SCORES, display_order
     from moodbench.scores.machinery.variants import score_of
 
+    names = display_order(dict.fromkeys(score) or SCORES)
+    plan = make_plan(names, params or {}, label_noise=shares, tune=tune, named=bool(score), report=report)
+    scores = plan.scores
+    benchmarks = _with_validation(benchmarks, asked=bool(benchmark)) if tune else benchmarks
     place = resolve_device(device)
     check_threads(threads)
     if bank_rows is not None and bank_rows < 1:
@@ -126,6 +140,7 @@ def score(
     if by_class and not row_scores:
         raise UsageError("results by class are made from row scores, and none are to be kept")
     how: dict[str, Any] = {"device": place, "threads": threads, "bank_rows": bank_rows, "seeds": seeds}
+    plain = not (tune or shares)
     out: list[Result] = []
     unnamed: dict[str, None] = {}
     faults: list[MoodbenchError] = []
@@ -139,7 +154,7 @@ def score(
                     pretext = _pretext(space, name, caches)
                     now = provenance_of(spec, str(name), caches)
                     stay: list[Result] = []
-                    if (seeds > 1 or by_class) and not save_scores and file.exists():
+                    if plain and (seeds > 1 or by_class) and not save_scores and file.exists():
                         stay = rows_to_keep(read_results(file), read_provenance(file), now, scores, bank_rows)
                         if row_scores:
                             kept = kept_row_scores(space.kept_scores_file(name, spec.name), owner_of(now))
@@ -150,24 +165,22 @@ def score(
                     if done:
                         count = len({score for score, _ in done})
                         report(f"{name} on {spec.name}: kept the results of {count} scores without a random part")
-                    # a fitted score keeps what it has learned: every model gets fresh ones
-                    fresh = copy.deepcopy(
-                        {label: one for label, one in scores.items() if (score_of(label), one.describe()) not in done}
-                    )
-                    if fresh:
-                        bars = Progress(f"{name} on {spec.name}", progress)
-                        scored = score_caches(
-                            spec, caches, fresh, model=str(name), pretext=pretext, progress=bars, **how
-                        )
-                        _write(file, now, caches, scored, fresh if save_scores else {}, report)
+                    todo = {
+                        label: one for label, one in scores.items() if (score_of(label), one.describe()) not in done
+                    }
+                    ood_val = open_ood_val(space, name, spec, caches) if tune else {}
+                    bars = Progress(f"{name} on {spec.name}", progress)
+                    about: dict[str, Any] = {"model": str(name), "pretext": pretext, "progress": bars}
+                    for ended in runs(plan, spec, caches, todo, ood_val, **about, **how) if todo else ():
+                        _write(file, now, caches, ended, save_scores, report)
                         if row_scores:
-                            _keep(space.kept_scores_file(name, spec.name), now, caches, scored, fresh, report)
-                        out += scored.rows
-                        report(_describe(str(name), spec.name, scored))
-                        for hint in scored.hints:
+                            _keep(space.kept_scores_file(name, spec.name), now, caches, ended, report)
+                        out += ended.run.rows
+                        report(_describe(str(name), spec.name, ended))
+                        for hint in ended.run.hints:
                             report(f"note: {name} on {spec.name}: {hint}; see 'labels' in docs/files.md")
-                        if caches.joined is not None:
-                            unnamed |= dict.fromkeys(caches.joined.unnamed)
+                    if todo and caches.joined is not None:
+                        unnamed |= dict.fromkeys(caches.joined.unnamed)
                     if by_class:
                         write_class_results(space, spec.name, name, report)
             except (CacheError, ModelError, ResultsError) as error:  # the others are not to blame
@@ -188,11 +201,15 @@ def score(
     return out
 
 
-def _scores(names: Sequence[str], params: Params) -> dict[str, Score]:
-    from moodbench.scores.base import SCORES, display_order
-    from moodbench.scores.machinery.variants import make_variants
-
-    return make_variants(display_order(dict.fromkeys(names) or SCORES), params)
+def _with_validation(benchmarks: Sequence[BenchmarkSpec], *, asked: bool) -> list[BenchmarkSpec]:
+    """Return the benchmarks that have OOD validation sets; one that was asked for and has none is an error."""
+    without = [spec.name for spec in benchmarks if not spec.ood_val]
+    if without and asked:
+        raise UsageError(
+            f"the benchmark '{without[0]}' names no OOD images to choose parameters on",
+            fix="name a dataset in the catalogue:  ood_val: my_outliers  (its test sets are never used for that)",
+        )
+    return [spec for spec in benchmarks if spec.ood_val]
 
 
 def _models(space: Workspace, names: Sequence[str], head: str | None) -> list[ModelName]:
@@ -226,16 +243,12 @@ def _pretext(space: Workspace, name: ModelName, caches: Caches) -> str:
 
 
 def _write(
-    file: Path,
-    made_from: Mapping[str, Any],
-    caches: Caches,
-    scored: ScoreRun,
-    saved: Mapping[str, Score],
-    report: Report,
+    file: Path, made_from: Mapping[str, Any], caches: Caches, ended: Done, save_scores: bool, report: Report
 ) -> None:
     from moodbench.evaluation.provenance import described, made_with
 
     provenance = dict(made_from)
+    scored = ended.run
 
     def waiting() -> None:
         report(f"{file}: another process is writing it: waiting")
@@ -247,26 +260,23 @@ def _write(
             report(f"{file}: made from other caches; its rows are dropped")
         provenance["scores"] = described(scored.rows, before.get("scores", {}) if keep else {})
         provenance["made_with"] = made_with(scored.rows, provenance, there.rows if keep else [], before)
-        if saved:
+        tuned = {**(before.get("tuned", {}) if keep else {}), **ended.tuned}
+        if tuned:
+            provenance["tuned"] = tuned
+        if save_scores:
             from moodbench.evaluation.saved import owner_of, save_row_scores
 
-            save_row_scores(row_scores_file(file), owner_of(provenance), caches, saved, scored.values, report)
+            owner = owner_of(provenance)
+            save_row_scores(row_scores_file(file), owner, caches, ended.scores, scored.values, report)
         there.write(scored.rows, provenance, keep=keep)
 
 
-def _keep(
-    file: Path,
-    made_from: Mapping[str, Any],
-    caches: Caches,
-    scored: ScoreRun,
-    run: Mapping[str, Score],
-    report: Report,
-) -> None:
+def _keep(file: Path, made_from: Mapping[str, Any], caches: Caches, ended: Done, report: Report) -> None:
     """Keep the row scores of a run among the caches; where that is refused, say so: the results are there."""
     from moodbench.evaluation.saved import keep_row_scores, owner_of
 
     try:
-        keep_row_scores(file, owner_of(made_from), caches, run, scored, report)
+        keep_row_scores(file, owner_of(made_from), caches, ended.scores, ended.run, report)
     except (CacheError, ResultsError) as error:
         whose = f"{made_from['model']} on {made_from['benchmark']}"
         report(
@@ -284,11 +294,20 @@ def _check_results(file: Path, benchmark: str, model: str, save_scores: bool) ->
         read_saved(row_scores_file(file), benchmark, model)
 
 
-def _describe(model: str, benchmark: str, scored: ScoreRun) -> str:
+def _describe(model: str, benchmark: str, ended: Done) -> str:
+    scored = ended.run
     valued = {(row.score, row.params) for row in scored.rows if row.auroc is not None}
     scores = {score for score, _ in valued}
     empty = {(row.score, row.params): row.note for row in scored.rows if row.auroc is None}
-    text = f"scored {model} on {benchmark}: {len(scores)} scores"
+    how = next(
+        (
+            f" with {100 * one.label_noise_[0]:g} % of the labels wrong"
+            for one in ended.scores.values()
+            if one.label_noise_
+        ),
+        "",
+    )
+    text = f"scored {model} on {benchmark}{how}: {len(scores)} scores"
     if len(valued) > len(scores):
         text += f" in {len(valued)} variants"
     accuracy = scored.rows[0].id_accuracy if scored.rows else None

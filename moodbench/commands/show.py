@@ -135,6 +135,8 @@ def _roles(benchmark: BenchmarkSpec, dataset: str) -> Iterable[str]:
     if dataset in benchmark.id_test:
         yield "ID test"
     yield from (f"OOD, {group}" for group, names in benchmark.ood.items() if dataset in names)
+    if dataset in benchmark.ood_val:
+        yield "OOD validation"
 
 
 def _how_to_get(spec: DatasetSpec) -> str:
@@ -163,6 +165,7 @@ def show_benchmark(name: str, workspace: Workspace | None = None) -> Record:
     states = {one.name: disk_state(one, space.catalog, space.data_dir) for one in datasets}
     return benchmark_record(spec, cached_datasets(space)) | {
         "id_val": spec.id_val,
+        "ood_val": list(spec.ood_val),
         "protocol": spec.protocol,
         "classes": list(spec.classes),
         "each": dict(spec.each),

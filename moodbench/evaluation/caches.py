@@ -139,11 +139,11 @@ def open_caches(files: Mapping[str, Path], benchmark: BenchmarkSpec, head_file: 
     )
     if own_head:
         for reader in caches.readers.values():
-            _refuse_other_head(reader, head, head_file)
+            refuse_other_head(reader, head, head_file)
     return caches.by_name(benchmark.aliases, benchmark.id_classes)
 
 
-def _refuse_other_head(reader: RowReader, head: Head | None, head_file: Path) -> None:
+def refuse_other_head(reader: RowReader, head: Head | None, head_file: Path) -> None:
     """Refuse a head that is not the one which the cached logits were made with."""
     found = None if head is None else head.digest
     if reader.head not in (None, found):

@@ -68,4 +68,4 @@ def _some(names: Sequence[str]) -> str:
 
 def kept_params(params: str) -> str:
     """Return the parameters under which rows are kept of a result with these: those of the first of several seeds."""
-    return re.sub(r"\bseed=(\d+)\.\.\d+", r"seed=\1", params)
+    return re.sub(r"seed=(\d+)\.\.\d+", r"seed=\1", params)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from moodbench.catalog import BenchmarkSpec
 from moodbench.errors import CacheError, CacheMismatchError
-from moodbench.evaluation.caches import Caches, open_caches
+from moodbench.evaluation.caches import Caches, open_caches, refuse_other_head
 from moodbench.features.cache import FeatureCache
 from moodbench.features.heads import head_provenance
+from moodbench.features.reader import RowReader
 from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
 
@@ -70,3 +71,27 @@ def _check_head(file: Path, name: ModelName, spec: BenchmarkSpec, caches: Caches
             file=file,
             fix=f"train it again: moodbench probe --model {model} --name {name.head} --force",
         )
+
+
+def open_ood_val(space: Workspace, name: ModelName, spec: BenchmarkSpec, caches: Caches) -> dict[str, RowReader]:
+    """Open what is cached of a model's OOD validation rows, by dataset.
+
+    Raises
+    ------
+    CacheError
+        A dataset is not cached, or its logits are of another head.
+    """
+    there = set(space.cached_datasets(name))
+    lacking = [dataset for dataset in spec.ood_val if dataset not in there]
+    if lacking:
+        datasets = " ".join(f"--dataset {dataset}" for dataset in lacking)
+        raise CacheError(
+            f"there is no cache of {', '.join(lacking)} of '{name}' to choose parameters on",
+            file=space.cache_dir,
+            fix=f"moodbench extract --model {ModelName(name.base, name.variant)} {datasets}",
+        )
+    readers = {dataset: RowReader(space.cache_file(name, dataset)) for dataset in spec.ood_val}
+    if name.head is None:
+        for reader in readers.values():
+            refuse_other_head(reader, caches.head, space.head_file(name))
+    return readers

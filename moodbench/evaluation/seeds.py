@@ -6,6 +6,7 @@ means are means within a seed first; so their spread is that of the mean over th
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -77,7 +78,7 @@ class Copies:
                 params = self.scores[name].describe(seeds=len(copies))
                 seeds = [_seed(self.scores[copy]) for copy in copies]
                 each = zip(*(rows[copy] for copy in copies), strict=True)
-                merged += [replace(_mean(some, seeds), params=params) for some in each]
+                merged += [replace(mean_over_seeds(some, seeds), params=params) for some in each]
             elif name not in further:
                 merged += its
         values = {key: array for key, array in run.values.items() if key[1] not in further}
@@ -88,8 +89,19 @@ def _seed(score: Score) -> int:
     return int(getattr(score, "seed"))  # noqa: B009 - a parameter that not every score has
 
 
-def _mean(rows: Sequence[Result], seeds: Sequence[int]) -> Result:
+def of_draw(score: Score, draw: int) -> Score:
+    """Return a score for a draw of wrong labels, with its own seed, where it has one, further by as much."""
+    assert score.label_noise_ is not None
+    some: Any = score
+    one: Score = replace(some, seed=_seed(score) + draw) if score.has_seed() else copy.copy(score)
+    one.label_noise_ = (score.label_noise_[0], draw)
+    return one
+
+
+def mean_over_seeds(rows: Sequence[Result], seeds: Sequence[int]) -> Result:
     """Return the rows of several seeds as one; without numbers if one of them has none."""
+    if len(rows) == 1:
+        return replace(rows[0], seeds=1)
     failed = [row.auroc is None for row in rows]
     numbers: dict[str, Any] = dict.fromkeys(AVERAGED)
     if not any(failed):

@@ -176,6 +176,10 @@ class RowReader:
             raise CacheError(
                 f"no row has a label of {', '.join(map(str, labels))}", file=self.file, fix="the images need labels"
             )
+        return self.part(wanted)
+
+    def part(self, wanted: NDArray[np.bool_]) -> RowReader:
+        """Return a reader of the rows where `wanted`, (rows,), is true."""
         part = copy.copy(self)
         part._done = self._done.copy()
         part._done[self._done] = wanted

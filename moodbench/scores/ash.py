@@ -42,6 +42,7 @@ class ASHP(ShapedEnergy):
     title = "ASH-P"
     paper = "Djurisic et al., ICLR 2023, arXiv 2209.09858"
     year = 2023
+    sweep = {"percentile": (65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0)}
     post_relu = True
 
     percentile: float = 60.0
@@ -84,6 +85,7 @@ class ASHB(ShapedEnergy):
     title = "ASH-B"
     paper = "Djurisic et al., ICLR 2023, arXiv 2209.09858"
     year = 2023
+    sweep = {"percentile": (65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0)}
     post_relu = True
 
     percentile: float = 65.0
@@ -129,6 +131,7 @@ class ASHS(ShapedEnergy):
     title = "ASH-S"
     paper = "Djurisic et al., ICLR 2023, arXiv 2209.09858"
     year = 2023
+    sweep = {"percentile": (65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0)}
     post_relu = True
 
     percentile: float = 90.0

@@ -32,13 +32,14 @@ import dataclasses
 import runpy
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args
 
 from moodbench.errors import MoodbenchError, UsageError
+from moodbench.params import LABEL_NOISE, LABEL_NOISE_SEED, TUNED, joined
 from moodbench.reading import open_regular
 from moodbench.registry import Registry
 from moodbench.scores.machinery.contract import check_contract
@@ -148,6 +149,15 @@ class Score(ABC):
     note_: str | None = None
     """What a fit found worth saying; the results then carry this instead of `note`."""
 
+    sweep: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    """Values of parameters that ``score --tune`` tries, besides the defaults: those that papers and OpenOOD try."""
+
+    tuned_: tuple[str, ...] = ()
+    """Parameters that were chosen on validation sets; `describe` names them in the place of their values."""
+
+    label_noise_: tuple[float, int] | None = None
+    """The share of wrong labels that it is fitted with on purpose, and the seed of the draw."""
+
     control: ClassVar[bool] = False
     """Whether this is a control, which knows nothing of the ID train rows and should detect nothing."""
 
@@ -189,17 +199,25 @@ class Score(ABC):
     def describe(self, seeds: int = 1) -> str:
         """Return the parameters in use as ``name=value`` joined by ``;``, empty for a score without any.
 
-        With several seeds, from its own upwards, that of the seed is ``first..last``.
+        Behind them stands under what else it runs (`moodbench.params`). With several seeds, from its own upwards, that
+        of the seed is ``first..last``.
         """
-        values = {name: _plain(getattr(self, name)) for name in self.parameters()}
-        if self.has_seed() and seeds > 1:
-            first = int(values["seed"])
-            values["seed"] = f"{first}..{first + seeds - 1}"
-        return ";".join(f"{name}={value}" for name, value in values.items())
+        values = {name: self.shown(name) for name in self.parameters() if name not in self.tuned_}
+        if self.tuned_:
+            values[TUNED] = "+".join(self.tuned_)
+        if self.label_noise_ is not None:
+            share, draw = self.label_noise_
+            values |= {LABEL_NOISE: f"{share:g}", LABEL_NOISE_SEED: str(draw)}
+        for name in ("seed", LABEL_NOISE_SEED):
+            if seeds > 1 and name in values and (name != "seed" or self.has_seed()):
+                first = int(values[name])
+                values[name] = f"{first}..{first + seeds - 1}"
+        return joined(values)
 
-
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    def shown(self, name: str) -> str:
+        """Return the value of a parameter as text."""
+        value = getattr(self, name)
+        return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 SCORES: Registry[type[Score]] = Registry(

@@ -45,6 +45,7 @@ class DICE(ShapedEnergy):
     title = "DICE"
     paper = "Sun & Li, ECCV 2022, arXiv 2111.09805"
     year = 2022
+    sweep = {"percentile": (10.0, 30.0, 50.0, 70.0, 90.0)}
 
     percentile: float = 70.0
 

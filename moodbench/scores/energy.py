@@ -31,6 +31,7 @@ class Energy(Score):
     needs = frozenset({"logits"})
     paper = "Liu et al., NeurIPS 2020, arXiv 2010.03759"
     year = 2020
+    sweep = {"temperature": (1.0, 10.0, 100.0, 1000.0)}
 
     temperature: float = 1.0
 

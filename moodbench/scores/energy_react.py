@@ -49,6 +49,7 @@ class EnergyReAct(Score):
     needs = frozenset({"logits", "head"})
     paper = "Sun et al., NeurIPS 2021, arXiv 2111.12797"
     year = 2021
+    sweep = {"quantile": (0.85, 0.9, 0.95, 0.99)}
 
     quantile: float = 0.99
 

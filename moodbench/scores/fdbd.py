@@ -52,6 +52,7 @@ class FDBD(Score):
     needs = frozenset({"logits", "head"})
     paper = "Liu & Qin, ICML 2024, arXiv 2312.11536"
     year = 2024
+    sweep = {"centred": (True, False)}
 
     centred: bool = True
 

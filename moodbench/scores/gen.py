@@ -43,6 +43,7 @@ class GEN(Score):
     needs = frozenset({"logits"})
     paper = "Liu et al., CVPR 2023"
     year = 2023
+    sweep = {"gamma": (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0), "top": (10, 50, 100, 200, 500, 1000)}
 
     gamma: float = 0.1
     top: int = 100

@@ -109,6 +109,7 @@ class KNN(Score):
     paper = "Sun et al., ICML 2022, arXiv 2204.06507"
     year = 2022
     cost = "memory bank"
+    sweep = {"k": (10, 50, 100, 200, 500, 1000)}
 
     k: int = 50
 

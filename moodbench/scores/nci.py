@@ -41,6 +41,7 @@ class NCI(Score):
     needs = frozenset({"logits", "head"})
     paper = "Liu & Qin, CVPR 2025, arXiv 2311.01479"
     year = 2025
+    sweep = {"alpha": (0.0001, 0.001, 0.01, 0.1)}
 
     alpha: float = 1e-4
 

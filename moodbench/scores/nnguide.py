@@ -47,6 +47,7 @@ class NNGuide(Score):
     paper = "Park et al., ICCV 2023, arXiv 2309.14888"
     year = 2023
     cost = "memory bank"
+    sweep = {"k": (1, 10, 50, 100)}
 
     k: int = 10
 

@@ -39,6 +39,7 @@ class ODIN0(Score):
     needs = frozenset({"logits"})
     paper = "Liang et al., ICLR 2018, arXiv 1706.02690"
     year = 2018
+    sweep = {"temperature": (1.0, 10.0, 100.0, 1000.0)}
     note = "without perturbed inputs"
 
     temperature: float = 1000.0

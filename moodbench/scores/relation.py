@@ -45,6 +45,7 @@ class Relation(Score):
     paper = "Kim et al., NeurIPS 2023, arXiv 2301.12321"
     year = 2023
     cost = "memory bank"
+    sweep = {"power": (1.0, 2.0, 4.0, 6.0, 8.0)}
 
     power: float = 1.0
     threshold: float = 0.03

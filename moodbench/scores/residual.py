@@ -43,6 +43,7 @@ class Residual(Score):
     family = "feature"
     paper = "Wang et al., CVPR 2022, arXiv 2203.10807"
     year = 2022
+    sweep = {"dim": (256, 512, 1000)}
 
     dim: int = 0
 

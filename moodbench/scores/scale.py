@@ -49,6 +49,7 @@ class SCALE(Score):
     needs = frozenset({"logits", "head"})
     paper = "Xu et al., ICLR 2024, arXiv 2310.00227"
     year = 2024
+    sweep = {"percentile": (65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0)}
     post_relu = True
 
     percentile: float = 85.0

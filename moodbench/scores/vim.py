@@ -48,6 +48,7 @@ class ViM(Score):
     needs = frozenset({"logits", "head"})
     paper = "Wang et al., CVPR 2022, arXiv 2203.10807"
     year = 2022
+    sweep = {"dim": (256, 512, 1000)}
 
     dim: int = 0
 

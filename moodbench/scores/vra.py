@@ -56,6 +56,7 @@ class VRA(ShapedEnergy):
     title = "VRA"
     paper = "Xu et al., NeurIPS 2023, arXiv 2302.11716"
     year = 2023
+    sweep = {"low": (0.5, 0.6, 0.7), "high": (0.8, 0.85, 0.9, 0.95, 0.99)}
     post_relu = True
 
     low: float = 0.6

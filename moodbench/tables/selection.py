@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from moodbench.errors import ResultsError, UnknownNameError
+from moodbench.params import is_noisy
 from moodbench.results import benchmarks_with_results, read_all, read_provenance, result_files
 from moodbench.tables.order import Titles
 from moodbench.types import MEAN, Result
@@ -49,9 +50,12 @@ class NoSuchHeadError(ResultsError):
     """No model with the head has results on a benchmark."""
 
 
-def rows_of(space: Workspace, benchmark: str, head: str | None) -> list[Result]:
-    """Return the results of a benchmark, of the models with a head alone where one is named."""
-    rows = read_all(space.results_dir, benchmark)
+def rows_of(space: Workspace, benchmark: str, head: str | None, *, noisy: bool = False) -> list[Result]:
+    """Return the results of a benchmark, of the models with a head alone where one is named.
+
+    `noisy`: also those of scores that were fitted with wrong labels on purpose, which compete with no others.
+    """
+    rows = [row for row in read_all(space.results_dir, benchmark) if noisy or not is_noisy(row.params)]
     if head is None:
         return rows
     wanted = None if head == OWN else head

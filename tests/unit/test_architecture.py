@@ -22,6 +22,7 @@ LAYERS = [
     | {
         "average_ranks",
         "paired",
+        "params",
         "processes",
         "ranking",
         "reading",

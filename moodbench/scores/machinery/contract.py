@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from moodbench.errors import UsageError
+from moodbench.params import RESERVED
 from moodbench.scores.machinery.written import class_place, is_own
 from moodbench.types import FAMILIES
 
@@ -95,6 +96,7 @@ def _faults(cls: Any, needs: Collection[str], costs: Collection[str]) -> Iterato
         if method not in cls.__abstractmethods__ and not _takes_one(getattr(cls, method)):
             yield f"its {method} cannot be called as {method}({arguments})"
     yield from _parameter_faults(cls)
+    yield from _sweep_faults(cls)
 
 
 def _parameter_faults(cls: Any) -> Iterator[str]:
@@ -105,8 +107,22 @@ def _parameter_faults(cls: Any) -> Iterator[str]:
             yield f"its parameter {field.name} has {words}; it must be a number, a text, True or False"
         elif isinstance(field.default, str) and (set(field.default) & set(";=") or not field.default.isprintable()):
             yield f"its parameter {field.name} has the default {_shown(field.default)}; results cannot hold ';' and '='"
+        elif field.name in RESERVED:
+            yield f"it has the parameter {field.name}, which means something else in results; choose another name"
         elif field.name == "seed" and type(field.default) is not int:
             yield f"its parameter seed has the default {_shown(field.default)}; a seed is a whole number"
+
+
+def _sweep_faults(cls: Any) -> Iterator[str]:
+    known = {field.name for field in dataclasses.fields(cls)} if "__dataclass_fields__" in cls.__dict__ else set()
+    if not isinstance(cls.sweep, Mapping):
+        yield f"its sweep is {_shown(cls.sweep)}; it must map parameters to values, as in {{'k': (1, 10)}}"
+        return
+    for name, values in cls.sweep.items():
+        if name not in known:
+            yield f"its sweep names {_shown(name)}, which is none of its parameters"
+        elif not isinstance(values, (list, tuple)) or not all(isinstance(value, _PLAIN) for value in values):
+            yield f"its sweep of {name} is {_shown(values)}; it must be a list of plain values"
 
 
 def _is_line(value: object) -> bool:

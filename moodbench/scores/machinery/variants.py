@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -77,3 +78,55 @@ def _values(name: str, key: str, given: Any) -> list[Any]:
     if not given:
         raise UsageError(f"the parameter '{name}.{key}' has no value", fix=f"give one at least: {key}=[1, 10]")
     return list(given)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Variants out of which one of each score will be chosen.
+
+    Attributes
+    ----------
+    scores : dict of label to Score
+    tuned : dict of name to tuple of str
+        The parameters in which the variants of a score differ.
+    untunable : tuple of str
+        Scores that were asked for and have no parameter to try.
+    """
+
+    scores: dict[str, Score]
+    tuned: dict[str, tuple[str, ...]]
+    untunable: tuple[str, ...] = ()
+
+
+def make_candidates(names: Iterable[str], params: Mapping[str, Mapping[str, Any]]) -> Candidates:
+    """Return the variants to choose from: those that `params` lists, else those of the scores' own `sweep`.
+
+    With a sweep of its own the defaults take part too. A parameter with a single value has that one.
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+        As `make_variants`; or no score has anything to choose.
+    """
+    names = list(names)
+    make_variants(names, params)  # refuses what cannot be
+    scores: dict[str, Score] = {}
+    tuned: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        given = {key: _values(name, key, value) for key, value in params.get(name, {}).items()}
+        swept = {key: values for key, values in given.items() if len(values) > 1}
+        if not swept:
+            own = {key: values for key, values in SCORES.get(name).sweep.items() if key not in given}
+            defaults = SCORES.get(name).parameters()
+            swept = {key: list(dict.fromkeys([defaults[key], *values])) for key, values in own.items()}
+            swept = {key: sorted(values) for key, values in swept.items() if len(values) > 1}
+        if swept:
+            scores |= _of(name, {**given, **swept})
+            tuned[name] = tuple(key for key in SCORES.get(name).parameters() if key in swept)
+    if not scores:
+        known = ", ".join(name for name in SCORES.names() if SCORES.get(name).sweep)
+        raise UsageError(
+            f"there is no parameter to tune in {', '.join(names)}",
+            fix=f"list values, as in --param knn.k=1,10,100; scores with values of their own: {known}",
+        )
+    return Candidates(scores, tuned, tuple(name for name in names if name not in tuned))

@@ -40,11 +40,9 @@ def text_of(cell: Cell, look: Look = LOOK) -> str:
         return EMPTY
     if isinstance(cell.value, str):
         return cell.value
-    if cell.signed:
-        return signed(cell.value)
     spread = "" if cell.spread is None else f" ±{width_of(cell.spread, look.decimals)}"
     close = NOT_WORSE if cell.not_worse and cell.mark != "best" else ""
-    return close + printed(cell.value, look.decimals) + spread
+    return close + (signed(cell.value) if cell.signed else printed(cell.value, look.decimals)) + spread
 
 
 def interval_of(cell: Cell, look: Look) -> str:
