@@ -10,6 +10,7 @@ import typer
 from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Device, Run, with_run
+from moodbench.cli.output import terminal_width
 from moodbench.cli.params import parse_params, parse_shares
 from moodbench.errors import UsageError
 
@@ -108,10 +109,12 @@ def score(
     """Fit and run scores over the caches, and write the results.
 
     An option that is left out means all of its kind. A score that lacks something it needs (a head, labels) leaves an
-    empty cell and a note.
+    empty cell and a note. With --label-noise, what each score loses is printed.
 
     Example: moodbench score --all
     """
+    from moodbench.cli.shown import format_for, put
+    from moodbench.commands.losses import losses
     from moodbench.commands.score import score as work
     from moodbench.scores.base import load_scores
 
@@ -121,7 +124,7 @@ def score(
         )
     for file in scores_from or []:
         load_scores(file)
-    work(
+    rows = work(
         model=model or (),
         score=score or (),
         benchmark=benchmark or (),
@@ -140,3 +143,6 @@ def score(
         report=run.output.say,
         progress=run.output.progress,
     )
+    if label_noise is not None:
+        width = terminal_width()
+        put(losses(rows, format=format_for(None, None, width), width=width, workspace=run.workspace), None, run)

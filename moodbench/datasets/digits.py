@@ -14,6 +14,7 @@ set                 part       content
 ``digits_faces``    far OOD    faces and background crops of Labeled Faces in the Wild
 ``digits_photos``   far OOD    patches of two colour photographs
 ``digits_noise``    far OOD    generated smooth noise of four grain sizes
+``digits_halves``   OOD val.   the left half of one training digit beside the right half of another
 ==================  =========  =======================================================================
 
 scikit-learn and scikit-image are imported when a set is asked for, not when this module is.
@@ -36,6 +37,7 @@ NOISE_SIDE = 32
 NOISE_SEED = 20240105
 NOISE_PASSES = (1, 4, 16, 48)  # smoothing passes: Gaussian standard deviations of about 0.7, 1.4, 2.8 and 4.9 pixels
 NOISE_PER_SCALE = 75
+HALVES = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +157,28 @@ def digits_noise() -> ImageArrays:
     return _from_pairs(pairs)
 
 
+def digits_halves() -> ImageArrays:
+    """OOD validation: left half of a training picture beside the right half of one with another digit; (8, 8) grey.
+
+    Picture i has its left half of training picture i, its right half of the first after it with another digit. No pixel
+    of a test picture is in it: parameters that are chosen on these know nothing of any test set.
+    """
+    train = digits_train()
+    count = len(train)
+
+    def pairs() -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        for left in range(HALVES):
+            right = next(
+                j % count for j in range(left + 1, left + count) if train.labels[j % count] != train.labels[left]
+            )
+            picture = train.images[left].copy()
+            picture[:, 4:] = train.images[right][:, 4:]
+            numbers = (train.ids[left].rpartition("/")[2], train.ids[right].rpartition("/")[2])
+            yield f"halves/left{numbers[0]}_right{numbers[1]}", picture
+
+    return _from_pairs(pairs())
+
+
 def _smooth_noise(stream: np.random.PCG64, passes: int) -> NDArray[np.uint8]:
     """One (NOISE_SIDE, NOISE_SIDE) picture from the next words of ``stream``."""
     words = stream.random_raw(NOISE_SIDE * NOISE_SIDE)
@@ -200,4 +224,5 @@ BUNDLED: dict[str, Callable[[], ImageArrays]] = {
     "digits_faces": digits_faces,
     "digits_photos": digits_photos,
     "digits_noise": digits_noise,
+    "digits_halves": digits_halves,
 }

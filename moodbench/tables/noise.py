@@ -67,8 +67,11 @@ def label_noise(
     for model in models:
         keys = {"pretext": model.pretext, "model": model.name, "metric": metric, "ood": MEAN, "group": group}
         head = (model.pretext, model.title)
-        columns.append(Column((*head, how.heading), keys | {"label_noise": "0"}, how.better))
-        columns += [Column((*head, f"{100 * s:g} % wrong"), keys | {"label_noise": f"{s:g}"}) for s in shares]
+        columns.append(Column((*head, how.heading), keys, how.better))
+        columns += [
+            Column((*head, f"{100 * share:g} % wrong"), keys | {"metric": f"{metric}_change_{share:g}"})
+            for share in shares
+        ]
     rows = []
     for series in series_in_order(under, titles):
         cells: list[Cell] = []

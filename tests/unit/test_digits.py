@@ -18,6 +18,7 @@ COUNTS = {
     "digits_faces": 200,
     "digits_photos": 208,
     "digits_noise": 300,
+    "digits_halves": 300,
 }
 # Of all bytes of all pictures, in order.  digits_photos is left out: its bytes depend on Pillow's JPEG decoder.
 PINNED = {
@@ -27,6 +28,7 @@ PINNED = {
     "digits_textures": "1bde96aa6bf47b1cda4d65ecf9d930d8210d23c77d3859e8fc45e68532069ceb",
     "digits_faces": "4621670220ef7f4ca9261a20601e1aaa9d7d4275b6535ce42cd1abed1b185953",
     "digits_noise": "e1f4373c3d7b70a2f35fbe2bffcaa85bf14ac1698d0195700dfb143f19eec026",
+    "digits_halves": "52ca29e3046b9e538ab9c85a63f469266d7a72c87d98a8d3227f39709d35a277",
 }
 
 

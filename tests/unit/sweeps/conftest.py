@@ -23,7 +23,11 @@ def cached(tmp_path_factory):
     turns = {"id_train": "train", "id_test": "test", "ood": {"others": ["test"]}, "classes": {"ant": 0, "bee": 1}}
     catalog = {
         "datasets": {name: {"title": name} for name in ROWS},
-        "benchmarks": {"b": roles, "plain": without, "each": turns},
+        "benchmarks": {
+            "b": roles | {"ood_val": "outliers"},
+            "plain": without | {"ood_val": ["outliers"]},
+            "each": turns,
+        },
     }
     (folder / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
     space = Workspace(folder / "data", folder / "cache", folder / "results", (folder / "catalog.yaml",))

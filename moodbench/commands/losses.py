@@ -1,0 +1,46 @@
+"""What wrong labels of ID train cost: the results of ``score --label-noise`` → tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from moodbench.params import is_noisy
+from moodbench.tables.formats.base import FORMATS
+from moodbench.tables.formats.text import PLAIN, plain_within
+from moodbench.tables.noise import label_noise
+from moodbench.tables.selection import titles_of
+from moodbench.types import Result
+from moodbench.workspace import Workspace
+
+
+def losses(
+    rows: Iterable[Result],
+    *,
+    metric: str = "auroc",
+    format: str = "markdown",
+    width: int | None = None,
+    workspace: Workspace | None = None,
+) -> str:
+    """Return a table for each benchmark: scores × models, the metric with right labels and what wrong ones change.
+
+    Parameters
+    ----------
+    rows : iterable of Result
+        As `score` returns them, or `read_all`; models and scores without a run with wrong labels are left out.
+    metric : str
+        A name from `moodbench.metrics.METRICS`.
+    format, width
+        As those of `table`.
+
+    Raises
+    ------
+    ResultsError
+        No score was run with wrong labels.
+    """
+    space = workspace or Workspace()
+    of: dict[str, list[Result]] = {}
+    for row in rows:
+        of.setdefault(row.benchmark, []).append(row)
+    noisy = [name for name, some in of.items() if any(is_noisy(row.params) for row in some)] or list(of)
+    tables = [label_noise(of[name], metric=metric, titles=titles_of(space, name)) for name in noisy]
+    return plain_within(tables, width) if format == PLAIN else FORMATS.get(format)(tables)
