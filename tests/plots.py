@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from matplotlib import style
@@ -40,7 +41,9 @@ def world(models=3, scores=4, oods=3, *, rows=60, **given) -> Given:
             for group, some in groups.items():
                 mean = float(np.mean([cells[name] for name in some]))
                 results.append(Result(ood=MEAN, group=group, n_ood=rows * len(some), **around(mean), **rest))
-    return Given(results, **{"width": WIDTHS["column"], "samples": splits, "features": features, **given})
+    noisy = [replace(one, params="label_noise=0.2;label_noise_seed=0") for one in results if one.ood == MEAN]
+    rest = {"width": WIDTHS["column"], "samples": splits, "features": features, "noisy": noisy}
+    return Given(results, **rest | given)
 
 
 def auroc_of(model, score, ood) -> float:

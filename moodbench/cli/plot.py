@@ -32,7 +32,7 @@ def plot(
         typer.Argument(
             help="grid: pretext tasks on x, mean AUROC on y, a marker for each score. distributions: scores of ID and "
             "OOD test rows, a panel for each OOD dataset. ranks: average ranks of models and of scores, with "
-            "Nemenyi's critical difference.",
+            "Nemenyi's critical difference. sweep: mean AUROC against a parameter.",
             autocompletion=completion.plots,
         ),
     ] = "grid",
@@ -66,6 +66,12 @@ def plot(
             autocompletion=completion.scored_heads,
         ),
     ] = None,
+    param: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[SCORE.]NAME", help="Of a sweep: the parameter, where several were swept, or label_noise."
+        ),
+    ] = None,
     width: Width = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help=".png, .svg or .pdf.  [default: <benchmark>_<kind>.png]")
@@ -81,5 +87,5 @@ def plot(
     from moodbench.commands.plot import plot as work
 
     chosen = {"benchmark": benchmark or (), "model": model or (), "score": score or (), "ood": ood or ()}
-    file = work(kind, **chosen, group=group, head=head, width=width, out=out, workspace=run.workspace)
+    file = work(kind, **chosen, group=group, head=head, param=param, width=width, out=out, workspace=run.workspace)
     run.output.say(f"wrote {file}")

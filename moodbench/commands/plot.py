@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from moodbench.arguments import as_names, as_path
 from moodbench.errors import UnknownNameError, UsageError
+from moodbench.params import is_noisy
 from moodbench.tables.order import Titles
 from moodbench.tables.selection import Found, chosen_benchmarks, only, rows_of, titles_of
 from moodbench.types import ALL_GROUPS, MEAN, Result
@@ -26,6 +27,7 @@ def plot(
     ood: str | Sequence[str] = (),
     group: str = ALL_GROUPS,
     head: str | None = None,
+    param: str | None = None,
     width: str | float | None = None,
     out: str | Path | None = None,
     workspace: Workspace | None = None,
@@ -45,6 +47,8 @@ def plot(
         The OOD group that is drawn, or whose mean is.
     head : str, optional
         As in `table`.
+    param : str, optional
+        Of a sweep, where several parameters were swept: ``NAME`` or ``SCORE.NAME``; ``label_noise`` for wrong labels.
     width : str or float, optional
         ``column`` or ``text`` of a paper with two columns, or inches; by default what suits the kind.
     out : Path, optional
@@ -60,7 +64,7 @@ def plot(
     from moodbench.atomic import write_file
     from moodbench.plots.base import check_suffix, picture
 
-    names, given = _given(kind, benchmark, model, score, ood, group, head, workspace or Workspace())
+    names, given = _given(kind, benchmark, model, score, ood, group, head, workspace or Workspace(), param)
     file = as_path(out) or Path(f"{'_'.join(names)}_{kind}.png")
     check_suffix(file)
     write_file(file, picture(kind, given, file.suffix.lower().removeprefix("."), width))
@@ -77,6 +81,7 @@ def plot_svg(
     ood: str | Sequence[str] = (),
     group: str = ALL_GROUPS,
     head: str | None = None,
+    param: str | None = None,
     width: str | float | None = None,
     workspace: Workspace | None = None,
 ) -> str:
@@ -86,7 +91,7 @@ def plot_svg(
     """
     from moodbench.plots.base import inline_svg
 
-    _, given = _given(kind, benchmark, model, score, ood, group, head, workspace or Workspace())
+    _, given = _given(kind, benchmark, model, score, ood, group, head, workspace or Workspace(), param)
     return inline_svg(kind, given, key=key, width=width)
 
 
@@ -99,6 +104,7 @@ def _given(
     group: str,
     head: str | None,
     space: Workspace,
+    param: str | None,
 ) -> tuple[list[str], Given]:
     """Return the benchmarks and what a plot of this kind is given; names that nothing has are refused."""
     from moodbench.plots.base import PLOTS
@@ -111,10 +117,11 @@ def _given(
             raise UsageError(f"'plot {kind}' shows one benchmark", fix="name one with --benchmark")
         raise UsageError(f"several benchmarks have results: {', '.join(names)}", fix="name one with --benchmark")
     models, scores, oods = as_names(model), as_names(score), as_names(ood)
-    found: Found = [(name, rows_of(space, name, head)) for name in names]
+    found: Found = [(name, rows_of(space, name, head, noisy=True)) for name in names]
     found = only(found, "model", models, lambda row: row.model)
     found = only(found, "score", scores, lambda row: row.score)
-    rows = [row for _, some in found for row in some]
+    noisy = [row for _, some in found for row in some if is_noisy(row.params)]
+    rows = [row for _, some in found for row in some if not is_noisy(row.params)]
     _check_group(group, rows)
     known = {row.ood for row in rows if group in (ALL_GROUPS, row.group)} - {MEAN}
     for name in oods:
@@ -140,6 +147,8 @@ def _given(
         models=tuple(models),
         scores=tuple(scores),
         oods=tuple(oods),
+        param=param,
+        noisy=noisy,
         samples=samples,
     )
     return names, drawn

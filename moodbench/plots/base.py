@@ -131,6 +131,8 @@ def check_suffix(file: Path) -> None:
 def check_options(kind: str, plot: Plot, given: Given) -> None:
     """Raise a `UsageError` if something was asked for that means nothing to this kind of plot."""
     asked = {"model": given.models, "score": given.scores, "ood": given.oods}
+    if given.param is not None and kind != "sweep":
+        raise UsageError(f"'plot {kind}' takes no --param: it draws no sweep", fix="leave it out, or: plot sweep")
     for option, why in plot.without.items():
         if asked.get(option):
             raise UsageError(f"'plot {kind}' takes no --{option}: it {why}", fix=f"leave out --{option}")

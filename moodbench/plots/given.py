@@ -79,6 +79,10 @@ class Given:
         The OOD group that is drawn, or whose mean is.
     models, scores, oods : tuple of str
         What was asked for by name, in this order; empty: whatever there is.
+    param : str, optional
+        The parameter that was asked for: ``NAME`` or ``SCORE.NAME``.
+    noisy : sequence of Result
+        Results of scores that were fitted with wrong labels on purpose, which no other plot shows.
     width : float, optional
         Of the figure in inches; None for a plot that is as large as its content needs.
     samples : callable
@@ -96,6 +100,8 @@ class Given:
     models: tuple[str, ...] = ()
     scores: tuple[str, ...] = ()
     oods: tuple[str, ...] = ()
+    param: str | None = None
+    noisy: Sequence[Result] = ()
     width: float | None = None
     samples: Callable[[Sequence[Pair]], Mapping[Pair, Sequence[Split]]] = _no_rows
     features: Callable[[Model, int], Features] = _no_features
