@@ -8,7 +8,7 @@ from dataclasses import replace
 from moodbench.errors import ResultsError, UnknownNameError
 from moodbench.metrics import METRICS
 from moodbench.params import without_noise
-from moodbench.tables.grid import Cell, Column, Row, Table
+from moodbench.tables.cells import Cell, Column, Row, Table
 from moodbench.tables.order import NO_TITLES, Titles, models_in_order, series_in_order
 from moodbench.types import ALL_GROUPS, MEAN, Result
 
