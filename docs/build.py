@@ -58,7 +58,8 @@ The {} registered scores, made from their docstrings by `make docs`; do not edit
 
 Higher means more in-distribution, always. `needs` is what must be there besides features: cached logits, the linear
 head, labels of the ID train rows. Parameters show their defaults; change one with
-`moodbench score --param score.name=value`.
+`moodbench score --param score.name=value`, run several with `--param score.name=value,value`, or let `--tune` choose among those
+that a score is tuned over ([parameters.md](parameters.md)).
 """
 
 
@@ -110,7 +111,9 @@ def scores_page() -> str:
             params = ", ".join(f"`{k}={v}`" for k, v in record["params"].items()) or "none"
             needs = ", ".join(record["needs"]) or "nothing else"
             text = inspect.getdoc(SCORES.get(record["name"])) or ""
-            head = f"### `{record['name']}`: {record['title']}\n\nneeds: {needs} · parameters: {params}\n"
+            sweep = SCORES.get(record["name"]).sweep
+            tuned = "".join(f" · tuned over `{key}`: {', '.join(map(str, some))}" for key, some in sweep.items())
+            head = f"### `{record['name']}`: {record['title']}\n\nneeds: {needs} · parameters: {params}{tuned}\n"
             parts.append(f"{head}\n```text\n{text}\n```\n")
     return "\n".join(parts)
 

@@ -236,6 +236,7 @@ def _score_text(r: Record) -> str:
         "assumes": r["assumes"],
         "cost": r["cost"],
         "parameters": r["params"] or "none",
+        "tuned over": "; ".join(f"{key}: {', '.join(map(str, some))}" for key, some in r["sweep"].items()) or None,
         "paper": r["paper"],
         "year": r["year"],
         "note": r["note"],

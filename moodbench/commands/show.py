@@ -16,7 +16,7 @@ Record = dict[str, Any]
 
 
 def show_score(name: str) -> Record:
-    """Return what `list_scores` says of a score, its year, the module it is from, and its description with the formula.
+    """Return what `list_scores` says of a score, its year, what ``score --tune`` tries, its module and its description.
 
     Raises
     ------
@@ -27,6 +27,7 @@ def show_score(name: str) -> Record:
     cls = SCORES.get(name)
     return score_record(name) | {
         "year": None if cls.year == UNDATED else cls.year,
+        "sweep": {key: list(values) for key, values in cls.sweep.items()},
         "module": cls.__module__,
         "description": inspect.getdoc(cls) or "",
     }
