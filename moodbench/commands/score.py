@@ -119,7 +119,7 @@ def score(
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import check_threads, resolve_device
     from moodbench.evaluation.by_class import write_class_results
-    from moodbench.evaluation.opening import open_ood_val, open_scorable
+    from moodbench.evaluation.opening import lacks_ood_val, open_ood_val, open_scorable
     from moodbench.evaluation.provenance import provenance_of, rows_to_keep
     from moodbench.evaluation.saved import kept_row_scores, owner_of
     from moodbench.evaluation.seeds import check_seeds
@@ -148,7 +148,10 @@ def score(
         for name in models:
             try:
                 caches = open_scorable(space, name, spec, asked=bool(benchmark), report=report)
-                if caches is not None:
+                lacking = lacks_ood_val(space, name, spec) if tune and caches is not None and not benchmark else []
+                if lacking:
+                    report(f"skip {name} on {spec.name}: no cache of {', '.join(lacking)} to choose parameters on")
+                elif caches is not None:
                     file = space.results_file(spec.name, name)
                     _check_results(file, spec.name, str(name), save_scores)
                     pretext = _pretext(space, name, caches)

@@ -73,6 +73,12 @@ def _check_head(file: Path, name: ModelName, spec: BenchmarkSpec, caches: Caches
         )
 
 
+def lacks_ood_val(space: Workspace, name: ModelName, spec: BenchmarkSpec) -> list[str]:
+    """Return the OOD validation sets of which a model has no cache."""
+    there = set(space.cached_datasets(name))
+    return [dataset for dataset in spec.ood_val if dataset not in there]
+
+
 def open_ood_val(space: Workspace, name: ModelName, spec: BenchmarkSpec, caches: Caches) -> dict[str, RowReader]:
     """Open what is cached of a model's OOD validation rows, by dataset.
 
@@ -81,8 +87,7 @@ def open_ood_val(space: Workspace, name: ModelName, spec: BenchmarkSpec, caches:
     CacheError
         A dataset is not cached, or its logits are of another head.
     """
-    there = set(space.cached_datasets(name))
-    lacking = [dataset for dataset in spec.ood_val if dataset not in there]
+    lacking = lacks_ood_val(space, name, spec)
     if lacking:
         datasets = " ".join(f"--dataset {dataset}" for dataset in lacking)
         raise CacheError(

@@ -78,6 +78,14 @@ def test_everything_is_tuned_where_there_is_something_to_tune_on(ours):
     assert not (ours / "results" / "bare").exists()
 
 
+def test_benchmarks_that_nobody_named_are_skipped_without_validation_rows(ours):
+    call("cache", "remove", "--model", "net", "--dataset", "outliers", "--yes")
+    done = call("score", "--tune", "--score", "knn")
+    assert done.exit_code == 1
+    assert "skip net on ours: no cache of outliers to choose parameters on" in done.stderr
+    assert "cannot score" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
