@@ -58,8 +58,8 @@ The {} registered scores, made from their docstrings by `make docs`; do not edit
 
 Higher means more in-distribution, always. `needs` is what must be there besides features: cached logits, the linear
 head, labels of the ID train rows. Parameters show their defaults; change one with
-`moodbench score --param score.name=value`, run several with `--param score.name=value,value`, or let `--tune` choose among those
-that a score is tuned over ([parameters.md](parameters.md)).
+`moodbench score --param score.name=value`, run several with `--param score.name=value,value`, or let `--tune` choose
+among those that a score is tuned over ([parameters.md](parameters.md)).
 """
 
 
