@@ -22,6 +22,7 @@ from moodbench.evaluation.rows import TestRows
 from moodbench.features.cache import DONE, FeatureCache
 from moodbench.features.rowscores import ID, OOD, place_of
 from moodbench.intervals import Interval, Sample, interval
+from moodbench.params import is_noisy
 from moodbench.results import changing, read_provenance, read_results
 from moodbench.types import MEAN, Report, Result
 from moodbench.workspace import ModelName, Workspace
@@ -196,7 +197,7 @@ def write_class_results(space: Workspace, benchmark: str, name: ModelName, repor
         Row scores are missing or stale, no OOD dataset has classes, or the folder cannot be written.
     """
     file = space.results_file(benchmark, name)
-    rows, made_from = read_results(file), read_provenance(file)
+    rows, made_from = [row for row in read_results(file) if not is_noisy(row.params)], read_provenance(file)
     try:
         tested = kept_rows(space, benchmark, str(name))
         if isinstance(tested.roles.get("classes"), dict):
