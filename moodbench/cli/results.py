@@ -74,7 +74,7 @@ def show(
 def merge(
     *,
     folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Folders of results, as --results-dir.", show_default=False)
+        list[Path], typer.Argument(metavar="DIR", help="Folders of results, as --results-dir.", show_default=False)
     ],
     into: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to put them.  [default: --results-dir]")

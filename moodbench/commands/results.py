@@ -44,7 +44,8 @@ def show_result(
     Parameters
     ----------
     cell : str
-        ``MODEL/SCORE/OOD``, as results name them; OOD is a dataset, ``mean`` (the default), or a group for its mean.
+        ``MODEL/SCORE/OOD``, as results name them; OOD is a dataset, ``mean`` or ``all`` (the default), or a group
+        for its mean.
     benchmark : str, optional
         May be omitted where the cell has results on one alone.
     params : str, optional
@@ -101,7 +102,7 @@ def _row(space: Workspace, cell: str, benchmarks: Sequence[str], params: str | N
         rows = [row for row in rows if getattr(row, kind) == wanted]
     names = {_name(row) for row in rows}
     datasets = [row for row in rows if row.ood == ood != MEAN]
-    found = datasets or [row for row in rows if _name(row) == (ood or MEAN)]
+    found = datasets or [row for row in rows if _name(row) == (MEAN if ood in ("", ALL_GROUPS) else ood)]
     if not found:
         what = f"OOD dataset or mean with results of '{model}' and '{score}'"
         raise UnknownNameError(what, ood or MEAN, names, plural="names of them")

@@ -153,24 +153,25 @@ class FeatureCache:
 
     def _check_arrays(self, h5: Any) -> None:
         """Refuse arrays of other types and shapes before anything of them is read: sizes could be made up."""
-        self.rows, self.dim = map(int, _array(h5, "features").shape)
-        self.classes = int(_array(h5, "logits").shape[1]) if "logits" in h5 else None
+        names = ("features", "labels", "status", "crc32", "ids", *(["logits"] if "logits" in h5 else []))
+        there = {name: _array(h5, name) for name in names}
+        self.rows, self.dim = map(int, there["features"].shape)
+        self.classes = int(there["logits"].shape[1]) if "logits" in there else None
         n = (self.rows,)
         wanted = {"features": ("<f4", (self.rows, self.dim)), "labels": ("<i8", n), "status": ("|u1", n)}
-        wanted |= {"crc32": ("<u4", n)}
-        wanted |= {} if self.classes is None else {"logits": ("<f4", (self.rows, self.classes))}
+        wanted |= {"crc32": ("<u4", n)} | ({"logits": ("<f4", (self.rows, self.classes))} if "logits" in there else {})
+        types = {name: array.dtype for name, array in there.items()}  # asked once: that is what opening costs
         for name, (kind, shape) in wanted.items():
-            if (_array(h5, name).dtype.str, h5[name].shape) != (kind, shape):
-                raise UnreadableError(f"its '{name}' are {h5[name].dtype.str} {h5[name].shape}, not {kind} {shape}")
-        if _array(h5, "ids").dtype.kind != "S" or h5["ids"].shape != n:
-            raise UnreadableError(f"its 'ids' are {h5['ids'].dtype.str} {h5['ids'].shape}")
-        size = self.file.stat().st_size
+            if (types[name].str, there[name].shape) != (kind, shape):
+                raise UnreadableError(f"its '{name}' are {types[name].str} {there[name].shape}, not {kind} {shape}")
+        if types["ids"].kind != "S" or there["ids"].shape != n:
+            raise UnreadableError(f"its 'ids' are {types['ids'].str} {there['ids'].shape}")
         self._places: dict[str, _Place] = {}
         for name in (*wanted, "ids"):
-            offset, length = h5[name].id.get_offset(), h5[name].size * h5[name].dtype.itemsize
-            if length and (offset is None or not 0 < offset <= size - length):
+            offset, length = there[name].id.get_offset(), there[name].size * types[name].itemsize
+            if length and (offset is None or not 0 < offset <= self.file.stat().st_size - length):
                 raise UnreadableError(f"its '{name}' are truncated, or not in one piece")
-            self._places[name] = _Place(offset or 0, np.dtype(h5[name].dtype.str), h5[name].shape[1:])
+            self._places[name] = _Place(offset or 0, np.dtype(types[name].str), there[name].shape[1:])
         self.class_names = stored_texts(_array(h5, "classes")[:]) if "classes" in h5 else None
 
     def _check_place(self) -> None:
@@ -388,9 +389,10 @@ class FeatureCache:
 
 def _array(h5: Any, name: str) -> Any:
     """Return a dataset of the file."""
-    if name not in h5 or not hasattr(h5[name], "chunks"):
+    found = h5.get(name)
+    if not hasattr(found, "chunks"):
         raise UnreadableError(f"it lacks a part: {name}")
-    return h5[name]
+    return found
 
 
 def _finite(features: NDArray[np.float32], logits: NDArray[np.float32] | None) -> NDArray[np.bool_]:

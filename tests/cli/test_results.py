@@ -45,7 +45,7 @@ class TestShow:
         assert [line.split()[2] for line in text.splitlines()[-3:]] == ["train", "test", "far"]
 
     def test_of_a_mean_all_that_it_is_over(self, home):
-        assert shown("vit/msp") == shown("vit/msp/mean")
+        assert shown("vit/msp") == shown("vit/msp/mean") == shown("vit/msp/all")
         record = json.loads(shown("vit/msp", "--json"))
         assert {one["dataset"]: one["role"] for one in record["inputs"]} == {
             "train": "ID train",

@@ -121,3 +121,12 @@ def test_a_head_that_changed_makes_every_row_stale(space):
     assert stale(space) == {("vit", *place) for place in ALL}
     (shown,) = {one for row in marked_stale(space, "b", rows_of("vit", oods=("far",))) for one in row.remarks}
     assert shown == "stale: its head changed since (moodbench score --benchmark b --model vit)"
+
+
+def test_comparisons_say_it_too(space, tmp_path):
+    sheet = tmp_path / "theirs.csv"
+    sheet.write_text("benchmark,model,score,ood,auroc\nb,vit,msp,near,0.8\n")
+    assert STALE not in moodbench.compare(sheet, workspace=space)[0].note
+    cached(space, "vit", "near", 99)
+    (row,) = moodbench.compare(sheet, workspace=space)
+    assert "stale: the cache of near changed since" in row.note
