@@ -153,13 +153,14 @@ class FeatureCache:
 
     def _check_arrays(self, h5: Any) -> None:
         """Refuse arrays of other types and shapes before anything of them is read: sizes could be made up."""
-        names = ("features", "labels", "status", "crc32", "ids", *(["logits"] if "logits" in h5 else []))
-        there = {name: _array(h5, name) for name in names}
+        there = {name: _array(h5, name) for name in ("features", "labels", "status", "crc32", "ids")}
+        there |= {"logits": _array(h5, "logits")} if "logits" in h5 else {}
         self.rows, self.dim = map(int, there["features"].shape)
         self.classes = int(there["logits"].shape[1]) if "logits" in there else None
         n = (self.rows,)
         wanted = {"features": ("<f4", (self.rows, self.dim)), "labels": ("<i8", n), "status": ("|u1", n)}
-        wanted |= {"crc32": ("<u4", n)} | ({"logits": ("<f4", (self.rows, self.classes))} if "logits" in there else {})
+        wanted |= {"crc32": ("<u4", n)}
+        wanted |= {} if self.classes is None else {"logits": ("<f4", (self.rows, self.classes))}
         types = {name: array.dtype for name, array in there.items()}  # asked once: that is what opening costs
         for name, (kind, shape) in wanted.items():
             if (types[name].str, there[name].shape) != (kind, shape):
