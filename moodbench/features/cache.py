@@ -158,8 +158,7 @@ class FeatureCache:
         self.rows, self.dim = map(int, there["features"].shape)
         self.classes = int(there["logits"].shape[1]) if "logits" in there else None
         n = (self.rows,)
-        wanted = {"features": ("<f4", (self.rows, self.dim)), "labels": ("<i8", n), "status": ("|u1", n)}
-        wanted |= {"crc32": ("<u4", n)}
+        wanted = {"features": ("<f4", (*n, self.dim)), "labels": ("<i8", n), "status": ("|u1", n), "crc32": ("<u4", n)}
         wanted |= {} if self.classes is None else {"logits": ("<f4", (self.rows, self.classes))}
         types = {name: array.dtype for name, array in there.items()}  # asked once: that is what opening costs
         for name, (kind, shape) in wanted.items():
