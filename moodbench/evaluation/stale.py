@@ -10,6 +10,7 @@ from typing import Any, Literal
 from moodbench.errors import CacheError, ResultsError
 from moodbench.results import read_provenance
 from moodbench.results.made import ITS_HEAD, used_by
+from moodbench.tables.footnotes import STALE
 from moodbench.types import Result
 from moodbench.workspace import ModelName, Workspace
 
@@ -17,9 +18,6 @@ State = Literal["same", "changed", "gone", "unreadable"]
 """Of a cache or head, beside what results say they were made from."""
 
 MOST_NAMED = 3
-
-STALE = "stale"
-"""With what the remark of such a result begins."""
 
 
 def states_of(space: Workspace, name: ModelName, inputs: Mapping[str, Any]) -> dict[str, State]:
@@ -75,5 +73,8 @@ def remark_of(row: Result, changed: Sequence[str]) -> str:
 
 
 def _marked(row: Result, changed: set[str], inputs: Mapping[str, Any]) -> Result:
-    own = [*sorted(changed & used_by(inputs, row)), *([ITS_HEAD] if ITS_HEAD in changed else [])]
-    return replace(row, remarks=(*row.remarks, remark_of(row, own))) if own else row
+    if ITS_HEAD not in changed and not changed & used_by(inputs, row):
+        return row
+    # all that changed, not only what this row depends on: so a model has one remark
+    named = [*sorted(changed - {ITS_HEAD}), *([ITS_HEAD] if ITS_HEAD in changed else [])]
+    return replace(row, remarks=(*row.remarks, remark_of(row, named)))

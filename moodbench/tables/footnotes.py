@@ -22,6 +22,9 @@ NOT_WORSE = "‡"
 """Precedes a number that is not significantly worse than the best of its column; before it, so that numbers stay below
 one another."""
 
+STALE = "stale"
+"""With what the remark of a result begins that was made from caches which have changed since. It flags a model too."""
+
 MOST_NAMED = 12
 """Scores or OOD datasets that a footnote names; it counts more of them."""
 
@@ -78,8 +81,8 @@ class Index:
         return tuple(names)
 
     def title(self, model: Model) -> str:
-        """Return the title of a model, flagged if all its numbers carry a remark."""
-        return f"{model.title} {FLAG}" if self._shared(model) else model.title
+        """Return the title of a model, flagged if all its numbers carry a remark, or any is stale."""
+        return f"{model.title} {FLAG}" if self._flagged(model) else model.title
 
     def footnotes(self, places: Sequence[Place], metrics: Sequence[str]) -> list[str]:
         """Return the footnotes of a table that shows `metrics` of `places`."""
@@ -99,11 +102,15 @@ class Index:
         parts = _parts(rows[0]) if rows else []
         return [part for part in parts if all(part in _parts(row) for row in rows)]
 
+    def _flagged(self, model: Model) -> list[str]:
+        parts = [part for row in self._valued(model) for part in row.remarks if part.startswith(STALE)]
+        return list(dict.fromkeys([*self._shared(model), *parts]))
+
     def remarks(self, models: Sequence[Model]) -> list[str]:
         """Return the remarks that the flag stands for."""
         found: dict[str, list[str]] = {}
         for model in models:
-            for part in self._shared(model):
+            for part in self._flagged(model):
                 found.setdefault(part, []).append(model.title)
         return [f"{FLAG} {part}: {', '.join(titles)}" for part, titles in found.items()]
 
@@ -114,7 +121,7 @@ class Index:
                 valued = (row for row in self.rows(model, one).values() if row.auroc is not None)
                 parts = dict.fromkeys(part for row in valued for part in _parts(row))
                 for part in parts:
-                    if part not in self._shared(model):
+                    if part not in self._flagged(model):
                         found.setdefault(part, {})[model, one] = None
         return [f"{part}: {self._reach(part, list(pairs), models, series)}" for part, pairs in found.items()]
 

@@ -12,9 +12,10 @@ import pytest
 import moodbench
 from moodbench.commands.import_ import import_features
 from moodbench.evaluation.inputs import digest_of
-from moodbench.evaluation.stale import STALE, marked_stale, states_of
+from moodbench.evaluation.stale import marked_stale, states_of
 from moodbench.features.heads import stored_head
 from moodbench.results import read_provenance
+from moodbench.tables.footnotes import STALE
 from moodbench.workspace import ModelName, Workspace
 from tests.runs import GROUPS, ROLES, cached, fingerprint, put, rows_of
 
@@ -120,7 +121,7 @@ def test_a_head_that_changed_makes_every_row_stale(space):
     brought(2.0)
     assert stale(space) == {("vit", *place) for place in ALL}
     (shown,) = {one for row in marked_stale(space, "b", rows_of("vit", oods=("far",))) for one in row.remarks}
-    assert shown == "stale: its head changed since (moodbench score --benchmark b --model vit)"
+    assert shown == "stale: the cache of near, its head changed since (moodbench score --benchmark b --model vit)"
 
 
 def test_comparisons_say_it_too(space, tmp_path):
@@ -130,3 +131,14 @@ def test_comparisons_say_it_too(space, tmp_path):
     cached(space, "vit", "near", 99)
     (row,) = moodbench.compare(sheet, workspace=space)
     assert "stale: the cache of near changed since" in row.note
+
+
+def test_one_stale_number_flags_its_model_with_all_that_changed(space):
+    cached(space, "vit", "near", 98)
+    cached(space, "vit", "sea", 99)
+    shown = moodbench.table(workspace=space, layout="datasets", format="plain")
+    said = "† stale: the cache of near, the cache of sea changed since (moodbench score --benchmark b --model vit): "
+    assert shown.count(said) == shown.count("stale") == 1
+    assert "ViT" in shown.split(said)[1].splitlines()[0] or "vit" in shown.split(said)[1].splitlines()[0]
+    rows = marked_stale(space, "b", rows_of("vit", oods=("far",)))
+    assert not any(row.remarks for row in rows)
