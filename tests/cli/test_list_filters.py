@@ -99,7 +99,7 @@ def test_the_same_from_python():
     space = Workspace()
     assert [r["name"] for r in list_models(space, "digits", pretext="contrastive")] == ["digits_contrastive"]
     assert list_fair(space, "zzz") == []
-    assert len(list_datasets(space, benchmark="digits", present=True)) == 7
+    assert len(list_datasets(space, benchmark="digits", present=True)) == 8
     assert list_datasets(space, benchmark="digits", present=False) == []
     assert [r["name"] for r in list_benchmarks(space, dataset="digits_noise")] == ["digits"]
     with pytest.raises(UsageError, match="family cannot be 'none'"):
