@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from moodbench.commands.compare import compare
+    from moodbench.commands.detect import detect
     from moodbench.commands.download import download
     from moodbench.commands.extract import extract
     from moodbench.commands.import_ import import_features
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from moodbench.commands.score import score
     from moodbench.commands.table import frame, table
     from moodbench.commands.verify import verify
+    from moodbench.detection.detector import Detector
     from moodbench.errors import MoodbenchError
     from moodbench.models.backbone import Backbone
     from moodbench.models.load import load_model
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SCORES",
     "Backbone",
+    "Detector",
     "Head",
     "MoodbenchError",
     "Result",
@@ -49,6 +52,7 @@ __all__ = [
     "Workspace",
     "build_transform",
     "compare",
+    "detect",
     "diff_results",
     "download",
     "extract",
@@ -69,6 +73,7 @@ __all__ = [
 _HOME = {
     "SCORES": "moodbench.scores.base",
     "Backbone": "moodbench.models.backbone",
+    "Detector": "moodbench.detection.detector",
     "Head": "moodbench.types",
     "MoodbenchError": "moodbench.errors",
     "Result": "moodbench.types",
@@ -76,6 +81,7 @@ _HOME = {
     "Workspace": "moodbench.workspace",
     "build_transform": "moodbench.models.transforms",
     "compare": "moodbench.commands.compare",
+    "detect": "moodbench.commands.detect",
     "diff_results": "moodbench.commands.results",
     "download": "moodbench.commands.download",
     "extract": "moodbench.commands.extract",

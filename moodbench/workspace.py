@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 from moodbench.arguments import as_path, as_paths
 from moodbench.catalog import Catalog, load_catalog
@@ -150,6 +151,16 @@ class Workspace:
     def kept_scores(self, model: ModelName) -> list[Path]:
         """Return the files of row scores that are kept of a model, with whatever head, sorted."""
         files = (self.cache_dir / model.folder / "scores").glob("*.h5")
+        return sorted(file for file in files if not file.name.startswith("."))
+
+    def detector_file(self, model: ModelName, benchmark: str, score: str) -> Path:
+        """Path of what ``detect`` keeps of (model, benchmark, score): what was fitted. `score` may be any text."""
+        folder = self.kept_scores_file(model, benchmark).stem
+        return self.cache_dir / model.folder / "detectors" / folder / f"{quote(score, safe='[]=;., ')[:150]}.h5"
+
+    def detectors(self, model: ModelName) -> list[Path]:
+        """Return the files of fitted detectors of a model, with whatever head, sorted."""
+        files = (self.cache_dir / model.folder / "detectors").glob("*/*.h5")
         return sorted(file for file in files if not file.name.startswith("."))
 
     def results_file(self, benchmark: str, model: ModelName) -> Path:

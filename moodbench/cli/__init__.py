@@ -8,6 +8,7 @@ from moodbench.cli import (  # noqa: F401 (imported for their commands)
     cache,
     compare,
     demo,
+    detect,
     download,
     extract,
     import_,

@@ -31,6 +31,7 @@ ORDER = (
     "table",
     "rank",
     "compare",
+    "detect",
     "plot",
     "report",
     "results",

@@ -52,7 +52,7 @@ def pack(value: Any, arrays: list[Array]) -> Packed:
         return {"dict": [[pack(key, arrays), pack(one, arrays)] for key, one in value.items()]}
     elif dataclasses.is_dataclass(value) and type(value).__module__.startswith(_RECORDS):
         named = {field.name: pack(getattr(value, field.name), arrays) for field in dataclasses.fields(value)}
-        return {"record": f"{type(value).__module__}:{type(value).__qualname__}", "fields": named}
+        return {"record": [f"{type(value).__module__}:{type(value).__qualname__}", named]}
     raise UnpackableError(f"a value of type {type(value).__module__}.{type(value).__qualname__}")
 
 
@@ -64,7 +64,7 @@ def unpack(packed: Packed, arrays: Sequence[Array], device: torch.device) -> Any
     ValueError
         The description makes no sense.
     """
-    kind, content = next(iter(packed.items()))
+    ((kind, content),) = packed.items()
     if kind == "is":
         return content
     if kind == "tensor":
@@ -77,8 +77,8 @@ def unpack(packed: Packed, arrays: Sequence[Array], device: torch.device) -> Any
     if kind == "dict":
         return {unpack(key, arrays, device): unpack(one, arrays, device) for key, one in content}
     if kind == "record":
-        fields = {name: unpack(one, arrays, device) for name, one in packed["fields"].items()}
-        return _record(str(content))(**fields)
+        name, fields = content
+        return _record(str(name))(**{key: unpack(one, arrays, device) for key, one in fields.items()})
     raise ValueError(f"a value of the kind '{kind}' is not known")
 
 

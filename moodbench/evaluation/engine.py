@@ -33,6 +33,10 @@ BLOCK = 2048
 AGAINST_BANK = 4
 """Blocks of test rows that meet ID train at once: what is computed of a block of ID train serves more of them."""
 
+LEAST = 64
+"""Rows of the smallest block that is scored: a matrix product rounds a few rows otherwise than many, and with so many
+the bits of a row no longer depend on how many others there are. Smaller blocks are filled up with their own rows."""
+
 SAMPLE = 2048
 """Rows of ID train that tell whether the head's classes are the data's, where names do not."""
 
@@ -150,7 +154,7 @@ class Engine:
                 logits = torch.from_numpy(rows.logits).to(self.device)
                 logits = logits if self.columns is None else logits[:, self.columns]
             elif self.weight is not None and self.bias is not None:
-                logits = torch.addmm(self.bias, features, self.weight.T)
+                logits = logits_of(features, self.weight, self.bias)
             yield Block(features, logits, torch.from_numpy(self._numbered(rows.labels)).to(self.device), start)
             start += len(rows.labels)
 
@@ -203,12 +207,13 @@ class Engine:
         pieces: Sequence[Piece],
     ) -> None:
         block = joined([piece.block for piece in pieces])
+        wide = widened(block)
         with torch.inference_mode():
             for name, score in scores.items():
                 if name not in self.failures:
                     try:
                         if is_own(type(score)):
-                            found = numbers(score.score(block), len(block))
+                            found = numbers(score.score(wide), len(wide))[: len(block)]
                         else:
                             found = np.concatenate([_apart(score, piece.block) for piece in pieces])
                     except CacheError:  # a memory bank that cannot be read is no fault of the score
@@ -252,6 +257,21 @@ class Engine:
             np.concatenate([of[name][is_id[name]] for name in readers]) for of in (self._predicted, self._confidence)
         )
         return Predictions(labels, predicted.astype(np.int64), confidence)
+
+
+def widened(block: Block) -> Block:
+    """Return a block with its rows again and again behind them, if it has fewer than `LEAST`."""
+    count = len(block)
+    if not 0 < count < LEAST:
+        return block
+    return block.rows(torch.arange(LEAST, device=block.features.device) % count)
+
+
+def logits_of(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Return (B, C) logits of a head, as products of `LEAST` rows at least."""
+    more = max(0, LEAST - len(features))
+    rows = torch.cat([features, features.new_zeros(more, features.shape[1])]) if more else features
+    return torch.addmm(bias, rows, weight.T)[: len(features)]
 
 
 def _apart(score: Score, block: Block) -> Array:

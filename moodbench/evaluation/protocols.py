@@ -245,6 +245,13 @@ def one_class(
     return out
 
 
+def fitted_on(benchmark: BenchmarkSpec, caches: Caches) -> Caches:
+    """Return the caches with what a benchmark that is fitted once is fitted on: its classes, and their outputs."""
+    if benchmark.restrict_logits:
+        caches, _ = _restricted(caches, [])
+    return caches.fit_on(_joined(caches).numbers(benchmark.classes))
+
+
 def _sides(is_id: NDArray[np.bool_], is_ood: NDArray[np.bool_]) -> NDArray[np.int8]:
     return np.where(is_id, ID, np.where(is_ood, OOD, NEITHER)).astype(np.int8)
 

@@ -108,7 +108,9 @@ class Network:
         features = features.float()
         if self.weight is None or self.bias is None:
             return features, None
-        return features, torch.addmm(self.bias, features, self.weight.T)
+        # a product rounds the logits of a few rows otherwise than those of many: always as many as a batch has
+        rows = torch.cat([features, features.new_zeros(self.rows - count, features.shape[1])])
+        return features, torch.addmm(self.bias, rows, self.weight.T)[:count]
 
     def _prepared(self, pixels: Tensor) -> Tensor:
         transform = self.backbone.transform

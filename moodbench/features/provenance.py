@@ -68,6 +68,14 @@ def refuse_mismatch(cache: FeatureCache, wanted: Mapping[str, Any], classes: Seq
         )
 
 
+def other_network(backbone: Backbone, noted: Mapping[str, Any]) -> Iterator[str]:
+    """Yield in words how a network and its transform differ from those that a provenance notes."""
+    there = _identity(noted)
+    now = _identity({**noted, "model": dict(backbone.record), "transform": dict(backbone.transform.record)})
+    for path, old, new in _differences("", there, now):
+        yield f"{path}: {old} in the cache, {new} now"
+
+
 def _identity(noted: Mapping[str, Any]) -> Provenance:
     identity = {key: noted.get(key) for key in _IDENTITY}
     model = identity["model"] or {}

@@ -30,6 +30,7 @@ COMMANDS = [
     ["table"],
     ["rank"],
     ["compare"],
+    ["detect"],
     ["plot"],
 ]
 
@@ -79,6 +80,7 @@ def test_commands_are_listed_in_the_order_of_use():
         "table",
         "rank",
         "compare",
+        "detect",
         "plot",
         "report",
         "results",

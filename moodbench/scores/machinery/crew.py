@@ -33,7 +33,7 @@ class Crew:
 
     def __enter__(self) -> Crew:
         if self._workers > 1:
-            self._pool = ThreadPoolExecutor(self._workers, initializer=_start, initargs=(self.share,))
+            self._pool = ThreadPoolExecutor(self._workers, initializer=start_thread, initargs=(self.share,))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,7 +75,7 @@ def _work(work: Callable[[T], object], item: T) -> None:
         work(item)
 
 
-def _start(threads: int) -> None:
+def start_thread(threads: int) -> None:
     """Make a new thread calculate as the main one does: both settings belong to a thread."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)

@@ -81,6 +81,6 @@ def test_what_is_no_plain_value_is_refused(value):
 )
 def test_a_file_can_name_records_of_statistics_and_nothing_else(name):
     with pytest.raises(ValueError, match="there is no record"):
-        unpack({"record": name, "fields": {}}, [], CPU)
+        unpack({"record": [name, {}]}, [], CPU)
     with pytest.raises(ValueError, match="is not known"):
         unpack({"pickle": 0}, [], CPU)

@@ -1,0 +1,152 @@
+"""``moodbench detect``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moodbench.cli import completion
+from moodbench.cli.app import app
+from moodbench.cli.options import Device, Run, with_run
+from moodbench.cli.output import terminal_width
+from moodbench.cli.params import parse_params
+from moodbench.cli.shown import format_for, put
+from moodbench.errors import UsageError
+
+_SUFFIXES = (".md", ".txt", ".tex", ".html", ".csv", ".json", ".jsonl")
+
+
+@app.command()
+@with_run
+def detect(
+    *,
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE...", help="Image files, folders of images, or - for a list of paths on stdin."),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="Model whose features and row scores are cached.",
+            autocompletion=completion.cached_models,
+        ),
+    ],
+    score: Annotated[
+        str,
+        typer.Option(metavar="SCORE", help="Score that was run on it.", autocompletion=completion.scored_scores),
+    ],
+    benchmark: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BENCHMARK",
+            help="Benchmark that says what is ID; may be omitted if the model was scored on one only.",
+            autocompletion=completion.scored_benchmarks,
+        ),
+    ] = None,
+    fpr_id: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE", help="Out is what has p <= RATE: so many ID images are called out.  [default: 0.05]"
+        ),
+    ] = None,
+    fdr: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            help="Instead: of all images that are called out, at most this share is ID (Benjamini-Hochberg).",
+        ),
+    ] = None,
+    neighbours: Annotated[
+        int, typer.Option(metavar="N", help="Name so many of the nearest ID train images.", min=0)
+    ] = 3,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SCORE.NAME=VALUE", help="Parameter that the score was run with. Repeatable."),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Head that the score was run with.", autocompletion=completion.cached_heads),
+    ] = None,
+    scores_from: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.py", help="Python file that registers the score. Repeatable."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights that the model was extracted with, where they were given there."),
+    ] = None,
+    checkpoint_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Which part of that file, as given there.")
+    ] = None,
+    device: Device = "auto",
+    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads. By default all cores.")] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(metavar="N", help="Pictures with more pixels count as undecodable.", min=1)
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write to this file (.md, .txt, .tex, .html, .csv, .json, .jsonl) instead of to standard output.",
+        ),
+    ] = None,
+    run: Run,
+) -> None:
+    """Tell whether images are in- or out-of-distribution.
+
+    Each gets its score, a p-value among the ID test images, a verdict, and the nearest ID train images as evidence; of
+    a folder also the share of OOD is estimated. What is fitted is kept among the caches. A file that is no image has
+    an error instead of a verdict.
+
+    Example: moodbench detect photo.jpg --model digits_mim --score mahalanobis
+    """
+    from moodbench.commands.detect import STDIN
+    from moodbench.commands.detect import detect as work
+    from moodbench.scores.base import load_scores
+
+    suffix = "" if out is None else out.suffix.lower()
+    if out is not None and suffix not in _SUFFIXES:
+        raise UsageError(f"the name '{out.name}' says no format", fix=f"end it in one of {', '.join(_SUFFIXES)}")
+    if json_ and csv:
+        raise UsageError("--json and --csv are two formats", fix="give one of them")
+    params = parse_params(param or [])
+    if set(params) - {score}:
+        raise UsageError(f"there are parameters for the score '{next(iter(params))}', and '{score}' is asked for")
+    for file in scores_from or []:
+        load_scores(file)
+    found = work(
+        images,
+        model=model,
+        score=score,
+        benchmark=benchmark,
+        params=params.get(score),
+        head=head,
+        fpr_id=fpr_id,
+        fdr=fdr,
+        neighbours=neighbours,
+        checkpoint=checkpoint,
+        checkpoint_key=checkpoint_key,
+        device=device,
+        threads=threads,
+        max_pixels=max_pixels,
+        listed=sys.stdin.buffer.read() if STDIN in images else b"",
+        workspace=run.workspace,
+        report=run.output.say,
+        progress=run.output.progress,
+    )
+    width = terminal_width() if out is None else None
+    if json_ or suffix in (".json", ".jsonl"):
+        text = found.json()
+    elif csv or suffix == ".csv":
+        text = found.csv()
+    else:
+        text = found.text(format_for(None, out, width), width)
+    put(text, out, run)
+    if all(verdict.verdict is None for verdict in found.verdicts):
+        raise typer.Exit(1)

@@ -1,0 +1,237 @@
+"""What ``moodbench detect`` does: images → is each in- or out-of-distribution, how sure is that, and what is near."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moodbench.arguments import as_path
+from moodbench.commands.extract import BEFORE_TORCH
+from moodbench.errors import UsageError
+from moodbench.tables.formats.base import FORMATS
+from moodbench.tables.formats.text import PLAIN, plain_within
+from moodbench.tables.grid import Cell, Column, Row, Table
+from moodbench.types import Report
+from moodbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from moodbench.detection.detector import Verdict
+    from moodbench.detection.share import Share
+
+STDIN = "-"
+
+FIELDS = ("image", "model", "score", "value", "p_value", "verdict", "error", "neighbours")
+"""Of an image, in JSON and CSV."""
+
+
+@dataclass(frozen=True)
+class Detected:
+    """The verdicts in the order in which images were named, and how to show them. Printed: the table in Markdown.
+
+    Attributes
+    ----------
+    verdicts : tuple of Verdict
+    shares : mapping of folder to Share
+        The estimated share of OOD images of each folder that was named.
+    table : Table
+    """
+
+    verdicts: tuple[Verdict, ...]
+    shares: Mapping[str, Share]
+    table: Table
+
+    def __str__(self) -> str:
+        return self.text("markdown")
+
+    def text(self, format: str = PLAIN, width: int | None = None) -> str:
+        """Return the table as text; `width`: letters of a line of the format "plain"."""
+        return plain_within([self.table], width) if format == PLAIN else FORMATS.get(format)([self.table])
+
+    def json(self) -> str:
+        """Return a JSON object a line: of each image, then of each folder."""
+        lines = []
+        for verdict in self.verdicts:
+            record = {name: value for name, value in asdict(verdict).items() if name in FIELDS}
+            record["neighbours"] = [_named(one) for one in record["neighbours"]]
+            if record["value"] is not None and not math.isfinite(record["value"]):
+                record["value"] = None  # JSON has no infinity; the p-value says all
+            lines.append(record)
+        for folder, share in self.shares.items():
+            estimate = {"share_out": share.out, "share_out_low": share.low, "share_out_high": share.high}
+            lines.append({"folder": folder, "images": share.images, **estimate})
+        return "".join(json.dumps(line) + "\n" for line in lines)
+
+    def csv(self) -> str:
+        """Return CSV, a line an image; neighbours are joined by blanks."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(FIELDS)
+        for verdict in self.verdicts:
+            record = {name: getattr(verdict, name) for name in FIELDS[:-1]}
+            values = ["" if value is None else _printable(value) for value in record.values()]
+            writer.writerow([*values, " ".join(one.image for one in verdict.neighbours)])
+        return text.getvalue()
+
+
+def detect(
+    images: str | Path | Sequence[str | Path],
+    *,
+    model: str,
+    score: str,
+    benchmark: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    head: str | None = None,
+    fpr_id: float | None = None,
+    fdr: float | None = None,
+    neighbours: int = 3,
+    checkpoint: str | Path | None = None,
+    checkpoint_key: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    max_pixels: int | None = None,
+    listed: bytes = b"",
+    workspace: Workspace | None = None,
+    report: Report = lambda line: None,
+    progress: bool = False,
+) -> Detected:
+    """Say of images whether they are in- or out-of-distribution.
+
+    Parameters
+    ----------
+    images : path or sequence of paths
+        Image files, folders (all images in them and below), and ``-`` for the paths in `listed`, one a line.
+    model, score, benchmark, params, head, checkpoint, checkpoint_key, device, threads
+        See `moodbench.detection.detector.Detector.load`.
+    fpr_id : float, optional
+        An image is out where its p-value is at most this; 0.05 by default.
+    fdr : float, optional
+        Instead: of all images here that are called out, at most this share is ID, in the mean (Benjamini and
+        Hochberg).
+    neighbours : int
+        How many of the nearest ID train images to name.
+    max_pixels : int, optional
+        Larger pictures count as undecodable.
+
+    Raises
+    ------
+    UsageError
+        A name is unknown, or options contradict each other.
+    DataError
+        A folder holds no image.
+    MoodbenchError
+        As `moodbench.detection.detector.Detector.load` and its call.
+    """
+    if fpr_id is not None and fdr is not None:
+        raise UsageError("--fpr-id and --fdr are two rules for a verdict", fix="give one of them")
+    space = workspace or Workspace()
+    for switch, value in BEFORE_TORCH.items():
+        os.environ.setdefault(switch, value)
+    from moodbench.detection.images import images_below, listed_images
+
+    paths: list[Path] = []
+    folders: dict[str, slice] = {}
+    for item in [images] if isinstance(images, str | Path) else images:
+        path = Path(item)
+        some = listed_images(listed) if str(item) == STDIN else images_below(path) if path.is_dir() else [path]
+        if str(item) != STDIN and path.is_dir():
+            folders[str(path)] = slice(len(paths), len(paths) + len(some))
+        paths += some
+    if not paths:
+        raise UsageError("no image is named", fix="moodbench detect IMAGE… --model M --score S")
+    from moodbench.detection.detector import FPR_ID, Detector, check_rates
+    from moodbench.progress import Progress
+
+    fpr_id = FPR_ID if fpr_id is None else fpr_id
+    check_rates(fpr_id, fdr)
+    bars = Progress(f"{score} on {model}", progress)
+    detector = Detector.load(
+        model,
+        score,
+        benchmark=benchmark,
+        params=params,
+        head=head,
+        device=device,
+        threads=threads,
+        checkpoint=as_path(checkpoint),
+        checkpoint_key=checkpoint_key,
+        workspace=space,
+        report=report,
+        progress=bars,
+    )
+    verdicts = detector(paths, fpr_id=fpr_id, fdr=fdr, neighbours=neighbours, max_pixels=max_pixels, progress=bars)
+    shares = {folder: detector.share(verdicts[rows]) for folder, rows in folders.items()}
+    for verdict in verdicts:
+        if verdict.error is not None:
+            report(f"{_printable(verdict.image)}: {verdict.error}")
+    about = detector.about
+    rule = f"p ≤ {fpr_id:g}" if fdr is None else f"a false discovery rate of {fdr:g}"
+    table = _table(verdicts, about, rule, neighbours, list(_notes(about, detector.calibration, fpr_id, fdr, shares)))
+    return Detected(tuple(verdicts), shares, table)
+
+
+def _table(
+    verdicts: Sequence[Verdict], about: Mapping[str, Any], rule: str, neighbours: int, notes: Sequence[str]
+) -> Table:
+    out = sum(verdict.verdict == "out" for verdict in verdicts)
+    judged = sum(verdict.verdict is not None for verdict in verdicts)
+    whose = f"{about['score']} on {about['model']}, fitted on {about['id_train']}"
+    if judged == 1:
+        (only,) = (verdict for verdict in verdicts if verdict.verdict is not None)
+        answer = f"{only.verdict}: p = {_rounded(only.p_value)} ({whose}; out at {rule})"
+    else:
+        answer = f"{out} of {judged} images are out, at {rule} ({whose})"
+    near = [Column((f"nearest images of {about['id_train']}",), kind="text")] if neighbours else []
+    columns = (*(Column((name,), kind="text") for name in ("verdict", "p", "score")), *near)
+    rows = []
+    for verdict in verdicts:
+        value = "" if verdict.value is None else f"{verdict.value:.6g}"
+        said = verdict.verdict or f"none: {verdict.error}"
+        cells = [Cell(said), Cell(_rounded(verdict.p_value)), Cell(value)]
+        shown = ", ".join(f"{one.image}{_of_class(one.class_name)} {one.cosine:.2f}" for one in verdict.neighbours)
+        rows.append(Row("", _printable(verdict.image), (*cells, *([Cell(shown)] if neighbours else []))))
+    return Table(answer, ("", "image"), tuple(columns), tuple(rows), tuple(notes))
+
+
+def _notes(
+    about: Mapping[str, Any], calibration: Any, fpr_id: float, fdr: float | None, shares: Mapping[str, Share]
+) -> Sequence[str]:
+    notes = []
+    for folder, share in shares.items():
+        if share.out is not None and share.low is not None and share.high is not None:
+            notes.append(
+                f"{_printable(folder)}: an estimated {100 * share.out:.1f} % of its {share.images} images are OOD "
+                f"(95 %: {100 * share.low:.1f} to {100 * share.high:.1f} %; the upper limit holds where OOD images "
+                "seldom score above the middle of ID)."
+            )
+    n = len(calibration)
+    notes.append(
+        f"p: the share of ID images that would score as low, by {n} ID test images of {about['benchmark']}; the least "
+        f"that these can show is {1 / (n + 1):.2g}."
+    )
+    if fdr is None and 1 / (n + 1) > fpr_id:
+        notes.append(f"With so few ID test images, no image can be out at p ≤ {fpr_id:g}.")
+    return [*notes, *about["remarks"]]
+
+
+def _rounded(p: float | None) -> str:
+    return "" if p is None else f"{p:.2g}" if p < 0.001 else f"{p:.3f}"
+
+
+def _of_class(name: str | None) -> str:
+    return "" if name is None else f" ({name})"
+
+
+def _named(neighbour: Mapping[str, Any]) -> dict[str, Any]:
+    return {"image": neighbour["image"], "class": neighbour["class_name"], "cosine": neighbour["cosine"]}
+
+
+def _printable(value: object) -> str:
+    """Return a text that any encoding of Unicode takes: names of files may be other bytes."""
+    return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
