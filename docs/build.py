@@ -44,6 +44,7 @@ COMMANDS = (
     ("table",),
     ("rank",),
     ("compare",),
+    ("detect",),
     ("plot",),
     ("report",),
     ("results",),

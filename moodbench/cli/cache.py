@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,7 +78,7 @@ def _state(
 @cache.command()
 @with_run
 def verify(*, model: Model = None, dataset: DatasetOption = None, json_: Json = False, run: Run) -> None:
-    """Compare caches, heads and row scores with their checksums.
+    """Compare caches, heads, row scores and detectors with their checksums.
 
     Every byte is read. Exit 1 if anything is wrong.
 
@@ -120,8 +121,8 @@ def remove(
 ) -> None:
     """Delete caches of models, after asking.
 
-    All of them, or those of some datasets. Images, results and trained heads stay; the row scores of a model go with
-    its last cache. Where nobody can be asked (in a script), nothing is removed without --yes.
+    All of them, or those of some datasets. Images, results and trained heads stay; the row scores and detectors of a
+    model go with its last cache. Where nobody can be asked (in a script), nothing is removed without --yes.
 
     Example: moodbench cache remove --model digits_mim --dataset digits_noise
     """
@@ -152,10 +153,15 @@ def _agreed(run: Run, infos: Sequence[CacheInfo]) -> bool:
         )
     rows = [{"model": i.model, "dataset": i.dataset, "rows": i.rows, "size": human_bytes(i.bytes)} for i in infos]
     lines = as_text(rows)
-    for what, its in (("its head", False), ("its row scores", True)):
-        files = ", ".join(str(file) for file in others if (file.parent.name == "scores") == its)
+    for what, its in (("its head", ""), ("its row scores", "scores"), ("its detectors", "detectors")):
+        files = ", ".join(str(file) for file in others if _kind(file) == its)
         lines += f"with the last cache of a model, {what}: {files}\n" if files else ""
     return ask(f"{lines}remove {caches} ({size})?")
+
+
+def _kind(file: Path) -> str:
+    """Return what a file beside the caches of a model holds."""
+    return next((name for name in ("scores", "detectors") if name in (file.parent.name, file.parents[1].name)), "")
 
 
 def _say_heads(run: Run, model: str) -> None:

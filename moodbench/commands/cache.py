@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from moodbench.arguments import as_names
+from moodbench.detection.checked import check_fitted
 from moodbench.errors import CacheError, MoodbenchError, UnknownNameError
 from moodbench.features.cache import PENDING, SKIPPED, FeatureCache
 from moodbench.features.heads import is_left_over, stored_head
@@ -68,7 +69,8 @@ class CheckedFile:
     Attributes
     ----------
     name : str
-        ``MODEL/DATASET``, ``MODEL/head``, ``MODEL/heads/NAME`` or ``MODEL/scores/BENCHMARK``.
+        ``MODEL/DATASET``, ``MODEL/head``, ``MODEL/heads/NAME``, ``MODEL/scores/BENCHMARK`` or
+        ``MODEL/detectors/BENCHMARK/SCORE``.
     what : str
         The same for people, and how much was found.
     fault : MoodbenchError or None
@@ -82,7 +84,9 @@ class CheckedFile:
 def verify_caches(
     space: Workspace, models: str | Sequence[str] = (), datasets: str | Sequence[str] = ()
 ) -> Iterator[CheckedFile]:
-    """Read every byte of the caches, and of the heads and row scores of their models. An incomplete cache is a fault.
+    """Read every byte of the caches, and of the heads, row scores and detectors of their models.
+
+    An incomplete cache is a fault.
 
     Unless some datasets are named, heads and row scores of models without caches are read too.
     """
@@ -110,6 +114,9 @@ def _besides(space: Workspace, model: str, remark: str) -> Iterator[CheckedFile]
         name = file.relative_to(own.parent).with_suffix("")
         check = partial(read_row_scores, file, KEPT)
         yield CheckedFile(f"{model}/{name}", f"{model}: row {name}{remark}", _fault(check))
+    for file in space.detectors(parsed):
+        name = file.relative_to(own.parent).with_suffix("")
+        yield CheckedFile(f"{model}/{name}", f"{model}: {name}{remark}", _fault(partial(check_fitted, file)))
 
 
 def _orphans(space: Workspace) -> list[str]:
@@ -118,7 +125,10 @@ def _orphans(space: Workspace) -> list[str]:
     return [
         str(model)
         for model in models
-        if space.head_file(model).exists() or space.other_heads(model) or space.kept_scores(model)
+        if space.head_file(model).exists()
+        or space.other_heads(model)
+        or space.kept_scores(model)
+        or space.detectors(model)
     ]
 
 
@@ -148,8 +158,8 @@ def remove_caches(
 ) -> list[Path]:
     """Delete the caches of models, or those of some datasets, and return the files.
 
-    With a model's last cache go its head and its row scores. Other heads (`Workspace.other_heads`) stay. Nothing is
-    deleted that lies elsewhere: of a cache or head that is a symbolic link the link goes, and a folder that is one is
+    With a model's last cache go its head, its row scores and its detectors. Other heads (`Workspace.other_heads`) stay.
+    Nothing is deleted that lies elsewhere: of a cache or head that is a symbolic link the link goes, and a folder that is one is
     refused. `report` is told of every file when it is gone.
 
     Raises
@@ -180,13 +190,14 @@ def remove_listed(space: Workspace, infos: Sequence[CacheInfo], report: Report =
 
 
 def goes_with(space: Workspace, infos: Sequence[CacheInfo]) -> list[Path]:
-    """Return the own heads and row scores that would go with these caches, because no other of the model stays."""
+    """Return the own heads, row scores and detectors that go with these caches, because no other of the model stays."""
     found = []
     for model in dict.fromkeys(info.model for info in infos):
         name = ModelName.parse(model)
         stay = set(space.cached_datasets(name)) - {info.dataset for info in infos if info.model == model}
         if not stay:
-            found += [file for file in (space.head_file(name), *space.kept_scores(name)) if os.path.lexists(file)]
+            files = (space.head_file(name), *space.kept_scores(name), *space.detectors(name))
+            found += [file for file in files if os.path.lexists(file)]
     return found
 
 
@@ -230,16 +241,18 @@ def _removed(space: Workspace, name: ModelName, infos: Sequence[CacheInfo]) -> I
 
 
 def _removed_scores(space: Workspace, name: ModelName) -> Iterator[Path]:
-    """Delete the row scores of a model, and yield each file when it is gone."""
-    files = space.kept_scores(name)
-    if not files or files[0].parent.is_symlink():  # what a link leads to is not ours
-        return
-    for file in files:
+    """Delete the row scores and detectors of a model, and yield each file when it is gone."""
+    top = space.cache_dir / name.folder
+    for file in (*space.kept_scores(name), *space.detectors(name)):
+        folders = [folder for folder in file.parents if folder.is_relative_to(top) and folder != top]
+        if any(folder.is_symlink() for folder in folders):  # what a link leads to is not ours
+            continue
         with exclusive(file, waiting=lambda: None, tidy=True):
             file.unlink(missing_ok=True)
         yield file
-    with contextlib.suppress(OSError):
-        files[0].parent.rmdir()
+        for folder in folders:  # the inner first; not while others are left in it
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _files(space: Workspace) -> Iterator[tuple[ModelName, str, Path]]:

@@ -23,13 +23,11 @@ import torch
 from numpy.typing import NDArray
 
 from moodbench.atomic import replace_file
+from moodbench.detection.checked import SCHEMA, refuse_foreign, with_words
 from moodbench.detection.packing import UnpackableError, pack, unpack
 from moodbench.errors import CacheError
-from moodbench.features.hdf5 import UnreadableError, open_hdf5
 from moodbench.features.seal import BLOCK, Seal, put_seal
 from moodbench.scores.machinery.answers import Answer
-
-SCHEMA = 1
 
 _COMPRESSED = 1 << 20
 """Bytes from which an array is compressed: histograms are mostly zeros."""
@@ -103,26 +101,13 @@ def read_fitted(file: Path, device: torch.device | None = None) -> Fitted:
     CacheError
         It is missing, none of ours, of another schema, or was changed after it was written.
     """
-    try:
-        if not file.exists():
-            raise UnreadableError("there is no such file")
-        found: list[Fitted] = []
-        open_hdf5(file, lambda h5, seal: found.append(_collect(h5, seal, device or torch.device("cpu"))))
-    except (OSError, UnreadableError) as error:
-        raise CacheError(
-            f"no detector can be read from this file: {error}", file=file, fix="remove it: it is fitted and saved again"
-        ) from None
+    found: list[Fitted] = []
+    with_words(file, lambda h5, seal: found.append(_collect(h5, seal, device or torch.device("cpu"))))
     return found[0]
 
 
 def _collect(h5: Any, seal: Seal | None, device: torch.device) -> Fitted:
-    schema = h5.attrs.get("moodbench_schema")
-    if "detector" not in h5 or schema is None:
-        raise UnreadableError("it holds no detector")
-    if int(schema) != SCHEMA:
-        raise UnreadableError(f"it has schema {int(schema)}, and this version of moodbench reads schema {SCHEMA}")
-    if seal is None:
-        raise UnreadableError("its seal is damaged")
+    refuse_foreign(h5, seal)
     said = json.loads(h5["detector"][:].tobytes())
     arrays = [h5[f"told/{number}"][()] for number in range(len(h5["told"]) if "told" in h5 else 0)]
     answers = [Answer(tuple(asked), unpack(value, arrays, device)) for asked, value in said["told"]]

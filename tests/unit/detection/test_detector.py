@@ -41,7 +41,20 @@ def load(space, name="mahalanobis", **options):
 
 
 SOME = ["ash_b", "cop", "corp", "dice", "energy", "gradnorm", "hopfield", "iforest", "kl_matching", "knn", "lof"]
-SOME += ["mahalanobis", "msp", "nac_last", "neco", "openmax", "optfs", "qda", "random", "relation", "she", "sirc", "vim"]
+SOME += [
+    "mahalanobis",
+    "msp",
+    "nac_last",
+    "neco",
+    "openmax",
+    "optfs",
+    "qda",
+    "random",
+    "relation",
+    "she",
+    "sirc",
+    "vim",
+]
 
 
 def test_scores_have_the_bits_that_score_gave(space, pictures):

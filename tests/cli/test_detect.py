@@ -1,0 +1,127 @@
+"""`moodbench detect` as people and programs meet it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from moodbench.cli import app
+from tests.commands import call, offered
+
+PAIR = ("--model", "tiny", "--score", "mahalanobis", "--device", "cpu")
+NAMES = {"image", "model", "score", "value", "p_value", "verdict", "error", "neighbours"}
+
+
+def test_images_a_folder_and_a_list_of_paths(scored, pictures):
+    image = pictures / "test" / "blue" / "00.png"
+    (scored / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nxx")
+    result = call("detect", image, "broken.png", pictures / "ood", "--json", "--fpr-id", "0.1", *PAIR)
+    assert result.exit_code == 0, result.stderr
+    assert "broken.png: " in result.stderr
+    *records, last = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(records) == 13
+    assert {frozenset(record) for record in records} == {frozenset(NAMES)}
+    first, broken, *others = records
+    assert (first["image"], first["verdict"], len(first["neighbours"])) == (str(image), "in", 3)
+    assert set(first["neighbours"][0]) == {"image", "class", "cosine"}
+    assert (broken["verdict"], broken["value"], broken["p_value"]) == (None, None, None)
+    assert broken["error"]
+    assert all(record["verdict"] == ("out" if record["p_value"] <= 0.1 else "in") for record in others)
+    assert set(last) == {"folder", "images", "share_out", "share_out_low", "share_out_high"}
+    assert (last["folder"], last["images"]) == (str(pictures / "ood"), 11)
+
+    listed = CliRunner().invoke(app, ["detect", "-", "--json", *PAIR], input=f"{image}\n\nbroken.png\n")
+    assert [json.loads(line)["image"] for line in listed.stdout.splitlines()] == [str(image), "broken.png"]
+
+
+def test_table_csv_and_files(scored, pictures):
+    image = pictures / "test" / "blue" / "00.png"
+    table = call("detect", image, *PAIR)
+    assert table.exit_code == 0
+    assert table.stdout.startswith("**in: p = 0.")
+    assert "nearest images of tiny_train" in table.stdout
+    assert "by 21 ID test images" in table.stdout
+    assert "fitted mahalanobis" in table.stderr
+    again = call("detect", image, *PAIR)
+    assert again.stdout == table.stdout
+    assert again.stderr == ""
+    assert "nearest" not in call("detect", image, "--neighbours", "0", *PAIR).stdout
+    rows = list(csv.DictReader(io.StringIO(call("detect", pictures / "ood", "--csv", *PAIR).stdout)))
+    assert len(rows) == 11
+    assert set(rows[0]) == NAMES
+    folder = call("detect", pictures / "ood", "--fdr", "0.2", *PAIR).stdout
+    assert "of 11 images are out, at a false discovery rate of 0.2" in folder
+    assert "of its 11 images are OOD (95 %:" in folder
+    few = call("detect", image, "--fpr-id", "0.01", *PAIR).stdout
+    assert "no image can be out at p ≤ 0.01" in few
+    for suffix in (".md", ".txt", ".html", ".csv", ".jsonl"):
+        assert f"wrote out{suffix}" in call("detect", image, "--out", f"out{suffix}", *PAIR).stderr
+        assert (scored / f"out{suffix}").stat().st_size > 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["x.png", "--model", "tinny", "--score", "msp"], 2, "there is no cached model 'tinny'"),
+        (["x.png", "--model", "tiny", "--score", "mspp"], 2, "there is no score 'mspp'"),
+        (
+            ["x.png", "--model", "tiny", "--score", "energy"],
+            1,
+            "moodbench score --benchmark tiny --model tiny --score energy",
+        ),
+        (["x.png", "--benchmark", "big", *PAIR], 2, "there is no benchmark 'big'"),
+        (["x.png", "--fpr-id", "5", *PAIR], 2, "--fpr-id is a share between 0 and 1"),
+        (["x.png", "--fpr-id", "0.1", "--fdr", "0.1", *PAIR], 2, "two rules"),
+        (["x.png", "--json", "--csv", *PAIR], 2, "two formats"),
+        (["x.png", "--out", "x.pdf", *PAIR], 2, "says no format"),
+        (["x.png", "--param", "knn.k=3", *PAIR], 2, "parameters for the score 'knn'"),
+        (["empty", *PAIR], 1, "the folder holds no images"),
+        (["-", *PAIR], 2, "lists no image"),
+        (["gone.png", *PAIR], 1, "the file does not exist"),
+        ([*PAIR], 2, "IMAGE"),
+    ],
+)
+def test_bad_input_is_one_clear_message(scored, arguments, code, said):
+    (scored / "empty").mkdir()
+    result = call("detect", *arguments)
+    assert (result.exit_code, said in result.stderr) == (code, True), result.stderr
+    assert not (scored / "x.pdf").exists()
+
+
+def test_an_image_on_stdin_is_no_list(scored, pictures):
+    data = (pictures / "test" / "blue" / "00.png").read_bytes()
+    result = CliRunner().invoke(app, ["detect", "-", *PAIR], input=data)
+    assert result.exit_code == 2
+    assert "should list paths, one a line" in result.stderr
+
+
+def test_without_results_or_row_scores_it_says_what_to_run(home):
+    assert call("extract", "--model", "tiny", "--benchmark", "tiny", "--quiet").exit_code == 0
+    for options in ((), ("--benchmark", "tiny")):
+        result = call("detect", "x.png", *options, *PAIR)
+        assert result.exit_code == 1
+        assert "moodbench score" in result.stderr
+
+
+def test_caches_are_verified_and_removed_with_their_detectors(scored, pictures):
+    image = pictures / "test" / "blue" / "00.png"
+    assert call("detect", image, *PAIR).exit_code == 0
+    file = scored / "cache" / "tiny" / "detectors" / "tiny" / "mahalanobis.h5"
+    assert "detectors/tiny/mahalanobis" in call("cache", "verify").stdout
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    result = call("cache", "verify")
+    assert result.exit_code == 1
+    assert "no detector can be read from this file" in result.stdout + result.stderr
+    assert call("cache", "remove", "--model", "tiny", "--yes").exit_code == 0
+    assert not file.parents[1].exists()
+
+
+def test_shells_complete_models_and_scores(scored):
+    assert offered("moodbench detect x.png --model ti")[0] == ["tiny"]
+    assert offered("moodbench detect x.png --score mah")[0] == ["mahalanobis"]
