@@ -159,8 +159,8 @@ def remove_caches(
     """Delete the caches of models, or those of some datasets, and return the files.
 
     With a model's last cache go its head, its row scores and its detectors. Other heads (`Workspace.other_heads`) stay.
-    Nothing is deleted that lies elsewhere: of a cache or head that is a symbolic link the link goes, and a folder that is one is
-    refused. `report` is told of every file when it is gone.
+    Nothing is deleted that lies elsewhere: of a cache or head that is a symbolic link the link goes, and a folder that
+    is one is refused. `report` is told of every file when it is gone.
 
     Raises
     ------

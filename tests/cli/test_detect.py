@@ -111,13 +111,13 @@ def test_caches_are_verified_and_removed_with_their_detectors(scored, pictures):
     image = pictures / "test" / "blue" / "00.png"
     assert call("detect", image, *PAIR).exit_code == 0
     file = scored / "cache" / "tiny" / "detectors" / "tiny" / "mahalanobis.h5"
-    assert "detectors/tiny/mahalanobis" in call("cache", "verify").stdout
+    assert "detectors/tiny/mahalanobis" in call("cache", "verify").output
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     result = call("cache", "verify")
     assert result.exit_code == 1
-    assert "no detector can be read from this file" in result.stdout + result.stderr
+    assert "no detector can be read from this file" in result.output
     assert call("cache", "remove", "--model", "tiny", "--yes").exit_code == 0
     assert not file.parents[1].exists()
 
