@@ -100,7 +100,7 @@ class Pictures:
         """Return the style sheet that gives every colour its counterpart on dark screens."""
         pairs = [(colour, on_dark(colour)) for colour in sorted(self.colours)]
         return "\n".join(
-            f'.plot [{name}="{light}"], .plot[{name}="{light}"] {{ {name}: light-dark({light}, {dark}) }}'
+            f':is(.plot, .shared) [{name}="{light}"] {{ {name}: light-dark({light}, {dark}) }}'
             for light, dark in pairs
             for name in _COLOURED
         )

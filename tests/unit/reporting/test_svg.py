@@ -63,6 +63,16 @@ def test_glyphs_that_pictures_share_are_there_once():
     assert len(pictures.symbols) == shapes
 
 
+def test_shapes_that_pictures_share_have_colours_for_dark_screens_too():
+    pictures = Pictures()
+    pictures.inline(drawn(), "one")
+    own = {e.attrib["stroke"] for e in elements(pictures.shared()) if "stroke" in e.attrib}
+    assert "#000000" in own  # marks of an axis
+    rules = pictures.style()
+    for colour in own:
+        assert f':is(.plot, .shared) [stroke="{colour}"] {{ stroke: light-dark({colour}, {on_dark(colour)}) }}' in rules
+
+
 def test_equal_figures_make_equal_pages():
     assert [Pictures().inline(drawn(), "a") for _ in range(2)] == [Pictures().inline(drawn(), "a")] * 2
 
