@@ -22,7 +22,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 def example():
     """The Python of the docs' example."""
     text = (DOCS / "extending.md").read_text(encoding="utf-8")
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL) if "SCORES.register" in block]
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (code,) = [block for block in blocks if "SCORES.register" in block]
     assert code.strip().count("\n") <= 24
     return code
 
