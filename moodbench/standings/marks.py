@@ -1,7 +1,8 @@
-"""Tables in which every cell is marked that is not significantly worse than the best of those it is compared with."""
+"""Tables in which every cell is marked that is not significantly worse than the best that it is compared with."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from moodbench.evaluation.kept import kept_params
@@ -14,40 +15,58 @@ from moodbench.tables.footnotes import NOT_WORSE
 from moodbench.tables.rivals import rivals_of
 from moodbench.workspace import Workspace
 
+_FAMILY = {"column": "column", "row": "row", "block": "column within its block"}
+
+Place = tuple[int, int]
+"""A row and a column."""
+
 
 def with_significance(space: Workspace, table: Table) -> Table:
-    """Return a table of results in which cells say whether they are worse than the best of their column (or row).
+    """Return a table of results in which cells say whether they are worse than the best of their column or row.
 
-    Controls take no part, and metrics other than AUROC and FPR95 stay without marks.
+    Compared is what the table marks the best of, where that is on the same images. Controls take no part, and metrics
+    other than AUROC and FPR95 stay without marks.
 
     Raises
     ------
     ResultsError
         Row scores are missing or stale, or two models were tested on other images.
     """
-    rows = [list(row.cells) for row in table.rows]
-    for better, some in rivals_of(table):
-        places: dict[Pair, tuple[int, int]] = {}
-        keys: dict[str, str] = {}
-        for j, i in some:
-            row, column = table.rows[j], table.columns[i]
-            compared = column.keys.get("metric", "") in COMPARED and better is not None
-            if compared and isinstance(row.cells[i].value, float) and not row.control:
-                keys = {**row.keys, **column.keys}
-                places[Pair(keys["model"], keys["score"], kept_params(keys["params"]))] = (j, i)
-        if len(places) < 2 or better is None:
+    close: dict[Place, bool] = {}
+    apart = False
+    for better, places in rivals_of(table):
+        its = {place: _keys(table, place) for place in places if _competes(table, place)}
+        if better is None or len(its) < 2:
             continue
-        wanted = Wanted(keys["benchmark"], list(places), keys["group"], keys["ood"])
-        (means,) = measured(space, [wanted], keys["metric"])
-        for pair, one in judged(means, better).items():
-            j, i = places[pair]
-            rows[j][i] = replace(rows[j][i], not_worse=one.not_worse)
+        tests = {(keys["benchmark"], keys["group"], keys["ood"], keys["metric"]) for keys in its.values()}
+        if len(tests) > 1:
+            apart = True
+            continue
+        ((benchmark, group, ood, metric),) = tests
+        if metric in COMPARED:
+            of = {Pair(keys["model"], keys["score"], kept_params(keys["params"])): at for at, keys in its.items()}
+            (means,) = measured(space, [Wanted(benchmark, list(of), group, ood)], metric)
+            close |= {of[pair]: one.not_worse for pair, one in judged(means, better).items()}
+    rows = (
+        replace(row, cells=tuple(replace(cell, not_worse=close.get((j, i))) for i, cell in enumerate(row.cells)))
+        for j, row in enumerate(table.rows)
+    )
     shown = {column.keys.get("metric", "") for column in table.columns}
-    made = (replace(row, cells=tuple(cells)) for row, cells in zip(table.rows, rows, strict=True))
-    return replace(table, rows=tuple(made), footnotes=(*_said(shown, table.rivals), *table.footnotes))
+    return replace(table, rows=tuple(rows), footnotes=(*_said(shown, table, apart), *table.footnotes))
 
 
-def _said(metrics: set[str], of: str) -> list[str]:
+def _keys(table: Table, place: Place) -> Mapping[str, str]:
+    return {**table.rows[place[0]].keys, **table.columns[place[1]].keys}
+
+
+def _competes(table: Table, place: Place) -> bool:
+    row = table.rows[place[0]]
+    return isinstance(row.cells[place[1]].value, float) and not row.control
+
+
+def _said(metrics: set[str], table: Table, apart: bool) -> list[str]:
+    if apart:
+        return [f"Significance is not tested here: a {table.rivals} holds numbers of different images"]
     how = {"auroc": "DeLong's paired test for AUROC", "fpr95": "a paired bootstrap of the images for FPR95"}
     tests = " and ".join(words for metric, words in how.items() if metric in metrics)
     others = [METRICS[metric].label for metric in METRICS if metric in metrics and metric not in COMPARED]
@@ -55,7 +74,7 @@ def _said(metrics: set[str], of: str) -> list[str]:
     if not tests:
         return [f"Significance is known of AUROC and FPR95 alone{untested}"]
     said = (
-        f"{NOT_WORSE} not significantly worse than the best of its {of} on the same images: {tests}, "
-        f"p ≥ {LEVEL} after Holm's adjustment for all pairs of the {of}{untested}"
+        f"{NOT_WORSE} not significantly worse than the best of its {_FAMILY[table.rivals]} on the same images: "
+        f"{tests}, p ≥ {LEVEL} after Holm's adjustment for all pairs of the {table.rivals}{untested}"
     )
     return [said]

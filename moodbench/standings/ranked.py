@@ -157,9 +157,8 @@ def as_ranked(standings: Sequence[Standing], setting: Setting) -> Ranked:
             cells.append(Cell(f"{names.other(pair)} {printed(value)}"))
         rows.append(Row(str(number), names.of(one.entrant), tuple(cells)))
     notes = _notes(setting, len(standings), names)
-    return Ranked(
-        answer, tuple(standings), Table(answer, ("", setting.field.by), tuple(columns), tuple(rows), tuple(notes))
-    )
+    table = Table(answer, ("", setting.field.by), tuple(columns), tuple(rows), tuple(notes), blocks=False)
+    return Ranked(answer, tuple(standings), table)
 
 
 class _Names:

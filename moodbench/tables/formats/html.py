@@ -69,7 +69,10 @@ def _html_row(row: Row, edges: set[int], table: Table) -> str:
     chip = "" if row.family is None or (table.blocks and row.family == row.block) else " " + _chip(row.family)
     if not table.blocks and row.block not in ("", row.family):
         chip = f' <span class="of">{markup.escape(row.block)}</span>{chip}'
-    cells = [f'<tr><th scope="row">{markup.escape(row.title)}{chip}</th>']
+    title = markup.escape(row.title)
+    if not table.blocks and row.block.isdecimal():  # the place in a ranking stands before
+        title, chip = f'<span class="of">{row.block}</span> {title}', ""
+    cells = [f'<tr><th scope="row">{title}{chip}</th>']
     for number, cell in enumerate(row.cells):
         text = markup.escape(text_of(cell, table.look))
         text = {"best": f"<strong>{text}</strong>", "second": f"<u>{text}</u>", "": text}[cell.mark]

@@ -86,3 +86,21 @@ def test_without_row_scores_it_says_what_to_run(tied):
     with pytest.raises(ResultsError, match="of 'noisy' there are none") as caught:
         moodbench.table(benchmark="b", workspace=tied, layout="datasets", significance=True)
     assert caught.value.fix == "moodbench score --benchmark b --model noisy"
+
+
+@pytest.mark.parametrize("how", [{"transpose": True}, {"layout": "datasets", "transpose": True}, {"layout": "paper"}])
+def test_turned_tables_mark_the_same(tied, how):
+    def marks(**turned):
+        text = moodbench.table(benchmark="b", format="json", workspace=tied, significance=True, **turned)
+        return {
+            (record["model"], record["score"], record["ood"], record["group"]): record.get("auroc_not_worse")
+            for found in json.loads(text)
+            for record in found["records"]
+        }
+
+    turned, plain = marks(**how), marks(**{key: value for key, value in how.items() if key == "layout" != "paper"})
+    shared = turned.keys() & plain.keys()
+    if how != {"layout": "paper"}:
+        assert len(shared) == len(plain)
+        assert {key: turned[key] for key in shared} == plain
+    assert True in turned.values()
