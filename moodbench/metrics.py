@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from moodbench.ranking import Comparison
-from moodbench.selective import augrc, calibration_error, joint, oscr
+from moodbench.selective import augrc, ece, joint, oscr
 
 Better = Literal["higher", "lower"]
 
@@ -103,7 +103,7 @@ METRICS: Mapping[str, Metric] = {
         "AUGRC",
         "lower",
         0.5,
-        lambda c: augrc(c.ranked.failures),
+        lambda c: augrc(c.ranked),
         "share of ID test rows accepted and misclassified, mean over coverages; the same for every OOD dataset",
         LABELS,
     ),
@@ -119,7 +119,7 @@ METRICS: Mapping[str, Metric] = {
         "ECE",
         "lower",
         1.0,
-        lambda c: None if c.ranked.predictions is None else calibration_error(*c.ranked.predictions),
+        lambda c: ece(c.ranked),
         "calibration error of the largest softmax on ID test, 15 bins of equal width; the same for every score",
         LABELS,
     ),

@@ -11,15 +11,18 @@ curves are what random orders of equal rows give in the mean, and areas are exac
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from moodbench.ranking import Comparison, Failures
+from moodbench.ranking import Comparison, Failures, Ranking
 
 Array = NDArray[np.float64]
+Value = TypeVar("Value")
 
 BINS = 15
 """Of the calibration error."""
@@ -90,7 +93,7 @@ def joint_curve(failures: Failures, ood: Array) -> Curve:
     return Curve(np.r_[0.0, coverage], np.r_[0.0, errors])
 
 
-def augrc(failures: Failures | None) -> float | None:
+def augrc(ranked: Ranking) -> float | None:
     """Return the area under the generalized risk-coverage curve of the ID rows; None without labels.
 
     P(wrong, and accepted) averaged over coverages: unlike the AURC it does not count errors among the most confident
@@ -101,7 +104,8 @@ def augrc(failures: Failures | None) -> float | None:
     Traub et al., Overcoming Common Flaws in the Evaluation of Selective Classification Systems, NeurIPS 2024
     (arXiv 2407.01032).
     """
-    return None if failures is None else id_curve(failures).area_under_generalized_risk
+    failures = ranked.failures
+    return None if failures is None else _once(ranked, "augrc", lambda: id_curve(failures).area_under_generalized_risk)
 
 
 def joint(comparison: Comparison) -> Curve | None:
@@ -114,7 +118,7 @@ def joint(comparison: Comparison) -> Curve | None:
     Evaluation Practices for Failure Detection, ICLR 2023, take rows as they are counted instead.
     """
     failures = comparison.ranked.failures
-    return None if failures is None else joint_curve(failures, comparison.ood)
+    return None if failures is None else _once(comparison, "joint", lambda: joint_curve(failures, comparison.ood))
 
 
 def oscr(comparison: Comparison) -> float | None:
@@ -132,6 +136,12 @@ def oscr(comparison: Comparison) -> float | None:
     """
     correct = comparison.ranked.correct
     return None if correct is None else float(comparison.id_components[correct].sum() / len(correct))
+
+
+def ece(ranked: Ranking) -> float | None:
+    """Return the calibration error of the classifier; None without labels or probabilities."""
+    known = ranked.predictions
+    return None if known is None else _once(ranked, "ece", lambda: calibration_error(*known))
 
 
 def calibration_error(confidence: Array, correct: NDArray[np.bool_]) -> float:
@@ -155,6 +165,15 @@ def calibration_error(confidence: Array, correct: NDArray[np.bool_]) -> float:
     places = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence, side="left")
     gaps = np.bincount(places, weights=confidence - correct, minlength=BINS)
     return float(np.clip(np.abs(gaps).sum() / len(correct), 0, 1))
+
+
+def _once(of: Comparison | Ranking, name: str, compute: Callable[[], Value]) -> Value:
+    """Compute what several metrics, or several OOD datasets, share; it is kept with what it is about."""
+    kept = vars(of)
+    if name not in kept:
+        kept[name] = compute()
+    value: Value = kept[name]
+    return value
 
 
 def _last_of_equals(scores: Array) -> NDArray[np.intp]:
