@@ -97,10 +97,13 @@ class Pictures:
         return f'<svg class="shared" width="0" height="0" aria-hidden="true"><defs>{shapes}</defs></svg>'
 
     def style(self) -> str:
-        """Return the style sheet that gives every colour its counterpart on dark screens."""
+        """Return the style sheet that gives every colour its counterpart on dark screens.
+
+        No class stands before the attribute: where a shape is used, it has no ancestors that a selector could name.
+        """
         pairs = [(colour, on_dark(colour)) for colour in sorted(self.colours)]
         return "\n".join(
-            f':is(.plot, .shared) [{name}="{light}"] {{ {name}: light-dark({light}, {dark}) }}'
+            f'[{name}="{light}"] {{ {name}: light-dark({light}, {dark}) }}'
             for light, dark in pairs
             for name in _COLOURED
         )

@@ -70,7 +70,7 @@ def test_shapes_that_pictures_share_have_colours_for_dark_screens_too():
     assert "#000000" in own  # marks of an axis
     rules = pictures.style()
     for colour in own:
-        assert f':is(.plot, .shared) [stroke="{colour}"] {{ stroke: light-dark({colour}, {on_dark(colour)}) }}' in rules
+        assert f'[stroke="{colour}"] {{ stroke: light-dark({colour}, {on_dark(colour)}) }}' in rules
 
 
 def test_equal_figures_make_equal_pages():
