@@ -101,7 +101,7 @@ def test_a_flag_and_its_contrary_are_refused(tmp_path, monkeypatch, name, wanted
 
 def test_there_are_commands_and_options_to_test():
     assert {"cache remove", "list models"} < set(PATHS)
-    assert ("rank", "--benchmark") in SINGLE
+    assert ("results show", "--benchmark") in SINGLE
     assert ("extract", "--head") in CONTRARY
 
 
