@@ -103,9 +103,3 @@ def test_what_is_compared_in_a_turned_table_is_marked_there(tied):
     for model in ("plain", "twin", "noisy"):
         assert True in {rows[model, score, "far", "far"] for score in ("euclid", "knn")}
         assert rows[model, "random", "far", "far"] is None
-    turned = marks(tied, transpose=True)  # scores are columns, and in each the models are compared
-    assert {model: turned[model, "knn", "mean", "all"] for model in ("plain", "twin", "noisy")} == {
-        "plain": True,
-        "twin": True,
-        "noisy": False,
-    }
