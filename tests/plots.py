@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from matplotlib import style
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from moodbench.plots.base import PAPER, PLOTS, WIDTHS
 from moodbench.plots.given import Features, Given, Split
@@ -42,8 +42,8 @@ def world(models=3, scores=4, oods=3, *, rows=60, **given) -> Given:
                 mean = float(np.mean([cells[name] for name in some]))
                 results.append(Result(ood=MEAN, group=group, n_ood=rows * len(some), **around(mean), **rest))
     noisy = [replace(one, params="label_noise=0.2;label_noise_seed=0") for one in results if one.ood == MEAN]
-    rest = {"width": WIDTHS["column"], "samples": splits, "features": features, "noisy": noisy}
-    return Given(results, **rest | given)
+    rows = {"samples": partial(splits, oods=oods), "features": partial(features, oods=oods), "seconds": seconds}
+    return Given(results, **{"width": WIDTHS["column"], "noisy": noisy, **rows, **given})
 
 
 def auroc_of(model, score, ood) -> float:
@@ -58,47 +58,43 @@ def group_of(name) -> str:
     return "near" if int(name[3:]) % 2 else "far"
 
 
-def splits(pairs):
+def splits(pairs, oods=3):
     """Return row scores that follow from the names of model and score alone."""
     out = {}
     for model, one in pairs:
         rng = np.random.default_rng([int(model.name[5:]), int(one.score[5:])])
         of_id = rng.normal(2, 1, 60)
-        out[model, one] = [Split(f"ood{i:02}", of_id, rng.normal(0, 1 + i / 9, 40)) for i in range(3)]
+        out[model, one] = [Split(f"ood{i:02}", of_id, rng.normal(0, 1 + i / 9, 40)) for i in range(oods)]
     return out
 
 
-def features(model, most):
+def features(model, most, oods=3):
     rng = np.random.default_rng(int(model.name[5:]))
-    ood = {f"ood{i:02}": rng.normal(i + 1, 1, (min(most, 40), 6)).astype(np.float32) for i in range(3)}
+    ood = {f"ood{i:02}": rng.normal(i + 1, 1, (min(most, 40), 6)).astype(np.float32) for i in range(oods)}
     return Features(rng.normal(0, 1, (min(most, 60), 6)).astype(np.float32), ood)
+
+
+def seconds(model):
+    """Return times of the first scores, in no order."""
+    return {(f"score{i:02}", ""): 1e-6 * (1 + 7 * i % 31) for i in range(90)}
 
 
 def drawn(kind, given) -> Figure:
     """Return the figure of a kind, laid out as on paper."""
     with style.context(["default", PAPER]):
         figure = PLOTS.get(kind).draw(given)
-        figure.canvas.draw()
+        figure.set_dpi(PAPER["savefig.dpi"])
+        figure.draw_without_rendering()
         return figure
 
 
-def all_axes(figure) -> list[Axes]:
-    """Return the axes of a figure and of its parts."""
-    return list(figure.axes)
+def texts(figure) -> list[str]:
+    """Return everything that is written in a figure."""
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text().strip()]
 
 
-def texts(figure) -> Iterator[str]:
-    """Yield everything that is written in a figure."""
-    return (text.get_text() for text in figure.findobj(lambda item: hasattr(item, "get_text")) if text.get_text())
-
-
-def outside(figure) -> list[str]:
-    """Return the texts that are not wholly inside the figure, once it is laid out."""
-    whole = figure.bbox
-    found = []
-    for text in figure.findobj(lambda item: hasattr(item, "get_text")):
-        if text.get_text().strip() and text.get_visible():
-            box = text.get_window_extent()
-            if box.x0 < whole.x0 - 1 or box.x1 > whole.x1 + 1 or box.y0 < whole.y0 - 1 or box.y1 > whole.y1 + 1:
-                found.append(text.get_text())
-    return found
+def outside(figure) -> list[float]:
+    """Return how far anything reaches beyond the left, lower, right and upper edge, in inches, as far as it shows."""
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    beyond = (-box.x0, -box.y0, box.x1 - width, box.y1 - height)
+    return [round(float(one), 3) for one in beyond if one > 0.02]

@@ -30,9 +30,12 @@ def plot(
     kind: Annotated[
         str,
         typer.Argument(
-            help="grid: pretext tasks on x, mean AUROC on y, a marker for each score. distributions: scores of ID and "
-            "OOD test rows, a panel for each OOD dataset. ranks: average ranks of models and of scores, with "
-            "Nemenyi's critical difference. sweep: mean AUROC against a parameter.",
+            help="grid: pretext tasks on x, mean AUROC on y, a marker for each score. bars, heatmap: AUROC on each OOD "
+            "dataset with its interval. distributions, roc, pr: of ID and OOD test rows. correlation: how alike scores "
+            "order test rows. accuracy: ID accuracy against mean AUROC, over models. cost: mean AUROC against the time "
+            "of a score. embedding: features in the plane of two principal components. "
+            "ranks: average ranks of models and of scores, with Nemenyi's critical difference. sweep: mean AUROC "
+            "against a parameter.",
             autocompletion=completion.plots,
         ),
     ] = "grid",

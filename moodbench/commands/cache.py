@@ -16,6 +16,7 @@ from moodbench.features.cache import PENDING, SKIPPED, FeatureCache
 from moodbench.features.heads import is_left_over, stored_head
 from moodbench.features.lock import exclusive
 from moodbench.features.rowscores import KEPT, read_row_scores
+from moodbench.features.times import times_file
 from moodbench.features.verify import NOTES, check_cache
 from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
@@ -249,6 +250,7 @@ def _removed_scores(space: Workspace, name: ModelName) -> Iterator[Path]:
             continue
         with exclusive(file, waiting=lambda: None, tidy=True):
             file.unlink(missing_ok=True)
+            times_file(file).unlink(missing_ok=True)
         yield file
         for folder in folders:  # the inner first; not while others are left in it
             with contextlib.suppress(OSError):

@@ -15,7 +15,8 @@ from moodbench.types import ALL_GROUPS, MEAN, Result
 from moodbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from moodbench.plots.given import Given, Pair, Split
+    from moodbench.plots.given import Features, Given, Pair, Split
+    from moodbench.tables.order import Model
 
 
 def plot(
@@ -136,6 +137,16 @@ def _given(
         (name,) = names
         return splits_of(space, name, pairs, drawn.datasets)
 
+    def features(model: Model, most: int) -> Features:
+        from moodbench.evaluation.embedded import features_of
+
+        return features_of(space, names[0], model.name, drawn.datasets, most)
+
+    def seconds(model: Model) -> Mapping[tuple[str, str], float]:
+        from moodbench.evaluation.kept import measured_times
+
+        return measured_times(space, names[0], model.name)
+
     drawn = Given(
         rows,
         Titles(
@@ -150,6 +161,8 @@ def _given(
         param=param,
         noisy=noisy,
         samples=samples,
+        features=features,
+        seconds=seconds,
     )
     return names, drawn
 

@@ -173,7 +173,12 @@ def score(
                     }
                     ood_val = open_ood_val(space, name, spec, caches) if tune else {}
                     bars = Progress(f"{name} on {spec.name}", progress)
-                    about: dict[str, Any] = {"model": str(name), "pretext": pretext, "progress": bars}
+                    about: dict[str, Any] = {
+                        "model": str(name),
+                        "pretext": pretext,
+                        "progress": bars,
+                        "timed": row_scores,
+                    }
                     for ended in runs(plan, spec, caches, todo, ood_val, **about, **how) if todo else ():
                         _write(file, now, caches, ended, save_scores, report)
                         if row_scores:
@@ -275,11 +280,16 @@ def _write(
 
 
 def _keep(file: Path, made_from: Mapping[str, Any], caches: Caches, ended: Done, report: Report) -> None:
-    """Keep the row scores of a run among the caches; where that is refused, say so: the results are there."""
+    """Keep row scores and times among the caches; where that is refused, say so: the results are there."""
     from moodbench.evaluation.saved import keep_row_scores, owner_of
+    from moodbench.features.times import times_file, write_times
+    from moodbench.scores.machinery.variants import score_of
 
     try:
         keep_row_scores(file, owner_of(made_from), caches, ended.scores, ended.run, report)
+        its = {(score_of(label), ended.scores[label].describe()): took for label, took in ended.seconds.items()}
+        if its:
+            write_times(times_file(file), owner_of(made_from), its)
     except (CacheError, ResultsError) as error:
         whose = f"{made_from['model']} on {made_from['benchmark']}"
         report(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from moodbench.errors import CacheError
 from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.predictions import Predictions
+from moodbench.evaluation.timing import seconds_a_row
 from moodbench.features.reader import RowReader
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score, Train
@@ -69,10 +70,11 @@ class Engine:
         block: int,
         bank_rows: int | None = None,
         progress: Progress = SILENT,
+        seconds: dict[str, float] | None = None,
     ) -> None:
         caches = caches if caches.joined is not None else caches.by_name()
         self.caches, self.device, self.size, self.bank_rows = caches, device, block, bank_rows
-        self.progress = progress
+        self.progress, self.seconds = progress, seconds
         head = caches.head
         self.weight = None if head is None else torch.from_numpy(head.weight).to(device)
         self.bias = None if head is None else torch.from_numpy(head.bias).to(device)
@@ -191,6 +193,8 @@ class Engine:
             with self.progress.phase("test rows against ID train", rows) as tick:
                 for some in _gathered(self._pieces(tested), AGAINST_BANK * self.size):
                     self._score(others, values, tick, some)
+        if self.seconds is not None:
+            self._measure(fitted, self.seconds)
         values = {key: array for key, array in values.items() if key[1] not in self.failures}
         missing |= self.failures | not_numbers(scores, values)
         note_degenerate(scores, missing, values)
@@ -198,6 +202,14 @@ class Engine:
 
     def _pieces(self, readers: Mapping[str, RowReader]) -> Iterator[Piece]:
         return (Piece(name, block) for name, reader in readers.items() for block in self.blocks(reader))
+
+    def _measure(self, fitted: Mapping[str, Score], seconds: dict[str, float]) -> None:
+        """Add how long scores take for a row that nobody knows of yet, on the first block of test rows."""
+        block = next(self.blocks(next(iter(self.caches.test.values()))))
+        for name in fitted.keys() - seconds.keys() - self.failures.keys():
+            found = seconds_a_row(fitted[name], block)
+            if found is not None:
+                seconds[name] = found
 
     def _score(
         self,

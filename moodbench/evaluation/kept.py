@@ -9,7 +9,8 @@ from moodbench.errors import ResultsError
 from moodbench.evaluation.inputs import changed_since
 from moodbench.evaluation.rows import TestRows
 from moodbench.features.rowscores import KEPT, read_row_scores
-from moodbench.results import read_provenance
+from moodbench.features.times import read_times, times_file
+from moodbench.results import read_provenance, read_results
 from moodbench.workspace import ModelName, Workspace
 
 MOST_NAMED = 8
@@ -69,3 +70,19 @@ def _some(names: Sequence[str]) -> str:
 def kept_params(params: str) -> str:
     """Return the parameters under which rows are kept of a result with these: those of the first of several seeds."""
     return re.sub(r"seed=(\d+)\.\.\d+", r"seed=\1", params)
+
+
+def measured_times(space: Workspace, benchmark: str, model: str) -> dict[tuple[str, str], float]:
+    """Return (score, parameters of the results) → seconds that a test row took it alone, as far as `score` measured it.
+
+    Of several seeds the first one's time is that of all. Times that belong to other caches are left out.
+    """
+    name = ModelName.parse(model)
+    file = space.results_file(benchmark, name)
+    owner = {"benchmark": benchmark, "model": model, "inputs": read_provenance(file).get("inputs")}
+    times = read_times(times_file(space.kept_scores_file(name, benchmark)), owner)
+    return {
+        (row.score, row.params): times[key]
+        for row in read_results(file)
+        if (key := (row.score, kept_params(row.params))) in times
+    }

@@ -36,6 +36,7 @@ def score_caches(
     label_noise: tuple[float, int] | None = None,
     block: int = BLOCK,
     progress: Progress = SILENT,
+    seconds: dict[str, float] | None = None,
 ) -> ScoreRun:
     """Fit `scores` on ID train and measure them on every OOD dataset that `caches` has.
 
@@ -60,6 +61,8 @@ def score_caches(
         Share of the labels of ID train that are replaced by another class, and the seed of the draw.
     progress : Progress
         Shows how far it is.
+    seconds : dict, optional
+        Is filled: label of a score → the time that a test row takes it, alone (`moodbench.evaluation.timing`).
 
     Returns
     -------
@@ -68,7 +71,7 @@ def score_caches(
         and a note that says what.
     """
     place = device or torch.device("cpu")
-    make = partial(Engine, device=place, block=block, bank_rows=bank_rows, progress=progress)
+    make = partial(Engine, device=place, block=block, bank_rows=bank_rows, progress=progress, seconds=seconds)
     with arithmetic(threads), torch.inference_mode():
         if caches.joined is None:
             caches = caches.by_name(benchmark.aliases, benchmark.id_classes)

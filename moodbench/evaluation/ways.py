@@ -44,11 +44,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Done:
-    """One run: the scores, fitted; what came out; and what the provenance says of their rows."""
+    """One run: the scores, fitted; what came out; what the provenance says of their rows; seconds a row, if timed."""
 
     scores: Mapping[str, Score]
     run: ScoreRun
     tuned: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def make_plan(
@@ -99,6 +100,7 @@ def runs(
     ood_val: Mapping[str, RowReader],
     *,
     seeds: int = 1,
+    timed: bool = False,
     **how: Any,
 ) -> Iterator[Done]:
     """Yield one run after the other for one model.
@@ -110,23 +112,32 @@ def runs(
         Those of the plan that are not done yet.
     ood_val : mapping of dataset to RowReader
         OOD validation rows, where parameters are chosen.
+    timed : bool
+        Measure how long scores take for a row (with right labels: wrong ones change no time).
     seeds, how
         As in `score_caches`.
     """
+    seconds: dict[str, float] | None = {} if timed else None
     fresh = copy.deepcopy(dict(scores))  # a fitted score keeps what it has learned: every model gets fresh ones
     if plan.candidates is None:
         noisy = {share: under_noise(fresh, share) for share in plan.label_noise}
-        yield Done(fresh, score_caches(benchmark, caches, fresh, seeds=seeds, **how))
+        run = score_caches(benchmark, caches, fresh, seeds=seeds, seconds=seconds, **how)
+        yield Done(fresh, run, seconds=_known(seconds, fresh))
         for share, its in noisy.items():
             yield Done(its, score_noisy(benchmark, caches, its, share, seeds=seeds, **how))
         return
     validation = validation_of(benchmark, caches, ood_val)
     choices = tune(validation, Candidates(fresh, plan.candidates.tuned), **how)
     chosen = {name: choice.score for name, choice in choices.items()}
-    run = score_caches(benchmark, caches, chosen, seeds=seeds, **how)
+    run = score_caches(benchmark, caches, chosen, seeds=seeds, seconds=seconds, **how)
     told = {
         f"{name} {choices[name].score.describe(seeds)}": validation.made_from
         | {"chosen": choices[name].note, "auroc": dict(choices[name].auroc)}
         for name in choices
     }
-    yield Done(chosen, with_choices(run, choices, validation), told)
+    yield Done(chosen, with_choices(run, choices, validation), told, _known(seconds, chosen))
+
+
+def _known(seconds: Mapping[str, float] | None, scores: Mapping[str, Score]) -> dict[str, float]:
+    """Return the times of scores, without those of copies with further seeds."""
+    return {label: took for label, took in (seconds or {}).items() if label in scores}

@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from moodbench.errors import ResultsError
+from moodbench.errors import ResultsError, UsageError
 from moodbench.plots.base import PLOTS, as_plot, plain
 from moodbench.plots.given import Given
 from moodbench.tables.footnotes import Index
@@ -40,6 +40,15 @@ MARKERS: tuple[Shape, ...] = (
 
 _LEGEND_ROWS = 48
 
+_NAME, _MARKER, _NUMBER = 0.085, 0.014, 0.045
+"""Inches, on paper, between models for their names, and between scores for markers, or numbers where they have them."""
+
+_SMALLER = 0.62
+"""Of markers on paper."""
+
+_BELOW = 0.115
+"""Inches of a line of a legend below the picture."""
+
 _CHANCE = 50.0
 _CHANCE_LINE: dict[str, Any] = {"color": "#667085", "lw": 1, "ls": (0, (4, 3))}
 
@@ -48,11 +57,16 @@ _CHANCE_LINE: dict[str, Any] = {"color": "#667085", "lw": 1, "ls": (0, (4, 3))}
 @as_plot(width=None, without={"ood": "shows means over a group, which --group chooses"})
 def plot_grid(given: Given) -> Figure:
     """Draw the pretext task × score grid; see `grid_figure`."""
-    return grid_figure(given.results, group=given.group, titles=given.titles)
+    return grid_figure(given.results, group=given.group, titles=given.titles, paper=given.width)
 
 
 def grid_figure(
-    results: Sequence[Result], *, group: str = ALL_GROUPS, titles: Titles = NO_TITLES, title: str | None = None
+    results: Sequence[Result],
+    *,
+    group: str = ALL_GROUPS,
+    titles: Titles = NO_TITLES,
+    title: str | None = None,
+    paper: float | None = None,
 ) -> Figure:
     """Return the layout of the paper's first figure: models on x, mean AUROC on y, a marker for each score.
 
@@ -60,6 +74,9 @@ def grid_figure(
     a lane each score has its place. Where a family has more scores than there are shapes, the markers are dots with
     the numbers of the legend above and below them. A star at the end of a lane is the mean of the family without
     controls, drawn only where all its scores have a number. Thin bars are 95 % intervals.
+
+    It is as large as models and scores need; with `paper`, so many inches wide, with everything smaller and the legend
+    below, and what then cannot be told apart is a `UsageError`.
     """
     index = Index(results)
     models, series = models_in_order(results, titles), series_in_order(results, titles)
@@ -77,6 +94,10 @@ def grid_figure(
     room = 0.055 if _numbered(series) else 0.04
     width = 1.2 + 2 * columns + max(3.6, min((0.6 + room * lanes.places) * len(models), 60))
     height = max(4.2, 1 + 0.2 * math.ceil(legend_rows / columns), min(0.38 * width, 8))
+    if paper is not None:
+        _refuse_crowds(paper, models, series, lanes)
+        columns = max(1, int(paper / 1.05))
+        width, height = paper, max(2.0, 0.42 * paper) + 0.3 + _BELOW * math.ceil(legend_rows / columns)
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     for family in FAMILIES:
@@ -93,7 +114,9 @@ def grid_figure(
         pad=32 if _numbered(series) else 22,
         weight="bold",
     )
-    _add_legend(figure, series, columns, chance=axes.get_ylim()[0] <= _CHANCE)
+    if paper is not None:
+        _make_smaller(axes)
+    _add_legend(figure, series, columns, chance=axes.get_ylim()[0] <= _CHANCE, below=paper is not None)
     remarks = "\n".join(map(plain, index.remarks(models)))
     if remarks:
         figure.supxlabel(remarks, fontsize=8, x=0.01, ha="left", color="#667085")
@@ -101,6 +124,25 @@ def grid_figure(
 
 
 Shown = dict[tuple[Model, Series], Result]
+
+
+def _refuse_crowds(width: float, models: Sequence[Model], series: Sequence[Series], lanes: _Lanes) -> None:
+    """Raise a `UsageError` where markers, or names of models, would cover one another in a picture so wide."""
+    room = (width - 0.5) / len(models)
+    if room < max(_NAME, lanes.places * (_NUMBER if _numbered(series) else _MARKER)):
+        raise UsageError(
+            f"{len(series)} scores of {len(models)} models cannot be told apart in {width:g} inches",
+            fix="name fewer with --model and --score, give a larger --width, or none: then the picture is as wide as "
+            "they need",
+        )
+
+
+def _make_smaller(axes: Axes) -> None:
+    for line in axes.get_lines():
+        line.set_markersize(_SMALLER * line.get_markersize())
+        line.set_markeredgewidth(_SMALLER * line.get_markeredgewidth())
+    for text in axes.texts:
+        text.set_fontsize(6)
 
 
 def _numbered(series: Sequence[Series]) -> bool:
@@ -266,8 +308,8 @@ def _mark_tasks(axes: Axes, models: Sequence[Model], rise: float) -> None:
         at += width
 
 
-def _add_legend(figure: Figure, series: Sequence[Series], columns: int, *, chance: bool) -> None:
-    """Put beside the axes: each family's name, its scores, its mean; and the line of chance."""
+def _add_legend(figure: Figure, series: Sequence[Series], columns: int, *, chance: bool, below: bool) -> None:
+    """Put beside or below the axes: each family's name, its scores, its mean; and the line of chance."""
     entries: list[Line2D] = []
     heads = []
     for family in FAMILIES:
@@ -283,7 +325,12 @@ def _add_legend(figure: Figure, series: Sequence[Series], columns: int, *, chanc
             entries.append(Line2D([], [], label="mean", **_star(COLOURS[family])))
     if chance:
         entries.append(Line2D([], [], label="chance", **_CHANCE_LINE))
-    place: dict[str, Any] = {"loc": "outside right upper", "ncols": columns, "columnspacing": 1}
-    legend = figure.legend(handles=entries, frameon=False, fontsize=8, handletextpad=0.3, **place)
+    place: dict[str, Any] = {"loc": "outside lower left" if below else "outside right upper", "ncols": columns}
+    if below:
+        for entry in entries:
+            entry.set_markersize(_SMALLER * entry.get_markersize())
+        place |= {"labelspacing": 0.25, "borderpad": 0.1}
+    size = 6 if below else 8
+    legend = figure.legend(handles=entries, frameon=False, fontsize=size, handletextpad=0.3, columnspacing=1, **place)
     for number in heads:
         legend.get_texts()[number].set_fontweight("bold")

@@ -100,6 +100,12 @@ def panels(figure: FigureBase, count: int, across: int, *, share_y: bool = False
     return list(grid.flat)[:count]
 
 
+def below_hundred(axes: Axes) -> None:
+    """Let a scale of percent end little above 100."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, min(high, 100 + 0.05 * (100 - low)))
+
+
 def wrapped(text: str, letters: int) -> str:
     """Return a name in lines of at most so many letters, where it can be parted."""
     lines = textwrap.wrap(" ".join(text.split()), max(letters, 4), break_long_words=False)
