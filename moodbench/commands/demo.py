@@ -112,6 +112,7 @@ def _next(out: Path, program: str) -> str:
     cache, results = shlex.quote(str(out / "cache")), shlex.quote(str(out / "results"))
     commands = [
         f"rank --cache-dir {cache} --results-dir {results}",
+        f"detect FOLDER --model digits_mim --score vim --cache-dir {cache} --results-dir {results}",
         f"table --format latex --layout datasets --results-dir {results}",
         f"score --all --cache-dir {cache} --results-dir {results}",
         "list scores",
