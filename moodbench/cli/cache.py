@@ -78,9 +78,9 @@ def _state(
 @cache.command()
 @with_run
 def verify(*, model: Model = None, dataset: DatasetOption = None, json_: Json = False, run: Run) -> None:
-    """Compare caches, heads, row scores and detectors with their checksums.
+    """Compare caches, and what belongs to them, with their checksums.
 
-    Every byte is read. Exit 1 if anything is wrong.
+    Heads, row scores and detectors too; every byte is read. Exit 1 if anything is wrong.
 
     Example: moodbench cache verify
     """

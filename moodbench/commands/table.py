@@ -128,7 +128,7 @@ def table(
     space = workspace or Workspace()
     models, scores, datasets = as_names(model), as_names(score), as_names(dataset)
     render = FORMATS.get(format)
-    axes = laid_out(layout, rows, cols, "datasets" if len(models) == 1 or datasets else "grid")
+    axes = _laid_out(layout, rows, cols, "datasets" if len(models) == 1 or datasets else "grid")
     check_choice("positive", positive, Positive)
     if datasets and axes and not any("dataset" in pair for pair in axes):
         raise UsageError("the grid shows means, and no single OOD dataset", fix="give layout 'datasets' or 'all'")
@@ -190,7 +190,7 @@ LAYOUTS: Mapping[Layout, Sequence[tuple[Axis, Axis]]] = {
 """What the rows and the columns are of the tables of a layout; those of the paper and of classes have their own."""
 
 
-def laid_out(
+def _laid_out(
     layout: Layout | None, rows: Axis | None, cols: Axis | None, default: Layout
 ) -> Sequence[tuple[Axis, Axis]]:
     """Return rows and columns of each table.

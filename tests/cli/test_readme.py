@@ -43,11 +43,12 @@ def test_no_other_page_has_blocks_that_are_not_run():
 
 
 def commands(page):
-    """Yield the commands that a page names, as words; of ``list models|datasets`` the one and the other."""
+    """Yield the commands that a page names or shows, as words; of ``list models|datasets`` the one and the other."""
     text = page.read_text(encoding="utf-8")
     spans = re.findall(r"`(moodbench [^`\n]+)`", text)
     examples = re.findall(r"Example: (moodbench .*?)\n\s*\n", text, re.DOTALL)
-    for span in [*spans, *examples]:
+    shown = "\n".join(re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    for span in [*spans, *examples, *re.findall(r"^moodbench .*", shown, re.MULTILINE)]:
         words = shlex.split(span.replace("\\|", "|"), comments=True)[1:]
         for last in words[-1].split("|"):
             yield *words[:-1], last

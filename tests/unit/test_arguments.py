@@ -78,6 +78,13 @@ def required(name, tmp_path):
         "file": tmp_path / "nowhere.npz",
         "out": tmp_path / "a file",
         "reference": RESULTS,
+        "score": "vim",
+        "images": tmp_path / "a file",
+        "folders": RESULTS,
+        "into": tmp_path / "a file",
+        "a": RESULTS,
+        "b": RESULTS,
+        "key": "plot",
     }
     known = inspect.signature(FUNCTIONS[name]).parameters
     wanted = {"workspace"} | {key for key, one in known.items() if one.default is one.empty}

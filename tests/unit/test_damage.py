@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from moodbench.errors import CacheError, CacheMismatchError
-from moodbench.evaluation.caches import _refuse_other_head
+from moodbench.evaluation.caches import refuse_other_head
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache
 from moodbench.features.create import Layout, create_cache
 from moodbench.features.reader import RowReader
@@ -159,13 +159,13 @@ def test_models_of_timm_are_in_their_place(tmp_path):
 
 def test_a_head_that_the_logits_were_not_made_with_is_refused(file):
     reader, place = RowReader(file), file.with_name("head.h5")
-    _refuse_other_head(reader, HEAD, place)
+    refuse_other_head(reader, HEAD, place)
     with pytest.raises(CacheMismatchError, match="made with another head"):
-        _refuse_other_head(reader, Head(HEAD.weight + 1, HEAD.bias), place)
+        refuse_other_head(reader, Head(HEAD.weight + 1, HEAD.bias), place)
     with pytest.raises(CacheMismatchError, match="is gone"):
-        _refuse_other_head(reader, None, place)
+        refuse_other_head(reader, None, place)
     as_schema_1(file)
-    _refuse_other_head(RowReader(file), None, place)
+    refuse_other_head(RowReader(file), None, place)
 
 
 def test_a_label_of_before_the_seal_is_checked_before_it_is_used(file):

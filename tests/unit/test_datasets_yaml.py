@@ -27,10 +27,7 @@ COUNT_UNKNOWN = {
 }
 IN_NO_BENCHMARK = {
     "imagenet_es",
-    "openimage_o_val",
     "ninco_unit_tests",
-    "tiny_imagenet_val_for_cifar10",
-    "tiny_imagenet_val_for_cifar100",
 }
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from moodbench.scores.base import Train
-from moodbench.scores.block import Block
+from moodbench.scores.block import TINY, Block
 from moodbench.scores.machinery.coarse import ROUNDING, dots
 from moodbench.scores.machinery.crew import Crew
 from moodbench.scores.machinery.directions import Directions
@@ -190,12 +190,12 @@ def large_pairs(values: Tensor, limits: Tensor | None, k: int, margin: Tensor) -
         if values.shape[1] <= k:
             return places(torch.ones_like(values, dtype=torch.bool))
         limits = values.topk(k, dim=1).values[:, -1]
-    return places(larger(values, (limits - margin)[:, None]))
+    return places(larger(values, (limits - margin - TINY)[:, None]))  # equal ones count too
 
 
 def margin(columns: int, size: Tensor) -> Tensor:
     """Return what rounding can make of sums (b,) of as many products, whose sizes add up to `size` at most, float32."""
-    return (ROUNDING * columns * size + torch.finfo(torch.float32).tiny).float()
+    return (ROUNDING * columns * size).float()
 
 
 def _packed(row: Tensor, values: Tensor, rows: int) -> Tensor:

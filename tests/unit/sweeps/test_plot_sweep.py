@@ -11,7 +11,7 @@ import moodbench
 from moodbench.errors import ResultsError, UsageError
 from moodbench.plots.sweep import chosen_lines
 from moodbench.types import MEAN, Result
-from tests.plots import all_axes, drawn, outside, texts, world
+from tests.plots import drawn, outside, texts, world
 
 QUIET = {"device": "cpu", "report": lambda line: None}
 
@@ -98,7 +98,7 @@ def test_what_was_not_swept_is_said_with_what_to_run(param, fix):
 )
 def test_values_stand_where_they_are_and_far_apart_on_a_logarithmic_axis(values, scale, ticks):
     given = swept(values)
-    (axes,) = all_axes(drawn("sweep", given))
+    (axes,) = drawn("sweep", given).axes
     assert axes.get_xscale() == scale
     assert [text.get_text() for text in axes.get_xticklabels()] == ticks
     (line,) = axes.lines
@@ -108,9 +108,9 @@ def test_values_stand_where_they_are_and_far_apart_on_a_logarithmic_axis(values,
 
 
 def test_one_panel_holds_what_it_can_tell_apart_and_models_have_their_own_else():
-    assert len(all_axes(drawn("sweep", swept((1, 2), models=2, scores=4)))) == 1
+    assert len(drawn("sweep", swept((1, 2), models=2, scores=4)).axes) == 1
     figure = laid_out(swept((1, 2), models=3, scores=4))
-    assert len(all_axes(figure)) == 3
+    assert len(figure.axes) == 3
     assert not outside(figure)
     with pytest.raises(UsageError, match="9 lines do not fit one picture"):
         drawn("sweep", swept((1, 2), scores=9))
