@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from moodbench.plots.base import PLOTS, as_plot, plain
+from moodbench.plots.base import PLOTS, as_plot
 from moodbench.plots.given import Array, Given, Split, pair_title
 from moodbench.plots.parts import (
     GREY,
@@ -69,7 +69,8 @@ def distributions(given: Given) -> Figure:
         edges = np.linspace(*ends[pair], BINS + 1)
         for axes, split in zip(panels(part, len(drawn[pair]), across), drawn[pair], strict=True):
             _draw(axes, split, edges, wrapped(given.dataset(split.name), letters_in(given.width / across, 7)))
-        part.supxlabel(f"{plain(pair[1].title)} (higher: more in-distribution)", fontsize=6.5)
+        below = wrapped(f"{pair[1].title} (higher: more in-distribution)", letters_in(0.97 * given.width, 6.5))
+        part.supxlabel(below, fontsize=6.5)
     return figure
 
 

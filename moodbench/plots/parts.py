@@ -59,7 +59,7 @@ def sheet(
     """
     assert width is not None
     across = _entries_across(legend, width)
-    legend_height = LINE * math.ceil(len(legend) / across)
+    legend_height = LINE * _lines_of(legend, across, letters_in(width - 0.45, SMALL))
     small = "\n".join(wrapped(line, letters_in(0.97 * width, SMALL)) for line in remarks)
     foot_height = legend_height + (LINE * (small.count("\n") + 1) if small else 0) + 0.08
     heights = [*bodies, foot_height]
@@ -77,6 +77,15 @@ def sheet(
 def _entries_across(legend: Sequence[Artist], width: float) -> int:
     longest = max((len(str(artist.get_label())) for artist in legend), default=1)
     return max(1, min(len(legend), int(width / (0.5 + longest * 0.052))))
+
+
+def _lines_of(legend: Sequence[Artist], across: int, letters: int) -> int:
+    """Part the entries of a legend that are longer than a line, and return how many lines it takes."""
+    if across > 1 or not legend:
+        return math.ceil(len(legend) / across)
+    for artist in legend:
+        artist.set_label("\n".join(textwrap.wrap(str(artist.get_label()), letters)))
+    return sum(str(artist.get_label()).count("\n") + 1 for artist in legend)
 
 
 def panels_across(width: float, count: int, narrowest: float = 1.3) -> int:
