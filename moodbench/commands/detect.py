@@ -71,8 +71,8 @@ class Detected:
     def csv(self) -> str:
         """Return CSV, a line an image; neighbours are joined by blanks."""
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(FIELDS)
+        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)  # else a bare \r is not quoted
+        text.write(",".join(FIELDS) + "\n")
         for verdict in self.verdicts:
             record = {name: getattr(verdict, name) for name in FIELDS[:-1]}
             values = ["" if value is None else _printable(value) for value in record.values()]
@@ -187,6 +187,9 @@ def _table(
         answer = f"{only.verdict}: p = {_rounded(only.p_value)} ({whose}; out at {rule})"
     else:
         answer = f"{out} of {judged} images are out, at {rule} ({whose})"
+        if judged < len(verdicts):
+            failed = len(verdicts) - judged
+            answer = f"{answer}; {failed} of {len(verdicts)} could not be read"
     near = [Column((f"nearest images of {about['id_train']}",), kind="text")] if neighbours else []
     columns = (*(Column((name,), kind="text") for name in ("verdict", "p", "score")), *near)
     rows = []

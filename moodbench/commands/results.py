@@ -203,6 +203,8 @@ def merge_results(
         if not benchmarks_with_results(folder):
             raise no_results_in(folder)
         if folder.resolve() in met:
+            which = "the folder itself" if folder.resolve() == target.resolve() else "named twice"
+            report(f"{folder}: nothing to join, it is {which}")
             continue
         met.add(folder.resolve())
         for key, source in _sources(folder):

@@ -320,7 +320,7 @@ def _describe(model: str, benchmark: str, ended: Done) -> str:
         ),
         "",
     )
-    text = f"scored {model} on {benchmark}{how}: {len(scores)} scores"
+    text = f"scored {model} on {benchmark}{how}: {len(scores)} {'score' if len(scores) == 1 else 'scores'}"
     if len(valued) > len(scores):
         text += f" in {len(valued)} variants"
     accuracy = scored.rows[0].id_accuracy if scored.rows else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,11 @@ from moodbench.errors import DataError, UsageError
 Given = str | Path | Image.Image
 """A path, or a decoded picture of Pillow's."""
 
-_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM")
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF87a", b"GIF89a")
+"""Of pictures that may have no zero byte near their beginning."""
+
+_MARK = b"\xef\xbb\xbf"
+"""Which some editors put before a text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +122,8 @@ def listed_images(data: bytes) -> list[Path]:
             "standard input should list paths, one a line, and this is no text",
             fix="write the image to a file, and name that",
         )
-    names: Sequence[str] = data.decode("utf-8", "surrogateescape").splitlines()
+    lines = data.removeprefix(_MARK).split(b"\n")  # nothing else ends a line: a name may hold it
+    names = [line.removesuffix(b"\r").decode("utf-8", "surrogateescape") for line in lines]
     paths = [Path(name) for name in names if name.strip()]
     if not paths:
         raise UsageError("standard input lists no image", fix="find FOLDER -name '*.png' | moodbench detect - …")

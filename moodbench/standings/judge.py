@@ -35,6 +35,6 @@ def judged(means: Mapping[Key, Measured], better: Better) -> dict[Key, Judged]:
     """
     order = sorted(means, key=lambda key: means[key].value, reverse=better == "higher")
     best = means[order[0]]
-    apart = [difference(means[key], best) for key in order]
+    apart = [Difference(0.0, 0.0, 0.0, 1.0), *(difference(means[key], best) for key in order[1:])]
     adjusted = [1.0, *holm([one.p for one in apart[1:]], len(order) * (len(order) - 1) // 2).tolist()]
     return {key: Judged(means[key], diff, p, p >= LEVEL) for key, diff, p in zip(order, apart, adjusted, strict=True)}

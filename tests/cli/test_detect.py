@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 
 from typer.testing import CliRunner
 
@@ -124,3 +125,14 @@ def test_caches_are_verified_and_removed_with_their_detectors(scored, pictures):
 def test_shells_complete_models_and_scores(scored):
     assert offered("moodbench detect x.png --model ti")[0] == ["tiny"]
     assert offered("moodbench detect x.png --score mah")[0] == ["mahalanobis"]
+
+
+def test_only_a_line_feed_ends_a_line_of_the_list_or_of_csv(scored, pictures):
+    names = ["BMW.png", "a\u2028b.png", "c\x0cd.png", "e\rf.png"]
+    for name in names:
+        shutil.copy(pictures / "test" / "blue" / "00.png", scored / name)
+    listed = b"\xef\xbb\xbf" + "".join(f"{name}\r\n" for name in names).encode()
+    found = CliRunner().invoke(app, ["detect", "-", "--json", *PAIR], input=listed).stdout.split("\n")[:-1]
+    assert [json.loads(line)["image"] for line in found] == names
+    table = CliRunner().invoke(app, ["detect", "-", "--csv", *PAIR], input=listed).stdout_bytes.decode()
+    assert [len(row) for row in csv.reader(io.StringIO(table, newline=""))] == 5 * [len(NAMES)]

@@ -85,4 +85,4 @@ def test_from_an_installed_package(extracted, example):
     subprocess.run(pip, check=True, capture_output=True)
     done = score(path=extracted / "site")
     assert done.returncode == 0, done.stderr
-    assert "scored tiny on tiny: 1 scores" in done.stderr
+    assert "scored tiny on tiny: 1 score" in done.stderr

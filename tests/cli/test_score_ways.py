@@ -41,7 +41,7 @@ def params_of(folder, score, benchmark="ours"):
 def test_a_sweep_and_its_picture(ours):
     done = call("score", "--benchmark", "ours", "--score", "knn", "--param", "knn.k=1,5,25")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert "scored net on ours: 1 scores in 3 variants\n" in done.stderr
+    assert "scored net on ours: 1 score in 3 variants\n" in done.stderr
     assert params_of(ours, "knn") == ["k=1", "k=25", "k=5"]
     done = call("plot", "sweep", "--benchmark", "ours", "--out", "k.svg")
     assert (done.exit_code, done.stderr) == (0, "wrote k.svg\n")
@@ -52,7 +52,7 @@ def test_the_losses_under_wrong_labels_are_printed(ours):
     done = call("score", "--benchmark", "ours", "--label-noise", "0.2,0.4", "--score", "mahalanobis", "--score", "knn")
     assert done.exit_code == 0
     assert "1 scores read no labels of ID train: wrong ones change nothing of them" in done.stderr
-    assert "with 40 % of the labels wrong: 1 scores" in done.stderr
+    assert "with 40 % of the labels wrong: 1 score" in done.stderr
     assert "| Mahalanobis" in done.stdout
     assert "40 % wrong" in done.stdout
     assert params_of(ours, "mahalanobis") == ["", *(f"label_noise={p};label_noise_seed=0" for p in (0.2, 0.4))]
