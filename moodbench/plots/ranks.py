@@ -161,7 +161,7 @@ def _remarks(made: Sequence[Diagram]) -> list[str]:
     for one in made:
         p = "p<0.001" if one.found.p < 0.001 else f"p={one.found.p:.3f}"
         alike = "" if one.found.p < LEVEL else ", so none is known to differ"
-        lines.append(f"{one.kind} {one.over}. Friedman's test that all are alike: {p}{alike}.")
+        lines.append(f"{one.kind} {one.over}. Friedman's test (Iman and Davenport's F) that all are alike: {p}{alike}.")
     return lines
 
 

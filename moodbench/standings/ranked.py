@@ -262,8 +262,8 @@ def _notes(setting: Setting, count: int, names: _Names) -> Iterable[str]:
         p = "p < 0.001" if setting.ranks.p < 0.001 else f"p = {setting.ranks.p:.3f}"
         yield (
             f"rank, wins: average rank, and share of encounters won, over {setting.ranks.datasets} OOD datasets. "
-            f"Friedman's test that all are alike: {p}; Nemenyi's critical difference of average ranks: "
-            f"{setting.ranks.critical_difference:.2f}."
+            f"Friedman's test (Iman and Davenport's F) that all are alike: {p}; "
+            f"Nemenyi's critical difference of average ranks: {setting.ranks.critical_difference:.2f}."
         )
     if setting.field.unshared:
         some = _listed([names.of(one) for one in setting.field.unshared])
