@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from moodbench.errors import CacheError
 from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.predictions import Predictions
-from moodbench.evaluation.timing import seconds_a_row
+from moodbench.evaluation.timing import LARGE, seconds_a_row
 from moodbench.features.reader import RowReader
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score, Train
@@ -207,6 +207,8 @@ class Engine:
         """Add how long scores take for a row that nobody knows of yet, on the first block of test rows."""
         block = next(self.blocks(next(iter(self.caches.test.values()))))
         for name in fitted.keys() - seconds.keys() - self.failures.keys():
+            if fitted[name].cost == "memory bank" and self.train.rows > LARGE:
+                continue
             found = seconds_a_row(fitted[name], block)
             if found is not None:
                 seconds[name] = found

@@ -15,8 +15,11 @@ ROWS = 512
 """Of a block, at most: enough for the products of matrices to be what takes the time."""
 
 TRIES = 5
-LONG = 0.5
+LONG = 0.02
 """Seconds after which a score is not tried again."""
+
+LARGE = 20_000
+"""Rows of ID train above which scores that walk over all of them are not measured: it would take as long as the run."""
 
 
 def seconds_a_row(score: Score, block: Block) -> float | None:
