@@ -31,7 +31,7 @@ from moodbench.scores.machinery.written import is_own
 BLOCK = 2048
 """Rows that are worked on at once: few enough for the caches of a processor, enough for its matrix products."""
 
-AGAINST_BANK = 4
+AGAINST_BANK = 8
 """Blocks of test rows that meet ID train at once: what is computed of a block of ID train serves more of them."""
 
 LEAST = 64
@@ -251,10 +251,10 @@ class Engine:
         A block has many small operations, which several threads do not share well: each thread takes blocks of its own.
         """
         threads = torch.get_num_threads()
+        crew = Crew(self.device)
         try:
-            with Crew(self.device) as crew:
-                torch.set_num_threads(crew.share)  # while they work, the next block is read
-                crew.each(work, pieces)
+            torch.set_num_threads(crew.share)  # while they work, the next block is read
+            crew.each(work, pieces)
         finally:
             torch.set_num_threads(threads)
 

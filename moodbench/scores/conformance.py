@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.bank import Guest, Meeting, bank_of
-from moodbench.scores.machinery.coarse import left_side, pairs_above, pays, right_side
+from moodbench.scores.machinery.bank import Guest, Meeting, Visit, bank_of
+from moodbench.scores.machinery.coarse import Coarse, left_side, pairs_above, pays, right_side
 from moodbench.scores.machinery.gaussian import Whitener, whitener
 from moodbench.scores.machinery.statistics import Moment, SecondMoment
 from moodbench.scores.machinery.vectorised import row_argmax
@@ -72,25 +73,24 @@ class _NearestWhitened(Guest):
         self._squares = self._rows.square().sum(dim=1, dtype=torch.float64)
         self._left = left_side(self._rows, torch.ones_like(self._nearest)) if pays(self._rows) else None
 
-    def turn(self, stored: Block) -> None:
-        self._others = self._whitener.rows(stored)
-        self._halves = self._others.square().sum(dim=1) / -2
-        if self._left is not None:
-            self._right = right_side(self._others, self._halves)
+    def facing(self, stored: Block) -> Visit:
+        others = self._whitener.rows(stored)
+        halves = others.square().sum(dim=1) / -2
+        return partial(self._meet, others, halves, None if self._left is None else right_side(others, halves))
 
-    def meet(self, meeting: Meeting) -> None:
+    def _meet(self, others: Tensor, halves: Tensor, right: Coarse | None, meeting: Meeting) -> None:
         z, nearest = self._rows[meeting.rows], self._nearest[meeting.rows]
-        if self._left is not None:
+        if self._left is not None and right is not None:
             # |z - y|^2 = |z|^2 - 2 (z · y - |y|^2 / 2)
             limits = (self._squares[meeting.rows] - nearest.double().square()) / 2
-            pairs = pairs_above(self._left.some(meeting.rows), self._right, limits)
+            pairs = pairs_above(self._left.some(meeting.rows), right, limits)
             if pairs is not None:
                 row, column = pairs
-                way = z.index_select(0, row) - self._others.index_select(0, column)
+                way = z.index_select(0, row) - others.index_select(0, column)
                 nearest.scatter_reduce_(0, row, torch.linalg.vector_norm(way, dim=1), "amin")
                 return
-        near = row_argmax(torch.addmm(self._halves, z, self._others.T))
-        way = z - self._others.index_select(0, near)
+        near = row_argmax(torch.addmm(halves, z, others.T))
+        way = z - others.index_select(0, near)
         torch.minimum(nearest, torch.linalg.vector_norm(way, dim=1), out=nearest)
 
     def leave(self) -> Tensor:

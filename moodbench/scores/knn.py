@@ -10,8 +10,8 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.bank import TOGETHER, Bank, Guest, Largest, Meeting, bank_of, large_pairs
-from moodbench.scores.machinery.coarse import Coarse, left_side, pairs_above, pays, right_side
+from moodbench.scores.machinery.bank import Bank, bank_of
+from moodbench.scores.machinery.similar import MostSimilar
 from moodbench.scores.machinery.statistics import UnitMean
 
 
@@ -25,7 +25,7 @@ class NearestCosines:
     def __init__(self, bank: Bank) -> None:
         self._bank = bank
         self._wanted = 1
-        self._place = bank.join(lambda block: _Nearest(self._wanted, block, bank))
+        self._place = bank.join(lambda block: MostSimilar(self._wanted, bank, block))
 
     def ask(self, k: int) -> None:
         """Announce that a score will want the `k` largest."""
@@ -34,34 +34,6 @@ class NearestCosines:
     def of(self, block: Block) -> Tensor:
         """Return the largest cosines, descending, (B, k) float64; k is at least what was asked for, rows permitting."""
         return self._bank.of(self._place, block)
-
-
-class _Nearest(Guest):
-    def __init__(self, k: int, block: Block, bank: Bank) -> None:
-        assert bank.directions is not None
-        self._directions = bank.directions
-        self._own = bank.directions.own(block)
-        self._largest = [Largest(k) for _ in range(0, len(block), TOGETHER)]
-        self._left: Coarse | None = None
-        if pays(block.features):
-            self._left = left_side(bank.directions.ways(block), torch.ones_like(self._own))
-
-    def turn(self, stored: Block) -> None:
-        if self._left is not None:
-            fan = self._directions.of(stored)
-            self._right = right_side(fan.ways, -fan.halves)
-
-    def meet(self, meeting: Meeting) -> None:
-        largest = self._largest[meeting.rows.start // TOGETHER]
-        pairs = None
-        if self._left is not None and largest.limits is not None and not meeting.compared:
-            pairs = pairs_above(self._left.some(meeting.rows), self._right, largest.limits)
-        if pairs is None:
-            pairs = large_pairs(meeting.relative, largest.limits, largest.k, meeting.margin)
-        largest.add(pairs[0], meeting.cosines(*pairs), len(self._own[meeting.rows]))
-
-    def leave(self) -> Tensor:
-        return torch.cat([some.best for some in self._largest if some.best is not None]).double() + self._own[:, None]
 
 
 def nearest_cosines(train: Train, mean: Tensor, k: int) -> NearestCosines:

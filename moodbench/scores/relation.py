@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.bank import TOGETHER, Bank, Guest, Meeting, bank_of
+from moodbench.scores.machinery.bank import TOGETHER, Bank, Guest, Meeting, Visit, bank_of
 from moodbench.scores.machinery.statistics import UnitMean
 from moodbench.scores.machinery.vectorised import places
 
@@ -87,16 +88,15 @@ class _Relations(Guest):
         self._least = self._threshold / 3
         self._large: dict[int, Any] = {}
 
-    def turn(self, stored: Block) -> None:
-        q = stored.probabilities
-        if self._sparse:
-            self._others = _large_entries(q, self._least).T.tocsr()
+    def facing(self, stored: Block) -> Visit:
+        others = _large_entries(stored.probabilities, self._least).T.tocsr() if self._sparse else None
+        return partial(self._meet, others)
 
-    def meet(self, meeting: Meeting) -> None:
+    def _meet(self, others: Any, meeting: Meeting) -> None:
         p, q = meeting.block.probabilities[meeting.rows], meeting.stored.probabilities
         own, total = self._own[meeting.rows], self._total[meeting.rows]
-        if self._sparse:
-            row, column = self._pairs(meeting, p)
+        if others is not None:
+            row, column = self._pairs(meeting.rows, p, others)
             if 16 * len(row) < len(p) * len(q):
                 cosines = own[row, 0] + meeting.cosines(row, column)
                 total.index_add_(0, row, self._strength(cosines.mul_(_overlaps(p, q, row, column))).double())
@@ -111,10 +111,10 @@ class _Relations(Guest):
         relations.masked_fill_(relations <= self._threshold, 0.0)
         return relations if self._power == 1 else relations.pow_(self._power)
 
-    def _pairs(self, meeting: Meeting, p: Tensor) -> tuple[Tensor, Tensor]:
-        if meeting.rows.start not in self._large:
-            self._large[meeting.rows.start] = _large_entries(p, self._least)
-        found = (self._large[meeting.rows.start] @ self._others).tocoo()
+    def _pairs(self, rows: slice, p: Tensor, others: Any) -> tuple[Tensor, Tensor]:
+        if rows.start not in self._large:
+            self._large[rows.start] = _large_entries(p, self._least)
+        found = (self._large[rows.start] @ others).tocoo()
         near = found.data > 0.999 * self._least  # a little less, for rounding
         return torch.from_numpy(found.row[near]).long(), torch.from_numpy(found.col[near]).long()
 

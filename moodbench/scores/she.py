@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.bank import TOGETHER, Guest, Meeting, bank_of
+from moodbench.scores.machinery.bank import TOGETHER, Guest, Meeting, Visit, bank_of
 from moodbench.scores.machinery.class_means import FeatureSumsWhenCorrect, correct_class, filled_means, head_classes
 from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums
 
@@ -126,19 +127,19 @@ class _Energy(Guest):
         self._beta = beta
         self._energy = torch.full_like(block.predicted, -torch.inf, dtype=torch.float64)
 
-    def turn(self, stored: Block) -> None:
-        self._classes, self._order = correct_class(stored).sort(stable=True)
+    def facing(self, stored: Block) -> Visit:
+        return partial(self._meet, *correct_class(stored).sort(stable=True))
 
-    def meet(self, meeting: Meeting) -> None:
+    def _meet(self, classes: Tensor, order: Tensor, meeting: Meeting) -> None:
         predicted = meeting.block.predicted[meeting.rows]
-        first = torch.searchsorted(self._classes, predicted)
-        count = torch.searchsorted(self._classes, predicted, right=True) - first
+        first = torch.searchsorted(classes, predicted)
+        count = torch.searchsorted(classes, predicted, right=True) - first
         x, stored = meeting.block.features[meeting.rows], meeting.stored.features
         energy = self._energy[meeting.rows]
         if int(count.sum()) <= self.FEW * len(x) * len(stored):
             row = torch.repeat_interleave(count)
             column = torch.arange(len(row), device=row.device) + (first - (count.cumsum(0) - count))[row]
-            pairs = zip(torch.split(row, TOGETHER), torch.split(self._order[column], TOGETHER), strict=True)
+            pairs = zip(torch.split(row, TOGETHER), torch.split(order[column], TOGETHER), strict=True)
             parts = [torch.linalg.vecdot(x.index_select(0, a), stored.index_select(0, b)) for a, b in pairs]
             if len(row):
                 torch.logaddexp(energy, _log_sum_exp(self._beta * torch.cat(parts).double(), row, len(x)), out=energy)
@@ -146,7 +147,7 @@ class _Energy(Guest):
         for c in torch.unique(predicted[count > 0]).tolist():
             rows = (predicted == c).nonzero()[:, 0]
             begin, end = int(first[rows[0]]), int(first[rows[0]] + count[rows[0]])
-            overlaps = (x[rows] @ stored[self._order[begin:end]].T).mul_(self._beta)
+            overlaps = (x[rows] @ stored[order[begin:end]].T).mul_(self._beta)
             energy[rows] = torch.logaddexp(energy[rows], overlaps.logsumexp(dim=1).double())
 
     def leave(self) -> Tensor:

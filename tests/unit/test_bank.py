@@ -78,10 +78,10 @@ def test_a_fault_stays_with_the_score_that_has_it():
 class Breaks:
     """A guest with a bug."""
 
-    def turn(self, stored):
-        pass
+    def facing(self, stored):
+        return self._meet
 
-    def meet(self, meeting):
+    def _meet(self, meeting):
         raise ZeroDivisionError
 
     def leave(self):
@@ -119,13 +119,16 @@ def test_relations_found_by_sparse_products_are_all_of_them(threshold):
     assert (error <= unsure + 1e-4 * expected + 1e-5).all()
 
 
-@pytest.mark.parametrize("name", ["knn", "nnguide", "conformance"])
-def test_coarse_products_change_nothing_that_is_found(name, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [("knn", "machinery.similar"), ("nnguide", "machinery.similar"), ("conformance", "conformance")],
+)
+def test_coarse_products_change_nothing_that_is_found(name, where, monkeypatch):
     world = make_world(3, classes=8, dim=150, rows=1100)
     found = []
     for coarse in (True, False):
         monkeypatch.setattr(
-            importlib.import_module(f"moodbench.scores.{name}"), "pays", lambda rows, coarse=coarse: coarse
+            importlib.import_module(f"moodbench.scores.{where}"), "pays", lambda rows, coarse=coarse: coarse
         )
         found.append(run_scores([name], world)[name])
     for part, values in found[0].items():

@@ -9,7 +9,8 @@ found first, and their cosines computed pair by pair, so that no number depends 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property, partial
 
 import torch
@@ -74,16 +75,19 @@ class Meeting:
         return products - others.halves.float().index_select(0, column)
 
 
+Visit = Callable[[Meeting], None]
+"""Takes note of some rows and a block of the bank."""
+
+
 class Guest(ABC):
     """What a score keeps of one block while the bank walks by."""
 
     @abstractmethod
-    def turn(self, stored: Block) -> None:
-        """Prepare for the next block of the bank, which all rows meet then, side by side."""
+    def facing(self, stored: Block) -> Visit:
+        """Return what some rows do when they meet a block of the bank. Other rows may do so at the same time.
 
-    @abstractmethod
-    def meet(self, meeting: Meeting) -> None:
-        """Take note of some rows and the block of the bank. Other rows may meet it at the same time."""
+        The next block may be faced before all rows have met this one: what belongs to it is kept in what is returned.
+        """
 
     @abstractmethod
     def leave(self) -> Tensor:
@@ -116,30 +120,38 @@ class Bank:
             self.directions.of(block)
         guests = {i: invite(block) for i, invite in enumerate(self._invited) if i not in self._faults}
         parts = [slice(start, start + TOGETHER) for start in range(0, len(block), TOGETHER)]
-        with Crew(block.features.device) as crew:
-            for stored in self._train.bank():
-                if self.directions is not None:
-                    self.directions.of(stored)
-                for i, guest in guests.items():
-                    self._visit(i, partial(guest.turn, stored))
-                crew.each(partial(self._meet, guests, block, stored), parts)
+        crew = Crew(block.features.device)
+        for stored, visits in crew.ahead(self._faced(guests)):
+            crew.each(partial(self._meet, visits, block, stored), parts)
         found = {i: guest.leave() for i, guest in guests.items() if i not in self._faults}
         for i, values in found.items():
             if i != place:
                 block.shared(("bank", i), partial(_itself, values))
         return found.get(place, block.features.new_empty(0))
 
-    def _meet(self, guests: Mapping[int, Guest], block: Block, stored: Block, rows: slice) -> None:
-        meeting = Meeting(block, rows, stored, self.directions)
-        for i, guest in guests.items():
-            self._visit(i, partial(guest.meet, meeting))
+    def _faced(self, guests: Mapping[int, Guest]) -> Iterator[tuple[Block, dict[int, Visit]]]:
+        for stored in self._train.bank():
+            if self.directions is not None:
+                self.directions.of(stored)
+            visits: dict[int, Visit] = {}
+            for i, guest in guests.items():
+                with self._faults_of(i):
+                    visits[i] = guest.facing(stored)
+            yield stored, visits
 
-    def _visit(self, place: int, visit: Callable[[], None]) -> None:
-        if place not in self._faults:
-            try:
-                visit()
-            except Exception as error:  # a fault of one score must not cost the others
-                self._faults[place] = error
+    def _meet(self, visits: Mapping[int, Visit], block: Block, stored: Block, rows: slice) -> None:
+        meeting = Meeting(block, rows, stored, self.directions)
+        for i, visit in visits.items():
+            if i not in self._faults:
+                with self._faults_of(i):
+                    visit(meeting)
+
+    @contextmanager
+    def _faults_of(self, place: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # a fault of one score must not cost the others
+            self._faults[place] = error
 
 
 def _itself(values: Tensor) -> Tensor:
