@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## Run the whole pipeline on the embedded benchmark, into demo/
 	$(BIN)/moodbench demo
 
-test: lint types unit  ## What CI runs: lint, types, tests
+test: lint types browser unit  ## What CI runs: lint, types, tests; first `browser`, which may fail
 
 test-lowest: $(LOWEST)/.ready  ## Tests with the lowest versions that pyproject.toml allows, in .venv-lowest
 	$(LOWEST)/bin/pytest -n auto
@@ -76,9 +76,16 @@ bench-faults: $(READY)  ## Damage, kills, races and bad inputs, counted; FLAGS="
 bench-machines: $(READY)  ## How far numbers lie apart with other instructions, threads, versions; FLAGS="--help"
 	$(BIN)/python -m benchmarks.machines $(FLAGS)
 
-browser: $(READY)  ## A Chromium for the tests of the report where the system has none: 100 MB, into your home, no root shell
-	$(BIN)/python -m pip install --quiet --upgrade playwright
-	$(BIN)/playwright install --only-shell chromium
+browser: $(READY)  ## Fetch a Chromium for the tests of the report where there is none: 100 MB, into your home, no root shell
+	@$(BIN)/python -m tests.browser || $(MAKE) --no-print-directory .venv-browser/.ready \
+	|| echo "The tests of the report in a browser will be skipped: none could be fetched."
+
+# Apart from .venv, so that tests see the same packages with and without it
+.venv-browser/.ready:
+	$(PYTHON) -m venv --clear .venv-browser
+	.venv-browser/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 playwright
+	.venv-browser/bin/playwright install --only-shell chromium
+	@touch $@
 
 clean:  ## Remove the environment and what tools leave behind
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +42,31 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
+@cache
 def chromium() -> str | None:
-    """Return the program; None where there is none."""
+    """Return the first program that runs; None where there is none. One that is named is not questioned."""
     named = os.environ.get("MOODBENCH_CHROMIUM")
     if named:
         return named
     found = [path for path in (*map(shutil.which, NAMES), *PLACES) if path and Path(path).exists()]
-    for folder in (Path.home() / ".cache" / "ms-playwright", Path.home() / "Library" / "Caches" / "ms-playwright"):
+    for folder in _of_playwright():
         for name in ("chrome", "headless_shell", "chrome-headless-shell"):
             found += sorted(str(file) for file in folder.glob(f"chromium*/*/{name}"))
-    return found[0] if found else None
+    return next(filter(_runs, found), None)
+
+
+def _of_playwright() -> list[Path]:
+    own = os.environ.get("PLAYWRIGHT_BROWSERS_PATH", "0")
+    homes = [Path.home() / ".cache", Path.home() / "Library" / "Caches"]
+    return [home / "ms-playwright" for home in homes] if own == "0" else [Path(own)]
+
+
+def _runs(program: str) -> bool:
+    """Say whether it starts at all: Ubuntu's package without snaps is a script that says it does not."""
+    try:
+        return subprocess.run([program, "--version"], capture_output=True, timeout=SECONDS).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 class Page:
@@ -242,3 +258,9 @@ def browser(program: str) -> Iterator[Page]:
                 child.wait()
             os.close(send)
             os.close(receive)
+
+
+if __name__ == "__main__":  # make browser: is one needed?
+    if chromium() is None:
+        print("No Chromium that runs on this machine.")
+        sys.exit(1)

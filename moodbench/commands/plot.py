@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from moodbench.arguments import as_names, as_path
-from moodbench.errors import UnknownNameError, UsageError
-from moodbench.params import is_noisy
-from moodbench.tables.order import Titles
-from moodbench.tables.selection import Found, chosen_benchmarks, only, rows_of, titles_of
-from moodbench.types import ALL_GROUPS, MEAN, Result
+from moodbench.commands.source import Source
+from moodbench.errors import UsageError
+from moodbench.tables.selection import chosen_benchmarks
+from moodbench.types import ALL_GROUPS
 from moodbench.workspace import Workspace
-
-if TYPE_CHECKING:
-    from moodbench.plots.given import Features, Given, Pair, Split
-    from moodbench.tables.order import Model
 
 
 def plot(
@@ -65,8 +59,9 @@ def plot(
     from moodbench.atomic import write_file
     from moodbench.plots.base import check_suffix, picture
 
-    names, given = _given(kind, benchmark, model, score, ood, group, head, workspace or Workspace(), param)
-    file = as_path(out) or Path(f"{'_'.join(names)}_{kind}.png")
+    source = _source(kind, benchmark, head, workspace)
+    given = source.given(model=model, score=score, ood=ood, group=group, param=param)
+    file = as_path(out) or Path(f"{'_'.join(source.names)}_{kind}.png")
     check_suffix(file)
     write_file(file, picture(kind, given, file.suffix.lower().removeprefix("."), width))
     return file
@@ -92,82 +87,20 @@ def plot_svg(
     """
     from moodbench.plots.base import inline_svg
 
-    _, given = _given(kind, benchmark, model, score, ood, group, head, workspace or Workspace(), param)
+    source = _source(kind, benchmark, head, workspace)
+    given = source.given(model=model, score=score, ood=ood, group=group, param=param)
     return inline_svg(kind, given, key=key, width=width)
 
 
-def _given(
-    kind: str,
-    benchmark: str | Sequence[str] | None,
-    model: str | Sequence[str],
-    score: str | Sequence[str],
-    ood: str | Sequence[str],
-    group: str,
-    head: str | None,
-    space: Workspace,
-    param: str | None,
-) -> tuple[list[str], Given]:
-    """Return the benchmarks and what a plot of this kind is given; names that nothing has are refused."""
+def _source(kind: str, benchmark: str | Sequence[str] | None, head: str | None, workspace: Workspace | None) -> Source:
+    """Return the results of the benchmarks that a plot of this kind shows."""
     from moodbench.plots.base import PLOTS
-    from moodbench.plots.given import Given
 
+    space = workspace or Workspace()
     several = PLOTS.get(kind).several
     names = chosen_benchmarks(space, as_names(benchmark or ()))
     if len(names) > 1 and not several:
         if benchmark:
             raise UsageError(f"'plot {kind}' shows one benchmark", fix="name one with --benchmark")
         raise UsageError(f"several benchmarks have results: {', '.join(names)}", fix="name one with --benchmark")
-    models, scores, oods = as_names(model), as_names(score), as_names(ood)
-    found: Found = [(name, rows_of(space, name, head, noisy=True)) for name in names]
-    found = only(found, "model", models, lambda row: row.model)
-    found = only(found, "score", scores, lambda row: row.score)
-    noisy = [row for _, some in found for row in some if is_noisy(row.params)]
-    rows = [row for _, some in found for row in some if not is_noisy(row.params)]
-    _check_group(group, rows)
-    known = {row.ood for row in rows if group in (ALL_GROUPS, row.group)} - {MEAN}
-    for name in oods:
-        if name not in known:
-            what = "OOD {} with results" + ("" if group == ALL_GROUPS else f" in the group '{group}'")
-            raise UnknownNameError(what.format("dataset"), name, known, plural=what.format("datasets"))
-    titles = [titles_of(space, name) for name in names]
-
-    def samples(pairs: Sequence[Pair]) -> Mapping[Pair, Sequence[Split]]:
-        from moodbench.evaluation.splits import splits_of
-
-        (name,) = names
-        return splits_of(space, name, pairs, drawn.datasets)
-
-    def features(model: Model, most: int) -> Features:
-        from moodbench.evaluation.embedded import features_of
-
-        return features_of(space, names[0], model.name, drawn.datasets, most)
-
-    def seconds(model: Model) -> Mapping[tuple[str, str], float]:
-        from moodbench.evaluation.kept import measured_times
-
-        return measured_times(space, names[0], model.name)
-
-    drawn = Given(
-        rows,
-        Titles(
-            models=titles[0].models,
-            scores={name: title for one in titles for name, title in one.scores.items()},
-            datasets=titles[0].datasets,
-        ),
-        group=group,
-        models=tuple(models),
-        scores=tuple(scores),
-        oods=tuple(oods),
-        param=param,
-        noisy=noisy,
-        samples=samples,
-        features=features,
-        seconds=seconds,
-    )
-    return names, drawn
-
-
-def _check_group(group: str, rows: Sequence[Result]) -> None:
-    groups = {row.group for row in rows} | {ALL_GROUPS}
-    if group not in groups:
-        raise UnknownNameError("OOD group", group, groups)
+    return Source(space, names, head)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from moodbench.arguments import as_names, as_path
 from moodbench.atomic import write_file
 from moodbench.commands.rank import rank
-from moodbench.errors import MoodbenchError, ResultsError, UsageError
+from moodbench.commands.source import Source
+from moodbench.errors import MoodbenchError, UsageError
 from moodbench.evaluation.stale import marked_stale
 from moodbench.metrics import METRICS
 from moodbench.results import read_provenance
 from moodbench.tables.grid import grid
-from moodbench.tables.selection import chosen_benchmarks, rows_of, titles_of
+from moodbench.tables.selection import chosen_benchmarks
 from moodbench.types import ALL_GROUPS, MEAN, Result
 from moodbench.workspace import ModelName, Workspace
 
@@ -71,19 +73,20 @@ def report(
 
 def _chapter(space: Workspace, name: str, images: int, pictures: Pictures) -> Chapter:
     from moodbench.reporting.chapter import Chapter, lines_of, split_answer
+    from moodbench.reporting.layout import two_columns
     from moodbench.reporting.origin import origin_of
     from moodbench.reporting.sheet import Sheet
     from moodbench.reporting.words import about_sets, facts, sets_of
 
-    rows = marked_stale(space, name, rows_of(space, name, None))
-    titles = titles_of(space, name)
+    source = Source(space, [name])
+    rows, titles = marked_stale(space, name, source.results), source.titles
     models = dict.fromkeys(row.model for row in rows)
     provenance = {model: read_provenance(space.results_file(name, ModelName.parse(model))) for model in models}
     sheet = Sheet.of(rows, titles, provenance)
     named = {(m.name, s.score, s.params): f"{s.title} on {m.title}" for m in sheet.models for s in sheet.series}
     shown = grid(rows, metric=["auroc"], titles=titles)
     spec = space.catalog.benchmarks.get(name)
-    best, answer, places, scale, gaps = _best(space, name, rows, named)
+    best, answer, places, scale, unranked = _best(space, name, rows, named)
     whole = Chapter(
         name,
         name if spec is None or not spec.title else spec.title,
@@ -96,25 +99,30 @@ def _chapter(space: Workspace, name: str, images: int, pictures: Pictures) -> Ch
         families=list(dict.fromkeys(s.family for s in sheet.series)),
         origins=[origin_of(m.name, m.title, provenance[m.name]) for m in sheet.models],
     )
-    galleries, lacking = _galleries(space, name, best, provenance, images)
-    plots, undrawn, of_sets = _plots(space, name, best, sheet, pictures)
+    galleries, without_images = _galleries(space, source, best, provenance, images)
+    plots, undrawn, of_sets = _plots(source, best, sheet, pictures)
+    wide = [plot for plot in plots if plot.wide]
+    others = [plot for plot in plots if not plot.wide]
     return replace(
         whole,
+        over="" if best is None else "highest mean AUROC, in %",
         standings=places,
         scale=scale,
         late=any(one.late for one in places),
-        plots=plots,
+        unranked=unranked,
+        plots=wide,
+        halves=two_columns(others, [plot.height for plot in others]),
         undrawn=undrawn,
         sets=list(sets_of(rows, sheet, titles, named, galleries, of_sets)),
         about_sets=about_sets(best, named, galleries),
-        gaps=list(dict.fromkeys([*gaps, *lacking])),
+        without_images=without_images,
     )
 
 
 def _best(
     space: Workspace, name: str, rows: Sequence[Result], named: Named
-) -> tuple[Result | None, str, tuple[Place, ...], str, list[Gap]]:
-    """Return the best result, the answer in words, the ranking with its scale, and what was missing for it."""
+) -> tuple[Result | None, str, tuple[Place, ...], tuple[str, str], Gap | None]:
+    """Return the best result, the answer in words, the ranking with its scale, and why there is none."""
     from moodbench.evaluation.kept import kept_params
     from moodbench.reporting.chapter import Gap, places_of
     from moodbench.reporting.words import plain_answer
@@ -122,73 +130,81 @@ def _best(
     means = [r for r in rows if (r.ood, r.group) == (MEAN, ALL_GROUPS) and r.auroc is not None and not r.control]
     if not means:
         what = "no model has a mean over all OOD datasets yet, so there is no best one"
-        return None, "No best pair yet", (), "", [Gap(what, f"moodbench score --benchmark {name}")]
+        return None, "No best pair yet", (), ("", ""), Gap(what, f"moodbench score --benchmark {name}")
     try:
         ranked = rank(benchmark=name, workspace=space)
-    except ResultsError as error:
+    except MoodbenchError as error:  # of row scores, or of the caches that they are held against
         best = max(means, key=lambda row: row.auroc or 0.0)
-        return best, plain_answer(best, named), (), "", [Gap(error.what, error.fix or "")]
+        return best, plain_answer(best, named), (), ("", ""), Gap(error.what, error.fix or "")
     first = ranked.pairs[0]
     kept = {(row.model, row.score, kept_params(row.params)): row for row in means}
     titles = {**named, **{key: named[row.model, row.score, row.params] for key, row in kept.items()}}
     places, scale = places_of(ranked.pairs, titles)
     key = (first.model or "", first.score or "", first.params or "")  # all three are there, where pairs are ranked
-    return kept[key], ranked.answer, places, scale, []
+    return kept[key], ranked.answer, places, scale, None
 
 
 def _galleries(
     space: Workspace,
-    name: str,
+    source: Source,
     best: Result | None,
     provenance: Mapping[str, Any],
     images: int,
-) -> tuple[list[Gallery], list[Gap]]:
+) -> tuple[list[Gallery], Gap | None]:
     """Return the most deceptive images of every dataset for the best pair, and why there are none."""
-    from moodbench.evaluation.kept import LackingError, kept_params, kept_rows, run_again
+    from moodbench.evaluation.kept import LackingError, kept_params, run_again
     from moodbench.reporting.chapter import Gap
     from moodbench.reporting.extremes import Album, galleries
 
     if best is None or images == 0:
-        return [], []
+        return [], None
     try:
-        rows = kept_rows(space, name, best.model)
+        rows = source.kept.of(best.model)
         album = Album(space, provenance[best.model])
-        return galleries(rows, best.score, kept_params(best.params), album, images), []
+        return galleries(rows, best.score, kept_params(best.params), album, images), None
     except LackingError as error:
-        refusal: MoodbenchError = run_again(space, name, {best.model: str(error)})
+        refusal: MoodbenchError = run_again(space, best.benchmark, {best.model: str(error)})
     except KeyError:
-        refusal = run_again(space, name, {best.model: f"there are none of {best.score}"})
-    except ResultsError as error:
+        refusal = run_again(space, best.benchmark, {best.model: f"there are none of {best.score}"})
+    except MoodbenchError as error:
         refusal = error
-    return [], [Gap(refusal.what, refusal.fix or "")]
+    return [], Gap(refusal.what, refusal.fix or "")
 
 
 def _plots(
-    space: Workspace, name: str, best: Result | None, sheet: Sheet, pictures: Pictures
+    source: Source, best: Result | None, sheet: Sheet, pictures: Pictures
 ) -> tuple[list[Plot], list[Gap], dict[str, str]]:
     """Return every picture that can be drawn, why others cannot, and OOD dataset → how its scores are distributed."""
-    from moodbench.commands.plot import plot_svg
-    from moodbench.plots.base import PLOTS
+    from moodbench.plots.base import PLOTS, inline_svg
     from moodbench.reporting.captions import AS_ON_PAPER, HALF, ZOOM, caption_of, in_order
     from moodbench.reporting.chapter import Gap, Plot
 
     plots: list[Plot] = []
-    undrawn: list[Gap] = []
+    undrawn: dict[Gap, list[str]] = {}
+    given = source.given()
     for kind in in_order([*PLOTS]):
         plot = PLOTS.get(kind)
         try:
-            svg = plot_svg(kind, key="plot", benchmark=name, workspace=space)
+            svg = inline_svg(kind, given, key="plot")
         except MoodbenchError as error:
-            undrawn.append(Gap(f"{kind}: {error.what}", error.fix or ""))
+            undrawn.setdefault(Gap(error.what, error.fix or ""), []).append(kind)
             continue
         caption = caption_of(kind, plot.draw)
+        label = f"{kind}: {caption}"
         zoom = 1.0 if plot.width is None else ZOOM
-        wide = zoom * pictures.width_of(svg) > HALF
-        plots.append(Plot(kind, caption, pictures.inline(svg, f"{kind}: {caption}", zoom), wide, kind in AS_ON_PAPER))
+        width, height = pictures.size_of(svg)
+        wide = zoom * width > HALF
+        narrow = ""
+        if wide:
+            with suppress(MoodbenchError):  # it has more to show than fits: then it stands in a box that scrolls
+                narrow = pictures.inline(inline_svg(kind, given, key="plot", width="column"), label, ZOOM)
+        shown = pictures.inline(svg, label, zoom)
+        plots.append(Plot(kind, caption, shown, wide, kind in AS_ON_PAPER, narrow, zoom * height))
     of_sets: dict[str, str] = {}
     if best is not None and any(plot.kind == "distributions" for plot in plots):
         for ood in {view.ood: view for view in sheet.views if view.ood != MEAN}:
-            pair = {"model": best.model, "score": best.score, "ood": ood, "width": "column"}
-            svg = plot_svg("distributions", key="plot", benchmark=name, workspace=space, **pair)
+            given = source.given(model=best.model, score=best.score, ood=ood)
+            svg = inline_svg("distributions", given, key="plot", width="column")
             of_sets[ood] = pictures.inline(svg, f"distribution of scores on {ood}", ZOOM)
-    return plots, undrawn, of_sets
+    gaps = [Gap(f"{', '.join(kinds)}: {gap.what}", gap.fix) for gap, kinds in undrawn.items()]
+    return plots, gaps, of_sets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from moodbench.errors import ResultsError
 from moodbench.evaluation.inputs import changed_since
@@ -46,6 +47,32 @@ def kept_rows(space: Workspace, benchmark: str, model: str) -> TestRows:
             f"they are older than the cache of {changed}" if changed != "its head" else "its head changed"
         )
     return TestRows(model, kept)
+
+
+class KeptRows:
+    """The row scores of the models on a benchmark, for several pictures of the same: read and checked once.
+
+    Those of the last few models are held, not of all: ImageNet's test rows in many scores are gigabytes.
+    """
+
+    HELD = 3
+
+    def __init__(self, space: Workspace, benchmark: str) -> None:
+        self.space, self.benchmark = space, benchmark
+        self._outcome = lru_cache(self.HELD)(self._read)
+
+    def of(self, model: str) -> TestRows:
+        """Return the row scores of a model; raises as `kept_rows` does, each time."""
+        outcome = self._outcome(model)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _read(self, model: str) -> TestRows | LackingError | ResultsError:
+        try:
+            return kept_rows(self.space, self.benchmark, model)
+        except (LackingError, ResultsError) as error:
+            return error
 
 
 def run_again(space: Workspace, benchmark: str, lacking: Mapping[str, str]) -> ResultsError:

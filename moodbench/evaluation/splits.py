@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from moodbench.evaluation.kept import LackingError, kept_params, kept_rows, run_again
+from moodbench.evaluation.kept import KeptRows, LackingError, kept_params, run_again
 from moodbench.evaluation.rows import Array, TestRows
 from moodbench.features.rowscores import ID, OOD, place_of
 from moodbench.plots.given import Pair, Split
-from moodbench.workspace import Workspace
 
 
-def splits_of(
-    space: Workspace, benchmark: str, pairs: Sequence[Pair], oods: Sequence[str]
-) -> Mapping[Pair, Sequence[Split]]:
+def splits_of(kept: KeptRows, pairs: Sequence[Pair], oods: Sequence[str]) -> Mapping[Pair, Sequence[Split]]:
     """Return the row scores of each pair: for each OOD dataset that has rows, those and the ID rows beside them.
 
     Raises
@@ -27,7 +24,7 @@ def splits_of(
     found: dict[Pair, list[Split]] = {}
     for model in dict.fromkeys(model for model, _ in pairs):
         try:
-            rows = kept_rows(space, benchmark, model.name)
+            rows = kept.of(model.name)
         except LackingError as error:
             lacking[model.name] = str(error)
             continue
@@ -38,7 +35,7 @@ def splits_of(
                 except KeyError:
                     lacking.setdefault(model.name, f"there are none of {pair[1].score}")
     if lacking:
-        raise run_again(space, benchmark, lacking)
+        raise run_again(kept.space, kept.benchmark, lacking)
     return {pair: found[pair] for pair in pairs}
 
 

@@ -30,7 +30,7 @@ AS_ON_PAPER = ("heatmap", "correlation")
 """Pictures in which colours are numbers: on dark screens too they stand on white, in the colours of their scale."""
 
 
-ZOOM = 1.5
+ZOOM = 1.65
 """How much larger than on paper a picture is shown whose letters have the size of those of a caption."""
 
 HALF = 620

@@ -26,8 +26,8 @@ class Gap:
 class Plot:
     """A picture: SVG as `Pictures.inline` returns it, what it shows, and how it is laid out.
 
-    `wide` takes the whole line; `paper` keeps a white ground also on dark screens, for pictures in which colours are
-    numbers.
+    `wide` takes the whole line, and has `narrow`, the same for phones, unless it has more to show than fits; `paper`
+    keeps a white ground also on dark screens, for pictures in which colours are numbers. `height` is in pixels.
     """
 
     kind: str
@@ -35,6 +35,8 @@ class Plot:
     svg: str
     wide: bool = False
     paper: bool = False
+    narrow: str = ""
+    height: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Place:
-    """A pair of model and score in the ranking; numbers are fractions, `bar` pixels of low, mean and high."""
+    """A pair of model and score in the ranking; numbers are fractions, `bar` where low, mean and high lie, in percent."""
 
     title: str
     mean: float
@@ -103,7 +105,10 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Chapter:
-    """The page of one benchmark; what cannot be shown is among `gaps` and `undrawn`, with what to run for it."""
+    """The page of one benchmark; of what cannot be shown, why, and what to run for it.
+
+    `plots` are as wide as the page, `halves` stand below them in two columns.
+    """
 
     name: str
     title: str
@@ -113,14 +118,17 @@ class Chapter:
     rows: tuple[Line, ...]
     footnotes: Sequence[str]
     facts: Sequence[tuple[str, str]]
+    over: str = ""
     standings: tuple[Place, ...] = ()
-    scale: str = ""
+    scale: tuple[str, str] = ("", "")
+    unranked: Gap | None = None
     plots: Sequence[Plot] = ()
+    halves: tuple[Sequence[Plot], Sequence[Plot]] = ((), ())
     undrawn: Sequence[Gap] = ()
     sets: Sequence[DataSet] = ()
     about_sets: str = ""
     origins: Sequence[Origin] = ()
-    gaps: Sequence[Gap] = ()
+    without_images: Gap | None = None
     metric_labels: Sequence[str] = field(default=())
     families: Sequence[Family] = field(default=())
     late: bool = False
@@ -131,9 +139,6 @@ Named = Mapping[tuple[str, str, str], str]
 
 FIRST = 15
 """Pairs of the ranking that are shown at once."""
-
-BAR = 200
-"""Width of an interval in the ranking, in pixels, with room at both ends for the dot."""
 
 
 def lines_of(table: Table) -> tuple[Line, ...]:
@@ -154,8 +159,8 @@ def _shown(cell: Cell, lowest: int, highest: int) -> Shown:
     return Shown(printed(cell.value), f"{tint} {cell.mark}".strip(), span)
 
 
-def places_of(pairs: Sequence[Any], titles: Named) -> tuple[tuple[Place, ...], str]:
-    """Return the ranking for the page, and which span its intervals are drawn in.
+def places_of(pairs: Sequence[Any], titles: Named) -> tuple[tuple[Place, ...], tuple[str, str]]:
+    """Return the ranking for the page, and from where to where its intervals are drawn.
 
     Parameters
     ----------
@@ -174,7 +179,7 @@ def places_of(pairs: Sequence[Any], titles: Named) -> tuple[tuple[Place, ...], s
 
     def at(value: float) -> float:
         share = min(max((value - lowest) / room, 0.0), 1.0)
-        return round(6 + (BAR - 12) * share, 1)
+        return round(100 * share, 2)
 
     places = tuple(
         Place(
@@ -194,7 +199,7 @@ def places_of(pairs: Sequence[Any], titles: Named) -> tuple[tuple[Place, ...], s
         )
         for number, one in enumerate(pairs)
     )
-    return places, f"{printed(lowest)} to {printed(highest)}"
+    return places, (printed(lowest), printed(highest))
 
 
 def minus(text: str) -> str:

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from moodbench.reporting.chapter import Chapter
+from moodbench.reporting.chapter import Chapter, Plot
 from moodbench.reporting.svg import Pictures
 
 if TYPE_CHECKING:
@@ -62,13 +62,19 @@ def page(chapters: Sequence[Chapter], pictures: Pictures) -> bytes:
 
 def _for_template(chapter: Chapter) -> dict[str, Any]:
     fields = {name: getattr(chapter, name) for name in Chapter.__dataclass_fields__}
-    plots = [{**vars(plot), "svg": Markup(plot.svg)} for plot in chapter.plots]  # by `Pictures`, as the next
-    sets = [{**vars(one), "picture": Markup(one.picture)} for one in chapter.sets]
+    plots = [_marked(plot) for plot in chapter.plots]
+    halves = [[_marked(plot) for plot in half] for half in chapter.halves]
+    sets = [{**vars(one), "picture": Markup(one.picture)} for one in chapter.sets]  # by `Pictures`
     return fields | {
         "plots": plots,
+        "halves": halves,
         "sets": sets,
         "data": htmlsafe_json_dumps(chapter.sheet.data(), separators=(",", ":")),
     }
+
+
+def _marked(plot: Plot) -> dict[str, Any]:
+    return {**vars(plot), "svg": Markup(plot.svg), "narrow": Markup(plot.narrow)}  # by `Pictures`, which escapes
 
 
 def _policy(style: str, script: str) -> str:

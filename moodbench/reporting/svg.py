@@ -85,9 +85,10 @@ class Pictures:
         )
 
     @staticmethod
-    def width_of(svg: str | bytes) -> int:
-        """Return how wide a picture says it is, in pixels; 0 where it says nothing."""
-        return _pixels(_root(svg).get("width", "")) or 0
+    def size_of(svg: str | bytes) -> tuple[int, int]:
+        """Return how wide and high a picture says it is, in pixels; 0 where it says nothing."""
+        root = _root(svg)
+        return _pixels(root.get("width", "")) or 0, _pixels(root.get("height", "")) or 0
 
     def shared(self) -> str:
         """Return the shapes that the pictures of the page refer to, as an element that shows nothing."""

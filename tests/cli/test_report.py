@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 
+import pytest
+
+from moodbench.features.rowscores import read_row_scores
 from tests.commands import call
 from tests.pages import parsed
 
@@ -30,12 +33,47 @@ def test_equal_inputs_give_equal_bytes(scored):
     assert (scored / "one.html").read_bytes() == (scored / "two.html").read_bytes()
 
 
-def test_without_row_scores_it_says_what_to_run(scored):
-    shutil.rmtree(scored / "cache" / "tiny" / "scores")
+def gone(folder):
+    shutil.rmtree(folder)
+
+
+def damaged(folder):
+    file = folder / "tiny.h5"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 255
+    file.write_bytes(content)
+
+
+def no_file_of_scores(folder):
+    (folder / "tiny.h5").write_text("nothing of the kind")
+
+
+@pytest.mark.parametrize("harm", [gone, damaged, no_file_of_scores])
+def test_without_row_scores_it_says_what_to_run_where_they_are_needed(scored, harm):
+    harm(scored / "cache" / "tiny" / "scores")
+    result = call("report")
+    assert result.exit_code == 0, result.stderr
+    page = parsed((scored / "report.html").read_text(encoding="utf-8"))
+    assert page.problems() == []
+    (lead,) = page.found("p", **{"class": "lead"})
+    assert "cannot be said without the scores of all rows" in lead.text
+    for part in ("rank", "pictures", "sets"):
+        (section,) = page.found("section", id=f"^b0-{part}$")
+        assert "moodbench score --benchmark tiny" in section.text
+    assert page.found("table", **{"class": "rank"}) == []
+    assert {tag.text for tag in page.found("h2")} >= {"Which is best, and is that luck?", "Dataset by dataset"}
+
+
+def test_row_scores_are_read_for_the_ranking_and_once_for_all_pictures(scored, monkeypatch):
+    read = []
+
+    def counted(file, form):
+        read.append(file)
+        return read_row_scores(file, form)
+
+    monkeypatch.setattr("moodbench.evaluation.kept.read_row_scores", counted)
     assert call("report").exit_code == 0
-    text = (scored / "report.html").read_text(encoding="utf-8")
-    assert "moodbench score --benchmark tiny --model tiny" in text
-    assert "cannot be said without the scores of all rows" in text
+    assert len(read) == 2
 
 
 def test_without_caches_it_still_works(scored):

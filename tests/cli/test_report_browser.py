@@ -222,6 +222,39 @@ def test_it_is_readable_on_a_phone_and_in_the_dark(page, page_file):
     assert page.run("getComputedStyle(document.body).backgroundColor") != colours[1]
 
 
+NARROW = """(() => {
+  const seen = (e) => e.getBoundingClientRect().width > 0;
+  const boxes = [...document.querySelectorAll(".scroll, nav")].filter(seen);
+  const shown = (b) => b.matches("nav") ? b : b.parentElement;
+  const pictures = [...document.querySelectorAll(".plot svg")].filter(seen);
+  return {
+    unmarked: boxes.filter((b) => b.scrollWidth > b.clientWidth + 2 && !shown(b).matches(".more-right")).length,
+    scales: pictures.map((p) => p.getBoundingClientRect().width / p.viewBox.baseVal.width),
+    cut: pictures.filter((p) => p.getBoundingClientRect().right > innerWidth).length,
+    links: [...document.querySelectorAll("nav a")].map((a) => a.getBoundingClientRect().right),
+  };
+})()"""
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_pictures_fit_a_phone_and_what_scrolls_says_so(page, page_file, width):
+    page.open(page_file, width=width, height=844)
+    page.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    found = page.run(NARROW)
+    assert (found["unmarked"], found["cut"]) == (0, 0)
+    assert len(found["scales"]) > 5
+    assert min(found["scales"]) > 1.05  # pixels for a point: letters of 7 points, in which pictures are written
+    assert max(found["links"]) <= width
+
+
+def test_cards_of_a_desktop_end_together(page, page_file):
+    ends = page.run(
+        "[...document.querySelectorAll('.half')].map(e => Math.round(e.lastElementChild.getBoundingClientRect().bottom))"
+    )
+    assert len(ends) == 2
+    assert ends[0] == ends[1]
+
+
 def test_it_prints(page):
     done = page.ask("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
     assert len(done["data"]) > 20_000

@@ -52,6 +52,16 @@
   document.addEventListener("scroll", hideTip, { capture: true, passive: true });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
 
+  // what scrolls sideways shows at its edge that there is more
+  const edges = [...document.querySelectorAll(".scroll, nav")].map((box) => [box, box.matches("nav") ? box : box.parentElement]);
+  const watch = (box, shown) => {
+    const look = () => shown.classList.toggle("more-right", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+    box.addEventListener("scroll", look, { passive: true });
+    const observer = new ResizeObserver(look);
+    [box, ...box.children].forEach((one) => observer.observe(one));
+  };
+  edges.forEach(([box, shown]) => watch(box, shown));
+
   // headings that sort
   const sortable = (table, heading, valueOf, after) => {
     const label = heading.querySelector(".head") || heading;
@@ -188,6 +198,7 @@
         row.hidden = !scores[rowOf(row)];
         models.forEach((there, model) => { row.cells[model + 1].hidden = !there; });
       });
+      table.dataset.models = models.filter(Boolean).length;
       const count = (all) => all.filter(Boolean).length;
       control("count").value = `${count(scores)} of ${scores.length} scores, ${count(models)} of ${models.length} models`;
       enter(active);
@@ -263,10 +274,12 @@
         line.append(make("td", found[0]), make("td", found[1]));
         found.at(-1).forEach((note) => notes.add(data.texts[note]));
       });
-      const scroll = make("div", null, "scroll");
+      const scroll = make("div", null, "scroll"), around = make("div", null, "scrolls");
       scroll.tabIndex = 0;
       scroll.append(inner);
-      body.append(scroll, ...[...notes].map((note) => make("p", note, "soft")));
+      around.append(scroll);
+      watch(scroll, around);
+      body.append(around, ...[...notes].map((note) => make("p", note, "soft")));
       const origin = document.getElementById(`${chapter}-origin-${model}`);
       if (origin) {
         const facts = origin.querySelector(".origin").cloneNode(true);
