@@ -262,5 +262,4 @@ def browser(program: str) -> Iterator[Page]:
 
 if __name__ == "__main__":  # make browser: is one needed?
     if chromium() is None:
-        print("No Chromium that runs on this machine.")
-        sys.exit(1)
+        sys.exit("No Chromium that runs is on this machine.")

@@ -59,7 +59,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Place:
-    """A pair of model and score in the ranking; numbers are fractions, `bar` where low, mean and high lie, in percent."""
+    """A pair in the ranking; numbers are fractions, `bar` where low, mean and high lie, in percent of its room."""
 
     title: str
     mean: float

@@ -248,9 +248,8 @@ def test_pictures_fit_a_phone_and_what_scrolls_says_so(page, page_file, width):
 
 
 def test_cards_of_a_desktop_end_together(page, page_file):
-    ends = page.run(
-        "[...document.querySelectorAll('.half')].map(e => Math.round(e.lastElementChild.getBoundingClientRect().bottom))"
-    )
+    bottom = "Math.round(e.lastElementChild.getBoundingClientRect().bottom)"
+    ends = page.run(f"[...document.querySelectorAll('.half')].map(e => {bottom})")
     assert len(ends) == 2
     assert ends[0] == ends[1]
 
