@@ -223,7 +223,7 @@ def test_it_is_readable_on_a_phone_and_in_the_dark(page, page_file):
 
 
 NARROW = """(() => {
-  const seen = (e) => e.getBoundingClientRect().width > 0;
+  const seen = (e) => e.checkVisibility() && e.getBoundingClientRect().width > 0;
   const boxes = [...document.querySelectorAll(".scroll, nav")].filter(seen);
   const shown = (b) => b.matches("nav") ? b : b.parentElement;
   const pictures = [...document.querySelectorAll(".plot svg")].filter(seen);
@@ -239,6 +239,7 @@ NARROW = """(() => {
 @pytest.mark.parametrize("width", [320, 390])
 def test_pictures_fit_a_phone_and_what_scrolls_says_so(page, page_file, width):
     page.open(page_file, width=width, height=844)
+    page.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
     page.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     found = page.run(NARROW)
     assert (found["unmarked"], found["cut"]) == (0, 0)
