@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
 from moodbench.arguments import as_path, as_paths
 from moodbench.catalog import Catalog, load_catalog
-from moodbench.errors import DataError, UsageError
+from moodbench.errors import CacheError, DataError, UnknownNameError, UsageError
 from moodbench.names import check_name, dataset_fault, name_fault
+from moodbench.views import LayerView, is_view, split_at
 
 
 @dataclass(frozen=True)
 class ModelName:
-    """A model as it is named on the command line: ``BASE[@VARIANT][+HEAD]``.
+    """A model as it is named on the command line: ``BASE[@VARIANT][@VIEW][+HEAD]``.
 
-    ``timm:NAME`` is a base too; its folder is ``timm-NAME``, and that of a base ``timm-NAME`` is ``timm--NAME``.
+    A view is a layer, or features of changed images (`moodbench.views`). ``timm:NAME`` is a base too; its folder is
+    ``timm-NAME``, and that of a base ``timm-NAME`` is ``timm--NAME``.
     Whatever its parts come from, they can be parts of a path: anything else is a `UsageError`.
     """
 
     base: str
     variant: str | None = None
     head: str | None = None
+    view: str | None = None
 
     def __post_init__(self) -> None:
-        for kind, part in (("", self.base.removeprefix("timm:")), ("variant ", self.variant), ("head ", self.head)):
+        parts = {"": self.base.removeprefix("timm:"), "variant ": self.variant, "view ": self.view, "head ": self.head}
+        for kind, part in parts.items():
             fault = None if part is None else name_fault(part)
+            if part is not None and fault is None and kind in ("variant ", "view "):
+                fault = _view_fault(part, kind == "view ")
             if fault is not None:
                 raise UsageError(
                     f"'{self}' cannot name a model: {kind}'{part}' {fault}",
@@ -44,25 +50,40 @@ class ModelName:
     def parse(cls, name: str) -> ModelName:
         """Split a name."""
         rest, plus, head = name.partition("+")
-        base, at, variant = rest.partition("@")
-        return cls(base, variant if at else None, head if plus else None)
+        base, at, settings = rest.partition("@")
+        variant, view = split_at(settings) if at else (None, None)
+        return cls(base, variant, head if plus else None, view)
 
     @classmethod
     def of_folder(cls, folder: str) -> ModelName:
         """Return the name whose caches lie in `folder` (without a head: heads share the folder)."""
-        base, _, variant = folder.partition("@")
+        base, at, settings = folder.partition("@")
         if base.startswith("timm--"):
             base = base.replace("--", "-", 1)
         elif base.startswith("timm-"):
             base = base.replace("-", ":", 1)
-        return cls(base, variant or None)
+        variant, view = split_at(settings) if at else (None, None)
+        return cls(base, variant, None, view)
 
     @classmethod
     def of_file(cls, stem: str) -> ModelName:
         """Return the name whose results lie in the files called `stem`."""
         folder, _, head = stem.partition("+")
-        model = cls.of_folder(folder)
-        return cls(model.base, model.variant, head or None)
+        return replace(cls.of_folder(folder), head=head or None)
+
+    @property
+    def without_head(self) -> ModelName:
+        """Whose caches these are."""
+        return replace(self, head=None)
+
+    @property
+    def whole(self) -> ModelName:
+        """The model that this is a view of, without a head; itself where it is none."""
+        return replace(self, head=None, view=None)
+
+    @property
+    def _settings(self) -> str:
+        return "".join(f"@{part}" for part in (self.variant, self.view) if part is not None)
 
     @property
     def folder(self) -> str:
@@ -70,8 +91,7 @@ class ModelName:
         base = self.base
         if base.startswith("timm-"):  # somebody's own model, which is not to be taken for one of timm's
             base = base.replace("-", "--", 1)
-        base = base.replace("timm:", "timm-", 1)
-        return base if self.variant is None else f"{base}@{self.variant}"
+        return base.replace("timm:", "timm-", 1) + self._settings
 
     @property
     def file(self) -> str:
@@ -79,9 +99,17 @@ class ModelName:
         return self.folder if self.head is None else f"{self.folder}+{self.head}"
 
     def __str__(self) -> str:
-        variant = "" if self.variant is None else f"@{self.variant}"
         head = "" if self.head is None else f"+{self.head}"
-        return f"{self.base}{variant}{head}"
+        return f"{self.base}{self._settings}{head}"
+
+
+def _view_fault(part: str, view: bool) -> str | None:
+    """Say why this cannot name a variant, or a `view`."""
+    if not view:
+        return "is the name of a view" if is_view(part) else None
+    if not is_view(part):
+        return "is no view"
+    return None if part.partition("-")[2] else "names none"
 
 
 def check_dataset_name(name: str) -> str:
@@ -176,6 +204,41 @@ class Workspace:
         """Return every model that has the cache of a dataset, sorted by name."""
         return [model for model in self.model_folders() if self.cached_datasets(model)]
 
+    def cached_layers(self) -> list[ModelName]:
+        """Return every layer of a model that has the cache of a dataset, sorted by name."""
+        return [model for model in self.cached_models() if LayerView.parse(model.view) is not None]
+
+    def chosen_models(self, names: Iterable[str] = (), *, layers: bool = False) -> list[ModelName]:
+        """Return the cached models of these names, or without names all that are no views.
+
+        `layers`: each is followed by those of its layers that are cached, with the same head.
+
+        Raises
+        ------
+        UnknownNameError
+            A model has no cache.
+        CacheError
+            No layer of them is cached.
+        """
+        cached = self.cached_models()
+        models = [ModelName.parse(name) for name in names]
+        for model in models:
+            if model.without_head not in cached:
+                raise UnknownNameError("cached model", str(model), map(str, cached), fix="extract or import it first")
+        models = models or [model for model in cached if model.view is None]
+        if not layers:
+            return models
+        its = {one: [v for v in self.cached_layers() if v.whole == one.without_head] for one in models}
+        if not any(its.values()):
+            one = models[0].whole if len(models) == 1 else "M"
+            raise CacheError(
+                "no layer of " + (f"'{one}'" if len(models) == 1 else "any of the models") + " is cached",
+                file=self.cache_dir,
+                fix=f"moodbench extract --model {one} --layers all",
+            )
+        every = [name for one, found in its.items() for name in (one, *(replace(v, head=one.head) for v in found))]
+        return list(dict.fromkeys(every))
+
     def model_folders(self) -> list[ModelName]:
         """Return every model that has a folder below the cache directory, sorted by name."""
         if not self.cache_dir.is_dir():
@@ -191,4 +254,8 @@ class Workspace:
 
 
 def _can_be_ours(folder: str) -> bool:
-    return all(name_fault(part) is None for part in folder.split("@", 1))
+    try:
+        ModelName.of_folder(folder)
+    except UsageError:
+        return False
+    return True

@@ -8,6 +8,26 @@ import torch
 
 from moodbench.commands.extract import extract
 
+KILLED = """
+import os, sys, pathlib
+from moodbench.commands.extract import extract
+from moodbench.features.cache import FeatureCache
+from moodbench.workspace import Workspace
+import time, torch
+torch.set_num_threads(1)
+write = FeatureCache.write
+def slow(*a):
+    write(*a)
+    print("row", flush=True)
+    time.sleep(float(os.environ.get("PAUSE", 0.02)))
+FeatureCache.write = slow
+root, catalog, workers = sys.argv[1:]
+root = pathlib.Path(root)
+extract("tiny", dataset=["tiny_train"], batch_size=2, workers=int(workers),
+        workspace=Workspace(root / "data", root / "cache", root / "results", (pathlib.Path(catalog),)))
+"""
+"""A process that extracts ID train of the tiny model slowly, and says `row` after each write."""
+
 
 def run(space, **options):
     """Extract the tiny model's features of ID train, in batches of eight."""

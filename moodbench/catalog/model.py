@@ -12,6 +12,7 @@ from moodbench.catalog.entry import Entry
 from moodbench.catalog.image import check_image
 from moodbench.choices import PretextTask
 from moodbench.names import file_fault, name_fault
+from moodbench.views import is_view
 
 PRETEXT_TASKS: tuple[PretextTask, ...] = get_args(PretextTask)
 """The pretext tasks a model can name, in the order in which tables and plots show them."""
@@ -211,7 +212,7 @@ def build_model(name: str, entry: Entry) -> ModelSpec:
     base = _settings(name, entry)
     made = {}
     for variant, changes in variants.items():
-        fault = name_fault(variant)
+        fault = name_fault(variant) or ("would name a view" if is_view(variant) else None)
         if fault is not None:
             raise entry.error(f"has a variant '{variant}', which cannot be its name: it {fault}")
         changed = Entry(entry.kind, f"{name}@{variant}", {} if changes is None else changes, entry.file)

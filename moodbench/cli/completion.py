@@ -19,6 +19,7 @@ from moodbench.choices import Needs, PretextTask
 from moodbench.comparison.reference import METRICS as COMPARED
 from moodbench.registry import written_names
 from moodbench.types import ALL_GROUPS, Family, Result
+from moodbench.views import LayerView
 from moodbench.workspace import ModelName, Workspace
 
 Given = dict[str, Any]
@@ -162,6 +163,13 @@ def variants(space: Workspace, given: Given) -> list[str]:
         *(variant for spec in specs for variant in spec.variants),
         *written_names(PACKAGE / "models" / "transforms.py", "TRANSFORMS"),
     ]
+
+
+@offer
+def layers(space: Workspace, given: Given) -> list[str]:
+    """Words for layers, and those that any model has caches of: what a network offers, only timm knows."""
+    cached = (LayerView.parse(name.view) for name in space.cached_models())
+    return ["all", "every:2", "every:3", *sorted({view.layer for view in cached if view is not None})]
 
 
 @offer

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from moodbench.choices import CropMode, Decoder, Interpolation, OnError, Precision
+from moodbench.choices import CropMode, Decoder, Interpolation, OnError, Pool, Precision
 from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.options import Device, Run, with_run
@@ -163,6 +163,22 @@ def extract(
             autocompletion=completion.recipes,
         ),
     ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|every:N|NAME,NAME",
+            help="Also cache the outputs of these layers, in the same pass, as MODEL@layer-NAME: all, every third with "
+            "the last among them (every:3), or timm's names (blocks.3, layer2).",
+            autocompletion=completion.layers,
+        ),
+    ] = None,
+    pool: Annotated[
+        Pool,
+        typer.Option(
+            help="What is kept of a layer: as the model pools its last (model), the class token, or the mean over "
+            "patches or map. Other than the model's own it is part of the name: MODEL@layer-NAME-mean."
+        ),
+    ] = "model",
     device: Device = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Precision of the network. Features are always stored as float32.")
@@ -256,6 +272,8 @@ def extract(
         with_head=head,
         head_file=head_file,
         features=features,
+        layers=layers,
+        pool=pool,
         device=device,
         precision=precision,
         decoder=decoder,

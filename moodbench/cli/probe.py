@@ -37,6 +37,9 @@ def probe(
         ),
     ] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the head.")] = "probe",
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Also train one for each cached layer of the models (extract --layers).")
+    ] = False,
     device: Device = "auto",
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="CPU threads. By default all cores, or one if there is little work.")
@@ -65,6 +68,7 @@ def probe(
         model or (),
         benchmark=benchmark,
         name=name,
+        layers=layers,
         device=device,
         threads=threads,
         force=force,

@@ -52,6 +52,9 @@ def score(
             autocompletion=completion.cached_heads,
         ),
     ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Also score the cached layers of the models (extract --layers).")
+    ] = False,
     device: Device = "auto",
     threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads. By default all cores.")] = None,
     bank_rows: Annotated[
@@ -118,7 +121,7 @@ def score(
     from moodbench.commands.score import score as work
     from moodbench.scores.base import load_scores
 
-    if not (all_ or model or score or benchmark or head):
+    if not (all_ or model or score or benchmark or head or layers):
         raise UsageError(
             "nothing is asked for", fix="moodbench score --all, or any of --model M, --score S, --benchmark B, --head H"
         )
@@ -130,6 +133,7 @@ def score(
         benchmark=benchmark or (),
         params=parse_params(param or []),
         head=head,
+        layers=layers,
         device=device,
         threads=threads,
         bank_rows=bank_rows,

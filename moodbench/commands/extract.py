@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.arguments import as_names
-from moodbench.choices import Decoder, OnError, Precision
+from moodbench.choices import Decoder, OnError, Pool, Precision, check_choice
 from moodbench.datasets.request import ImageRequest, ImageSet
 from moodbench.errors import ModelError, MoodbenchError, UsageError, listed
 from moodbench.features.settings import Settings
 from moodbench.models.choice import ModelChoice
 from moodbench.types import Report
+from moodbench.views import LayerChoice
 from moodbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ BEFORE_TORCH = {
     "THP_MEM_ALLOC_ENABLE": "1",
 }
 """Switches of the environment that are read when torch is loaded: no effect where that happened before."""
+
+Layers = tuple[LayerChoice, Pool]
+"""Which layers are wanted, and how each becomes one vector."""
 
 _NAMED = 5
 """Undecodable images that a line names."""
@@ -51,6 +55,8 @@ def extract(
     with_head: bool = True,
     head_file: str | Path | None = None,
     features: str | None = None,
+    layers: str | Sequence[str] | None = None,
+    pool: Pool = "model",
     device: str = "auto",
     precision: Precision = "fp32",
     decoder: Decoder = "exact",
@@ -87,6 +93,12 @@ def extract(
     features : str, optional
         How features are read off the network, a name in `moodbench.models.features.RECIPES` (``cls_mean``, …): what the
         head in the file was trained on.
+    layers : str or sequence of str, optional
+        Layers whose outputs are cached besides, in the same pass, as ``MODEL@layer-NAME``: ``all``, ``every:3`` (every
+        third, the last among them), or names as timm has them (``blocks.3``, ``layer2``); see `docs/views.md`.
+    pool : {"model", "cls", "mean"}
+        How the output of a layer becomes one vector: as the model pools its last, the class token, or the mean over
+        patches or map. Another than the model's own becomes part of the name (``MODEL@layer-NAME-mean``).
     image : mapping, optional
         Single values over those of the transform: ``size`` (the network is built for it where it must be), ``crop``,
         ``crop_mode``, ``interpolation``, ``mean``, ``std``; see `moodbench.models.transforms.build_transform`.
@@ -106,7 +118,7 @@ def extract(
     Returns
     -------
     list of Extraction
-        One for each dataset, in order, model by model.
+        One for each dataset, in order, model by model; `Extraction.layers` are those of its layers.
 
     Raises
     ------
@@ -141,9 +153,22 @@ def extract(
         choices,
         ImageRequest(as_names(benchmark), as_names(dataset), images, labels, max_pixels),
         Settings(device, precision, batch_size, workers, limit, on_error, progress, channels_last, compile),
+        layers=_chosen(layers, pool, compile),
         workspace=workspace or Workspace(),
         report=report,
     )
+
+
+def _chosen(layers: str | Sequence[str] | None, pool: Pool, compile: bool) -> Layers | None:
+    """Return which layers are wanted, and how they are pooled."""
+    check_choice("pool", pool, Pool)
+    if layers is None:
+        if pool != "model":
+            raise UsageError("--pool says how layers are pooled, and none is asked for", fix="--layers all")
+        return None
+    if compile:
+        raise UsageError("a compiled network does not show its layers", fix="leave --compile or --layers out")
+    return LayerChoice.parse(layers if isinstance(layers, str) else ",".join(layers)), pool
 
 
 def _check_models(models: Sequence[str | Backbone], of_one: Mapping[str, object]) -> None:
@@ -163,6 +188,7 @@ def extract_features(
     source: ImageRequest,
     settings: Settings,
     *,
+    layers: Layers | None = None,
     workspace: Workspace,
     report: Report,
 ) -> list[Extraction]:
@@ -185,7 +211,7 @@ def extract_features(
     for choice in choices:
         fault = failed.get(str(choice.model))
         try:
-            done += [] if fault else _extract_one(choice, sets, settings, workspace, report, told)
+            done += [] if fault else _extract_one(choice, sets, settings, layers, workspace, report, told)
         except MoodbenchError as error:
             if len(choices) == 1:
                 raise
@@ -219,16 +245,19 @@ def _extract_one(
     choice: ModelChoice,
     sets: Sequence[ImageSet],
     settings: Settings,
+    layers: Layers | None,
     workspace: Workspace,
     report: Report,
     told: set[str],
 ) -> list[Extraction]:
     """Extract the datasets with one network; what was `told` of them already is not told again."""
     from moodbench.features.extract import extract_images
+    from moodbench.models.layers import choose_layers
 
     target, backbone = choice.build(workspace.catalog, settings.precision)
     if choice.reads_file:  # what of it was taken is worth a look: nesting, prefix, format
         report(f"weights of {target}: {backbone.record['weights']}, read as format '{backbone.record['format']}'")
+    chosen = () if layers is None else choose_layers(backbone.network, *layers)
     done = []
     for one in sets:
         for remark in one.remarks():
@@ -242,6 +271,7 @@ def _extract_one(
             model=str(target),
             dataset=one.dataset,
             settings=settings,
+            layers=chosen,
         )
         report(_describe(str(target), one.dataset, outcome))
         done.append(outcome)
@@ -250,13 +280,25 @@ def _extract_one(
 
 def _describe(model: str, dataset: str, outcome: Extraction) -> str:
     skipped = _undecodable(outcome.undecodable)
+    made = [one for one in (outcome, *outcome.layers) if not one.already]
+    layers = _counted(len(outcome.layers))
+    if not made:
+        whole = f"{model} and {layers}" if outcome.layers else model
+        return f"skip {whole} on {dataset}: complete ({outcome.rows} images{skipped})"
     if outcome.already:
-        return f"skip {model} on {dataset}: complete ({outcome.rows} images{skipped})"
-    new = outcome.rows - outcome.begun_at
+        what = f"{_counted(len(made))} of {model}"
+    else:
+        what = f"{model} and {_counted(len(made) - 1)}" if made[1:] else model
+    begun_at, at_once = min(one.begun_at for one in made), min(one.at_once for one in made)
+    new = outcome.rows - begun_at
     rate = f", {new / outcome.seconds:.0f} images/s" if outcome.seconds > 0 else ""
-    kept = f", {outcome.begun_at} were there" if outcome.begun_at else ""
-    pieces = f", {outcome.at_once} at once: memory ran out" if outcome.at_once < outcome.batch_size else ""
-    return f"extracted {model} on {dataset}: {new} images{kept}{rate}{skipped}{pieces}"
+    kept = f", {begun_at} were there" if begun_at else ""
+    pieces = f", {at_once} at once: memory ran out" if at_once < made[0].batch_size else ""
+    return f"extracted {what} on {dataset}: {new} images{kept}{rate}{skipped}{pieces}"
+
+
+def _counted(layers: int) -> str:
+    return f"{layers} layer{'s' * (layers != 1)}"
 
 
 def _undecodable(ids: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ def probe(
     *,
     benchmark: str | None = None,
     name: str = "probe",
+    layers: bool = False,
     device: str = "auto",
     threads: int | None = None,
     force: bool = False,
@@ -42,11 +43,13 @@ def probe(
     Parameters
     ----------
     model : str or sequence of str
-        Cached models; an empty sequence means all that have what is needed.
+        Cached models; an empty sequence means all that have what is needed, but for views of them.
     benchmark : str, optional
         Whose ID train rows; may be omitted where only one ID train dataset is cached.
     name : str
         What to call the head.
+    layers : bool
+        Also one for each cached layer of these models: layers have no other.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     threads : int, optional
@@ -74,7 +77,7 @@ def probe(
     """
     space = workspace or Workspace()
     check_name(name, "head")
-    models = choose_models(space, as_names(model))
+    models = choose_models(space, as_names(model), layers=layers)
     task, tests = choose_task(space, models, benchmark)
     chosen = [one for one in models if is_ready(space, one, task, named=bool(model), report=report)]
     if not chosen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ def score(
     benchmark: str | Sequence[str] = (),
     params: Params | None = None,
     head: str | None = None,
+    layers: bool = False,
     device: str = "auto",
     threads: int | None = None,
     bank_rows: int | None = None,
@@ -55,14 +57,17 @@ def score(
     Parameters
     ----------
     model, score, benchmark : str or sequence of str
-        What to run; an empty one means all: every cached model, every registered score, every benchmark whose caches
-        are there.
+        What to run; an empty one means all: every cached model but views of them, every registered score, every
+        benchmark whose caches are there.
     params : mapping of score to parameters, optional
         Parameters changed from their defaults. A list of values is a sweep: each runs as a variant with rows of its
         own, all in the same passes over the rows; of several lists, every combination does.
     head : str, optional
         Use this head (``heads/<name>.h5``) instead of the models' own; results are those of the model ``MODEL+NAME``.
         Without `model`: of every cached model that has it.
+    layers : bool
+        Also run over the cached layers of these models (``MODEL@layer-NAME``). They have no logits: scores that need
+        some have empty cells, unless `head` names one that was trained on that layer (`probe`).
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     threads : int, optional
@@ -115,7 +120,7 @@ def score(
     space = workspace or Workspace()
     model, score, benchmark = as_names(model), as_names(score), as_names(benchmark)
     shares = (label_noise,) if isinstance(label_noise, (int, float)) else tuple(label_noise)
-    models = _models(space, model, head)
+    models = _models(space, model, head, layers, report)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import check_threads, resolve_device
     from moodbench.evaluation.by_class import write_class_results
@@ -220,20 +225,21 @@ def _with_validation(benchmarks: Sequence[BenchmarkSpec], *, asked: bool) -> lis
     return [spec for spec in benchmarks if spec.ood_val]
 
 
-def _models(space: Workspace, names: Sequence[str], head: str | None) -> list[ModelName]:
+def _models(space: Workspace, names: Sequence[str], head: str | None, layers: bool, report: Report) -> list[ModelName]:
     cached = space.cached_models()
-    if names:
-        models = [ModelName.parse(name) for name in names]
-        for model in models:
-            if ModelName(model.base, model.variant) not in cached:
-                raise UnknownNameError("cached model", str(model), map(str, cached), fix="extract or import it first")
-    else:
-        models = cached
+    models = space.chosen_models(names, layers=layers)
+    left_out = [] if names or layers else space.cached_layers()
+    if left_out:
+        of = len({one.whole for one in left_out})
+        report(
+            f"left out {len(left_out)} layer{'s' * (len(left_out) > 1)} of {of} model{'s' * (of > 1)}: "
+            f"--layers takes them along, --model {left_out[0]} takes one"
+        )
     if head is None:
         return models
     if any(model.head is not None for model in models):
         raise UsageError("a model is named with a head, and --head names another")
-    with_head = [ModelName(model.base, model.variant, head) for model in models]
+    with_head = [replace(model, head=head) for model in models]
     if names:
         return with_head
     there = [model for model in with_head if space.head_file(model).exists()]

@@ -53,7 +53,7 @@ def show_model(name: str, workspace: Workspace | None = None) -> Record:
 
     space = workspace or Workspace()
     parsed = ModelName.parse(name)
-    model = ModelName(parsed.base, parsed.variant)
+    model = parsed.without_head
     try:
         entry = space.catalog.model(model.base)
     except UnknownNameError:

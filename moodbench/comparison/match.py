@@ -71,7 +71,7 @@ def _models(reference: Reference, given: Given, ours: Ours) -> list[str]:
     if reference.kind != "published":
         return [given.model]
     names = dict.fromkeys(row.model for row in ours.rows if row.benchmark == given.benchmark)
-    return [name for name in names if base_of(name) == given.model]
+    return [name for name in names if base_of(name) == given.model and ModelName.parse(name).view is None]
 
 
 def _fitting(given: Given, rows: Sequence[Result], theirs: int) -> Sequence[Result]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -299,10 +299,10 @@ def _wanted(
     if head is not None:
         if name.head is not None:
             raise UsageError("the model is named with a head, and --head names another")
-        name = ModelName(name.base, name.variant, head)
+        name = replace(name, head=head)
     made = create_score(score, params)
     cached = space.cached_models()
-    if ModelName(name.base, name.variant) not in cached:
+    if name.without_head not in cached:
         raise UnknownNameError("cached model", str(name), map(str, cached), fix="extract or import it first")
     if name.head is not None and not space.head_file(name).exists():
         raise UnknownNameError("cached head", name.head, [file.stem for file in space.other_heads(name)])

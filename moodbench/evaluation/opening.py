@@ -64,7 +64,7 @@ def open_scorable(
 def _check_head(file: Path, name: ModelName, spec: BenchmarkSpec, caches: Caches) -> None:
     """Refuse a head that `moodbench probe` trained on other features of the same ID train dataset."""
     made_from = head_provenance(file).get("inputs", {})
-    model = ModelName(name.base, name.variant)
+    model = name.without_head
     if made_from.get("id_train") == spec.id_train and made_from.get("features") != caches.train.fingerprint:
         raise CacheMismatchError(
             f"the head '{name.head}' was trained on other features of {spec.id_train} than are cached now",
@@ -93,7 +93,7 @@ def open_ood_val(space: Workspace, name: ModelName, spec: BenchmarkSpec, caches:
         raise CacheError(
             f"there is no cache of {', '.join(lacking)} of '{name}' to choose parameters on",
             file=space.cache_dir,
-            fix=f"moodbench extract --model {ModelName(name.base, name.variant)} {datasets}",
+            fix=f"moodbench extract --model {name.without_head} {datasets}",
         )
     readers = {dataset: RowReader(space.cache_file(name, dataset)) for dataset in spec.ood_val}
     if name.head is None:

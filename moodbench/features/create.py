@@ -87,7 +87,7 @@ def create_cache(file: Path, model: str, dataset: str, layout: Layout, provenanc
     temporary = file.with_name(f".{file.name}.new")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        _refuse_if_full(file.parent, layout.size)
+        refuse_if_full(file.parent, layout.size)
         _allocate(temporary, model, dataset, layout, provenance)
         temporary.replace(file)
     except (OSError, RuntimeError) as error:  # h5py raises the latter where a full disk is noticed on closing
@@ -99,7 +99,8 @@ def create_cache(file: Path, model: str, dataset: str, layout: Layout, provenanc
             temporary.unlink(missing_ok=True)
 
 
-def _refuse_if_full(folder: Path, size: int) -> None:
+def refuse_if_full(folder: Path, size: int) -> None:
+    """Raise a `CacheError` unless the disk has room for so many bytes; the folder must be there."""
     stat = os.statvfs(folder)
     free = stat.f_bavail * stat.f_frsize
     if size > free:

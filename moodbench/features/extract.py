@@ -1,15 +1,16 @@
-"""Images → feature cache, resumable at every moment.
+"""Images → feature caches, resumable at every moment.
 
 Three things happen side by side: workers decode the next batches (`loading`), the network computes one (`network`), and
-the one before is checksummed and written.
+the one before is checksummed and written: to the model's own cache, and to one of each layer that was asked for
+(`targets`). One forward pass serves them all.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,18 @@ from moodbench.datasets.images import ImageSource, imagenet_wnids
 from moodbench.devices import keep_freed_memory
 from moodbench.errors import ModelError, MoodbenchError
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache
-from moodbench.features.create import Layout, create_cache
+from moodbench.features.create import Layout, create_cache, refuse_if_full
 from moodbench.features.heads import drop_left_over, store_head
 from moodbench.features.loading import load_batches, read_batch
 from moodbench.features.lock import exclusive
 from moodbench.features.memory import settle_batch_size
 from moodbench.features.network import Network, Output, is_out_of_memory
-from moodbench.features.provenance import provenance, refuse_mismatch
+from moodbench.features.provenance import provenance
 from moodbench.features.settings import Settings
+from moodbench.features.targets import Arithmetic, Target, is_done, targets_of
 from moodbench.features.verify import check_cache
 from moodbench.models.backbone import Backbone
+from moodbench.models.layers import Layer
 from moodbench.types import Head
 
 __all__ = ["Extraction", "Settings", "extract_images"]
@@ -59,6 +62,8 @@ class Extraction:
         As the cache notes it.
     at_once : int
         Images that the network computed at once in the end: less than `batch_size` where memory ran out.
+    layers : tuple of Extraction
+        The same of each layer that was asked for, in the network's order.
     """
 
     file: Path
@@ -68,6 +73,7 @@ class Extraction:
     seconds: float
     batch_size: int
     at_once: int
+    layers: tuple[Extraction, ...] = ()
 
     @property
     def already(self) -> bool:
@@ -84,6 +90,7 @@ class _Job:
     rows: Rows
     file: Path
     settings: Settings
+    title: str
 
     @property
     def side(self) -> int:
@@ -107,11 +114,19 @@ def named_head(head: Head, record: Mapping[str, Any]) -> Head:
 
 
 def extract_images(
-    backbone: Backbone, images: ImageSource, file: Path, *, model: str, dataset: str, settings: Settings
+    backbone: Backbone,
+    images: ImageSource,
+    file: Path,
+    *,
+    model: str,
+    dataset: str,
+    settings: Settings,
+    layers: Sequence[Layer] = (),
 ) -> Extraction:
-    """Write features, logits and labels of every image to the cache `file`.
+    """Write features, logits and labels of every image to the cache `file`, and what `layers` return to their own.
 
-    Rows that are there and intact are kept; work goes on with the batch that holds the first one that is not.
+    Rows that are there and intact are kept; work goes on with the batch that holds the first one that is not. Caches
+    that have come to different lengths are brought on together from the shortest; the others keep what they have.
 
     Parameters
     ----------
@@ -122,45 +137,74 @@ def extract_images(
     model, dataset : str
         Names to note in the cache.
     settings : Settings
+    layers : sequence of Layer
+        Their caches lie in folders beside that of `file`, named ``…@layer-NAME``. They take over how the model's own
+        cache is made, where that is there: batches line up.
 
     Raises
     ------
     CacheMismatchError
-        The cache was made with other weights, another transform, precision, limit or image list, or compiled.
+        A cache was made with other weights, another transform, precision, limit or image list, or compiled. Nothing is
+        begun then.
     CacheError
-        It is damaged, locked by another process, or the disk is full.
+        One is damaged, locked by another process, or the disk is full.
     ModelError
-        The network's logits are not a linear function of its features; it cannot be compiled; or not even one image
-        fits into memory.
+        The network's logits are not a linear function of its features; a layer cannot be read; it cannot be compiled;
+        or not even one image fits into memory.
     DataError
         An image cannot be decoded (with ``on_error="stop"``).
     """
-    job = _Job(backbone, images, _selection(len(images), settings.limit), file, settings)
-    noted = provenance(backbone, images, settings)
-    if _is_done(file, noted, images.classes):  # asked before the lock: finished work on a read-only disk is a success
-        check_cache(file)
+    job = _Job(backbone, images, _selection(len(images), settings.limit), file, settings, f"{model} {dataset}")
+    own = Target(model, dataset, file, provenance(backbone, images, settings))
+    targets = targets_of(own, layers)
+    # asked before the lock: finished work on a read-only disk is a success
+    waiting = [target for target in targets if not is_done(target, images.classes)]
+    for target in targets:
+        if target not in waiting:
+            check_cache(target.file)
+    begun = dict.fromkeys(targets, len(job.rows))
+    at_once: dict[Target, int] = {}
+    seconds = 0.0
+    if own not in waiting:
         job.store_head()
-        return _outcome(file, len(job.rows), 0.0)
-    with exclusive(file):
-        if _is_done(file, noted, images.classes):  # and again under it: another process may just have ended
-            return _outcome(file, len(job.rows), 0.0)
-        keep_freed_memory()
-        network = _resumed(job) if file.exists() else _begun(job, model, dataset, noted)
-        with FeatureCache(file, write=True) as cache:
-            began = time.monotonic()
-            begin = _fill(cache, network, job)
-            cache.finish()
-            seconds = time.monotonic() - began
-    return _outcome(file, begin, seconds, network.rows)
+    if waiting:
+        with ExitStack() as locks:
+            for target in waiting:
+                locks.enter_context(exclusive(target.file))
+            # and again under it: another process may just have ended
+            waiting = [target for target in waiting if not is_done(target, images.classes)]
+            keep_freed_memory()
+            for network, together in _passes(job, targets, waiting):
+                began = time.monotonic()
+                begun |= _fill(together, network, job)
+                seconds += time.monotonic() - began
+                at_once |= dict.fromkeys(together, network.rows)
+    outcomes = [_outcome(target.file, begun[target], seconds, at_once.get(target)) for target in targets]
+    return replace(outcomes[0], layers=tuple(outcomes[1:]))
 
 
-def _is_done(file: Path, noted: Mapping[str, Any], classes: Sequence[str]) -> bool:
-    """Say whether a complete cache of this is there; refuse one of something else."""
-    if not file.exists():
-        return False
-    with FeatureCache(file) as cache:
-        refuse_mismatch(cache, noted, classes)
-        return cache.complete
+def _passes(job: _Job, targets: Sequence[Target], waiting: Sequence[Target]) -> Iterator[tuple[Network, list[Target]]]:
+    """Yield networks, each with the caches that it is to fill in one pass over the images, once all of them are there.
+
+    That is one network, unless caches were begun in different ways: only as it was begun gets a cache the same bits.
+    """
+    there = {target: Arithmetic.noted(target.file, job.settings) for target in targets if target.file.exists()}
+    new = [target for target in waiting if target not in there]
+    network: Network | None = None
+    if new:
+        how = next(iter(there.values()), None)
+        network = _begun(job, new, how)
+        how = how or Arithmetic(network.rows, network.channels_last)
+        there |= dict.fromkeys(new, how)
+    groups: dict[Arithmetic, list[Target]] = {}
+    for target in waiting:
+        groups.setdefault(there[target], []).append(target)
+    for how, together in groups.items():
+        layers = [target.layer for target in together if target.layer is not None]
+        if network is None or (Arithmetic(network.rows, network.channels_last), network.layers) != (how, layers):
+            settings = replace(job.settings, channels_last=how.channels_last)
+            network = Network(job.backbone, settings, how.batch_size, layers)
+        yield network, together
 
 
 def _selection(total: int, limit: int | None) -> Rows:
@@ -170,29 +214,46 @@ def _selection(total: int, limit: int | None) -> Rows:
     return np.arange(limit) * total // limit
 
 
-def _begun(job: _Job, model: str, dataset: str, noted: Mapping[str, Any]) -> Network:
-    """Create the cache, once the network has proved that it can fill it."""
+def _begun(job: _Job, new: Sequence[Target], how: Arithmetic | None) -> Network:
+    """Create caches, once the network has proved that it can fill them; `how` others of this network are made."""
     images, rows = job.images, job.rows
-    network, dim, classes = _tried(job)
-    batch_size = settle_batch_size(network, job.settings, job.side)
-    job.store_head()
+    layers = [target.layer for target in new if target.layer is not None]
+    network, widths, classes = _tried(job, layers, how)
+    if how is None:
+        settle_batch_size(network, job.settings, job.side)
     head = None if job.backbone.head is None else job.backbone.head.digest
-    layout = Layout([images.ids[i] for i in rows], images.labels[rows], dim, classes, images.classes, head)
-    create_cache(
-        job.file, model, dataset, layout, {**noted, "batch_size": batch_size, "channels_last": network.channels_last}
-    )
+    ids, labels = [images.ids[i] for i in rows], images.labels[rows]
+    layouts = {}
+    for target in new:
+        if target.layer is None:
+            job.store_head()
+            layouts[target] = Layout(ids, labels, widths[None], classes, images.classes, head)
+        else:
+            layouts[target] = Layout(ids, labels, widths[target.layer], None, images.classes)
+    refuse_if_full(job.file.parent, sum(layout.size for layout in layouts.values()))
+    made = {"batch_size": network.rows, "channels_last": network.channels_last}
+    for target, layout in layouts.items():
+        create_cache(target.file, target.model, target.dataset, layout, {**target.noted, **made})
     return network
 
 
-def _tried(job: _Job) -> tuple[Network, int, int | None]:
-    """Return the network, checked on the first images, in the first memory layout that it takes; and its widths."""
+def _tried(
+    job: _Job, layers: Sequence[Layer], how: Arithmetic | None
+) -> tuple[Network, dict[Layer | None, int], int | None]:
+    """Return the network, checked on the first images; the widths of its features and layers; and of its logits.
+
+    Where nothing says `how`, it is in the first memory layout that it takes.
+    """
     pixels = read_batch(job.images, job.rows[:_CHECKED_IMAGES], job.backbone.transform).pixels
 
-    def tried(settings: Settings) -> tuple[Network, int, int | None]:
-        network = Network(job.backbone, settings, rows=1)
+    def tried(settings: Settings) -> tuple[Network, dict[Layer | None, int], int | None]:
+        network = Network(job.backbone, settings, how.batch_size if how else 1, layers)
         network.check(pixels)
-        return network, *network.widths(job.side)
+        dim, classes = network.widths(job.side)
+        return network, dict(zip((None, *layers), (dim, *network.check_layers(pixels)), strict=True)), classes
 
+    if how is not None:
+        return tried(replace(job.settings, channels_last=how.channels_last))
     try:
         return tried(job.settings)
     except RuntimeError as error:  # `view`, for one, wants the usual order
@@ -205,14 +266,6 @@ def _tried(job: _Job) -> tuple[Network, int, int | None]:
     return tried(replace(job.settings, channels_last=False))
 
 
-def _resumed(job: _Job) -> Network:
-    """Return the network as the cache was begun with it: only so do the same batches give the same bits."""
-    with FeatureCache(job.file) as cache:
-        noted = cache.provenance
-    settings = replace(job.settings, channels_last=noted.get("channels_last", job.settings.torch_device.type == "cuda"))
-    return Network(job.backbone, settings, int(noted["batch_size"]))
-
-
 def _outcome(file: Path, begin: int, seconds: float, at_once: int | None = None) -> Extraction:
     with FeatureCache(file) as cache:
         skipped = np.flatnonzero(cache.status == SKIPPED).tolist()
@@ -222,18 +275,18 @@ def _outcome(file: Path, begin: int, seconds: float, at_once: int | None = None)
         return Extraction(file, cache.rows, undecodable, begin, seconds, size, size if at_once is None else at_once)
 
 
-def _fill(cache: FeatureCache, network: Network, job: _Job) -> int:
-    """Compute the rows that are missing, batch by batch. Returns the first row computed."""
-    size, total = int(cache.provenance["batch_size"]), len(job.rows)
-    missing = cache.first_missing()
-    start = begin = missing if missing == total else missing // size * size
-    batches = [job.rows[i : i + size] for i in range(begin, total, size)]
-    title, shown = f"{cache.model} {cache.dataset}", None if job.settings.progress else True
-    with (
-        tqdm(total=total, initial=begin, desc=title, unit="img", disable=shown) as bar,
-        ThreadPoolExecutor(1, "write") as writer,
-        closing(load_batches(job.images, batches, job.backbone.transform, job.settings)) as loaded,
-    ):
+def _fill(targets: Sequence[Target], network: Network, job: _Job) -> dict[Target, int]:
+    """Compute the rows that are missing, batch by batch. Returns the first row computed for each cache."""
+    with ExitStack() as files:
+        caches = {target: files.enter_context(FeatureCache(target.file, write=True)) for target in targets}
+        begun = {target: _first_row(cache) for target, cache in caches.items()}
+        size, total = int(next(iter(caches.values())).provenance["batch_size"]), len(job.rows)
+        start = first = min(begun.values())
+        batches = [job.rows[i : i + size] for i in range(first, total, size)]
+        shown = None if job.settings.progress else True
+        bar = files.enter_context(tqdm(total=total, initial=first, desc=job.title, unit="img", disable=shown))
+        writer = files.enter_context(ThreadPoolExecutor(1, "write"))
+        loaded = files.enter_context(closing(load_batches(job.images, batches, job.backbone.transform, job.settings)))
         writing: Future[int] | None = None
         for batch in loaded:
             if batch.errors and job.settings.on_error == "stop":
@@ -241,21 +294,40 @@ def _fill(cache: FeatureCache, network: Network, job: _Job) -> int:
             output = network(batch.pixels)
             if writing is not None:
                 bar.update(writing.result())
-            writing = writer.submit(_write, cache, start, output, batch.errors)
+            lacking = {target: cache for target, cache in caches.items() if begun[target] <= start}
+            writing = writer.submit(_write, lacking, network, start, output, batch.errors)
             start += len(batch)
         if writing is not None:
             bar.update(writing.result())
-    return begin
+        for cache in caches.values():
+            cache.finish()
+    return begun
 
 
-def _write(cache: FeatureCache, start: int, output: Output, errors: Mapping[int, MoodbenchError]) -> int:
+def _first_row(cache: FeatureCache) -> int:
+    """Return the first row of the batch that holds the first one that is missing; N where none is."""
+    missing, size = cache.first_missing(), int(cache.provenance["batch_size"])
+    return missing if missing == cache.rows else missing // size * size
+
+
+def _write(
+    caches: Mapping[Target, FeatureCache],
+    network: Network,
+    start: int,
+    output: Output,
+    errors: Mapping[int, MoodbenchError],
+) -> int:
     """Write one batch once it has arrived. Returns its number of rows."""
     features, logits = output.arrays()
+    skipped = list(errors)
     status = np.full(len(features), DONE, np.uint8)
-    for position in errors:
-        features[position] = 0
-        status[position] = SKIPPED
-        if logits is not None:
-            logits[position] = 0
-    cache.write(start, features, logits, status)
+    status[skipped] = SKIPPED
+    for target, cache in caches.items():
+        values, outputs = features, logits
+        if target.layer is not None:
+            values, outputs = output.layer(network.layers.index(target.layer)), None
+        for array in (values, outputs):
+            if array is not None:
+                array[skipped] = 0
+        cache.write(start, values, outputs, status)
     return len(features)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from moodbench.errors import ModelError
 from moodbench.features.settings import Settings
 from moodbench.models.backbone import Backbone
+from moodbench.models.layers import Layer, Taps
 from moodbench.models.transforms import Transform
 
 TOLERANCE = 1e-4
@@ -27,17 +28,27 @@ Arrays = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
 @dataclass(frozen=True)
 class Output:
-    """Features and logits on their way from the device to this machine's memory."""
+    """Features, logits and layers on their way from the device to this machine's memory."""
 
     features: Tensor
     logits: Tensor | None
+    layers: Sequence[Tensor]
     there: torch.cuda.Event | None
 
     def arrays(self) -> Arrays:
-        """Wait for them, and return them as arrays that may be written to."""
+        """Wait for them, and return features and logits as arrays that may be written to."""
+        self._wait()
+        return self.features.numpy(), None if self.logits is None else self.logits.numpy()
+
+    def layer(self, position: int) -> NDArray[np.float32]:
+        """Wait for them, and return the vectors of a layer, (B, D), likewise."""
+        self._wait()
+        values: NDArray[np.float32] = self.layers[position].numpy()
+        return values
+
+    def _wait(self) -> None:
         if self.there is not None:
             self.there.synchronize()
-        return self.features.numpy(), None if self.logits is None else self.logits.numpy()
 
 
 class Network:
@@ -49,9 +60,11 @@ class Network:
         Images that it computes at once. Becomes half of it when memory runs out.
     channels_last : bool
         Order of its weights and pixels in memory.
+    layers : sequence of Layer
+        What is read of it besides.
     """
 
-    def __init__(self, backbone: Backbone, settings: Settings, rows: int) -> None:
+    def __init__(self, backbone: Backbone, settings: Settings, rows: int, layers: Sequence[Layer] = ()) -> None:
         self.backbone = backbone
         self.rows = rows
         self.device = settings.torch_device
@@ -64,12 +77,14 @@ class Network:
         backbone.network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.forward = _compiled(backbone) if settings.compile else backbone.forward
         self.padded = settings.compile  # another number of rows would be compiled anew
+        self.layers = layers
+        self.taps = Taps(backbone.network, layers)
         head = backbone.head
         self.weight = None if head is None else torch.from_numpy(head.weight).to(self.device)
         self.bias = None if head is None else torch.from_numpy(head.bias).to(self.device)
 
     def __call__(self, pixels: Tensor) -> Output:
-        """Compute features (B, D) and logits (B, C); logits are made from the features in float32.
+        """Compute features (B, D), logits (B, C) and layers; logits are made from the features in float32.
 
         On a GPU this returns while they are still being computed.
 
@@ -98,19 +113,19 @@ class Network:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _compute(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _compute(self, pixels: Tensor) -> tuple[Tensor, Tensor | None, list[Tensor]]:
         count = len(pixels)
         pixels = self._prepared(pixels)
         if self.padded and count < self.rows:
             pixels = torch.cat([pixels, pixels.new_zeros(self.rows - count, *pixels.shape[1:])])
-        with self._precision():
+        with self._precision(), self.taps.reading() as layers:
             features = self.forward(pixels.contiguous(memory_format=self.layout))[0][:count]
         features = features.float()
         if self.weight is None or self.bias is None:
-            return features, None
+            return features, None, layers
         # a product rounds the logits of a few rows otherwise than those of many: always as many as a batch has
         rows = torch.cat([features, features.new_zeros(self.rows - count, features.shape[1])])
-        return features, torch.addmm(self.bias, rows, self.weight.T)[:count]
+        return features, torch.addmm(self.bias, rows, self.weight.T)[:count], layers
 
     def _prepared(self, pixels: Tensor) -> Tensor:
         transform = self.backbone.transform
@@ -122,13 +137,17 @@ class Network:
         half = _HALF.get(self.precision)
         return nullcontext() if half is None else torch.autocast(self.device.type, half)
 
-    def _arriving(self, pieces: list[tuple[Tensor, Tensor | None]]) -> Output:
+    def _arriving(self, pieces: list[tuple[Tensor, Tensor | None, list[Tensor]]]) -> Output:
         # joining copies even a single piece: the arrays must not share memory with a tensor of the network
-        features = torch.cat([features for features, _ in pieces]).to("cpu", non_blocking=True)
-        parts = [logits for _, logits in pieces if logits is not None]
+        features = torch.cat([features for features, _, _ in pieces]).to("cpu", non_blocking=True)
+        parts = [logits for _, logits, _ in pieces if logits is not None]
         logits = torch.cat(parts).to("cpu", non_blocking=True) if parts else None
+        layers = [
+            torch.cat(of_one).to("cpu", non_blocking=True)
+            for of_one in zip(*(layers for _, _, layers in pieces), strict=True)
+        ]
         there = torch.cuda.current_stream(self.device).record_event() if self.device.type == "cuda" else None
-        return Output(features, logits, there)
+        return Output(features, logits, layers, there)
 
     def try_rows(self, size: int) -> None:
         """Compute as many blank images as `rows` says, which becomes smaller until they fit into memory."""
@@ -144,6 +163,17 @@ class Network:
         with self._precision():
             features, _ = self.backbone.forward(blank)
         return features.shape[1], None if self.weight is None else len(self.weight)
+
+    def check_layers(self, pixels: Tensor) -> list[int]:
+        """Refuse layers that cannot be read in the forward pass as timm returns them; return their widths.
+
+        Raises
+        ------
+        ModelError
+        """
+        if not self.layers:
+            return []
+        return self.taps.check(self._prepared(pixels.to(self.device)).contiguous(memory_format=self.layout))
 
     def check(self, pixels: Tensor) -> None:
         """Refuse a network whose own logits, in float32, are not features @ W.T + b."""

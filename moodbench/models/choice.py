@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from moodbench.catalog import Catalog, HeadSpec, ModelSpec
 from moodbench.choices import Decoder, Precision, check_choice
 from moodbench.errors import ModelError, UsageError
-from moodbench.models.variants import resolve
+from moodbench.models.variants import refuse_view, resolve
 from moodbench.models.weights import check_obtainable
 from moodbench.workspace import ModelName
 
@@ -79,6 +79,7 @@ class ModelChoice:
         """
         if isinstance(self.model, str):
             parsed = ModelName.parse(self.model)
+            refuse_view(parsed)
             known = self._with_given(catalog.model(parsed.base).variant(self.variant or parsed.variant))
             if self.checkpoint is None:
                 check_obtainable(known if self.with_head else replace(known, head=HeadSpec("none")))
@@ -130,7 +131,9 @@ class ModelChoice:
             raise UsageError("a network of your own brings its weights along", fix="load them before extract is called")
         if self.features is not None or self.head_file is not None:
             raise UsageError("a network of your own brings its head along", fix="give it to Backbone.from_module")
-        return ModelName.parse(self.name if self.variant is None else f"{self.name}@{self.variant}"), backbone
+        name = ModelName.parse(self.name if self.variant is None else f"{self.name}@{self.variant}")
+        refuse_view(name)
+        return name, backbone
 
     def _with_given(self, spec: ModelSpec) -> ModelSpec:
         """Return an entry with the recipe and the head that are given."""

@@ -10,6 +10,7 @@ from moodbench.catalog import Catalog, ModelSpec, check_image
 from moodbench.choices import Decoder, Precision
 from moodbench.errors import UsageError
 from moodbench.names import check_name
+from moodbench.views import LayerView, is_view
 from moodbench.workspace import ModelName
 
 
@@ -37,6 +38,9 @@ def resolve(
     parsed = ModelName.parse(model)
     if variant is not None:
         check_name(variant, "variant")
+        if is_view(variant):
+            raise UsageError(f"'{variant}' cannot name a variant: it would name a view", fix="choose another name")
+    refuse_view(parsed)
     if parsed.head is not None:
         raise UsageError(f"'{model}' names a head; extract the model '{replace(parsed, head=None)}'")
     if None not in (variant, parsed.variant) and variant != parsed.variant:
@@ -59,6 +63,17 @@ def resolve(
             )
         named = "-".join([named, *parts])
     return ModelName.parse(str(replace(parsed, variant=named))), spec
+
+
+def refuse_view(name: ModelName) -> None:
+    """Raise a `UsageError` if a view is named where a network is wanted: views are made together with their model's."""
+    if name.view is not None:
+        layer = LayerView.parse(name.view)
+        pool = "" if layer is None or layer.pool is None else f" --pool {layer.pool}"
+        raise UsageError(
+            f"'{name}' is a view of '{name.whole}', and made together with it",
+            fix=f"--model {name.whole}" + ("" if layer is None else f" --layers {layer.layer}{pool}"),
+        )
 
 
 def _with_transforms(base: ModelSpec) -> ModelSpec:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moodbench.catalog import BenchmarkSpec, Catalog
-from moodbench.errors import CacheError, UnknownNameError, UsageError
+from moodbench.errors import CacheError, UsageError
 from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
 
@@ -44,22 +44,20 @@ class Task:
         return {"id_train": self.id_train, "classes": list(self.classes)}
 
 
-def choose_models(space: Workspace, names: Sequence[str]) -> list[ModelName]:
-    """Return the cached models of these names; of none at all, every cached model.
+def choose_models(space: Workspace, names: Sequence[str], *, layers: bool = False) -> list[ModelName]:
+    """Return the cached models of these names, and perhaps their layers; of none at all, every model that is no view.
 
     Raises
     ------
     UnknownNameError, UsageError
         A model has no cache, or a head is named with it.
+    CacheError
+        No layer of them is cached, and layers are wanted.
     """
-    cached = space.cached_models()
-    models = [ModelName.parse(name) for name in dict.fromkeys(names)]
-    for model in models:
+    for model in map(ModelName.parse, names):
         if model.head is not None:
             raise UsageError(f"'{model}' names a head", fix=f"--model {model.folder} --name {model.head}")
-        if model not in cached:
-            raise UnknownNameError("cached model", str(model), map(str, cached), fix="extract or import it first")
-    return models or cached
+    return space.chosen_models(dict.fromkeys(names), layers=layers)
 
 
 def choose_task(space: Workspace, models: Sequence[ModelName], benchmark: str | None) -> tuple[Task, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features import extract as module
 from moodbench.features.cache import FeatureCache
 from tests.conftest import save
-from tests.extracting import run, same
+from tests.extracting import KILLED, run, same
 
 
 @pytest.mark.parametrize("rows", [1, 8, 9, 16, 41])
@@ -52,26 +52,6 @@ def test_a_row_that_was_damaged_before_the_end_is_computed_again(space):
     (done,) = run(space)
     assert done.begun_at == 16
     same(done.file, whole.file)
-
-
-KILLED = """
-import os, sys, pathlib
-from moodbench.commands.extract import extract
-from moodbench.features.cache import FeatureCache
-from moodbench.workspace import Workspace
-import time, torch
-torch.set_num_threads(1)
-write = FeatureCache.write
-def slow(*a):
-    write(*a)
-    print("row", flush=True)
-    time.sleep(float(os.environ.get("PAUSE", 0.02)))
-FeatureCache.write = slow
-root, catalog, workers = sys.argv[1:]
-root = pathlib.Path(root)
-extract("tiny", dataset=["tiny_train"], batch_size=2, workers=int(workers),
-        workspace=Workspace(root / "data", root / "cache", root / "results", (pathlib.Path(catalog),)))
-"""
 
 
 @pytest.mark.parametrize(("workers", "lines"), [(0, 1), (0, 7), (2, 3)])

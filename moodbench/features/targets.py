@@ -1,0 +1,82 @@
+"""Where an extraction writes to: the model's own cache, and one of each layer, in a folder beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from moodbench.features.cache import FeatureCache
+from moodbench.features.provenance import refuse_mismatch
+from moodbench.features.settings import Settings
+from moodbench.models.layers import Layer
+
+
+@dataclass(frozen=True)
+class Target:
+    """A cache to be filled.
+
+    Attributes
+    ----------
+    model, dataset : str
+        Names that it notes.
+    file : Path
+    noted : mapping
+        Its provenance, without what has to be tried.
+    layer : Layer or None
+        Whose output it holds; None: the model's features and logits.
+    """
+
+    model: str
+    dataset: str
+    file: Path
+    noted: Mapping[str, Any] = field(compare=False)
+    layer: Layer | None = None
+
+
+def targets_of(own: Target, layers: Sequence[Layer]) -> list[Target]:
+    """Return the model's own target and those of its layers, as views of it."""
+    return [
+        own,
+        *(
+            Target(
+                f"{own.model}@{layer.view}",
+                own.dataset,
+                own.file.parent.with_name(f"{own.file.parent.name}@{layer.view}") / own.file.name,
+                {**own.noted, "layer": layer.record},
+                layer,
+            )
+            for layer in layers
+        ),
+    ]
+
+
+def is_done(target: Target, classes: Sequence[str]) -> bool:
+    """Say whether a complete cache of this is there; refuse one of something else.
+
+    Raises
+    ------
+    CacheMismatchError
+    """
+    if not target.file.exists():
+        return False
+    with FeatureCache(target.file) as cache:
+        refuse_mismatch(cache, target.noted, classes)
+        return cache.complete
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What the bits of a cache depend on besides its provenance's identity: images at once, and their memory order."""
+
+    batch_size: int
+    channels_last: bool
+
+    @classmethod
+    def noted(cls, file: Path, settings: Settings) -> Self:
+        """Return how a cache was begun; files of before do not say the order of memory."""
+        with FeatureCache(file) as cache:
+            noted = cache.provenance
+        usual = settings.torch_device.type == "cuda"
+        return cls(int(noted["batch_size"]), bool(noted.get("channels_last", usual)))

@@ -1,0 +1,120 @@
+"""Views of images: more than one vector of each, every kind a cache of its own beside the model's.
+
+``MODEL[@VARIANT]@layer-NAME[-POOL]`` names what a layer of the network returned, pooled; ``MODEL[@VARIANT]@view-NAME``
+the features of changed images. Both are models like every other to whatever reads caches. This module alone knows how
+such names are made and taken apart; the layers' own names are timm's (``blocks.3``, ``layer2``), which have no hyphen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from moodbench.errors import UnknownNameError, UsageError
+
+LAYER, CHANGED = "layer-", "view-"
+"""What the names of views begin with; variants cannot."""
+
+POOLS = ("cls", "mean")
+"""How the outputs of a layer become one vector: the class token, or the mean over patches or the map."""
+
+_EVERY = re.compile(r"every:([0-9]+)")
+
+
+def is_view(part: str) -> bool:
+    """Say whether what follows a model's ``@`` names a view of it, and no variant."""
+    return part.startswith((LAYER, CHANGED))
+
+
+def split_at(text: str) -> tuple[str | None, str | None]:
+    """Split what follows the first ``@`` of a model's name into variant and view.
+
+    >>> split_at("moodv2@layer-blocks.3")
+    ('moodv2', 'layer-blocks.3')
+    """
+    if is_view(text):
+        return None, text
+    variant, at, view = text.rpartition("@")
+    return (variant, view) if at and is_view(view) else (text, None)
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """The view that a layer is.
+
+    Attributes
+    ----------
+    layer : str
+        Its name in timm.
+    pool : str or None
+        One of `POOLS`; None: as the model itself pools its last layer.
+    """
+
+    layer: str
+    pool: str | None = None
+
+    def __str__(self) -> str:
+        return f"{LAYER}{self.layer}" + ("" if self.pool is None else f"-{self.pool}")
+
+    @classmethod
+    def parse(cls, view: str | None) -> Self | None:
+        """Take the name of a view apart; None where it is not that of a layer.
+
+        >>> LayerView.parse("layer-blocks.3-cls")
+        LayerView(layer='blocks.3', pool='cls')
+        """
+        if view is None or not view.startswith(LAYER):
+            return None
+        name, hyphen, pool = view.removeprefix(LAYER).rpartition("-")
+        return cls(name, pool) if hyphen and pool in POOLS else cls(view.removeprefix(LAYER))
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """Which of a network's layers are wanted: every n-th, the last among them, or these names.
+
+    >>> LayerChoice.parse("every:3").of([f"blocks.{i}" for i in range(12)])
+    ('blocks.2', 'blocks.5', 'blocks.8', 'blocks.11')
+    """
+
+    every: int = 0
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``all``, ``every:N`` or ``NAME,NAME``.
+
+        Raises
+        ------
+        UsageError
+            It is none of them.
+        """
+        if text.strip() == "all":
+            return cls(every=1)
+        names = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+        every = _EVERY.fullmatch(text.strip())
+        if every is not None and int(every[1]) > 0:
+            return cls(every=int(every[1]))
+        if any(not name or name == "all" or ":" in name or any(map(str.isspace, name)) for name in names):
+            raise UsageError(
+                f"'{text}' does not say which layers",
+                fix="--layers all, --layers every:3, or --layers NAME,NAME",
+            )
+        return cls(names=names)
+
+    def of(self, offered: Sequence[str]) -> tuple[str, ...]:
+        """Return those of the layers that a network offers, in its order.
+
+        Raises
+        ------
+        UnknownNameError
+            It does not offer one.
+        """
+        for name in self.names:
+            if name not in offered:
+                raise UnknownNameError("layer", name, offered)
+        if self.names:
+            return tuple(name for name in offered if name in self.names)
+        return tuple(name for i, name in enumerate(offered) if (len(offered) - 1 - i) % self.every == 0)
