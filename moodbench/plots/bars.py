@@ -5,11 +5,16 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 from moodbench.plots.base import PLOTS, as_plot, plain
 from moodbench.plots.given import Given, pair_title
-from moodbench.plots.parts import CHANCE, GREY, MOST, PALE, PALETTE, SMALL, heading, letters_in, sheet, wrapped
+from moodbench.plots.letters import SMALL, wrapped
+from moodbench.plots.parts import CHANCE, GREY, MOST, PALE, PALETTE, heading, sheet
 from moodbench.types import MEAN, Result
+
+_EDGE = [withStroke(linewidth=1.5, foreground="white")]
+"""Around a thin line: it is seen on bars of every colour."""
 
 NUMBERED = 4
 """With more pairs, numbers beside the bars would stand too close."""
@@ -33,10 +38,10 @@ def bars(given: Given) -> Figure:
         given.width,
         [(thick * len(pairs) + 0.09) * len(places) + 0.6],
         legend=entries if len(pairs) > 1 else [],
-        remarks=["Bars begin at chance; thin lines are 95 % intervals."],
+        remarks=["Bars begin at chance; thin lines: 95 % intervals."],
     )
-    if len(pairs) == 1:
-        heading(part, pair_title(pairs[0]), given.width)
+    what = "AUROC on each OOD dataset" if len(pairs) > 1 else pair_title(pairs[0])
+    heading(part, given.about(what), given.width)
     axes = part.subplots()
     room = thick * len(pairs) / (thick * len(pairs) + 0.09)
     for number, pair in enumerate(pairs):
@@ -45,8 +50,7 @@ def bars(given: Given) -> Figure:
             if row is not None:
                 at = place + room * ((number + 0.5) / len(pairs) - 0.5)
                 _draw(axes, row, at, room / len(pairs), PALETTE[number], numbered=len(pairs) <= NUMBERED)
-    letters = letters_in(0.35 * given.width, 6.5)
-    titles = ["mean" if name == MEAN else wrapped(given.dataset(name), letters) for name in places]
+    titles = ["mean" if name == MEAN else wrapped(given.dataset(name), 0.35 * given.width, 6.5) for name in places]
     axes.set_yticks(range(len(places)), titles)
     if places[-1] == MEAN:
         axes.axhline(len(places) - 1.5, color=GREY, lw=0.5)
@@ -64,7 +68,9 @@ def _draw(axes: Axes, row: Result, at: float, thick: float, colour: str, *, numb
     value = 100 * (row.auroc or 0.0)
     axes.barh(at, value - CHANCE, 0.86 * thick, left=CHANCE, color=colour, lw=0)
     if row.auroc_low is not None and row.auroc_high is not None:
-        axes.hlines(at, 100 * row.auroc_low, 100 * row.auroc_high, color="#101828", lw=0.7, zorder=3)
+        axes.hlines(at, 100 * row.auroc_low, 100 * row.auroc_high, color="#101828", lw=0.7, zorder=3).set_path_effects(
+            _EDGE
+        )
     if numbered:
         axes.annotate(
             f"{value:.2f}",

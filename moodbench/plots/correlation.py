@@ -48,7 +48,7 @@ def correlation(given: Given) -> Figure:
     return matrix_figure(
         Matrix(titles, titles, values, words),
         given.width,
-        heading=f"Rank correlation over test rows: {over}",
+        heading=given.about(f"rank correlation of scores over test rows, {over}"),
         norm=Normalize(-1, 1),
         colours="PuOr_r",
         about="Spearman's ρ",

@@ -16,17 +16,14 @@ from moodbench.plots.base import PLOTS, as_plot, plain
 from moodbench.plots.given import Array, Given, Pair, Split, pair_title
 from moodbench.plots.parts import (
     CHANCE_LINE,
-    GREY,
     MOST,
     PALE,
-    SMALL,
     heading,
-    letters_in,
     line_look,
+    panel_title,
     panels,
     panels_across,
     sheet,
-    wrapped,
 )
 from moodbench.ranking import Comparison, Ranking
 
@@ -105,6 +102,7 @@ def precision_recall_curve(counts: Counts) -> Curve:
 class Kind:
     """What tells ROC from precision–recall."""
 
+    title: str
     curve: Callable[[Counts], Curve]
     x: str
     y: str
@@ -114,6 +112,7 @@ class Kind:
 
 
 ROC = Kind(
+    "ROC curves",
     roc_curve,
     "FPR: OOD taken for ID (%)",
     "TPR: ID kept (%)",
@@ -123,6 +122,7 @@ ROC = Kind(
 )
 
 PR = Kind(
+    "precision–recall curves",
     precision_recall_curve,
     "recall: ID kept (%)",
     "precision: ID among kept (%)",
@@ -180,7 +180,7 @@ def _one_panel(given: Given, kind: Kind, about: str, pair: Pair, splits: Sequenc
     ]
     side = min(given.width, 3.6)
     figure, (part,) = sheet(given.width, [0.86 * side + 0.2], legend=entries, remarks=[about])
-    heading(part, pair_title(pair), given.width)
+    heading(part, given.about(pair_title(pair)), given.width)
     axes = part.subplots()
     if kind is ROC:
         axes.plot(*kind.chance(splits[0]), **CHANCE_LINE)
@@ -209,19 +209,16 @@ def _panels(
     figure, (part,) = sheet(
         given.width, [0.86 * high * rows + 0.35], legend=entries if len(pairs) > 1 else [], remarks=[about]
     )
-    if len(pairs) == 1:
-        heading(part, pair_title(pairs[0]), given.width)
-    for axes, name in zip(panels(part, len(names), across), names, strict=True):
+    heading(part, given.about(kind.title if len(pairs) > 1 else pair_title(pairs[0])), given.width)
+    for axes, name in zip(panels(part, len(names), across, share_y=True), names, strict=True):
         of = [(number, pair) for number, pair in enumerate(pairs) if (pair, name) in against]
         (first,) = [split for split in drawn[of[0][1]] if split.name == name]
         axes.plot(*kind.chance(first), **CHANCE_LINE)
         for number, pair in of:
             _draw(axes, kind, against[pair, name], number)
         _finish(axes, kind)
-        axes.set_title(wrapped(given.dataset(name), letters_in(high, 7)), fontsize=7)
-        if len(of) == 1:
-            words = kind.number(against[of[0][1], name]).replace(", ", "\n")
-            axes.text(0.97, 0.06, words, transform=axes.transAxes, ha="right", fontsize=SMALL, color=GREY)
+        numbers = kind.number(against[of[0][1], name]) if len(of) == 1 else ""
+        panel_title(axes, given.dataset(name), high - 0.25, numbers)
     part.supxlabel(kind.x, fontsize=7)
     part.supylabel(kind.y, fontsize=7)
     return figure

@@ -15,17 +15,16 @@ from matplotlib.ticker import MaxNLocator
 
 from moodbench.plots.base import PLOTS, as_plot
 from moodbench.plots.given import Array, Given, Split, pair_title
+from moodbench.plots.letters import wrapped
 from moodbench.plots.parts import (
     GREY,
     ID_COLOUR,
     OOD_COLOUR,
-    SMALL,
     heading,
-    letters_in,
+    panel_title,
     panels,
     panels_across,
     sheet,
-    wrapped,
 )
 from moodbench.ranking import Ranking
 
@@ -65,29 +64,27 @@ def distributions(given: Given) -> Figure:
         ],
     )
     for pair, part in zip(pairs, parts, strict=True):
-        heading(part, pair_title(pair), given.width)
+        heading(part, given.about(pair_title(pair)), given.width)
         edges = np.linspace(*ends[pair], BINS + 1)
         for axes, split in zip(panels(part, len(drawn[pair]), across), drawn[pair], strict=True):
-            _draw(axes, split, edges, wrapped(given.dataset(split.name), letters_in(given.width / across, 7)))
-        below = wrapped(f"{pair[1].title} (higher: more in-distribution)", letters_in(0.97 * given.width, 6.5))
+            _draw(axes, split, edges, given.dataset(split.name), given.width / across - 0.1)
+        below = wrapped(f"{pair[1].title} (higher: more in-distribution)", 0.97 * given.width, 6.5)
         part.supxlabel(below, fontsize=6.5)
     return figure
 
 
-def _draw(axes: Axes, split: Split, edges: Array, title: str) -> None:
+def _draw(axes: Axes, split: Split, edges: Array, title: str, width: float) -> None:
     for scores, colour in ((split.id, ID_COLOUR), (split.ood, OOD_COLOUR)):
         shares = np.sqrt(density(scores, edges))
         axes.stairs(shares, edges, fill=True, color=colour, alpha=SHADE, lw=0)
         axes.stairs(shares, edges, color=colour, lw=0.8)
     against = Ranking(split.id).against(split.ood)
     axes.axvline(float(against.id[-max(int(0.95 * split.id.size), 1)]), **THRESHOLD)
-    axes.set_title(title, fontsize=7)
-    words = f"AUROC {100 * against.auroc:.2f}\nFPR95 {100 * against.fpr():.2f}"
-    axes.text(0.02, 0.98, words, transform=axes.transAxes, va="top", fontsize=SMALL, color=GREY)
+    panel_title(axes, title, width, f"AUROC {100 * against.auroc:.2f}, FPR95 {100 * against.fpr():.2f}")
     axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(0, 1.35 * axes.get_ylim()[1])
+    axes.set_ylim(0, 1.06 * axes.get_ylim()[1])
     axes.spines["left"].set_visible(False)
 
 

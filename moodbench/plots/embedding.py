@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from moodbench.errors import ResultsError, UsageError
 from moodbench.plots.base import PLOTS, as_plot, plain
 from moodbench.plots.given import Array, Features, Given
-from moodbench.plots.parts import PALETTE, heading, letters_in, panels_across, sheet, wrapped
+from moodbench.plots.parts import PALETTE, heading, panel_title, panels_across, sheet
 from moodbench.tables.order import Model
 
 ROWS = 400
@@ -84,7 +84,7 @@ def embedding(given: Given) -> Figure:
         legend=entries,
         remarks=[f"Principal components of the rows drawn: at most {ROWS} of each dataset, evenly spread."],
     )
-    heading(part, f"Features of {models[0].title}" if len(models) == 1 else "Features", given.width)
+    heading(part, given.about(f"features of {models[0].title}" if len(models) == 1 else "features"), given.width)
     grid = part.subplots(rows, across, squeeze=False, sharex=apart, sharey=apart)
     for number, axes in enumerate(grid.flat):
         if number >= len(charts):
@@ -93,7 +93,7 @@ def embedding(given: Given) -> Figure:
         title, plane = charts[number]
         _scatter(axes, plane, looks)
         if len(charts) > 1:
-            axes.set_title(wrapped(title, letters_in(given.width / across, 7)), fontsize=7)
+            panel_title(axes, title, given.width / across - 0.25)
         if not apart:
             axes.set_xlabel(_axis(1, plane))
             axes.set_ylabel(_axis(2, plane))

@@ -129,6 +129,15 @@ class Given:
         names = [name for group, some in groups.items() if self.group in (ALL_GROUPS, group) for name in some]
         return [name for name in dict.fromkeys(names) if not self.oods or name in self.oods]
 
+    @property
+    def over(self) -> str:
+        """What means are over, in words."""
+        return "all OOD datasets" if self.group == ALL_GROUPS else f"the {self.group} OOD datasets"
+
+    def about(self, text: str) -> str:
+        """Return a heading: the benchmarks, and what is shown of them."""
+        return f"{', '.join(dict.fromkeys(row.benchmark for row in self.results))}: {text}"
+
     def dataset(self, name: str) -> str:
         """Return the title of an OOD dataset."""
         return self.titles.datasets.get(name, name)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -16,8 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from moodbench.errors import ResultsError, UsageError
+from moodbench.plots.arranged import Names, packed, side_by_side
 from moodbench.plots.base import PLOTS, as_plot, plain
 from moodbench.plots.given import Given
+from moodbench.plots.letters import inches_of, wrapped
 from moodbench.tables.footnotes import Index
 from moodbench.tables.order import (
     COLOURS,
@@ -40,7 +41,7 @@ MARKERS: tuple[Shape, ...] = (
 
 _LEGEND_ROWS = 48
 
-_NAME, _MARKER, _NUMBER = 0.085, 0.014, 0.045
+_NAME, _MARKER, _NUMBER = 0.1, 0.014, 0.045
 """Inches, on paper, between models for their names, and between scores for markers, or numbers where they have them."""
 
 _SMALLER = 0.62
@@ -48,6 +49,9 @@ _SMALLER = 0.62
 
 _BELOW = 0.115
 """Inches of a line of a legend below the picture."""
+
+_HEAD = "head"
+"""Marks the entry of a legend that names a family."""
 
 _CHANCE = 50.0
 _CHANCE_LINE: dict[str, Any] = {"color": "#667085", "lw": 1, "ls": (0, (4, 3))}
@@ -88,16 +92,30 @@ def grid_figure(
             f"no score of '{index.benchmark}' has a mean AUROC over the group '{group}'",
             fix="run 'moodbench score' on every OOD dataset of the group",
         )
-    legend_rows = len(series) + 6
-    columns = math.ceil(legend_rows / _LEGEND_ROWS)
+    entries = _entries(series, chance=min(100 * _low(row) for row in shown.values()) <= _CHANCE)
+    legend_rows = sum(map(len, entries))
+    columns = (
+        _columns(entries, paper)
+        if paper is not None
+        else packed(entries, math.ceil(legend_rows / _LEGEND_ROWS), _blank)
+    )
     lanes = _Lanes.of(series)
     room = 0.055 if _numbered(series) else 0.04
-    width = 1.2 + 2 * columns + max(3.6, min((0.6 + room * lanes.places) * len(models), 60))
-    height = max(4.2, 1 + 0.2 * math.ceil(legend_rows / columns), min(0.38 * width, 8))
+    axis = max(3.6, min((0.6 + room * lanes.places) * len(models), 60))
+    width = 1.2 + 2 * len(columns) + axis
+    height = max(4.2, 1 + 0.2 * len(columns[0]), min(0.38 * width, 8))
     if paper is not None:
         _refuse_crowds(paper, models, series, lanes)
-        columns = max(1, int(paper / 1.05))
-        width, height = paper, max(2.0, 0.42 * paper) + 0.3 + _BELOW * math.ceil(legend_rows / columns)
+        axis, width = paper - 0.55, paper
+    step, size = axis / len(models), 6.5 if paper is not None else 9.0
+    names = side_by_side([index.title(model) for model in models], [step] * len(models), size, slanted=True)
+    tasks = [(task, len(list(members))) for task, members in groupby(models, key=lambda model: model.pretext)]
+    above = side_by_side([task for task, _ in tasks], [step * count for _, count in tasks], size - 0.5, slanted=False)
+    about = [*index.remarks(models), *_about(shown.values(), stars=bool(lanes.means))]
+    remarks = "\n".join(wrapped(line, 0.97 * width, 6 if paper is not None else 8) for line in about)
+    if paper is not None:
+        more = names.height(size) + above.height(size) - 2 * 1.25 * size
+        height = max(2.0, 0.42 * paper) + more / 72 + 0.35 + _BELOW * (len(columns[0]) + remarks.count("\n") + 1)
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     for family in FAMILIES:
@@ -107,20 +125,37 @@ def grid_figure(
         _draw_series(axes, one, _shape(number, series), lanes.scores[number], models, shown)
         if _numbered(series):
             _number_points(axes, one, number, lanes.scores[number], models, shown)
-    _finish(axes, models, index, numbered=_numbered(series))
+    _finish(axes, names)
+    rise = 13 if _numbered(series) else 3
+    _mark_tasks(axes, tasks, above, rise, size - 0.5)
+    large = 7.5 if paper is not None else 10.8
     axes.set_title(
-        plain(title or _default_title(index.benchmark, group)),
+        wrapped(title or _default_title(index.benchmark, group), axis, large, bold=True),
         loc="left",
-        pad=32 if _numbered(series) else 22,
+        pad=rise + above.height(size - 0.5) + 4,
         weight="bold",
+        fontsize=large,
     )
     if paper is not None:
         _make_smaller(axes)
-    _add_legend(figure, series, columns, chance=axes.get_ylim()[0] <= _CHANCE, below=paper is not None)
-    remarks = "\n".join(map(plain, index.remarks(models)))
-    if remarks:
+    _add_legend(figure, columns, remarks, below=paper is not None)
+    if remarks and paper is None:
         figure.supxlabel(remarks, fontsize=8, x=0.01, ha="left", color="#667085")
     return figure
+
+
+def _low(row: Result) -> float:
+    return row.auroc_low if row.auroc_low is not None else row.auroc or 0.0
+
+
+def _about(rows: Iterable[Result], *, stars: bool) -> list[str]:
+    """Return what thin lines and stars are, as far as there are any."""
+    intervals = any(row.auroc_low is not None for row in rows)
+    said = [
+        *(["Thin lines: 95 % intervals."] if intervals else []),
+        *(["Stars: means over the scores of a family."] if stars else []),
+    ]
+    return [" ".join(said)] if said else []
 
 
 Shown = dict[tuple[Model, Series], Result]
@@ -263,74 +298,93 @@ def _star(colour: str) -> dict[str, Any]:
     return _marker(("*", 9), colour) | {"markerfacecolor": pale, "markeredgecolor": colour, "markeredgewidth": 0.8}
 
 
-def _finish(axes: Axes, models: Sequence[Model], index: Index, *, numbered: bool) -> None:
-    """Label the axes, and set the pretext tasks apart."""
-    axes.set_xlim(-0.5, len(models) - 0.5)
+def _finish(axes: Axes, names: Names) -> None:
+    """Label the axes."""
+    axes.set_xlim(-0.5, len(names.texts) - 0.5)
     low, high = axes.get_ylim()
     axes.set_ylim(low, min(high, 100.5))
     axes.set_ylabel("mean AUROC (%)")
     axes.grid(axis="y", color="#e4e7ec", lw=0.8)
     axes.tick_params(length=0)
-    slanted = len(models) > 6
-    names = [plain(index.title(model)) for model in models]
-    if not slanted:  # variant and head on a line of their own, so that neighbours do not run into one another
-        names = [re.sub(r" ([@+])", r"\n\1", name) for name in names]
+    slanted = 0 < names.angle < 90
     axes.set_xticks(
-        range(len(models)),
-        names,
-        rotation=30 if slanted else 0,
+        range(len(names.texts)),
+        names.texts,
+        rotation=names.angle,
         ha="right" if slanted else "center",
         rotation_mode="anchor" if slanted else "default",
     )
-    _mark_tasks(axes, models, 13 if numbered else 3)
-    if axes.get_ylim()[0] <= _CHANCE:
+    if low <= _CHANCE:
         axes.axhline(_CHANCE, zorder=1, label="chance", **_CHANCE_LINE)
 
 
-def _mark_tasks(axes: Axes, models: Sequence[Model], rise: float) -> None:
+def _mark_tasks(axes: Axes, tasks: Sequence[tuple[str, int]], names: Names, rise: float, size: float) -> None:
+    """Set the pretext tasks apart, with their names above."""
     at = 0
-    for number, (task, members) in enumerate(groupby(models, key=lambda model: model.pretext)):
-        width = len(list(members))
+    for number, (text, (_, count)) in enumerate(zip(names.texts, tasks, strict=True)):
         if number % 2 == 0:
-            axes.axvspan(at - 0.5, at + width - 0.5, color="#f4f6f9", lw=0, zorder=0)
-        words = "\n".join(plain(task).rsplit(" ", 1)) if width == 1 else plain(task)
+            axes.axvspan(at - 0.5, at + count - 0.5, color="#f4f6f9", lw=0, zorder=0)
         axes.annotate(
-            words,
-            (at + (width - 1) / 2, 1),
+            text,
+            (at + (count - 1) / 2, 1),
             xycoords=("data", "axes fraction"),
             xytext=(0, rise),
             textcoords="offset points",
             ha="center",
             va="bottom",
-            fontsize=8,
+            rotation=names.angle,
+            fontsize=size,
             color="#667085",
         )
-        at += width
+        at += count
 
 
-def _add_legend(figure: Figure, series: Sequence[Series], columns: int, *, chance: bool, below: bool) -> None:
-    """Put beside or below the axes: each family's name, its scores, its mean; and the line of chance."""
-    entries: list[Line2D] = []
-    heads = []
+def _blank() -> Line2D:
+    return Line2D([], [], linestyle="none", label=" ")
+
+
+def _entries(series: Sequence[Series], *, chance: bool) -> list[list[Line2D]]:
+    """Return the entries of the legend: each family's name, its scores, its mean; and the line of chance."""
+    blocks = []
     for family in FAMILIES:
         members = [(number, s) for number, s in enumerate(series) if s.family == family]
         if not members:
             continue
-        heads.append(len(entries))
-        entries.append(Line2D([], [], linestyle="none", label=family))
+        block = [Line2D([], [], linestyle="none", label=family, gid=_HEAD)]
         for number, one in members:
             label = f"{number + 1} {one.title}" if _numbered(series) else one.title
-            entries.append(Line2D([], [], label=plain(label), **_marker(_shape(number, series), COLOURS[family])))
+            block.append(Line2D([], [], label=plain(label), **_marker(_shape(number, series), COLOURS[family])))
         if len(_averaged(family, series)) > 1:
-            entries.append(Line2D([], [], label="mean", **_star(COLOURS[family])))
+            block.append(Line2D([], [], label="mean", **_star(COLOURS[family])))
+        blocks.append(block)
     if chance:
-        entries.append(Line2D([], [], label="chance", **_CHANCE_LINE))
-    place: dict[str, Any] = {"loc": "outside lower left" if below else "outside right upper", "ncols": columns}
+        blocks.append([Line2D([], [], label="chance", **_CHANCE_LINE)])
+    return blocks
+
+
+def _columns(entries: Sequence[Sequence[Line2D]], width: float) -> list[list[Line2D]]:
+    """Return the entries in as many columns as stand side by side in a picture so wide."""
+    most = sum(map(len, entries))
+    for count in range(min(most, max(1, int(width / 0.5))), 1, -1):
+        found = packed(entries, count, _blank)
+        wide = [max(inches_of(str(e.get_label()), 6, bold=e.get_gid() == _HEAD) for e in column) for column in found]
+        if sum(wide) + (0.19 + 0.1) * len(found) <= width:
+            return found
+    return packed(entries, 1, _blank)
+
+
+def _add_legend(figure: Figure, columns: Sequence[Sequence[Line2D]], remarks: str, *, below: bool) -> None:
+    """Put the legend beside the axes, or below them, with remarks above it."""
+    entries = [entry for column in columns for entry in column]
+    place: dict[str, Any] = {"loc": "outside lower left" if below else "outside right upper", "ncols": len(columns)}
     if below:
         for entry in entries:
             entry.set_markersize(_SMALLER * entry.get_markersize())
-        place |= {"labelspacing": 0.25, "borderpad": 0.1}
+        place |= {"labelspacing": 0.25, "borderpad": 0.1, "handlelength": 1.8}
+        place |= {"title": remarks or None, "title_fontsize": 6, "alignment": "left"}
     size = 6 if below else 8
     legend = figure.legend(handles=entries, frameon=False, fontsize=size, handletextpad=0.3, columnspacing=1, **place)
-    for number in heads:
-        legend.get_texts()[number].set_fontweight("bold")
+    for text, entry in zip(legend.get_texts(), entries, strict=True):
+        if entry.get_gid() == _HEAD:
+            text.set_fontweight("bold")
+    legend.get_title().set_color("#667085")

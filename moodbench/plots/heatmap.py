@@ -13,6 +13,9 @@ from moodbench.types import MEAN, Result
 
 MOST_ROWS = 400
 
+LOWEST = (50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 99.0)
+"""Percent at which the scale of colours may begin: as high as all numbers allow, so that they are told apart."""
+
 
 @PLOTS.register("heatmap")
 @as_plot(width="text")
@@ -33,17 +36,19 @@ def heatmap(given: Given) -> Figure:
     heading, titles = _titles(pairs)
     columns = ["mean" if name == MEAN else given.dataset(name) for name in places]
     matrix = Matrix(titles, columns, values, words)
-    low = min(50.0, float(np.nanmin(values)))
+    least = float(np.nanmin(values))
+    low = max((end for end in LOWEST if end <= least), default=least)
     about = "AUROC (%)" + (
         " ± half of its 95 % interval" if any(second for line in words for _, second in line) else ""
     )
     return matrix_figure(
         matrix if len(pairs) >= len(places) or _narrow(matrix) else matrix.turned(),
         given.width,
-        heading=heading,
+        heading=given.about(heading),
         norm=Normalize(low, 100),
         colours="cividis",
         about=about,
+        remarks=["White: no result."] if np.isnan(values).any() else [],
     )
 
 
@@ -65,4 +70,4 @@ def _titles(pairs: list[Pair]) -> tuple[str, list[str]]:
         return pairs[0][0].title, [one.title for _, one in pairs]
     if len(series) == 1 and len(pairs) > 1:
         return pairs[0][1].title, [model.title for model, _ in pairs]
-    return "", [pair_title(pair) for pair in pairs]
+    return "AUROC on each OOD dataset", [pair_title(pair) for pair in pairs]

@@ -13,17 +13,24 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 
 from moodbench.plots.given import Array
-from moodbench.plots.parts import PALE, SMALL, letters_in, sheet, wrapped
+from moodbench.plots.letters import SMALL, shortened, widest, wrapped
+from moodbench.plots.parts import PALE, heading_height, sheet
 from moodbench.plots.parts import heading as put_heading
-
-LETTER = 0.56 * SMALL / 72
-"""Inches that a small letter takes up."""
-
-NUMBER = 4 * LETTER + 0.03
-"""Inches across a cell with a number."""
 
 NAMED = 0.1
 """Inches across a column with a name, which then stands upright."""
+
+LINE = 0.1
+"""Inches of a line of a name."""
+
+DENSE = 0.089
+"""Inches of a row with a name and no number: the least in which letters do not meet."""
+
+TALLEST = 1.3
+"""Inches of a name that stands upright, at most."""
+
+SCALE = 0.42
+"""Inches that the scale of colours takes with its numbers."""
 
 
 @dataclass(frozen=True)
@@ -65,43 +72,59 @@ def matrix_figure(
     stand in the order of the rows. What follows " ±" in `about` is left out where cells have one number.
     """
     assert width is not None
-    longest = max(map(len, matrix.rows))
-    label = min(longest * LETTER * 1.1 + 0.08, 0.42 * width)
-    cell = (width - label - 0.1) / len(matrix.columns)
-    numbered, doubled = cell >= NUMBER, cell >= NUMBER + 2 * LETTER and any(s for line in matrix.words for _, s in line)
-    names = [wrapped(name, letters_in(label, SMALL)) for name in matrix.rows]
-    lines = max(name.count("\n") + 1 for name in names)
-    high = max(0.105 * lines + 0.02, 0.25 if doubled else 0.15 if numbered else 0.105)
+    label = min(widest(matrix.rows, SMALL), 0.42 * width)
+    cell = (width - label - 0.14) / len(matrix.columns)
+    first, second = (widest([words[i] for line in matrix.words for words in line], SMALL) for i in (0, 1))
+    numbered = cell >= first + 0.04
+    doubled = numbered and second > 0 and cell >= second + 0.04
+    names = [wrapped(name, label + 0.01) for name in matrix.rows]
     named = cell >= NAMED
-    upright = max(map(len, matrix.columns)) * LETTER * 1.1 > cell
-    above = (min(max(map(len, matrix.columns)) * LETTER * 1.1, 1.6) if upright else 0.14) if named else 0.0
+    columns, upright = _columns(matrix.columns, cell) if named else ([], False)
+    above = min(widest(matrix.columns, SMALL), TALLEST) if upright else LINE * max(map(_lines, columns), default=0)
+    least = 0.24 if doubled else 0.14 if numbered else DENSE
+    high = max(least, *(DENSE if _lines(name) == 1 else LINE * _lines(name) + 0.02 for name in names))
     remarks = [*remarks, *([] if named else ["Columns stand in the order of the rows."])]
-    figure, (part,) = sheet(
-        width, [high * len(matrix.rows) + above + 0.62 + (0.16 if heading else 0.0)], remarks=remarks
-    )
-    if heading:
-        put_heading(part, heading, width)
-    axes = part.subplots()
+    body = high * len(matrix.rows) + above + 0.1 + SCALE + heading_height(heading, width)
+    figure, (part,) = sheet(width, [body], remarks=remarks)
+    put_heading(part, heading, width)
+    grid = part.add_gridspec(2, 1, height_ratios=[high * len(matrix.rows), 0.06], hspace=0)
+    axes = part.add_subplot(grid[0])
     scale = colormaps[colours].with_extremes(bad="white")
     axes.pcolormesh(
         np.ma.masked_invalid(matrix.values), cmap=scale, norm=norm, edgecolors="white", lw=0.4 if named else 0
     )
     axes.invert_yaxis()
-    axes.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=SMALL)
-    columns = [wrapped(name, 34) for name in matrix.columns] if named else []
-    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, fontsize=SMALL, rotation=90 if upright else 0)
+    axes.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=SMALL, linespacing=1.0)
+    axes.set_xticks(
+        np.arange(len(columns)) + 0.5, columns, fontsize=SMALL, rotation=90 if upright else 0, linespacing=1.0
+    )
     axes.tick_params(length=0, labeltop=True, labelbottom=False, pad=2)
     for side in axes.spines.values():
         side.set_visible(False)
     if numbered:
         _write(axes, matrix, scale, norm, doubled=doubled)
-    bar = part.colorbar(
-        ScalarMappable(norm, scale), ax=axes, orientation="horizontal", shrink=0.5, aspect=40, pad=0.02, anchor=(0, 0)
-    )
+    below = part.add_subplot(grid[1])
+    bar = part.colorbar(ScalarMappable(norm, scale), cax=below, orientation="horizontal")
     bar.outline.set_edgecolor(PALE)
-    bar.set_label(about if doubled else about.partition(" ±")[0], fontsize=SMALL)
-    bar.ax.tick_params(labelsize=SMALL, length=1.5)
+    bar.set_label(about if doubled else about.partition(" ±")[0], fontsize=SMALL, labelpad=1)
+    bar.ax.tick_params(labelsize=SMALL, length=1.5, pad=1.5)
     return figure
+
+
+def _lines(name: str) -> int:
+    return name.count("\n") + 1
+
+
+def _columns(names: Sequence[str], cell: float) -> tuple[list[str], bool]:
+    """Return names of columns as they are written, and whether they stand upright: where words do not fit a cell."""
+    words = [word for name in names for word in name.split()]
+    level = [wrapped(name, cell - 0.04) for name in names]
+    if widest(words, SMALL) <= cell - 0.04 and max(map(_lines, level)) <= 3:
+        return level, False
+    lines = max(1, int(cell / LINE))
+    parted = [wrapped(name, TALLEST) for name in names]
+    fits = all(_lines(name) <= lines for name in parted)
+    return parted if fits else [shortened(name, TALLEST) for name in names], True
 
 
 def _write(axes: Axes, matrix: Matrix, scale: Colormap, norm: Normalize, *, doubled: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from moodbench.plots.base import plain
+from moodbench.plots.letters import SMALL, in_lines, widest, wrapped
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#882255", "#44403c")
 """Of what stands side by side in one panel: Okabe and Ito's colours, which colour-blind readers tell apart, without
@@ -29,11 +29,11 @@ GREY, PALE = "#667085", "#e4e7ec"
 CHANCE = 50.0
 CHANCE_LINE: dict[str, Any] = {"color": GREY, "lw": 0.8, "ls": (0, (4, 3))}
 
-SMALL = 6.0
-"""The smallest letters, in points."""
+LEGEND = 6.5
+"""Letters of a legend, in points."""
 
 LINE = 0.125
-"""Inches from a line of small letters to the next."""
+"""Inches from a line of a legend to the next."""
 
 
 def line_look(number: int) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def sheet(
 ) -> tuple[Figure, list[SubFigure]]:
     """Return a figure as wide as asked for, and its parts, one below the other, as high as asked for.
 
-    Below them stand a legend, in as many columns as its longest entry leaves room for, and remarks in small letters.
+    Below them stand a legend, in as many columns as there is room for, and remarks in small letters.
 
     Parameters
     ----------
@@ -58,10 +58,11 @@ def sheet(
     remarks : iterable of str
     """
     assert width is not None
-    across = _entries_across(legend, width)
-    legend_height = LINE * _lines_of(legend, across, letters_in(width - 0.45, SMALL))
-    small = "\n".join(wrapped(line, letters_in(0.97 * width, SMALL)) for line in remarks)
-    foot_height = legend_height + (LINE * (small.count("\n") + 1) if small else 0) + 0.08
+    across = _entries_across([plain(str(artist.get_label())) for artist in legend], width)
+    legend_height = LINE * _lines_of(legend, across, width) + (0.03 if legend else 0.0)
+    small = "\n".join(wrapped(line, 0.98 * width) for line in remarks)
+    remarks_height = 0.115 * (small.count("\n") + 1) + 0.04 if small else 0.0
+    foot_height = legend_height + remarks_height + 0.03
     heights = [*bodies, foot_height]
     figure = Figure(figsize=(width, sum(heights)), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
     *parts, foot = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -70,21 +71,32 @@ def sheet(
         spacing = {"columnspacing": 1.2, "handletextpad": 0.4, "handlelength": 1.8, "labelspacing": 0.35}
         foot.legend(handles=list(legend), ncols=across, borderpad=0.2, **place, **spacing)
     if small:
-        foot.text(0.01, 0.04 / foot_height, small, fontsize=SMALL, color=GREY, va="bottom", linespacing=1.3)
+        foot.text(0.01, 0.03 / foot_height, small, fontsize=SMALL, color=GREY, va="bottom", linespacing=1.25)
     return figure, parts
 
 
-def _entries_across(legend: Sequence[Artist], width: float) -> int:
-    longest = max((len(str(artist.get_label())) for artist in legend), default=1)
-    return max(1, min(len(legend), int(width / (0.5 + longest * 0.052))))
+_HANDLE, _APART = 0.25, 0.11
+"""Inches of what stands before a name in a legend, and between its columns."""
 
 
-def _lines_of(legend: Sequence[Artist], across: int, letters: int) -> int:
+def _entries_across(names: Sequence[str], width: float) -> int:
+    """Return in how many columns entries stand, filled from the first one down, so that each is as wide as it needs."""
+    for across in range(len(names), 1, -1):
+        rows = math.ceil(len(names) / across)
+        columns = [names[at : at + rows] for at in range(0, len(names), rows)]
+        room = sum(_HANDLE + _APART + widest(column, LEGEND) for column in columns)
+        if room <= width and len(columns) == across:
+            return across
+    return 1
+
+
+def _lines_of(legend: Sequence[Artist], across: int, width: float) -> int:
     """Part the entries of a legend that are longer than a line, and return how many lines it takes."""
     if across > 1 or not legend:
         return math.ceil(len(legend) / across)
     for artist in legend:
-        artist.set_label("\n".join(textwrap.wrap(str(artist.get_label()), letters)))
+        unescaped = str(artist.get_label()).replace(r"\$", "$")
+        artist.set_label(wrapped(unescaped, width - _HANDLE - 0.05, LEGEND))
     return sum(str(artist.get_label()).count("\n") + 1 for artist in legend)
 
 
@@ -115,17 +127,28 @@ def below_hundred(axes: Axes) -> None:
     axes.set_ylim(low, min(high, 100 + 0.05 * (100 - low)))
 
 
-def wrapped(text: str, letters: int) -> str:
-    """Return a name in lines of at most so many letters, where it can be parted."""
-    lines = textwrap.wrap(" ".join(text.split()), max(letters, 4), break_long_words=False)
-    return "\n".join(map(plain, lines))
-
-
-def letters_in(inches: float, size: float) -> int:
-    """Return about how many letters of a size in points stand in a line so long."""
-    return max(1, int(inches * 72 / (0.56 * size)))
-
-
 def heading(figure: FigureBase, text: str, width: float, size: float = 7.5) -> None:
     """Put a title over the whole figure, in as many lines as it needs."""
-    figure.suptitle(wrapped(text, letters_in(0.97 * width, size)), x=0.01, ha="left", fontsize=size, weight="bold")
+    lines = wrapped(text, 0.98 * width, size, bold=True)
+    figure.suptitle(lines, x=0.01, ha="left", fontsize=size, weight="bold")
+
+
+def heading_height(text: str, width: float, size: float = 7.5) -> float:
+    """Return the inches that `heading` takes."""
+    return 0.03 + 1.25 * size / 72 * len(in_lines(text, 0.98 * width, size, bold=True))
+
+
+def panel_title(axes: Axes, text: str, inches: float, numbers: str = "") -> None:
+    """Put a title over one panel, and below it numbers on a line of their own: there they hide nothing drawn."""
+    lines = wrapped(numbers, inches) if numbers else ""
+    count = lines.count("\n") + 1 if lines else 0
+    axes.set_title(wrapped(text, inches, 7), fontsize=7, pad=3 + 7.8 * count)
+    if lines:
+        at: dict[str, Any] = {"xycoords": "axes fraction", "xytext": (0, 2.5), "textcoords": "offset points"}
+        axes.annotate(lines, (0.5, 1), ha="center", va="bottom", fontsize=SMALL, linespacing=1.1, color=GREY, **at)
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names in a row: so many at most, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -8,7 +8,6 @@ Demsar, JMLR 7 (2006), section 3.2.4.
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +15,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from moodbench.average_ranks import LEVEL, AverageRanks, average_ranks
 from moodbench.choices import By
 from moodbench.errors import ResultsError
 from moodbench.plots.base import PLOTS, as_plot, plain
 from moodbench.plots.given import Given
-from moodbench.plots.parts import GREY, PALETTE, SMALL, heading, letters_in, sheet
+from moodbench.plots.letters import SMALL, in_lines, inches_of, widest
+from moodbench.plots.parts import GREY, PALETTE, heading, heading_height, sheet
 from moodbench.tables.entrants import Entrant, Pair, field_of
 from moodbench.types import ALL_GROUPS, MEAN, Result
 
@@ -34,11 +33,14 @@ NAME, EDGE, HOOK = 6.5, 0.03, 0.07
 """Points of a name; inches beside it, and of the line that leads to it."""
 
 
-ROOM = 0.14
-"""Inches that a number on the axis takes."""
+TICK = 0.03
+"""Inches from a tick of the axis to the next, at least."""
 
-SIDE, RANK = 0.36, 7
-"""Share of the width that names take on each side at most, and letters of a rank with the gap before it."""
+SIDE = 0.36
+"""Share of the width that names and ranks take on each side, at most."""
+
+GAP = "  "
+"""Between a name and its rank."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,13 @@ def ranks(given: Given) -> Figure:
             fix="score more of them, or choose another --group",
         )
     width = given.width
-    letters = max(6, letters_in(SIDE * width, NAME) - RANK)
-    bodies = [_height(one, letters) + 0.28 for one in made]
+    heads = [given.about(f"average ranks of {one.kind.lower()} on {one.datasets} OOD datasets") for one in made]
+    tops = [heading_height(head, width) + 0.06 for head in heads]
+    bodies = [_height(one, width) + top for one, top in zip(made, tops, strict=True)]
     figure, parts = sheet(width, bodies, remarks=_remarks(made))
-    for one, part, body in zip(made, parts, bodies, strict=True):
-        heading(part, f"{one.kind}: average ranks on {one.datasets} OOD datasets", width)
-        _draw(part.subplots(), one, width, body - 0.28, letters)
+    for one, part, head, body, top in zip(made, parts, heads, bodies, tops, strict=True):
+        heading(part, head, width)
+        _draw(part.subplots(), one, width, body - top)
     return figure
 
 
@@ -159,7 +162,7 @@ def _remarks(made: Sequence[Diagram]) -> list[str]:
         "Rank 1: the highest AUROC. A bar joins what Nemenyi's test does not tell apart (critical difference, CD)."
     ]
     for one in made:
-        p = "p<0.001" if one.found.p < 0.001 else f"p={one.found.p:.3f}"
+        p = "p < 0.001" if one.found.p < 0.001 else f"p = {one.found.p:.3f}"
         alike = "" if one.found.p < LEVEL else ", so none is known to differ"
         lines.append(f"{one.kind} {one.over}. Friedman's test (Iman and Davenport's F) that all are alike: {p}{alike}.")
     return lines
@@ -171,23 +174,28 @@ def _sides(one: Diagram) -> tuple[list[int], list[int]]:
     return list(range(half)), list(range(len(one.order) - 1, half - 1, -1))
 
 
-def _lines(one: Diagram, place: int, letters: int) -> list[str]:
-    return [plain(line) for line in textwrap.wrap(" ".join(one.names[one.order[place]].split()), letters)] or [""]
+def _rank(one: Diagram) -> float:
+    """Return the inches of the longest rank with the gap before it."""
+    return inches_of(f"{GAP}{one.ranks[-1]:.2f}", NAME)
 
 
-def _height(one: Diagram, letters: int) -> float:
-    names = max(sum(len(_lines(one, place, letters)) for place in side) for side in _sides(one))
+def _lines(one: Diagram, place: int, width: float) -> list[str]:
+    return in_lines(one.names[one.order[place]], SIDE * width - EDGE - HOOK - _rank(one), NAME)
+
+
+def _height(one: Diagram, width: float) -> float:
+    names = max(sum(len(_lines(one, place, width)) for place in side) for side in _sides(one))
     return TOP + BAR * (len(one.alike) + 1) + LEVEL_GAP + LINE * names + 0.05
 
 
-def _draw(axes: Axes, one: Diagram, width: float, height: float, letters: int) -> None:
+def _draw(axes: Axes, one: Diagram, width: float, height: float) -> None:
     """Draw in inches: x to the right, y down."""
     axes.set_axis_off()
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     k = len(one.order)
-    longest = max(len(line) for place in range(k) for line in _lines(one, place, letters))
-    side = (longest + RANK) * 0.56 * NAME / 72 + EDGE + HOOK
+    longest = widest([line for place in range(k) for line in _lines(one, place, width)], NAME)
+    side = longest + _rank(one) + EDGE + HOOK
 
     def x(rank: float) -> float:
         return side + (width - 2 * side) * (rank - 1) / (k - 1)
@@ -199,16 +207,17 @@ def _draw(axes: Axes, one: Diagram, width: float, height: float, letters: int) -
     for left, places in zip((True, False), _sides(one), strict=True):
         y = TOP + BAR * (len(one.alike) + 1) + LEVEL_GAP
         for place in places:
-            lines = _lines(one, place, letters)
+            lines = [plain(line) for line in _lines(one, place, width)]
             rank = one.ranks[place]
             edge = side - HOOK if left else width - side + HOOK
             middle = y + LINE * len(lines) / 2
             axes.plot([x(rank), x(rank), edge], [TOP, middle, middle], color=GREY, lw=0.6, zorder=2)
             axes.plot([x(rank)], [TOP], marker="o", ms=2.2, color="black", zorder=4)
-            text = "\n".join(lines)
-            text = f"{text}  {rank:.2f}" if left else f"{rank:.2f}  {text}"
             look: dict[str, Any] = {"va": "center_baseline", "fontsize": NAME, "linespacing": 1.05}
-            axes.text(edge + (-EDGE if left else EDGE), middle, text, ha="right" if left else "left", **look)
+            look["ha"] = "right" if left else "left"
+            at = edge + (-EDGE if left else EDGE)
+            axes.text(at, middle, f"{rank:.2f}", **look)
+            axes.text(at + (-1 if left else 1) * inches_of(f"{rank:.2f}{GAP}", NAME), middle, "\n".join(lines), **look)
             y += LINE * len(lines)
 
 
@@ -216,13 +225,12 @@ def _scale(axes: Axes, one: Diagram, left: float, right: float, k: int) -> None:
     """Draw the axis with its numbers, and the critical difference above it."""
     axes.plot([left, right], [TOP, TOP], color="black", lw=0.8)
     step = (right - left) / (k - 1)
-    inner = MaxNLocator(max(1, min(6, int((right - left) / 0.3))), integer=True).tick_values(1, k)
-    near = ROOM / step
-    ticks = [1, *(int(tick) for tick in inner if 1 + near < tick < k - near), k]
+    ticks, numbers = axis_ticks(k, step)
     for tick in ticks:
         at = left + (tick - 1) * step
-        axes.plot([at, at], [TOP, TOP - 0.04], color="black", lw=0.6)
-        axes.text(at, TOP - 0.05, str(tick), ha="center", va="bottom", fontsize=SMALL)
+        axes.plot([at, at], [TOP, TOP - (0.04 if tick in numbers else 0.025)], color="black", lw=0.6)
+        if tick in numbers:
+            axes.text(at, TOP - 0.05, str(tick), ha="center", va="bottom", fontsize=SMALL)
     critical = one.found.critical_difference
     words = f"CD {critical:.2f}"
     if critical > k - 1:
@@ -234,3 +242,25 @@ def _scale(axes: Axes, one: Diagram, left: float, right: float, k: int) -> None:
     for at in (left, end):
         axes.plot([at, at], [0.11, 0.17], color=PALETTE[1], lw=1.2)
     axes.text((left + end) / 2, 0.1, words, ha="center", va="bottom", fontsize=SMALL)
+
+
+def axis_ticks(k: int, step: float) -> tuple[list[int], list[int]]:
+    """Return the ranks that have a tick, and those of them that have a number.
+
+    Every rank has a tick, or, where these stood too close, every second, fifth, …. Numbers are at every tick that has
+    room, else at round ones; the first and the last rank always have one.
+
+    Parameters
+    ----------
+    k : int
+        The last rank.
+    step : float
+        Inches from a rank to the next.
+    """
+    steps = [digit * 10**power for power in range(9) for digit in (1, 2, 5)]
+    room = inches_of("0" * len(str(k)), SMALL) + 0.05
+    fine = next(one for one in steps if one * step >= TICK)
+    coarse = next(one for one in steps if one * step >= room and one % fine == 0)
+    ticks = {1, k, *range(fine, k, fine)}
+    inner = [one for one in range(coarse, k, coarse) if (one - 1) * step >= room and (k - one) * step >= room]
+    return sorted(ticks), sorted({1, k, *inner})

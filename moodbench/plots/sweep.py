@@ -20,14 +20,13 @@ from moodbench.plots.parts import (
     MOST,
     PALE,
     heading,
-    letters_in,
     line_look,
+    panel_title,
     panels,
     panels_across,
     sheet,
-    wrapped,
 )
-from moodbench.types import ALL_GROUPS, MEAN, Result
+from moodbench.types import MEAN, Result
 
 WIDE = 20.0
 """Values of which the largest is so many times the smallest stand on a logarithmic axis."""
@@ -77,14 +76,13 @@ def sweep(given: Given) -> Figure:
             fix="name fewer with --model and --score",
         )
     legend = [Line2D([], [], **line_look(at), marker="o", ms=3, label=plain(key)) for key, at in numbers.items()]
-    over = "all OOD datasets" if given.group == ALL_GROUPS else f"the {given.group} OOD datasets"
     assert given.width is not None
     across = panels_across(given.width, len(parted))
     figure, (part,) = sheet(
         given.width,
         [(HEIGHT if len(parted) == 1 else LOWER * math.ceil(len(parted) / across)) + 0.35],
         legend=legend if len(lines) > 1 else (),
-        remarks=[f"Mean over {over}; shaded: 95 % intervals."],
+        remarks=[f"Mean over {given.over}; shaded: 95 % intervals."],
     )
     places = _places(name, lines)
     for axes, some in zip(panels(part, len(parted), across, share_y=True), parted, strict=True):
@@ -92,14 +90,22 @@ def sweep(given: Given) -> Figure:
             _draw(axes, line, places, line_look(numbers[keys[line]]))
         _dress(axes, places)
         if len(parted) > 1:
-            title = given.titles.model(some[0].model)
-            axes.set_title(wrapped(title, letters_in(given.width / across, 7)), fontsize=7)
-    if len(lines) == 1:
-        heading(part, keys[lines[0]], given.width)
+            panel_title(axes, given.titles.model(some[0].model), given.width / across - 0.3)
+    heading(part, given.about(_what(given, lines, keys)), given.width)
     part.supylabel("AUROC (%)", fontsize=7)
     wrong = "labels of ID train that are wrong (%)"
     part.supxlabel(wrong if name == LABEL_NOISE else plain(name), fontsize=7)
     return figure
+
+
+def _what(given: Given, lines: Sequence[Line], keys: Mapping[Line, str]) -> str:
+    """Return what all lines have in common, in words."""
+    scores, models = {line.score for line in lines}, {line.model for line in lines}
+    if len(lines) == 1:
+        return keys[lines[0]]
+    if len(scores) == 1:
+        return given.titles.scores.get(lines[0].score, lines[0].score)
+    return f"scores on {given.titles.model(lines[0].model)}" if len(models) == 1 else "mean AUROC"
 
 
 def chosen_lines(benchmark: str, means: Iterable[Result], param: str | None) -> tuple[str, list[Line]]:
