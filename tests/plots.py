@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -91,6 +94,69 @@ def drawn(kind, given) -> Figure:
 def texts(figure) -> list[str]:
     """Return everything that is written in a figure."""
     return [text.get_text() for text in figure.findobj(Text) if text.get_text().strip()]
+
+
+def overlaps(figure) -> list[tuple[str, str]]:
+    """Return texts that meet one another, or a line that is drawn over data, by what they say; a laid out figure's."""
+    found = []
+    unseen = _labels_out_of_sight(figure)
+    texts = [text for text in figure.findobj(Text) if text.get_text().strip() and text not in unseen]
+    boxes = [(text.get_text(), _corners(text)) for text in texts if text.get_visible()]
+    for number, (said, box) in enumerate(boxes):
+        found += [(said, other) for other, its in boxes[number + 1 :] if _meet(box, its)]
+        found += [(said, "a line") for part in _segments(figure) if _meet(box, part)]
+    return found
+
+
+def _labels_out_of_sight(figure) -> set[Text]:
+    """Return the labels of ticks beyond the ends of an axis, which are there but never drawn."""
+    found = set()
+    for axis in (axis for axes in figure.findobj(Axes) for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        within = 1e-9 * (high - low)
+        beyond = [tick for tick in axis.get_major_ticks() if not low - within <= tick.get_loc() <= high + within]
+        found |= {label for tick in beyond for label in (tick.label1, tick.label2)}
+    return found
+
+
+def _corners(text) -> np.ndarray:
+    """Return the corners of what a text takes up, (4, 2) in points, turned as it is, half a point less on each side."""
+    angle = text.get_rotation()
+    text.set_rotation(0)
+    level = text.get_window_extent()
+    text.set_rotation(angle)
+    turned = text.get_window_extent()
+    sides = np.array([level.width, level.height]) * 72 / text.figure.dpi / 2 - 0.5
+    middle = np.array([turned.x0 + turned.x1, turned.y0 + turned.y1]) * 72 / text.figure.dpi / 2
+    turn = np.deg2rad(angle)
+    axes = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return middle + np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * sides @ axes
+
+
+def _segments(figure) -> list[np.ndarray]:
+    """Return the parts of curves, intervals and steps as (2, 2) in points; lines behind everything are left out."""
+    found = []
+    for axes in figure.findobj(Axes):
+        paths = [p for lines in axes.collections if isinstance(lines, LineCollection) for p in lines.get_paths()]
+        drawn = [axes.transData.transform(path.vertices) for path in paths]
+        lines = [line for line in axes.get_lines() if line.get_linestyle() != "None" and line.get_visible()]
+        drawn += [line.get_transform().transform_path(line.get_path()).vertices for line in lines]
+        window = axes.get_window_extent()
+        for points in drawn:
+            inside = np.clip(points, (window.x0, window.y0), (window.x1, window.y1)) * 72 / figure.dpi
+            found += [np.array(pair) for pair in pairwise(inside)]
+    return found
+
+
+def _meet(a, b) -> bool:
+    """Whether two convex shapes meet: no side of either has all of the other beyond it."""
+    for shape in (a, b):
+        edges = np.roll(shape, -1, axis=0) - shape
+        for normal in np.c_[-edges[:, 1], edges[:, 0]]:
+            one, other = a @ normal, b @ normal
+            if one.max() <= other.min() or other.max() <= one.min():
+                return False
+    return True
 
 
 def outside(figure) -> list[float]:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TypeVar
 
 from moodbench.plots.base import plain
@@ -13,7 +14,7 @@ from moodbench.plots.letters import in_lines, shortened, widest
 
 T = TypeVar("T")
 
-APART = 0.03
+APART = 0.05
 """Inches between names that stand side by side, at least."""
 
 WHOLE = 16
@@ -25,15 +26,25 @@ LONGEST = 1.5
 
 @dataclass(frozen=True)
 class Names:
-    """Names as they are written, and how far from level, in degrees."""
+    """Names as they are written.
+
+    Attributes
+    ----------
+    texts : list of str
+    angle : int
+        How far from level, in degrees.
+    raised : int
+        By how many lines every second one stands higher.
+    """
 
     texts: list[str]
     angle: int
+    raised: int = 0
 
     def height(self, size: float) -> float:
         """Return how high the highest is, in points."""
         if not self.angle:
-            return 1.25 * size * max(text.count("\n") + 1 for text in self.texts)
+            return 1.25 * size * (self.raised + max(text.count("\n") + 1 for text in self.texts))
         return size + 72 * widest(self.texts, size) * math.sin(math.radians(self.angle))
 
 
@@ -48,19 +59,31 @@ def side_by_side(names: Sequence[str], rooms: Sequence[float], size: float, *, s
     size : float
         Points.
     slanted : bool
-        Names that do not fit level are slanted where there is room for that, else upright.
+        Names that do not fit level are slanted where there is room for that; others stand by turns on two levels. What
+        does not fit so either stands upright.
     """
     lines = [
         _parted(name, max(room - APART, _longest_part(name, size)), size)
         for name, room in zip(names, rooms, strict=True)
     ]
     wide = [widest(some, size) for some in lines]
-    pairs = zip(wide, wide[1:], rooms, rooms[1:], strict=False)
     ends = all(wide[at] <= rooms[at] + 0.1 for at in (0, -1))
-    if ends and all((a + b) / 2 + APART <= (c + d) / 2 for a, b, c, d in pairs):
-        return Names(["\n".join(map(plain, some)) for some in lines], 0)
+    level = ["\n".join(map(plain, some)) for some in lines]
+    if ends and _apart(wide, rooms, 1):
+        return Names(level, 0)
+    if ends and not slanted and _apart(wide, rooms, 2):
+        return Names(level, 0, raised=max(map(len, lines[::2])))
     angle = next((angle for angle, least in ((30, 2.1), (45, 1.5)) if min(rooms) * 72 >= least * size), 90)
     return Names([shortened(name, LONGEST, size) for name in names], angle if slanted else 90)
+
+
+def _apart(wide: Sequence[float], rooms: Sequence[float], step: int) -> bool:
+    """Whether every name keeps apart from the one so many places on."""
+    ends = list(accumulate(rooms))
+    middles = [end - room / 2 for end, room in zip(ends, rooms, strict=True)]
+    return all(
+        (wide[i] + wide[i + step]) / 2 + APART <= middles[i + step] - middles[i] for i in range(len(wide) - step)
+    )
 
 
 def _longest_part(name: str, size: float) -> float:

@@ -33,24 +33,26 @@ def bars(given: Given) -> Figure:
     means = {} if given.oods else {pair: given.means[pair] for pair in pairs if pair in given.means}
     places = [*names, *([MEAN] if means and len(names) > 1 else [])]
     thick = 0.13 if len(pairs) <= NUMBERED else 0.095
+    titles = ["mean" if name == MEAN else wrapped(given.dataset(name), 0.35 * given.width, 6.5) for name in places]
+    lines = max(title.count("\n") + 1 for title in titles)
+    room = max(thick * len(pairs) + 0.09, 0.11 * lines + 0.04)
     entries = [Patch(color=PALETTE[i], label=plain(pair_title(pair))) for i, pair in enumerate(pairs)]
     figure, (part,) = sheet(
         given.width,
-        [(thick * len(pairs) + 0.09) * len(places) + 0.6],
+        [room * len(places) + 0.6],
         legend=entries if len(pairs) > 1 else [],
         remarks=["Bars begin at chance; thin lines: 95 % intervals."],
     )
     what = "AUROC on each OOD dataset" if len(pairs) > 1 else pair_title(pairs[0])
     heading(part, given.about(what), given.width)
     axes = part.subplots()
-    room = thick * len(pairs) / (thick * len(pairs) + 0.09)
+    share = thick * len(pairs) / room
     for number, pair in enumerate(pairs):
         for place, name in enumerate(places):
             row = means.get(pair) if name == MEAN else given.cells[pair].get(name)
             if row is not None:
-                at = place + room * ((number + 0.5) / len(pairs) - 0.5)
-                _draw(axes, row, at, room / len(pairs), PALETTE[number], numbered=len(pairs) <= NUMBERED)
-    titles = ["mean" if name == MEAN else wrapped(given.dataset(name), 0.35 * given.width, 6.5) for name in places]
+                at = place + share * ((number + 0.5) / len(pairs) - 0.5)
+                _draw(axes, row, at, share / len(pairs), PALETTE[number], numbered=len(pairs) <= NUMBERED)
     axes.set_yticks(range(len(places)), titles)
     if places[-1] == MEAN:
         axes.axhline(len(places) - 1.5, color=GREY, lw=0.5)

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from moodbench.plots.base import PLOTS, as_plot
 from moodbench.plots.given import Array, Given, Split, pair_title
-from moodbench.plots.letters import wrapped
+from moodbench.plots.letters import inches_of, wrapped
 from moodbench.plots.parts import (
     GREY,
     ID_COLOUR,
@@ -82,10 +82,18 @@ def _draw(axes: Axes, split: Split, edges: Array, title: str, width: float) -> N
     axes.axvline(float(against.id[-max(int(0.95 * split.id.size), 1)]), **THRESHOLD)
     panel_title(axes, title, width, f"AUROC {100 * against.auroc:.2f}, FPR95 {100 * against.fpr():.2f}")
     axes.set_yticks([])
-    axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.set_xticks(_ticks(edges[0], edges[-1], width))
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, 1.06 * axes.get_ylim()[1])
     axes.spines["left"].set_visible(False)
+
+
+def _ticks(low: float, high: float, width: float) -> list[float]:
+    """Return about three round numbers that stand below an axis without reaching into the next panel's."""
+    found = [float(f"{tick:.12g}") for tick in MaxNLocator(3).tick_values(low, high)]
+    inch = width / (high - low)
+    halves = [inches_of(f"{tick:g}", 6.5) / 2 - 0.02 for tick in found]
+    return [t for t, half in zip(found, halves, strict=True) if low + half / inch <= t <= high - half / inch]
 
 
 def _reach_beyond(splits: Sequence[Split], low: float, high: float) -> bool:

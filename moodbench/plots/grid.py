@@ -92,7 +92,8 @@ def grid_figure(
             f"no score of '{index.benchmark}' has a mean AUROC over the group '{group}'",
             fix="run 'moodbench score' on every OOD dataset of the group",
         )
-    entries = _entries(series, chance=min(100 * _low(row) for row in shown.values()) <= _CHANCE)
+    chance = min(100 * _low(row) for row in shown.values()) <= _CHANCE
+    entries = _entries(series, chance=chance)
     legend_rows = sum(map(len, entries))
     columns = (
         _columns(entries, paper)
@@ -125,7 +126,7 @@ def grid_figure(
         _draw_series(axes, one, _shape(number, series), lanes.scores[number], models, shown)
         if _numbered(series):
             _number_points(axes, one, number, lanes.scores[number], models, shown)
-    _finish(axes, names)
+    _finish(axes, names, chance=chance)
     rise = 13 if _numbered(series) else 3
     _mark_tasks(axes, tasks, above, rise, size - 0.5)
     large = 7.5 if paper is not None else 10.8
@@ -298,7 +299,7 @@ def _star(colour: str) -> dict[str, Any]:
     return _marker(("*", 9), colour) | {"markerfacecolor": pale, "markeredgecolor": colour, "markeredgewidth": 0.8}
 
 
-def _finish(axes: Axes, names: Names) -> None:
+def _finish(axes: Axes, names: Names, *, chance: bool) -> None:
     """Label the axes."""
     axes.set_xlim(-0.5, len(names.texts) - 0.5)
     low, high = axes.get_ylim()
@@ -314,7 +315,7 @@ def _finish(axes: Axes, names: Names) -> None:
         ha="right" if slanted else "center",
         rotation_mode="anchor" if slanted else "default",
     )
-    if low <= _CHANCE:
+    if chance:
         axes.axhline(_CHANCE, zorder=1, label="chance", **_CHANCE_LINE)
 
 
@@ -328,7 +329,7 @@ def _mark_tasks(axes: Axes, tasks: Sequence[tuple[str, int]], names: Names, rise
             text,
             (at + (count - 1) / 2, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(0, rise),
+            xytext=(0, rise + 1.25 * size * names.raised * (number % 2)),
             textcoords="offset points",
             ha="center",
             va="bottom",

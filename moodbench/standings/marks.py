@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache, partial
 
-from moodbench.evaluation.kept import kept_params
+from moodbench.evaluation.kept import kept_params, kept_rows
 from moodbench.metrics import METRICS
 from moodbench.standings.judge import COMPARED, LEVEL, judged
 from moodbench.standings.measuring import Wanted, measured
@@ -33,6 +34,7 @@ def with_significance(space: Workspace, table: Table) -> Table:
         Row scores are missing or stale, or two models were tested on other images.
     """
     close: dict[Place, bool] = {}
+    read = cache(partial(kept_rows, space))  # columns are of the same models
     apart = False
     for better, places in rivals_of(table):
         its = {place: _keys(table, place) for place in places if _competes(table, place)}
@@ -45,7 +47,7 @@ def with_significance(space: Workspace, table: Table) -> Table:
         ((benchmark, group, ood, metric),) = tests
         if metric in COMPARED:
             of = {Pair(keys["model"], keys["score"], kept_params(keys["params"])): at for at, keys in its.items()}
-            (means,) = measured(space, [Wanted(benchmark, list(of), group, ood)], metric)
+            (means,) = measured(space, [Wanted(benchmark, list(of), group, ood)], metric, read)
             close |= {of[pair]: one.not_worse for pair, one in judged(means, better).items()}
     rows = (
         replace(row, cells=tuple(replace(cell, not_worse=close.get((j, i))) for i, cell in enumerate(row.cells)))

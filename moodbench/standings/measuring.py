@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,13 +82,21 @@ class Images:
                 self.total += len(ids)
 
 
-def measured(space: Workspace, wanted: Sequence[Wanted], metric: str) -> list[dict[Pair, Measured]]:
+Read = Callable[[str, str], TestRows]
+"""A benchmark and a model → its row scores; a `LackingError` where there are none."""
+
+
+def measured(
+    space: Workspace, wanted: Sequence[Wanted], metric: str, read: Read | None = None
+) -> list[dict[Pair, Measured]]:
     """Return for each benchmark the mean of every pair, all of them with errors of the same images.
 
     Parameters
     ----------
     wanted : sequence of Wanted
     metric : {"auroc", "fpr95"}
+    read : callable, optional
+        Instead of reading the row scores each time: for who asks several times about the same models.
 
     Raises
     ------
@@ -95,7 +104,8 @@ def measured(space: Workspace, wanted: Sequence[Wanted], metric: str) -> list[di
         Row scores are missing or stale, or two models were tested on other images.
     """
     images = Images()
-    firsts = [_first(space, one) for one in wanted]
+    read = read or partial(kept_rows, space)
+    firsts = [_first(space, one, read) for one in wanted]
     for one, first in zip(wanted, firsts, strict=True):
         images.add(first, one.oods(first))
     sides = [
@@ -104,26 +114,26 @@ def measured(space: Workspace, wanted: Sequence[Wanted], metric: str) -> list[di
         for side in first.sides(one.oods(first), images.first, images.total)
     ]
     draws = Draws(strata_of(sides), images.total) if metric == "fpr95" else None
-    return [_of_benchmark(space, one, first, images, draws) for one, first in zip(wanted, firsts, strict=True)]
+    return [_of_benchmark(space, one, first, images, draws, read) for one, first in zip(wanted, firsts, strict=True)]
 
 
-def _first(space: Workspace, wanted: Wanted) -> TestRows:
+def _first(space: Workspace, wanted: Wanted, read: Read) -> TestRows:
     """Return the rows of the first model that has some."""
     lacking: dict[str, str] = {}
     for model in wanted.models:
         try:
-            return kept_rows(space, wanted.benchmark, model)
+            return read(wanted.benchmark, model)
         except LackingError as error:
             lacking[model] = str(error)
     raise run_again(space, wanted.benchmark, lacking)
 
 
 def _of_benchmark(
-    space: Workspace, wanted: Wanted, first: TestRows, images: Images, draws: Draws | None
+    space: Workspace, wanted: Wanted, first: TestRows, images: Images, draws: Draws | None, read: Read
 ) -> dict[Pair, Measured]:
     lacking: dict[str, str] = {}
     found: dict[Pair, Measured] = {}
-    for tested in _tested(space, wanted, first, lacking):
+    for tested in _tested(wanted, first, lacking, read):
         pairs = [pair for pair in wanted.pairs if pair.model == tested.model]
         measure_some = _aurocs if draws is None else _fpr95s
         its = dict(measure_some(tested, pairs, wanted.oods(tested), images, draws))
@@ -136,14 +146,14 @@ def _of_benchmark(
     return found
 
 
-def _tested(space: Workspace, wanted: Wanted, first: TestRows, lacking: dict[str, str]) -> Iterator[TestRows]:
+def _tested(wanted: Wanted, first: TestRows, lacking: dict[str, str], read: Read) -> Iterator[TestRows]:
     """Yield the rows of each model; say in `lacking` why there are none.
 
     Two models that were tested on other images raise a `ResultsError`, unless one of them lacks every row.
     """
     for model in wanted.models:
         try:
-            tested = first if model == first.model else kept_rows(space, wanted.benchmark, model)
+            tested = first if model == first.model else read(wanted.benchmark, model)
         except LackingError as error:
             lacking[model] = str(error)
             continue

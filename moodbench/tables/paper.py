@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from moodbench.metrics import METRICS
 from moodbench.tables.cells import Column, Row, Table, with_columns
+from moodbench.tables.footnotes import MOST_NAMED
 from moodbench.tables.grid import pivot
 from moodbench.tables.order import NO_TITLES, Model, Titles, models_in_order
 from moodbench.tables.rivals import marked
@@ -81,9 +82,9 @@ def _of_the_paper(part: Part, scores: Sequence[str]) -> Part:
     """Return a part with the results of the scores that are shown."""
     there = list(dict.fromkeys(row.score for row in part.results))
     wanted = list(scores) or [name for name in SCORES if name in there] or there
-    left = len(set(there) - set(wanted))
-    many = "1 further score has" if left == 1 else f"{left} further scores have"
-    notes = [f"{many} results: --score names what is shown"] if left else []
+    left = [part.titles.scores.get(name, name) for name in there if name not in wanted]
+    names = ", ".join(left[:MOST_NAMED]) + (f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else "")
+    notes = [f"With results, but not in the paper's tables: {names}; --score names what is shown"] if left else []
     results = [row for row in part.results if row.score in wanted]
     return replace(part, results=results, notes=[*notes, *part.notes])
 

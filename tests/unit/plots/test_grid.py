@@ -133,7 +133,7 @@ def test_the_legend_is_grouped_by_family():
 def test_a_trial_is_said_below_the_axes():
     figure = grid_figure(some(remarks=("trial: 5 images",)))
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["vit †", "beit †"]
-    assert figure._supxlabel.get_text() == "† trial: 5 images: vit, beit"
+    assert figure._supxlabel.get_text() == "† trial: 5 images: vit, beit\nStars: means over the scores of a family."
 
 
 @pytest.mark.parametrize(("format", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
