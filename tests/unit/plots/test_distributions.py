@@ -41,7 +41,7 @@ def test_the_numbers_in_a_panel_are_those_of_its_rows():
     for axes, split in zip(drawn("distributions", given).axes, splits([pair])[pair], strict=True):
         wins = np.mean(split.id[:, None] > split.ood) + np.mean(split.id[:, None] == split.ood) / 2
         accepted = np.mean(split.ood >= np.sort(split.id)[-57])
-        assert [t.get_text() for t in axes.texts] == [f"AUROC {100 * wins:.2f}\nFPR95 {100 * accepted:.2f}"]
+        assert [t.get_text() for t in axes.texts] == [f"AUROC {100 * wins:.2f}, FPR95 {100 * accepted:.2f}"]
 
 
 def test_panels_of_a_pair_share_their_axis():
@@ -54,7 +54,7 @@ def test_every_pair_has_panels_and_a_heading():
     assert len(figure.axes) == 3
     figure = drawn("distributions", replace(world(2, 1), models=("model00", "model01")))
     assert len(figure.axes) == 6
-    assert {"score00 on model00", "score00 on model01"} <= set(texts(figure))
+    assert {"b: score00 on model00", "b: score00 on model01"} <= set(texts(figure))
 
 
 def test_the_axis_reaches_all_rows_unless_they_are_far_from_the_id_rows():
