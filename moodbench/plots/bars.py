@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 from moodbench.plots.base import PLOTS, as_plot, plain
 from moodbench.plots.given import Given, pair_title
@@ -13,7 +13,7 @@ from moodbench.plots.letters import SMALL, wrapped
 from moodbench.plots.parts import CHANCE, GREY, MOST, PALE, PALETTE, heading, sheet
 from moodbench.types import MEAN, Result
 
-_EDGE = [withStroke(linewidth=1.5, foreground="white")]
+_EDGE: list[AbstractPathEffect] = [withStroke(linewidth=1.5, foreground="white")]
 """Around a thin line: it is seen on bars of every colour."""
 
 NUMBERED = 4

@@ -184,7 +184,7 @@ def _scale(places: Sequence[Axes], times: Sequence[float], room: float) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
 
 
-STEPS = [((1, 2, 5), 1), ((1, 3), 1), *(((1,), decades) for decades in range(1, 99))]
+STEPS: list[tuple[tuple[int, ...], int]] = [((1, 2, 5), 1), ((1, 3), 1), *(((1,), decades) for decades in range(1, 99))]
 """Numbers of a decade that have ticks, and of how many decades one is ticked; the densest first."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -85,7 +86,7 @@ def _box(x: float, y: float, name: str, across: float, along: float) -> Box:
 def _lines(axes: Axes, scale: float) -> list[Box]:
     """Return where the upright and level lines of the axes are: intervals, steps, chance."""
     window = axes.get_window_extent()
-    found = [
+    found: list[Any] = [
         axes.transData.transform(segment)
         for lines in axes.collections
         if isinstance(lines, LineCollection)
