@@ -1,37 +1,163 @@
-"""How far long work is, and how much time is left, on stderr where that is a terminal."""
+"""How far long work is, and how much time is left, on stderr: a bar on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-
-from tqdm import tqdm
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Protocol
 
 SECONDS = 1.0
-"""Work that is done sooner shows nothing."""
+"""Work that is done sooner shows no bar."""
+
+MINUTE = 60.0
+"""Seconds between two lines where there is no terminal, as in the log of a job."""
+
+
+class Clock:
+    """When the last line was written; several phases of one work share it, so that short ones add none."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def due(self) -> bool:
+        """Say whether it is time for a line; if so, the next is due a minute from now."""
+        now = time.monotonic()
+        if now - self.last < MINUTE:
+            return False
+        self.last = now
+        return True
+
+
+class Bar(Protocol):
+    """What is told how much is done."""
+
+    n: float
+
+    def update(self, n: float = 1) -> object:
+        """So much more is done."""
+
+    def __enter__(self) -> Bar:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> object:
+        """Be gone."""
+
+
+class Lines:
+    """In the place of a bar where there is no terminal: a line each minute, none for what is done sooner.
+
+    Parameters
+    ----------
+    what : str
+    total : float or None
+    done : float
+        Of which this was there already.
+    clock : Clock, optional
+    silent : bool
+    """
+
+    def __init__(
+        self, what: str, total: float | None, done: float = 0, clock: Clock | None = None, silent: bool = False
+    ) -> None:
+        self.what, self.total, self.n, self.silent = what, total, done, silent
+        self._clock = clock or Clock()
+        self._begin, self._before = time.monotonic(), done
+
+    def update(self, n: float = 1) -> None:
+        """Write a line if it is time."""
+        self.n += n
+        if not self.silent and self._clock.due():
+            say(f"{self.what}: {self._far()}")
+
+    def _far(self) -> str:
+        passed = time.monotonic() - self._begin
+        if not self.total:
+            return f"{self.n:g} after {span(passed)}"
+        left = ""
+        if self._before < self.n < self.total:
+            left = f", about {span(passed * (self.total - self.n) / (self.n - self._before))} left"
+        return f"{100 * self.n / self.total:.0f} % after {span(passed)}{left}"
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+def bar(what: str, total: float | None, *, shown: bool, unit: str = "img", done: float = 0, **look: Any) -> Bar:
+    """Return a bar on a terminal, else lines in its place; what does nothing unless `shown`.
+
+    Parameters
+    ----------
+    what : str
+    total : float or None
+    shown : bool
+    unit : str
+    done : float
+        Of the total, this was there already.
+    **look
+        Of the bar on a terminal; see tqdm.
+    """
+    if shown and sys.stderr.isatty():
+        from tqdm import tqdm
+
+        bar: Bar = tqdm(total=total, initial=done, desc=what, unit=unit, **look)
+        return bar
+    return Lines(what, total, done, silent=not shown)
+
+
+def say(line: str) -> None:
+    """Write a line to stderr."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def span(seconds: float) -> str:
+    """Return a time as bars write it: ``2:05``, ``1:00:00``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A bar for each phase of some work, which goes away at its end; nothing unless `shown`, and in a pipe."""
+    """A bar for each phase of some work, which goes away at its end; in a pipe lines. Nothing unless `shown`."""
 
     title: str = ""
     shown: bool = False
+    clock: Clock = field(default_factory=Clock, compare=False)
+
+    def begins(self, what: str) -> None:
+        """Say that some work begins, in a pipe alone: on a terminal its bars do."""
+        if self.shown and not sys.stderr.isatty():
+            say(f"{self.title}: {what}" if self.title else what)
 
     @contextmanager
     def phase(self, what: str, total: float, unit: str = "row") -> Iterator[Callable[[float], object]]:
         """Yield a function that is told how much more of `total` is done."""
+        desc = f"{self.title}: {what}" if self.title else what
+        if not (self.shown and sys.stderr.isatty()):
+            yield Lines(desc, total, clock=self.clock, silent=not self.shown).update
+            return
+        from tqdm import tqdm
+
         with tqdm(
             total=total,
-            desc=f"{self.title}: {what}" if self.title else what,
+            desc=desc,
             unit=unit,
             unit_scale=True,
             bar_format="{desc}: {percentage:3.0f} %|{bar}| {elapsed}, {remaining} left",
             leave=False,
             delay=SECONDS,
             miniters=0,
-            disable=None if self.shown else True,
         ) as bar:
             yield bar.update
 

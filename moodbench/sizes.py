@@ -16,3 +16,8 @@ def human_bytes(size: float) -> str:
 def percent(share: float, places: int = 2) -> str:
     """Return a share of 1 as messages, tables and docs write it, with a blank: ``99.45 %``."""
     return f"{100 * share:.{places}f} %"
+
+
+def many(count: float, one: str, more: str | None = None) -> str:
+    """Return a number of things with its noun: ``1 image``, ``2 images``; `more` is the plural without an -s."""
+    return f"{count} {one if count == 1 else more or one + 's'}"

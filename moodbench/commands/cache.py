@@ -18,6 +18,7 @@ from moodbench.features.lock import exclusive
 from moodbench.features.rowscores import KEPT, read_row_scores
 from moodbench.features.times import times_file
 from moodbench.features.verify import NOTES, check_cache
+from moodbench.sizes import many
 from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
 
@@ -96,7 +97,7 @@ def verify_caches(
     named = [model for model in models if model not in orphans]
     infos = [] if models and not named else list_caches(space, named, datasets)
     for info in infos:
-        what = f"{info.model} on {info.dataset}: {info.rows} rows"
+        what = f"{info.model} on {info.dataset}: {many(info.rows, 'row')}"
         yield CheckedFile(f"{info.model}/{info.dataset}", what, _fault(partial(_verify, info)))
     for model in dict.fromkeys(info.model for info in infos):
         yield from _besides(space, model, "")

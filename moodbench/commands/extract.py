@@ -14,6 +14,7 @@ from moodbench.datasets.request import ImageRequest, ImageSet
 from moodbench.errors import ModelError, MoodbenchError, UsageError, listed
 from moodbench.features.settings import Settings
 from moodbench.models.choice import ModelChoice
+from moodbench.sizes import many
 from moodbench.types import Report
 from moodbench.views import LayerChoice
 from moodbench.workspace import Workspace
@@ -281,24 +282,20 @@ def _extract_one(
 def _describe(model: str, dataset: str, outcome: Extraction) -> str:
     skipped = _undecodable(outcome.undecodable)
     made = [one for one in (outcome, *outcome.layers) if not one.already]
-    layers = _counted(len(outcome.layers))
+    layers = many(len(outcome.layers), "layer")
     if not made:
         whole = f"{model} and {layers}" if outcome.layers else model
-        return f"skip {whole} on {dataset}: complete ({outcome.rows} images{skipped})"
+        return f"skip {whole} on {dataset}: complete ({many(outcome.rows, 'image')}{skipped})"
     if outcome.already:
-        what = f"{_counted(len(made))} of {model}"
+        what = f"{many(len(made), 'layer')} of {model}"
     else:
-        what = f"{model} and {_counted(len(made) - 1)}" if made[1:] else model
+        what = f"{model} and {many(len(made) - 1, 'layer')}" if made[1:] else model
     begun_at, at_once = min(one.begun_at for one in made), min(one.at_once for one in made)
     new = outcome.rows - begun_at
     rate = f", {new / outcome.seconds:.0f} images/s" if outcome.seconds > 0 else ""
     kept = f", {begun_at} were there" if begun_at else ""
     pieces = f", {at_once} at once: memory ran out" if at_once < made[0].batch_size else ""
-    return f"extracted {what} on {dataset}: {new} images{kept}{rate}{skipped}{pieces}"
-
-
-def _counted(layers: int) -> str:
-    return f"{layers} layer{'s' * (layers != 1)}"
+    return f"extracted {what} on {dataset}: {many(new, 'image')}{kept}{rate}{skipped}{pieces}"
 
 
 def _undecodable(ids: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from moodbench.results import (
 )
 from moodbench.results.made import ITS_HEAD, made_with_of, roles_of, used_by
 from moodbench.results.merge import Source, joined
+from moodbench.sizes import many
 from moodbench.tables.selection import chosen_benchmarks
 from moodbench.types import ALL_GROUPS, MEAN, Report, Result
 from moodbench.workspace import ModelName, Workspace
@@ -254,7 +255,7 @@ def _write(
             report(f"{whole}: nothing new")
             return []
         there.write(rows, provenance, keep=False)
-    report(f"{whole}: {len(rows)} rows, {new} of them new, from {', '.join(one.name for one in sources)}")
+    report(f"{whole}: {many(len(rows), 'row')}, {new} of them new, from {', '.join(one.name for one in sources)}")
     return [file]
 
 

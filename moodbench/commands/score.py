@@ -20,7 +20,7 @@ from moodbench.errors import (
     UsageError,
 )
 from moodbench.results import changing, check_results, read_provenance, read_results, row_scores_file
-from moodbench.sizes import percent
+from moodbench.sizes import many, percent
 from moodbench.types import Report, Result
 from moodbench.workspace import ModelName, Workspace
 
@@ -172,12 +172,16 @@ def score(
                     done = {(row.score, row.params) for row in stay}
                     if done:
                         count = len({score for score, _ in done})
-                        report(f"{name} on {spec.name}: kept the results of {count} scores without a random part")
+                        report(
+                            f"{name} on {spec.name}: kept the results of {many(count, 'score')} without a random part"
+                        )
                     todo = {
                         label: one for label, one in scores.items() if (score_of(label), one.describe()) not in done
                     }
                     ood_val = open_ood_val(space, name, spec, caches) if tune else {}
                     bars = Progress(f"{name} on {spec.name}", progress)
+                    if todo:
+                        bars.begins(f"scoring, {many(len(todo), 'score')}")
                     about: dict[str, Any] = {
                         "model": str(name),
                         "pretext": pretext,
@@ -326,7 +330,7 @@ def _describe(model: str, benchmark: str, ended: Done) -> str:
         ),
         "",
     )
-    text = f"scored {model} on {benchmark}{how}: {len(scores)} {'score' if len(scores) == 1 else 'scores'}"
+    text = f"scored {model} on {benchmark}{how}: {many(len(scores), 'score')}"
     if len(valued) > len(scores):
         text += f" in {len(valued)} variants"
     accuracy = scored.rows[0].id_accuracy if scored.rows else None

@@ -16,6 +16,7 @@ from typing import Literal
 from moodbench.comparison.reference import METRICS, Given, Reference, mean_of
 from moodbench.errors import ResultsError
 from moodbench.reading import read_text
+from moodbench.sizes import many
 from moodbench.types import ALL_GROUPS, MEAN, Result
 
 Unit = Literal["percent", "fraction"]
@@ -122,7 +123,7 @@ def _columns(heads: Sequence[str], file: Path) -> list[str]:
 
 def _numbers(line: int, cells: Sequence[str], columns: Sequence[str], file: Path) -> Iterator[_Number]:
     if len(cells) != len(columns):
-        raise _fault(file, line, f"has {len(cells)} cells, and there are {len(columns)} columns")
+        raise _fault(file, line, f"has {many(len(cells), 'cell')}, and there are {len(columns)} columns")
     row = dict(zip(columns, cells, strict=True))
     for name in KEYS:
         if not row[name]:

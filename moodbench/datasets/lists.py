@@ -19,6 +19,7 @@ from moodbench.catalog.attribute import Attribute
 from moodbench.errors import DataError
 from moodbench.names import leads_out
 from moodbench.reading import read_bytes
+from moodbench.sizes import many
 
 FOLDER = "lists"
 """Folder of the fetched lists, below the data directory."""
@@ -132,7 +133,7 @@ def check_list(spec: ListSpec, content: bytes, file: Path, *, fix: str | None = 
             )
     if spec.lines is not None and (lines := sum(1 for _ in _rows(spec, content, file))) != spec.lines:
         raise DataError(
-            f"the image list names {lines} images; the catalogue expects {spec.lines}",
+            f"the image list names {many(lines, 'image')}; the catalogue expects {spec.lines}",
             file=file,
             fix=fix or "correct the list, or 'lines' in the catalogue",
         )

@@ -11,6 +11,7 @@ from moodbench.datasets.chosen import chosen_datasets
 from moodbench.datasets.images import FolderImages, ImageSource, folder_images, is_on_disk, open_images
 from moodbench.datasets.suffixes import in_words
 from moodbench.errors import UsageError
+from moodbench.sizes import many
 from moodbench.types import Report
 from moodbench.workspace import Workspace, check_dataset_name
 
@@ -26,7 +27,7 @@ class ImageSet:
     def remarks(self) -> Iterator[str]:
         """Yield what people should know about them, a line each."""
         if self.expected not in (None, len(self.images)):
-            yield f"{self.dataset} has {len(self.images)} images here, the catalogue expects {self.expected}"
+            yield f"{self.dataset} has {many(len(self.images), 'image')} here, the catalogue expects {self.expected}"
         left_out = getattr(self.images, "left_out", None)
         if left_out:
             yield f"{self.dataset}: left out, as no images by their suffix: {in_words(left_out)}"

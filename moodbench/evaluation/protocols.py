@@ -21,6 +21,7 @@ from moodbench.features.rowscores import ID, NEITHER, OOD
 from moodbench.ranking import Comparison, Ranking
 from moodbench.registry import Registry
 from moodbench.scores.base import Score
+from moodbench.sizes import many
 from moodbench.types import Result
 
 
@@ -302,5 +303,5 @@ def _remarks(caches: Caches, unlabelled: int = 0) -> list[str]:
     limits = sorted({reader.limit for reader in caches.readers.values() if reader.limit is not None})
     skipped = sum(reader.skipped for reader in caches.readers.values())
     remarks = [f"trial: --limit {', '.join(map(str, limits))}"] if limits else []
-    remarks += [f"{skipped} undecodable images left out"] if skipped else []
-    return remarks + ([f"{unlabelled} ID test rows without a label left out"] if unlabelled else [])
+    remarks += [f"{many(skipped, 'undecodable image')} left out"] if skipped else []
+    return remarks + ([f"{many(unlabelled, 'ID test row')} without a label left out"] if unlabelled else [])

@@ -20,6 +20,7 @@ from moodbench.evaluation.tuning import tune, validation_of, with_choices
 from moodbench.features.reader import RowReader
 from moodbench.scores.base import Score
 from moodbench.scores.machinery.variants import Candidates, make_candidates, make_variants
+from moodbench.sizes import many
 from moodbench.types import Report
 
 
@@ -80,7 +81,8 @@ def make_plan(
                 fix="their results are the same with any labels; moodbench list scores --needs labels  names others",
             )
         if len(reading) < len(scores):
-            report(f"{len(scores) - len(reading)} scores read no labels of ID train: wrong ones change nothing of them")
+            others = many(len(scores) - len(reading), "score reads", "scores read")
+            report(f"{others} no labels of ID train: wrong ones change nothing there")
         return Plan(reading, shares)
     if label_noise:
         raise UsageError("--tune and --label-noise cannot be asked for at once", fix="run one after the other")
@@ -88,7 +90,7 @@ def make_plan(
     if candidates.untunable:
         count = len(candidates.untunable)
         which = f" ({', '.join(candidates.untunable)})" if named else ""
-        report(f"left out: {count} scores without parameters to tune{which}")
+        report(f"left out: {many(count, 'score')} without parameters to tune{which}")
     return Plan(candidates.scores, candidates=candidates)
 
 

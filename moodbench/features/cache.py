@@ -42,6 +42,7 @@ from moodbench.features.create import COMPLETE, SCHEMA, reason
 from moodbench.features.hdf5 import UnreadableError, in_words, open_hdf5, stored_texts
 from moodbench.features.raw import read_into, write_from
 from moodbench.features.seal import Seal, check_part
+from moodbench.sizes import many
 from moodbench.workspace import ModelName
 
 READABLE = (1, SCHEMA)
@@ -266,7 +267,9 @@ class FeatureCache:
         if lost.size:
             shown = ", ".join(map(str, lost[:5].tolist())) + (", …" if lost.size > 5 else "")
             raise CacheError(
-                f"{lost.size} rows of a complete cache are lost: {shown}", file=self.file, fix=self.how_to_replace
+                f"{many(lost.size, 'row')} of a complete cache {'is' if lost.size == 1 else 'are'} lost: {shown}",
+                file=self.file,
+                fix=self.how_to_replace,
             )
 
     @property
@@ -312,7 +315,7 @@ class FeatureCache:
         if bad.size:
             names = ", ".join(f"{start + i} ('{self.ids[start + i]}')" for i in bad[:3])
             raise CacheError(
-                f"{bad.size} rows have NaN or infinite features or logits, the first: {names}",
+                f"{many(bad.size, 'row has', 'rows have')} NaN or infinite features or logits, the first: {names}",
                 file=self.file,
                 fix=_NOT_FINITE.get(self.provenance.get("precision", ""), "mend them where they were computed"),
             )
@@ -326,7 +329,7 @@ class FeatureCache:
             A row was not written, or the disk cannot take what was.
         """
         if self.lost_rows.size:
-            raise CacheError(f"{self.lost_rows.size} rows were not written", file=self.file)
+            raise CacheError(f"{many(self.lost_rows.size, 'row was', 'rows were')} not written", file=self.file)
         try:
             os.fsync(self._stream.fileno())
             if self._seal is not None:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 Checksums = NDArray[np.uint32]
 
+WRONG_SUM = ("row does not match its checksum", "rows do not match their checksums")
+"""Of one row, and of several: what is said in messages."""
+
 
 def _table() -> Checksums:
     """Return the remainders of all bytes for the polynomial of CRC-32, bits reversed, (256,) uint32."""

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from moodbench.datasets.images import ImageSource, imagenet_wnids
 from moodbench.devices import keep_freed_memory
@@ -35,6 +34,7 @@ from moodbench.features.targets import Arithmetic, Target, is_done, targets_of
 from moodbench.features.verify import check_cache
 from moodbench.models.backbone import Backbone
 from moodbench.models.layers import Layer
+from moodbench.progress import bar
 from moodbench.types import Head
 
 __all__ = ["Extraction", "Settings", "extract_images"]
@@ -283,8 +283,7 @@ def _fill(targets: Sequence[Target], network: Network, job: _Job) -> dict[Target
         size, total = int(next(iter(caches.values())).provenance["batch_size"]), len(job.rows)
         start = first = min(begun.values())
         batches = [job.rows[i : i + size] for i in range(first, total, size)]
-        shown = None if job.settings.progress else True
-        bar = files.enter_context(tqdm(total=total, initial=first, desc=job.title, unit="img", disable=shown))
+        done = files.enter_context(bar(job.title, total, shown=job.settings.progress, done=first))
         writer = files.enter_context(ThreadPoolExecutor(1, "write"))
         loaded = files.enter_context(closing(load_batches(job.images, batches, job.backbone.transform, job.settings)))
         writing: Future[int] | None = None
@@ -293,12 +292,12 @@ def _fill(targets: Sequence[Target], network: Network, job: _Job) -> dict[Target
                 raise next(iter(batch.errors.values()))
             output = network(batch.pixels)
             if writing is not None:
-                bar.update(writing.result())
+                done.update(writing.result())
             lacking = {target: cache for target, cache in caches.items() if begun[target] <= start}
             writing = writer.submit(_write, lacking, network, start, output, batch.errors)
             start += len(batch)
         if writing is not None:
-            bar.update(writing.result())
+            done.update(writing.result())
         for cache in caches.values():
             cache.finish()
     return begun

@@ -16,6 +16,7 @@ from moodbench.features.arrays import load_arrays
 from moodbench.features.npy import BLOCK, StoredArray, held
 from moodbench.features.texts import MOST_CLASSES, read_names, read_texts
 from moodbench.reading import read_text
+from moodbench.sizes import many
 from moodbench.types import Head
 
 MOST_ROWS = 20_000_000
@@ -127,7 +128,7 @@ class _Finite:
         if self._count:
             shown = ", ".join(map(str, self.bad)) + (", …" if self._count > len(self.bad) else "")
             raise DataError(
-                f"'{self._name}' has NaN, infinity or values beyond float32 in {self._count} rows: {shown}",
+                f"'{self._name}' has NaN, infinity or values beyond float32 in {many(self._count, 'row')}: {shown}",
                 file=self._file,
                 fix=fix,
             )

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from moodbench.errors import CacheError
 from moodbench.features.cache import DONE, FeatureCache
-from moodbench.features.checksums import feature_checksums, finish_checksums
+from moodbench.features.checksums import WRONG_SUM, feature_checksums, finish_checksums
 from moodbench.features.raw import read_into
 from moodbench.features.verify import check_cache
+from moodbench.sizes import many
 
 _AGAIN = "run the same command again; if the cache is gone, make it with moodbench extract or moodbench import first"
 
@@ -67,18 +68,21 @@ class _Watch:
             same = begun == self._features[rows]
         else:
             same = finish_checksums(begun, logits, self._labels[rows], self.status[rows]) == self._stored[rows]
-        self._refuse("do not match their checksums", rows.start + np.flatnonzero(~same))
+        self._refuse(WRONG_SUM, rows.start + np.flatnonzero(~same))
         if not self.knows(rows):
             for array in arrays.values():
                 if not _surely_finite(array):
-                    self._refuse("have NaN or infinity", rows.start + np.flatnonzero(~np.isfinite(array).all(axis=1)))
+                    self._refuse(
+                        ("row has NaN or infinity", "rows have NaN or infinity"),
+                        rows.start + np.flatnonzero(~np.isfinite(array).all(axis=1)),
+                    )
             self._features[rows], self._known[rows] = begun, True
         self._whole |= whole
 
-    def _refuse(self, what: str, rows: NDArray[np.intp]) -> None:
+    def _refuse(self, what: tuple[str, str], rows: NDArray[np.intp]) -> None:
         if rows.size:
             first = ", ".join(map(str, rows[:5].tolist())) + (", …" if rows.size > 5 else "")
-            raise CacheError(f"{rows.size} rows {what}: {first}", file=self._file, fix=self._fix)
+            raise CacheError(f"{many(rows.size, *what)}: {first}", file=self._file, fix=self._fix)
 
 
 def _surely_finite(array: NDArray[np.float32]) -> bool:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from moodbench.errors import CacheError
 from moodbench.features.cache import FeatureCache
+from moodbench.features.checksums import WRONG_SUM
+from moodbench.sizes import many
 
 NOTES = ".checked.json"
 """Where earlier versions noted which caches they had found good, beside them: of no use any more."""
@@ -27,5 +29,7 @@ def check_cache(file: Path) -> None:
         if damaged:
             first = ", ".join(map(str, damaged[:5])) + (", …" if len(damaged) > 5 else "")
             raise CacheError(
-                f"{len(damaged)} rows do not match their checksums: {first}", file=file, fix=cache.how_to_replace
+                f"{many(len(damaged), *WRONG_SUM)}: {first}",
+                file=file,
+                fix=cache.how_to_replace,
             )

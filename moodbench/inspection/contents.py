@@ -11,6 +11,7 @@ from moodbench.catalog import DatasetSpec
 from moodbench.datasets.image_files import looks_filled
 from moodbench.datasets.images import open_folder, open_images
 from moodbench.errors import DataError
+from moodbench.sizes import many
 
 
 def holds_something(folder: Path) -> bool:
@@ -54,7 +55,7 @@ def examine(spec: DatasetSpec, root: Path, data_dir: Path) -> Contents:
 
 def _lack(spec: DatasetSpec, names: Sequence[str]) -> str | None:
     if spec.images is not None and len(names) != spec.images:
-        return f"{len(names)} images are there, and there should be {spec.images}"
+        return f"{many(len(names), 'image is', 'images are')} there, and there should be {spec.images}"
     if spec.labels not in ("auto", "list", "none") and not any("/" in name for name in names):
         return "the images lie in one flat folder, but their class is read from the folder they are in"
     return None

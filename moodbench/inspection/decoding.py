@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
-from tqdm import tqdm
 
 from moodbench.datasets.decode import MAX_PIXELS, TooLargeError, read_rgb
 from moodbench.errors import DataError
 from moodbench.processes import InOrder, ProcessLostError
+from moodbench.progress import bar
 
 CHUNK = 32
 """Images that a process is handed at a time."""
@@ -137,11 +137,11 @@ def check_images(
     DataError
         A process died.
     """
-    with tqdm(total=len(paths), desc=label, unit="img", disable=None if progress else True) as bar:
+    with bar(label, len(paths), shown=progress) as looked_at:
         done: list[ImageCheck] = []
         for checks in _results(_Chunks(paths, near, max_pixels), jobs):
             done += checks
-            bar.update(len(checks))
+            looked_at.update(len(checks))
         return done
 
 

@@ -16,6 +16,7 @@ from moodbench.inspection.manifest import Origin
 from moodbench.obtain.archives import expected
 from moodbench.obtain.partial import begin, clear
 from moodbench.obtain.room import check_room
+from moodbench.progress import bar
 
 _HOW = {None: "copied", "hard": "hard-linked", "symbolic": "linked"}
 
@@ -113,12 +114,12 @@ def take_images(
 def _transfer(
     source: Path, target: Path, names: Sequence[str], transfer: Callable[[Path, Path], None], progress: bool
 ) -> None:
-    from tqdm import tqdm
-
-    for name in tqdm(names, unit="file", desc="copy", leave=False, disable=None if progress else True):
-        file = target / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        transfer(source / name, file)
+    with bar("copy", len(names), shown=progress, unit="file", leave=False) as copied:
+        for name in names:
+            file = target / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            transfer(source / name, file)
+            copied.update()
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from moodbench.errors import DownloadError, MoodbenchError, listed
 from moodbench.obtain.asset import THERE, Asset
 from moodbench.obtain.jobs import Job
-from moodbench.sizes import human_bytes
+from moodbench.sizes import human_bytes, many
 from moodbench.types import Report
 
 
@@ -34,11 +34,13 @@ class Outcome:
         for name, result in results.items():
             if isinstance(result, MoodbenchError):
                 self.failure([name], result)
-            elif result.state == THERE:
-                self.came(f"skip {name}: complete ({result.images} images)", result)
+                continue
+            count = many(result.images, "image")
+            if result.state == THERE:
+                self.came(f"skip {name}: complete ({count})", result)
             else:
                 size = human_bytes(result.bytes or 0)
-                self.came(f"{result.state} {name}: {result.images} images, {size}, in {result.path}", result)
+                self.came(f"{result.state} {name}: {count}, {size}, in {result.path}", result)
                 notes |= {} if result.note is None else {result.note: None}
         for note in notes:
             self.report(f"note: {job.name}: {note}")

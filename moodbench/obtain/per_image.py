@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from moodbench.errors import DownloadError
 from moodbench.inspection.manifest import NOTES
+from moodbench.progress import bar
 from moodbench.transfer.contact import (
     Reach,
     explain_error,
@@ -86,8 +87,6 @@ def fetch_images(address: str, names: Sequence[str], folder: Path, *, jobs: int,
     DownloadError
         Nobody answers. What was fetched so far stays.
     """
-    from tqdm import tqdm
-
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         _check_reach(image_address(address, missing[0]))
@@ -95,15 +94,14 @@ def fetch_images(address: str, names: Sequence[str], folder: Path, *, jobs: int,
     failures: list[Failure] = []
     silent = 0
     done = len(names) - len(missing)
-    disable = None if progress else True
     with (
-        tqdm(total=len(names), initial=done, unit="image", desc="fetch", leave=False, disable=disable) as bar,
+        bar("fetch", len(names), shown=progress, unit="image", done=done, leave=False) as fetched,
         ThreadPoolExecutor(jobs) as pool,
     ):
         try:
             for future in as_completed([pool.submit(fetcher.fetch, name) for name in missing]):
                 failure = future.result()
-                bar.update()
+                fetched.update()
                 failures += [] if failure is None else [failure]
                 silent = silent + 1 if failure is not None and failure.unreachable else 0
                 if silent >= max(8, 2 * jobs):

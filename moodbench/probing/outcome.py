@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from moodbench.sizes import percent
+from moodbench.sizes import many, percent
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ProbeOutcome:
 
 def describe(probed: ProbeOutcome) -> str:
     """Return one line for people."""
-    facts = [f"{probed.classes} classes", f"lam {probed.lam:g}"]
+    facts = [many(probed.classes, "class", "classes"), f"lam {probed.lam:g}"]
     accuracy = [
         f"{percent(probed.accuracy)} held out",
         *(f"{percent(value)} {test}" for test, value in probed.id_test.items()),
@@ -81,5 +81,5 @@ def remarks_of(record: Mapping[str, Any], tolerance: float) -> list[str]:
     if record["end_of_range"]:
         remarks.append(f"lam is the {record['end_of_range']} that was tried")
     if record["unlabelled"]:
-        remarks.append(f"{record['unlabelled']} rows without label left out")
+        remarks.append(f"{many(record['unlabelled'], 'row')} without label left out")
     return remarks

@@ -13,6 +13,7 @@ from typing import Any
 
 from moodbench.errors import ResultsError
 from moodbench.results.legacy import LATER, brought_up
+from moodbench.sizes import many
 from moodbench.types import ALL_GROUPS, FAMILIES, MEAN, Result
 
 FIELDS = tuple(field.name for field in fields(Result))
@@ -110,7 +111,7 @@ def _line(cells: Iterable[str]) -> str:
 
 def _parse(header: Sequence[str], cells: list[str], file: Path, line: int) -> Result:
     if len(cells) != len(header):
-        raise _bad_line(file, line, f"has {len(cells)} cells instead of {len(header)}")
+        raise _bad_line(file, line, f"has {many(len(cells), 'cell')} instead of {len(header)}")
     values: dict[str, Any] = dict(zip(header, cells, strict=True))
     for name in _COUNTS:
         if not _COUNT.fullmatch(values[name]):

@@ -13,6 +13,7 @@ from moodbench.scores.block import Block
 from moodbench.scores.machinery.bank import Bank, bank_of
 from moodbench.scores.machinery.similar import MostSimilar
 from moodbench.scores.machinery.statistics import UnitMean
+from moodbench.sizes import many
 
 
 class NearestCosines:
@@ -93,7 +94,7 @@ class KNN(Score):
         mean: Tensor = yield UnitMean()
         self.bank_ = nearest_cosines(train, mean, self.k)
         if train.rows < self.k:
-            self.note_ = f"ID train has {train.rows} rows only: the farthest of them is taken"
+            self.note_ = f"ID train has {many(train.rows, 'row')} only: the farthest of them is taken"
 
     def score(self, block: Block) -> Tensor:
         cosines = self.bank_.of(block)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from moodbench.metrics import Better
+from moodbench.sizes import many
 from moodbench.tables.footnotes import EMPTY
 from moodbench.tables.marks import DECIMALS, Mark
 from moodbench.types import Family
@@ -118,8 +119,8 @@ class Table:
         rows = [row for row in self.rows if row.keys.get("model") not in self.absent]
         if not kept or not rows:
             why = next(iter(self.absent.values()))
-            many = {row.keys.get("score") for row in self.rows} | {c.keys.get("score") for c in self.columns}
-            line = Row(EMPTY, f"all {len(many - {None})} scores", (Cell(why),))
+            several = {row.keys.get("score") for row in self.rows} | {c.keys.get("score") for c in self.columns}
+            line = Row(EMPTY, f"all {many(len(several - {None}), 'score')}", (Cell(why),))
             return replace(
                 self, columns=(Column(("why there is no number",), kind="text"),), rows=(line,), footnotes=()
             )

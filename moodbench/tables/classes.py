@@ -14,6 +14,7 @@ import numpy as np
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
 from moodbench.metrics import METRICS
 from moodbench.results import read_provenance, read_results
+from moodbench.sizes import many
 from moodbench.tables.cells import Cell, Column, Row, Table
 from moodbench.tables.order import Series, Titles, models_in_order, series_in_order
 from moodbench.tables.selection import Found, titles_of
@@ -176,7 +177,14 @@ def by_class(
                 keys["pretraining"] = SAID[seen(title)]
             lines.append(Row(block, title, cells, keys=keys))
         mean = tuple(_cell(row, name) for row in found(MEAN) for name in metric)
-        lines.append(Row(block, f"mean of {len(classes)} classes", mean, keys={**whose, "ood": MEAN, "group": dataset}))
+        lines.append(
+            Row(
+                block,
+                f"mean of {many(len(classes), 'class', 'classes')}",
+                mean,
+                keys={**whose, "ood": MEAN, "group": dataset},
+            )
+        )
         if seen is not None:
             lines += _split(block, {**whose, "ood": MEAN, "group": dataset}, classes, found, metric, seen)
     only = f", {METRICS[metric[0]].heading}" if len(metric) == 1 else ""

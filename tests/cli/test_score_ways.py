@@ -51,7 +51,7 @@ def test_a_sweep_and_its_picture(ours):
 def test_the_losses_under_wrong_labels_are_printed(ours):
     done = call("score", "--benchmark", "ours", "--label-noise", "0.2,0.4", "--score", "mahalanobis", "--score", "knn")
     assert done.exit_code == 0
-    assert "1 scores read no labels of ID train: wrong ones change nothing of them" in done.stderr
+    assert "1 score reads no labels of ID train: wrong ones change nothing there" in done.stderr
     assert "with 40 % of the labels wrong: 1 score" in done.stderr
     assert "| Mahalanobis" in done.stdout
     assert "40 % wrong" in done.stdout
@@ -62,7 +62,7 @@ def test_the_losses_under_wrong_labels_are_printed(ours):
 def test_tuned_parameters_stand_in_the_table_with_a_footnote(ours):
     done = call("score", "--benchmark", "ours", "--tune", "--score", "knn", "--score", "msp", "--param", "knn.k=1,5,25")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert "left out: 1 scores without parameters to tune (msp)" in done.stderr
+    assert "left out: 1 score without parameters to tune (msp)" in done.stderr
     assert params_of(ours, "knn") == ["tuned=k"]
     shown = call("table", "--benchmark", "ours").stdout
     assert "tuned: the parameters with the highest AUROC of val against outliers, no test rows" in shown

@@ -103,7 +103,7 @@ def test_rows_of_a_complete_cache_that_are_not_there_are_damage(file, array):
 def test_an_incomplete_cache_cannot_be_finished(file):
     with h5py.File(file, "r+") as h5:
         h5["crc32"][3] = 0
-    with FeatureCache(file, write=True) as cache, pytest.raises(CacheError, match="1 rows were not written"):
+    with FeatureCache(file, write=True) as cache, pytest.raises(CacheError, match="1 row was not written"):
         cache.finish()
 
 
@@ -117,7 +117,7 @@ def test_rot_between_passes_is_found(file, logits, size):
     data = bytearray(file.read_bytes())
     data[position] ^= 1
     put(file, data)
-    with pytest.raises(CacheError, match="1 rows do not match their checksums: 17") as caught:
+    with pytest.raises(CacheError, match="1 row does not match its checksum: 17") as caught:
         list(reader.blocks(size, logits=False))
     assert caught.value.file == file
 
@@ -196,7 +196,7 @@ def test_nan_with_a_right_checksum_is_refused_when_it_is_read(file):
     with h5py.File(file, "r+") as h5:
         h5["features"][9, 1] = np.nan
         h5["crc32"][:] = row_checksums(h5["features"][:], h5["logits"][:], h5["labels"][:], h5["status"][:])
-    with pytest.raises(CacheError, match="1 rows have NaN or infinity: 9"):
+    with pytest.raises(CacheError, match="1 row has NaN or infinity: 9"):
         list(RowReader(file).blocks(4))
 
 

@@ -142,7 +142,7 @@ NAN = np.where(np.arange(24).reshape(6, 4) == 9, np.nan, X)
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"features": NAN}, "'features' has NaN, infinity or values beyond float32 in 1 rows: 2"),
+        ({"features": NAN}, "'features' has NaN, infinity or values beyond float32 in 1 row: 2"),
         ({"features": X[0]}, "should be numbers of shape"),
         ({"features": np.array([["a", "b"]])}, "should be numbers of shape"),
         ({"features": X[:0]}, "no rows"),

@@ -16,7 +16,7 @@ from moodbench.cli import app
 from moodbench.commands.import_ import import_features
 from moodbench.evaluation.caches import open_caches
 from moodbench.evaluation.run import score_caches
-from moodbench.progress import Progress
+from moodbench.progress import Clock, Lines, Progress, bar, span
 from moodbench.scores.base import create_score
 from moodbench.workspace import ModelName
 
@@ -98,3 +98,62 @@ def test_pipes_and_quiet_stay_clean(cached, catalog, quiet):
         assert (done.exit_code, done.stdout) == (0, "")
         assert "\r" not in done.stderr
         assert (done.stderr == "") is bool(quiet)
+
+
+class Now:
+    """A clock that is set by hand."""
+
+    def __init__(self, monkeypatch):
+        self.time = 100.0
+        monkeypatch.setattr("moodbench.progress.time.monotonic", lambda: self.time)
+
+    def __call__(self, seconds):
+        self.time += seconds
+
+
+def test_in_a_pipe_there_is_a_line_a_minute(monkeypatch, capsys):
+    now = Now(monkeypatch)
+    with bar("vit on photos", 400, shown=True, done=100) as done:
+        for _ in range(10):
+            now(20)
+            done.update(20)
+    assert done.n == 300
+    assert capsys.readouterr().err.splitlines() == [
+        "vit on photos: 40 % after 1:00, about 4:00 left",
+        "vit on photos: 55 % after 2:00, about 3:00 left",
+        "vit on photos: 70 % after 3:00, about 2:00 left",
+    ]
+
+
+def test_short_phases_in_a_row_share_the_minute(monkeypatch, capsys):
+    now = Now(monkeypatch)
+    progress = Progress("vim on vit", True)
+    for number in range(5):
+        with progress.phase(f"pass {number}", 10) as tick:
+            now(25)
+            tick(10)
+    assert capsys.readouterr().err.splitlines() == ["vim on vit: pass 2: 100 % after 0:25"]
+
+
+def test_lines_without_a_total_and_none_unless_they_are_wanted(monkeypatch, capsys):
+    now = Now(monkeypatch)
+    for lines in (Lines("a", None), Lines("b", 5, silent=True), Lines("c", 0)):
+        now(3700)
+        lines.update()
+    Progress("d").begins("scoring")
+    assert capsys.readouterr().err.splitlines() == ["a: 1 after 1:01:40", "c: 1 after 1:01:40"]
+    assert (span(5), span(125.4), span(3600)) == ("0:05", "2:05", "1:00:00")
+
+
+def test_each_clock_begins_anew(monkeypatch):
+    now = Now(monkeypatch)
+    first = Clock()
+    now(61)
+    assert (first.due(), first.due(), Clock().due()) == (True, False, False)
+
+
+def test_a_model_that_begins_is_said_in_a_pipe(cached, catalog):
+    folders = ["--cache-dir", str(cached.cache_dir), "--results-dir", str(cached.results_dir)]
+    options = ["--model", "ours", "--catalog", str(catalog), *folders, "--score", "msp"]
+    done = CliRunner().invoke(app, ["score", "--benchmark", "tiny", *options])
+    assert done.stderr.splitlines()[0] == "ours on tiny: scoring, 1 score"

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from moodbench.catalog import ArchiveSpec, DatasetSpec
 from moodbench.errors import CatalogError, DataError
 from moodbench.obtain.unpack import Budget, Folder
 from moodbench.obtain.unpack.kinds import AGAIN
+from moodbench.progress import bar
 
 Array = np.ndarray[Any, Any]
 
@@ -91,9 +91,11 @@ def write_pngs(folder: Folder, images: Iterable[tuple[str, Array]], total: int, 
         Show a bar on stderr if that is a terminal.
     """
     desc = f"writing {folder.root.name}"
-    for name, array in tqdm(images, total=total, desc=desc, unit="img", disable=None if progress else True):
-        folder.budget.add_file()
-        folder.write(name, [_png(array)])
+    with bar(desc, total, shown=progress) as written:
+        for name, array in images:
+            folder.budget.add_file()
+            folder.write(name, [_png(array)])
+            written.update()
 
 
 def _png(array: Array) -> bytes:

@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 from numpy.random import MT19937, RandomState, SeedSequence
 from PIL import Image
-from tqdm import tqdm
 
 from moodbench.obtain.recipes.base import DRAWING_RECIPES, Drawing
 from moodbench.obtain.recipes.canvas import PHOTOGRAPHS, STAND_IN, VALIDATION_IMAGES, Canvases, canvases
 from moodbench.obtain.recipes.paint import FROM_PHOTO, PAINTERS, to_bytes
+from moodbench.progress import bar
 
 IMAGES = 400
 """Pictures of each test."""
@@ -42,12 +42,13 @@ class UnitTest:
 
     def draw(self, target: Path, photographs: Canvases, indices: list[int], progress: bool = False) -> Drawing:
         """Draw a picture for each photograph of `indices`."""
-        numbered = enumerate(tqdm(indices, self.test, unit="image", leave=False, disable=None if progress else True))
-        for number, index in numbered:
-            rng = generator(self.test, index)
-            photo = partial(photographs.photo, index, rng)
-            pixels = PAINTERS[self.test](rng, photographs.shape(index), photo)
-            Image.fromarray(to_bytes(pixels)).save(target / file_name(self.test, number, index))
+        with bar(self.test, len(indices), shown=progress, unit="image", leave=False) as drawn:
+            for number, index in enumerate(indices):
+                rng = generator(self.test, index)
+                photo = partial(photographs.photo, index, rng)
+                pixels = PAINTERS[self.test](rng, photographs.shape(index), photo)
+                Image.fromarray(to_bytes(pixels)).save(target / file_name(self.test, number, index))
+                drawn.update()
         return Drawing(len(indices), self._note(photographs.stand_in))
 
     def _note(self, stand_in: str | None) -> str:

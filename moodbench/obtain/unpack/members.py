@@ -10,14 +10,13 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
-
-from tqdm import tqdm
+from typing import BinaryIO, cast
 
 from moodbench.errors import DataError
 from moodbench.obtain.unpack.kinds import AGAIN, HEAD, is_tar, kind_of, not_an_archive
 from moodbench.obtain.unpack.names import hard_link_target, link_target, safe_name, shown
 from moodbench.obtain.unpack.stream import CHUNK, Forward, damage, open_raw, tar_stream
+from moodbench.progress import Bar, bar
 
 Opener = Callable[[], io.BufferedReader]
 
@@ -102,7 +101,7 @@ def members(archive: Path, *, progress: bool = False) -> Iterator[Member]:
     DataError
         It is no archive, damaged or cut off; has a name or link that leads out of it, a device, or a password.
     """
-    with open_raw(archive) as raw, damage(archive), _bar(archive, progress) as bar:
+    with open_raw(archive) as raw, damage(archive), _bar(archive, progress) as read:
         head = raw.read(HEAD)
         raw.seek(0)
         kind = kind_of(head)
@@ -111,7 +110,7 @@ def members(archive: Path, *, progress: bool = False) -> Iterator[Member]:
         found = _zip_members(raw, archive) if kind == "zip" else _tar_members(tar_stream(raw, archive, kind), archive)
         for member in found:
             yield member
-            bar.update(max(0, raw.tell() - bar.n))
+            read.update(max(0, raw.tell() - read.n))
 
 
 def nested(member: Member) -> Iterator[Member]:
@@ -133,10 +132,8 @@ def _checked_tar(member: Member) -> BinaryIO:
     return stream
 
 
-def _bar(archive: Path, progress: bool) -> tqdm[Any]:
-    # disable=None: only on a terminal
-    total = archive.stat().st_size
-    return tqdm(total=total, unit="B", unit_scale=True, desc=archive.name, disable=None if progress else True)
+def _bar(archive: Path, progress: bool) -> Bar:
+    return bar(archive.name, archive.stat().st_size, shown=progress, unit="B", unit_scale=True)
 
 
 def _named(archive: Path, name: str) -> str:

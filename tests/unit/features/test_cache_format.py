@@ -83,7 +83,7 @@ def test_non_finite_rows_are_never_written(file):
     rows = np.ones((3, 2), np.float32)
     rows[1, 0] = np.nan
     with FeatureCache(file, write=True) as cache:
-        with pytest.raises(CacheError, match=r"1 rows have NaN .* the first: 1 \('b'\)"):
+        with pytest.raises(CacheError, match=r"1 row has NaN .* the first: 1 \('b'\)"):
             cache.write(0, rows, None, np.ones(3, np.uint8))
         assert cache.first_missing() == 0
 
@@ -182,7 +182,7 @@ def test_a_row_that_changed_is_found(file):
     check_cache(file)
     with h5py.File(file, "r+") as h5:
         h5["features"][2, 0] += 1
-    with pytest.raises(CacheError, match="1 rows do not match their checksums: 2"):
+    with pytest.raises(CacheError, match="1 row does not match its checksum: 2"):
         check_cache(file)
 
 

@@ -61,7 +61,7 @@ def test_a_flipped_byte_is_found(space):
         byte = stream.read(1)[0]
         stream.seek(position)
         stream.write(bytes([byte ^ 1]))
-    with pytest.raises(CacheError, match="1 rows do not match their checksums: 17"):
+    with pytest.raises(CacheError, match="1 row does not match its checksum: 17"):
         check_cache(done.file)
 
 

@@ -110,7 +110,7 @@ def test_a_folder_that_is_there_is_looked_at(tmp_path):
     spec = dataset(images=2, archives=(archive(),))
     pictures(tmp_path / "d", "1.png")
     plan = survey(job(spec), tmp_path)
-    assert (plan.action, plan.lack) == ("incomplete", "1 images are there, and there should be 2")
+    assert (plan.action, plan.lack) == ("incomplete", "1 image is there, and there should be 2")
     pictures(tmp_path / "d", "2.png")
     assert survey(job(spec), tmp_path).action == "there"
     assert survey(job(replace(spec, labels="folder")), tmp_path).lack.startswith("the images lie in one flat folder")

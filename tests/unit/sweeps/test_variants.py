@@ -149,7 +149,7 @@ def test_with_seeds_the_variants_without_a_random_part_stay(space):
     moodbench.score(score="knn", **how)
     said = []
     rows = moodbench.score(score=["knn", "kmeans"], seeds=2, **how | {"report": said.append})
-    assert any("kept the results of 1 scores" in line for line in said)
+    assert any("kept the results of 1 score" in line for line in said)
     assert {row.params for row in rows if row.score == "knn"} == {"k=1", "k=5"}
     assert len(read_results(space.results_file("b", ModelName("net")))) == len(rows)
 

@@ -119,7 +119,7 @@ def test_models_without_a_mean_are_left_out_as_rows_too():
     assert [row.title for row in table.for_people().rows] == ["ViT-B/16"]
     assert any("no result on places yet" in note and "BEiT v2" in note for note in table.footnotes)
     (line,) = pivot(rows[3:], "model", "score", titles=TITLES, expected=expected).for_people().rows
-    assert line.title == "all 1 scores"
+    assert line.title == "all 1 score"
 
 
 def test_a_third_kind_has_blocks_unless_one_is_named():
