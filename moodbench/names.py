@@ -111,3 +111,15 @@ def _part_fault(part: str) -> str | None:
     if len(part.encode()) > MOST_BYTES:
         return f"is longer than {MOST_BYTES} bytes"
     return None
+
+
+def as_text(name: object) -> str:
+    """Return the name of a file as text: bytes of it that are no UTF-8 are escaped (``\\xe9``)."""
+    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def printable(name: object) -> str:
+    """Return the name of a file for a line: as `as_text` does, and what would end the line or move the cursor too."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in as_text(name)
+    )

@@ -25,7 +25,10 @@ def detect(
     *,
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGE...", help="Image files, folders of images, or - for a list of paths on stdin."),
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Image files, folders of images, or - for a list of both on stdin, one a line.",
+        ),
     ],
     model: Annotated[
         str,
@@ -102,7 +105,8 @@ def detect(
 
     Each gets its score, a p-value among the ID test images, a verdict, and the nearest ID train images as evidence; of
     a folder also the share of OOD is estimated. What is fitted is kept among the caches. A file that is no image has
-    an error instead of a verdict.
+    an error instead of a verdict and stops no other; the exit code is 1 if it was named itself, and 0 if it lies in a
+    folder with images.
 
     Example: moodbench detect photo.jpg --model digits_mim --score mahalanobis
     """
@@ -148,5 +152,5 @@ def detect(
     else:
         text = found.text(format_for(None, out, width), width)
     put(text, out, run)
-    if all(verdict.verdict is None for verdict in found.verdicts):
+    if found.unread or all(verdict.verdict is None for verdict in found.verdicts):
         raise typer.Exit(1)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from moodbench.arguments import as_path
 from moodbench.commands.extract import BEFORE_TORCH
 from moodbench.errors import UsageError
+from moodbench.names import as_text, printable
+from moodbench.sheets import exact_line, shown_line
+from moodbench.sizes import many
 from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.formats.text import PLAIN, plain_within
 from moodbench.tables.grid import Cell, Column, Row, Table
@@ -23,6 +24,7 @@ from moodbench.workspace import Workspace
 
 if TYPE_CHECKING:
     from moodbench.detection.detector import Verdict
+    from moodbench.detection.id_train import Neighbour
     from moodbench.detection.share import Share
 
 STDIN = "-"
@@ -41,11 +43,14 @@ class Detected:
     shares : mapping of folder to Share
         The estimated share of OOD images of each folder that was named.
     table : Table
+    unread : tuple of str
+        Files that were named themselves, here or in the list, and could not be read.
     """
 
     verdicts: tuple[Verdict, ...]
     shares: Mapping[str, Share]
     table: Table
+    unread: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.text("markdown")
@@ -59,25 +64,25 @@ class Detected:
         lines = []
         for verdict in self.verdicts:
             record = {name: value for name, value in asdict(verdict).items() if name in FIELDS}
+            record["image"] = as_text(verdict.image)
             record["neighbours"] = [_named(one) for one in record["neighbours"]]
             if record["value"] is not None and not math.isfinite(record["value"]):
                 record["value"] = None  # JSON has no infinity; the p-value says all
             lines.append(record)
         for folder, share in self.shares.items():
             estimate = {"share_out": share.out, "share_out_low": share.low, "share_out_high": share.high}
-            lines.append({"folder": folder, "images": share.images, **estimate})
+            lines.append({"folder": as_text(folder), "images": share.images, **estimate})
         return "".join(json.dumps(line) + "\n" for line in lines)
 
     def csv(self) -> str:
-        """Return CSV, a line an image; neighbours are joined by blanks."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)  # else a bare \r is not quoted
-        text.write(",".join(FIELDS) + "\n")
+        """Return CSV, a line an image; the names of its neighbours are a JSON array."""
+        lines = [exact_line(FIELDS)]
         for verdict in self.verdicts:
-            record = {name: getattr(verdict, name) for name in FIELDS[:-1]}
-            values = ["" if value is None else _printable(value) for value in record.values()]
-            writer.writerow([*values, " ".join(one.image for one in verdict.neighbours)])
-        return text.getvalue()
+            values = [getattr(verdict, name) for name in FIELDS[:-1]]
+            near = json.dumps([one.image for one in verdict.neighbours], ensure_ascii=False)
+            texts = (as_text(value) if isinstance(value, str) else value for value in values)
+            lines.append(shown_line([*texts, near if verdict.neighbours else None]))
+        return "".join(lines)
 
 
 def detect(
@@ -106,7 +111,7 @@ def detect(
     Parameters
     ----------
     images : path or sequence of paths
-        Image files, folders (all images in them and below), and ``-`` for the paths in `listed`, one a line.
+        Image files, folders (all images in them and below), and ``-`` for the paths of such in `listed`, one a line.
     model, score, benchmark, params, head, checkpoint, checkpoint_key, device, threads
         See `moodbench.detection.detector.Detector.load`.
     fpr_id : float, optional
@@ -133,15 +138,18 @@ def detect(
     space = workspace or Workspace()
     for switch, value in BEFORE_TORCH.items():
         os.environ.setdefault(switch, value)
-    from moodbench.detection.images import images_below, listed_images
+    from moodbench.detection.images import images_below
 
     paths: list[Path] = []
     folders: dict[str, slice] = {}
-    for item in [images] if isinstance(images, str | Path) else images:
-        path = Path(item)
-        some = listed_images(listed) if str(item) == STDIN else images_below(path) if path.is_dir() else [path]
-        if str(item) != STDIN and path.is_dir():
+    named: list[int] = []
+    for path in _named_paths(images, listed):
+        if path.is_dir():
+            some = images_below(path, report)
             folders[str(path)] = slice(len(paths), len(paths) + len(some))
+        else:
+            some = [path]
+            named.append(len(paths))
         paths += some
     if not paths:
         raise UsageError("no image is named", fix="moodbench detect IMAGE… --model M --score S")
@@ -169,11 +177,22 @@ def detect(
     shares = {folder: detector.share(verdicts[rows]) for folder, rows in folders.items()}
     for verdict in verdicts:
         if verdict.error is not None:
-            report(f"{_printable(verdict.image)}: {verdict.error}")
+            report(f"{printable(verdict.image)}: {verdict.error}")
     about = detector.about
     rule = f"p ≤ {fpr_id:g}" if fdr is None else f"a false discovery rate of {fdr:g}"
-    table = _table(verdicts, about, rule, neighbours, list(_notes(about, detector.calibration, fpr_id, fdr, shares)))
-    return Detected(tuple(verdicts), shares, table)
+    table = _table(
+        verdicts, about, rule, neighbours, _notes(verdicts, about, detector.calibration, fpr_id, fdr, shares)
+    )
+    unread = tuple(verdicts[place].image for place in named if verdicts[place].value is None)
+    return Detected(tuple(verdicts), shares, table, unread)
+
+
+def _named_paths(images: str | Path | Sequence[str | Path], listed: bytes) -> Iterator[Path]:
+    """Yield what was named, with the lines of the list in the place of ``-``."""
+    from moodbench.detection.images import listed_images
+
+    for item in [images] if isinstance(images, str | Path) else images:
+        yield from listed_images(listed) if str(item) == STDIN else [Path(item)]
 
 
 def _table(
@@ -186,7 +205,7 @@ def _table(
         (only,) = (verdict for verdict in verdicts if verdict.verdict is not None)
         answer = f"{only.verdict}: p = {_rounded(only.p_value)} ({whose}; out at {rule})"
     else:
-        answer = f"{out} of {judged} images are out, at {rule} ({whose})"
+        answer = f"{out} of {many(judged, 'image')} {'is' if out == 1 else 'are'} out, at {rule} ({whose})"
         if judged < len(verdicts):
             failed = len(verdicts) - judged
             answer = f"{answer}; {failed} of {len(verdicts)} could not be read"
@@ -197,21 +216,26 @@ def _table(
         value = "" if verdict.value is None else f"{verdict.value:.6g}"
         said = verdict.verdict or f"none: {verdict.error}"
         cells = [Cell(said), Cell(_rounded(verdict.p_value)), Cell(value)]
-        shown = ", ".join(f"{one.image}{_of_class(one.class_name)} {one.cosine:.2f}" for one in verdict.neighbours)
-        rows.append(Row("", _printable(verdict.image), (*cells, *([Cell(shown)] if neighbours else []))))
+        shown = ", ".join(map(_near, verdict.neighbours))
+        rows.append(Row("", printable(verdict.image), (*cells, *([Cell(shown)] if neighbours else []))))
     return Table(answer, ("", "image"), tuple(columns), tuple(rows), tuple(notes))
 
 
 def _notes(
-    about: Mapping[str, Any], calibration: Any, fpr_id: float, fdr: float | None, shares: Mapping[str, Share]
+    verdicts: Sequence[Verdict],
+    about: Mapping[str, Any],
+    calibration: Any,
+    fpr_id: float,
+    fdr: float | None,
+    shares: Mapping[str, Share],
 ) -> Sequence[str]:
     notes = []
     for folder, share in shares.items():
         if share.out is not None and share.low is not None and share.high is not None:
             notes.append(
-                f"{_printable(folder)}: an estimated {100 * share.out:.1f} % of its {share.images} images are OOD "
-                f"(95 %: {100 * share.low:.1f} to {100 * share.high:.1f} %; the upper limit holds where OOD images "
-                "seldom score above the middle of ID)."
+                f"{printable(folder)}: an estimated {100 * share.out:.1f} % of its {many(share.images, 'image')} "
+                f"{'is' if share.images == 1 else 'are'} OOD (95 %: {100 * share.low:.1f} to {100 * share.high:.1f} %; "
+                "the upper limit holds where OOD images seldom score above the middle of ID)."
             )
     n = len(calibration)
     notes.append(
@@ -220,6 +244,12 @@ def _notes(
     )
     if fdr is None and 1 / (n + 1) > fpr_id:
         notes.append(f"With so few ID test images, no image can be out at p ≤ {fpr_id:g}.")
+    twins = sum(any(one.identical for one in verdict.neighbours) for verdict in verdicts)
+    if twins:
+        notes.append(
+            f"{many(twins, 'image is', 'images are')} identical to an ID train image, as the network sees them: "
+            "p holds for images that took no part in training."
+        )
     return [*notes, *about["remarks"]]
 
 
@@ -232,9 +262,10 @@ def _of_class(name: str | None) -> str:
 
 
 def _named(neighbour: Mapping[str, Any]) -> dict[str, Any]:
-    return {"image": neighbour["image"], "class": neighbour["class_name"], "cosine": neighbour["cosine"]}
+    named = {"image": neighbour["image"], "class": neighbour["class_name"], "cosine": neighbour["cosine"]}
+    return {**named, "identical": neighbour["identical"]}
 
 
-def _printable(value: object) -> str:
-    """Return a text that any encoding of Unicode takes: names of files may be other bytes."""
-    return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def _near(neighbour: Neighbour) -> str:
+    how = "identical" if neighbour.identical else f"{neighbour.cosine:.2f}"
+    return f"{neighbour.image}{_of_class(neighbour.class_name)} {how}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -14,6 +12,7 @@ from typing import Any
 from moodbench.comparison.reference import Compared, Comparison
 from moodbench.comparison.words import answer, missing
 from moodbench.metrics import METRICS
+from moodbench.sheets import exact_line, shown_line
 from moodbench.tables.formats.base import FORMATS, flat
 from moodbench.tables.formats.text import PLAIN, escape_markdown, plain_within
 from moodbench.tables.grid import Cell, Column, Row, Table
@@ -112,10 +111,9 @@ def _scores(rows: Sequence[Compared]) -> list[str]:
 
 
 def _csv(comparison: Comparison) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    lines = []
     heads = {"ours": "ours_percent", "theirs": "theirs_percent", "difference": "difference_points"}
-    writer.writerow(heads.get(name, name) for name in FIELDS)
+    lines.append(exact_line(heads.get(name, name) for name in FIELDS))
     for record in records(comparison):
         cells = (
             f"{100 * record[name]:.4f}" if name in heads and record[name] is not None else record[name]
@@ -123,8 +121,8 @@ def _csv(comparison: Comparison) -> str:
             if name != "inside"
         )
         given = list(cells)
-        writer.writerow([*given[:-1], _INSIDE[record["inside"]], given[-1]])
-    return out.getvalue()
+        lines.append(shown_line([*given[:-1], _INSIDE[record["inside"]], given[-1]]))
+    return "".join(lines)
 
 
 def _tables(comparison: Comparison, titles: Titles) -> list[Table]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,14 +24,33 @@ from moodbench.progress import SILENT, Progress
 from moodbench.scores.block import Block
 from moodbench.workspace import ModelName, Workspace
 
+ROUNDING = 1e-5
+"""Features that differ by this share of their length are the same: batches round differently, pictures differ more."""
+
+SURELY_LESS = 0.9999
+"""Pairs with a smaller cosine are not looked at."""
+
 
 @dataclass(frozen=True)
 class Neighbour:
-    """An ID train image that is near: its id within the dataset, its class where that has a name, and the cosine."""
+    """An ID train image that is near.
+
+    Attributes
+    ----------
+    image : str
+        Its id within the dataset.
+    class_name : str or None
+        Its class, where that has a name.
+    cosine : float
+        Of the features; a float32 as the shortest decimal that it is.
+    identical : bool
+        Its features are the same, up to rounding: to the network it is the same picture.
+    """
 
     image: str
     class_name: str | None
     cosine: float
+    identical: bool = False
 
 
 def open_engine(
@@ -111,11 +131,14 @@ class IdTrain:
         reader = engine.caches.train
         best = cosine = torch.empty(0)
         with arithmetic(self._threads), torch.inference_mode():
-            rows = _unit(torch.from_numpy(features).to(engine.device))
+            given = torch.from_numpy(features).to(engine.device)
+            rows = _unit(given)
             best = torch.empty((len(rows), 0), dtype=torch.int64, device=engine.device)
             cosine = torch.empty((len(rows), 0), device=engine.device)
+            same: set[tuple[int, int]] = set()
             for block in engine.blocks(reader):
                 near = (rows @ _unit(block.features).T).topk(min(count, len(block)), dim=1)
+                same |= _twins(given, block, near)
                 joined = torch.cat([cosine, near.values], dim=1)
                 places = torch.cat([best, near.indices + block.start], dim=1)
                 order = joined.sort(dim=1, descending=True, stable=True).indices[:, :count]
@@ -123,8 +146,11 @@ class IdTrain:
         names = self._names
         ids = self._ids
         return [
-            [Neighbour(ids[row], names.get(ids[row]), float(value)) for row, value in zip(some, values, strict=True)]
-            for some, values in zip(best.tolist(), cosine.tolist(), strict=True)
+            [
+                Neighbour(ids[row], names.get(ids[row]), min(float(str(value)), 1.0), (image, row) in same)
+                for row, value in zip(some, values, strict=True)
+            ]
+            for image, (some, values) in enumerate(zip(best.tolist(), cosine.cpu().numpy(), strict=True))
         ]
 
     @cached_property
@@ -139,6 +165,15 @@ class IdTrain:
             return {}
         known = zip(reader.ids, reader.labels.tolist(), strict=True)
         return {image: reader.class_names[label] for image, label in known if label >= 0}
+
+
+def _twins(features: Tensor, block: Block, near: Any) -> set[tuple[int, int]]:
+    """Return (image, ID train row) of those pairs among the nearest of a block whose features differ by rounding."""
+    images, ranks = (near.values > SURELY_LESS).nonzero(as_tuple=True)
+    places = near.indices[images, ranks]
+    apart = (features[images] - block.features[places]).norm(dim=1)
+    equal = apart <= ROUNDING * features[images].norm(dim=1)
+    return set(zip(images[equal].tolist(), (places[equal] + block.start).tolist(), strict=True))
 
 
 def _unit(rows: Tensor) -> Tensor:

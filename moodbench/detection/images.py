@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from moodbench.datasets.decode import MAX_PIXELS, decode, to_rgb
-from moodbench.datasets.images import folder_images
+from moodbench.datasets.suffixes import image_suffixes, in_words, is_image
+from moodbench.datasets.walking import walk
 from moodbench.errors import DataError, UsageError
+from moodbench.names import printable
+from moodbench.types import Report
 
 Given = str | Path | Image.Image
 """A path, or a decoded picture of Pillow's."""
@@ -98,15 +103,32 @@ def given_images(items: Iterable[Given], max_pixels: int | None = None) -> Given
     return GivenImages(tuple(names), tuple(found), max_pixels or MAX_PIXELS)
 
 
-def images_below(folder: Path) -> list[Path]:
-    """Return the image files in a folder and below it, in the order of their names.
+def images_below(folder: Path, report: Report = lambda line: None) -> list[Path]:
+    """Return the image files in a folder and below it, in the order of their names, whatever these are.
+
+    A link to nowhere is among them: that it cannot be read is said of it later. Folders below that cannot be read are
+    told to `report`, and left out.
 
     Raises
     ------
     DataError
         There is none, or the folder cannot be read.
     """
-    return [folder / name for name in folder_images(folder, labels="none").ids]
+
+    def unreadable(path: str, error: OSError) -> None:
+        if path == ".":
+            raise DataError(f"the folder cannot be read: {error.strerror}", file=printable(folder)) from None
+        report(f"{printable(folder / path)}: the folder cannot be read: {error.strerror}")
+
+    left_out: Counter[str] = Counter()
+    names = sorted(
+        (name for name, entry in walk(folder, (), unreadable) if is_image(entry.path, left_out)), key=os.fsencode
+    )
+    if not names:
+        other = f", but other files: {in_words(left_out)}" if left_out else ""
+        fix = f"put images there (any of {' '.join(sorted(image_suffixes()))})"
+        raise DataError(f"the folder holds no images{other}", file=printable(folder), fix=fix)
+    return [folder / name for name in names]
 
 
 def listed_images(data: bytes) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import threading
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from urllib.parse import quote
 from moodbench.errors import DownloadError
 from moodbench.inspection.manifest import NOTES
 from moodbench.progress import bar
+from moodbench.sheets import exact_line
 from moodbench.transfer.contact import (
     Reach,
     explain_error,
@@ -62,9 +62,8 @@ def write_failures(data_dir: Path, dataset: str, failures: Sequence[Failure]) ->
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f"{file.name}.{os.getpid()}{PART}")
     with temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("path", "address", "reason"))
-        writer.writerows((f.path, f.address, f.reason) for f in sorted(failures, key=lambda f: f.path))
+        stream.write(exact_line(("path", "address", "reason")))
+        stream.writelines(exact_line((f.path, f.address, f.reason)) for f in sorted(failures, key=lambda f: f.path))
     temporary.replace(file)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from moodbench.errors import ResultsError
 from moodbench.results.legacy import LATER, brought_up
+from moodbench.sheets import exact_line
 from moodbench.sizes import many
 from moodbench.types import ALL_GROUPS, FAMILIES, MEAN, Result
 
@@ -40,8 +41,8 @@ def format_rows(rows: Iterable[Result]) -> str:
     Within these come the OOD datasets by group and name, then the group means by group, and last the mean over all.
     Fractions have 10 significant digits.
     """
-    return _line(FIELDS) + "".join(
-        _line(_format(name, getattr(row, name)) for name in FIELDS) for row in sorted(rows, key=_position)
+    return exact_line(FIELDS) + "".join(
+        exact_line(_format(name, getattr(row, name)) for name in FIELDS) for row in sorted(rows, key=_position)
     )
 
 
@@ -101,12 +102,6 @@ def _format(name: str, value: Any) -> str:
     if not 0 <= rounded <= 1:
         raise ValueError(f"{name} must be a fraction in [0, 1] or None, got {value}")
     return repr(rounded + 0.0)  # no negative zero
-
-
-def _line(cells: Iterable[str]) -> str:
-    # Not csv.writer: before Python 3.13 it leaves a lone carriage return unquoted, which no reader accepts.
-    quoted = ('"' + c.replace('"', '""') + '"' if any(x in c for x in ',"\r\n') else c for c in cells)
-    return ",".join(quoted) + "\n"
 
 
 def _parse(header: Sequence[str], cells: list[str], file: Path, line: int) -> Result:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +11,7 @@ from moodbench.average_ranks import AverageRanks
 from moodbench.choices import RankMetric
 from moodbench.metrics import METRICS
 from moodbench.resampling import REPLICATES, SEED
+from moodbench.sheets import exact_line, shown_line
 from moodbench.standings.judge import LEVEL
 from moodbench.tables.entrants import Entrant, Field, Pair
 from moodbench.tables.formats.base import FORMATS
@@ -92,17 +91,16 @@ class Ranked:
         """Return the standings as CSV, numbers in percent and differences in points, as in other tables."""
         percent = {"mean", "low", "high", "win_rate"}
         points = {"difference", "difference_low", "difference_high"}
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
         names = [field.name for field in fields(Standing)]
         ends = {**dict.fromkeys(percent, "_percent"), **dict.fromkeys(points, "_points")}
-        writer.writerow(name + ends.get(name, "") for name in names)
+        lines = [exact_line(name + ends.get(name, "") for name in names)]
         for pair in self.pairs:
             line = asdict(pair) | {"not_worse": "yes" if pair.not_worse else "no"}
-            writer.writerow(
+            cells = (
                 f"{100 * line[name]:.4f}" if name in ends and line[name] is not None else line[name] for name in names
             )
-        return out.getvalue()
+            lines.append(shown_line(cells))
+        return "".join(lines)
 
 
 @dataclass(frozen=True)

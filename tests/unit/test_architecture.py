@@ -30,6 +30,7 @@ LAYERS = [
         "registry",
         "resampling",
         "selective",
+        "sheets",
         "sizes",
         "types",
         "views",

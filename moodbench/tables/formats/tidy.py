@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from moodbench.sheets import exact_line, shown_line
 from moodbench.tables.cells import Table
 from moodbench.tables.formats.base import FORMATS, SUFFIXES
 from moodbench.tables.marks import printed
@@ -24,12 +23,9 @@ def tidy_csv(tables: Sequence[Table]) -> str:
     named = dict.fromkeys(name for record in records for name in record)
     fields = [name for name in dict.fromkeys(("table", *_KEYS, *named)) if name in named]
     plain = {name for record in records for name, value in record.items() if isinstance(value, (str, int))}
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(name if name in plain else f"{name}_percent" for name in fields)
-    for decimals, record in found:
-        writer.writerow(_csv_cell(record.get(name), decimals) for name in fields)
-    return out.getvalue()
+    head = exact_line(name if name in plain else f"{name}_percent" for name in fields)
+    lines = (shown_line(_csv_cell(record.get(name), decimals) for name in fields) for decimals, record in found)
+    return head + "".join(lines)
 
 
 @FORMATS.register("json")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import betabinom
 
 from moodbench.detection.conformal import discoveries, p_values
-from moodbench.detection.share import at_least, at_most, share_out
+from moodbench.detection.share import at_least, at_most, most_id, share_out
 
 NUMBERS = st.lists(st.integers(-5, 5).map(float) | st.just(float("-inf")), min_size=1, max_size=30)
 
@@ -78,6 +78,38 @@ def test_a_share_of_images_that_score_like_id_is_never_claimed():
         for _ in range(300)
     ]
     assert np.mean(np.array(low) <= 0.5) >= 0.975
+
+
+def plain_most_id(p, error):
+    ordered = sorted(p)
+    sizes = range(1, len(p) + 1)
+    kept = [i for i in sizes if all(i * ordered[len(p) - i + j - 1] > j * error for j in range(1, i + 1))]
+    return max(kept, default=0)
+
+
+@given(
+    st.lists(st.sampled_from([0.001, 0.002, 0.004, 0.01, 0.02, 0.3, 0.6, 1]), max_size=14),
+    st.sampled_from([0.0125, 0.05]),
+)
+def test_closed_testing_by_its_definition(p, error):
+    assert most_id(np.array(p), error) == plain_most_id(p, error)
+
+
+def test_few_images_far_below_all_id_are_known_to_be_out():
+    rng = np.random.default_rng(0)
+    low = []
+    for _ in range(200):
+        share = share_out(rng.normal(size=400), np.concatenate([rng.normal(size=5), rng.normal(-9, size=5)]))
+        low.append(share.low)
+    assert np.mean(low) > 0.35
+    assert np.mean(np.array(low) <= 0.5) >= 0.975
+
+
+def test_the_estimate_is_rounded_once():
+    share = share_out(np.arange(99.0), np.concatenate([np.full(3, -1.0), np.full(7, 99.0)]))
+    assert (share.low, share.out, share.high) == (0.0, 0.0, 0.0)
+    share = share_out(np.arange(99.0), np.concatenate([np.full(13, -1.0), np.full(7, 99.0)]))
+    assert share.out == 0.3
 
 
 def test_many_id_images_with_the_same_score_do_not_count_as_out():
