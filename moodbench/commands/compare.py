@@ -9,10 +9,11 @@ from pathlib import Path
 
 from moodbench.arguments import as_names
 from moodbench.comparison.folder import provenance_in, results_in
-from moodbench.comparison.match import Ours, base_of, beside, in_our_words
+from moodbench.comparison.match import Ours, base_of, beside
 from moodbench.comparison.published import PUBLISHED
 from moodbench.comparison.reference import METRICS, Comparison, Given, Reference
 from moodbench.comparison.sheet import read_sheet
+from moodbench.comparison.spelling import Shown, in_our_words
 from moodbench.comparison.words import place
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
 from moodbench.evaluation.stale import marked_stale
@@ -74,7 +75,13 @@ def compare(
     ours = Ours(rows, provenance_in(space.results_dir), space.catalog)
     if theirs.kind == "sheet":
         titles = titles_for(space)
-        theirs = in_our_words(theirs, ours, titles.scores, {row.model: titles.model(row.model) for row in rows})
+        shown = Shown(
+            {name: spec.title for name, spec in space.catalog.benchmarks.items()},
+            {row.model: titles.model(row.model) for row in rows},
+            titles.scores,
+            titles.datasets,
+        )
+        theirs = in_our_words(theirs, ours, shown)
     theirs = replace(theirs, numbers=tuple(given for given in theirs.numbers if given.metric in metrics))
     theirs, ours = _chosen(theirs, ours, as_names(benchmark), as_names(model), as_names(score))
     made = Comparison(theirs, beside(theirs, ours))

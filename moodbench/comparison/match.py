@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from moodbench.catalog import Catalog
@@ -160,45 +160,3 @@ def _why_missing(reference: Reference, given: Given, ours: Ours) -> str:
         there = ", ".join(sorted({row.params or "none" for row in of}))
         return f"other parameters of {given.score}: theirs {given.params or 'none'}, ours {there}"
     return f"no number of ours on {given.ood} ({given.benchmark})"
-
-
-def in_our_words(reference: Reference, ours: Ours, scores: Mapping[str, str], models: Mapping[str, str]) -> Reference:
-    """Return the reference with names as our results have them, where they differ in capitals and signs alone.
-
-    Parameters
-    ----------
-    reference : Reference
-    ours : Ours
-    scores, models : mapping
-        From identifier to title: `MSP` may stand for `msp`.
-    """
-    of_scores = _spelled({row.score for row in ours.rows}, scores)
-    of_models = _spelled({row.model for row in ours.rows}, models)
-    of_oods = _spelled({place_of(row) for row in ours.rows}, {})
-    of_benchmarks = _spelled({row.benchmark for row in ours.rows}, {})
-    return replace(
-        reference,
-        numbers=tuple(
-            replace(
-                given,
-                benchmark=of_benchmarks.get(_plain(given.benchmark), given.benchmark),
-                model=of_models.get(_plain(given.model), given.model),
-                score=of_scores.get(_plain(given.score), given.score),
-                ood=of_oods.get(_plain(given.ood), given.ood),
-            )
-            for given in reference.numbers
-        ),
-    )
-
-
-def _spelled(names: set[str], titles: Mapping[str, str]) -> dict[str, str]:
-    """Return plain spelling → name, without spellings that several names have."""
-    found: dict[str, set[str]] = {}
-    for name in names:
-        for spelling in {_plain(name), _plain(titles.get(name, name))}:
-            found.setdefault(spelling, set()).add(name)
-    return {spelling: next(iter(of)) for spelling, of in found.items() if len(of) == 1}
-
-
-def _plain(text: str) -> str:
-    return "".join(letter for letter in text.lower() if letter.isalnum() or letter in "@+")

@@ -1,7 +1,8 @@
 """Somebody's table as CSV → a reference. Its unit is what it says, never what the numbers look like.
 
-Three forms: a number a line (columns ``metric`` and ``value``), what ``moodbench table --format csv`` writes
-(``auroc_percent``, ``fpr95_percent``), and a result file (``auroc``, ``fpr95``, fractions).
+Four forms: a number a line (columns ``metric`` and ``value``), a column for each OOD dataset (`wide`), what
+``moodbench table --format csv`` writes (``auroc_percent``, ``fpr95_percent``), and a result file (``auroc``, ``fpr95``,
+fractions).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from moodbench.comparison.reference import METRICS, Given, Reference, mean_of
+from moodbench.comparison.wide import is_wide, lengthened
 from moodbench.errors import ResultsError
 from moodbench.reading import read_text
 from moodbench.sizes import many
@@ -41,7 +43,8 @@ MOST_BYTES = 1 << 26
 
 _FORM = (
     "columns benchmark, model, score, ood, metric (auroc or fpr95) and value, in percent unless a column unit says "
-    "'fraction'; or what 'moodbench table --format csv' writes"
+    "'fraction'; or a column for each OOD dataset, with its metric in the name ('Textures AUROC') or a column metric; "
+    "or what 'moodbench table --format csv' writes"
 )
 
 
@@ -70,6 +73,8 @@ def read_sheet(file: Path) -> Reference:
     if not lines:
         raise ResultsError("the reference is empty", file=file, fix=f"it needs {_FORM}")
     (_, heads), *body = lines
+    if is_wide(heads):
+        heads, body = lengthened(heads, body, file)
     columns = _columns(heads, file)
     numbers = [number for line, cells in body for number in _numbers(line, cells, columns, file)]
     if not numbers:

@@ -82,3 +82,44 @@ def test_a_result_file_is_a_table_too():
 def test_what_is_no_file_is_said(tmp_path, name):
     with pytest.raises(ResultsError, match="the reference"):
         read_sheet(tmp_path / name)
+
+
+WIDE = {
+    "benchmark,model,score,Textures AUROC,Textures FPR95,mean_auroc\nb,m,s,90,30,\n": [
+        ("Textures", "auroc", 0.9),
+        ("Textures", "fpr95", 0.3),
+    ],
+    "benchmark,model,score,metric,Textures,SUN,avg\nb,m,s,AUROC,90,80,85\nb,m,s,fpr95,30,,\n": [
+        ("Textures", "auroc", 0.9),
+        ("SUN", "auroc", 0.8),
+        ("mean", "auroc", 0.85),
+        ("Textures", "fpr95", 0.3),
+    ],
+    "benchmark,model,score,unit,Textures AUROC ↑\nb,m,s,fraction,0.9\n": [("Textures", "auroc", 0.9)],
+    "benchmark,model,score,SUN (AUROC) %,SUN_fpr95_percent\nb,m,s,90,0.5\n": [
+        ("SUN", "auroc", 0.9),
+        ("SUN", "fpr95", 0.005),
+    ],
+}
+
+
+@pytest.mark.parametrize("text", WIDE)
+def test_a_column_for_each_ood_dataset(tmp_path, text):
+    found = [(given.ood, given.metric, round(given.value, 9)) for given in read(tmp_path, text)]
+    assert found == WIDE[text]
+
+
+BAD_WIDE = {
+    "benchmark,model,score,Textures\nb,m,s,90\n": "does not say which metric its column 'Textures' holds",
+    "benchmark,model,score,metric,SUN AUROC\nb,m,s,auroc,90\n": "says its own",
+    "benchmark,model,score,SUN AUROC,sun_auroc\nb,m,s,90,91\n": "are of the same numbers",
+    "benchmark,model,score,SUN AUROC\nb,m,s,90,91\n": "line 2 .* 5 cells",
+    "benchmark,model,score,SUN AUROC,(FPR95)\nb,m,s,90,91\n": "names no OOD dataset",
+    "benchmark,model,score,SUN AUROC\nb,m,s,0.9\n": "looks like fractions",
+}
+
+
+@pytest.mark.parametrize("text", BAD_WIDE, ids=list(BAD_WIDE.values()))
+def test_a_wide_table_that_does_not_say_enough_is_refused(tmp_path, text):
+    with pytest.raises(ResultsError, match=BAD_WIDE[text]):
+        read(tmp_path, text)
