@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,22 +79,14 @@ def all_classes(
         name: ~is_id[name] & (r.labels >= 0) if name in is_id else np.ones(r.rows, bool)
         for name, r in caches.ood.items()
     }
-    n_id = sum(int(one.sum()) for one in is_id.values())
-    n_ood = {name: int(one.sum()) for name, one in is_ood.items()}
     predictions = engine.predictions(is_id)
     hint = None if predictions is None else predictions.remark()
     unlabelled = sum(int((reader.labels < 0).sum()) for reader in caches.test.values()) if wanted else 0
     remarks = [*_remarks(caches, unlabelled), *([hint] if hint else [])]
     correct, confidence = (None, None) if predictions is None else (predictions.correct, predictions.confidence)
-    bank = dict.fromkeys(n_ood, engine.thinned or "")
-    made = rows(
-        benchmark, dict.fromkeys(n_ood, n_id), n_ood, correct, remarks=remarks, about_logits=about, about_bank=bank
-    )
-    lacking = {ood: lack for ood, count in n_ood.items() if (lack := _too_few(n_id, count))}
-    out = ScoreRun(values=values, remarks=remarks, hints=[hint] if hint else [])
-    out.sides = _all_sides(caches, is_id, is_ood)
-    out.rows = _rows(made, scores, values, missing, lacking, is_id, is_ood, correct, confidence)
-    return out
+    made = partial(rows, benchmark, correct=correct, remarks=remarks, about_logits=about)
+    out = _fitted_once(engine, scores, values, missing, is_id, is_ood, made, confidence=confidence, ranked=correct)
+    return replace(out, remarks=remarks, hints=[hint] if hint else [])
 
 
 @PROTOCOLS.register(MODEL_SCOPE)
@@ -130,25 +123,41 @@ def out_of_model_scope(
         for name, right in zip(known, np.split(predictions.correct, ends), strict=True):
             is_id[name][known[name]] = right
     is_ood = {n: known[n] & ~is_id[n] if n in known else np.ones(r.rows, np.bool_) for n, r in caches.ood.items()}
-    n_id, n_ood = sum(int(one.sum()) for one in is_id.values()), {n: int(one.sum()) for n, one in is_ood.items()}
     remarks = _remarks(caches, sum(int((~one).sum()) for one in known.values()))
     if predictions is not None:
+        n_id = sum(int(one.sum()) for one in is_id.values())
         remarks.append(f"ID are the {n_id} of {len(predictions.labels)} ID test rows that are classified correctly")
-    made = rows(
-        benchmark,
-        dict.fromkeys(n_ood, n_id),
-        n_ood,
-        None if predictions is None else predictions.correct,
-        remarks=remarks,
-        about_logits=about,
-        about_bank=dict.fromkeys(n_ood, engine.thinned or ""),
-    )
+    correct = None if predictions is None else predictions.correct
+    made = partial(rows, benchmark, correct=correct, remarks=remarks, about_logits=about)
+    emptied = dict.fromkeys(known, "every row of it is classified correctly")
+    out = _fitted_once(engine, scores, values, missing, is_id, is_ood, made, emptied=emptied)
+    return replace(out, remarks=remarks)
+
+
+def _fitted_once(
+    engine: Engine,
+    scores: Mapping[str, Score],
+    values: Mapping[tuple[str, str], Array],
+    missing: Mapping[str, str],
+    is_id: Mapping[str, NDArray[np.bool_]],
+    is_ood: Mapping[str, NDArray[np.bool_]],
+    rows: Callable[..., ResultRows],
+    *,
+    emptied: Mapping[str, str] | None = None,
+    ranked: NDArray[np.bool_] | None = None,
+    confidence: Array | None = None,
+) -> ScoreRun:
+    """Return the result rows, row scores and sides where the same ID rows stand against every OOD dataset.
+
+    `rows` is told of how many rows a number is, `emptied` says why a dataset that has rows may have none that is OOD,
+    `ranked` which ID rows are classified correctly, where failures are ranked too.
+    """
+    n_id, n_ood = sum(int(one.sum()) for one in is_id.values()), {n: int(one.sum()) for n, one in is_ood.items()}
+    made = rows(n_id=dict.fromkeys(n_ood, n_id), n_ood=n_ood, about_bank=dict.fromkeys(n_ood, engine.thinned or ""))
     lacking = {ood: lack for ood, count in n_ood.items() if (lack := _too_few(n_id, count))}
-    lacking |= {
-        o: "every row of it is classified correctly" for o in lacking if o in known and n_id > 1 and not n_ood[o]
-    }
-    made_rows = _rows(made, scores, values, missing, lacking, is_id, is_ood)
-    return ScoreRun(made_rows, remarks, values=values, sides=_all_sides(caches, is_id, is_ood))
+    lacking |= {o: why for o, why in (emptied or {}).items() if o in lacking and n_id > 1 and not n_ood[o]}
+    found = _rows(made, scores, values, missing, lacking, is_id, is_ood, ranked, confidence)
+    return ScoreRun(found, values=dict(values), sides=_all_sides(engine.caches, is_id, is_ood))
 
 
 def _rows(
