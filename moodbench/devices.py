@@ -66,7 +66,10 @@ MOST_THREADS = 1024
 def check_threads(threads: int | None) -> None:
     """Raise a `UsageError` unless torch can be given so many threads."""
     if threads is not None and not 1 <= threads <= MOST_THREADS:
-        raise UsageError(f"the number of threads must be at least 1 and at most {MOST_THREADS}, got {threads}")
+        raise UsageError(
+            f"the number of threads must be at least 1 and at most {MOST_THREADS}, got {threads}",
+            fix="--threads 4, or none of it for all cores",
+        )
 
 
 @contextlib.contextmanager

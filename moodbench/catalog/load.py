@@ -174,7 +174,9 @@ def _merge(
         replace = entry.take("replace", bool, False)
         if name in into and not replace:
             raise CatalogError(
-                f"the {kind} '{name}' exists already", file=file, fix="choose another name, or say 'replace: true'"
+                f"the {kind} '{name}' exists already",
+                file=file,
+                fix=f"choose another name, or put this entry in its place with a line below '{name}:'  replace: true",
             )
         into[name] = build(name, entry)
         entry.finish()

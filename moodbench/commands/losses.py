@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from moodbench.arguments import as_names
 from moodbench.params import is_noisy
 from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.formats.text import PLAIN, plain_within
@@ -16,19 +17,19 @@ from moodbench.workspace import Workspace
 def losses(
     rows: Iterable[Result],
     *,
-    metric: str = "auroc",
+    metric: str | Sequence[str] = ("auroc", "fpr95"),
     format: str = "markdown",
     width: int | None = None,
     workspace: Workspace | None = None,
 ) -> str:
-    """Return a table for each benchmark: scores × models, the metric with right labels and what wrong ones change.
+    """Return a table for each benchmark and metric: scores × models, with right labels and what wrong ones change.
 
     Parameters
     ----------
     rows : iterable of Result
         As `score` returns them, or `read_all`; models and scores without a run with wrong labels are left out.
-    metric : str
-        A name from `moodbench.metrics.METRICS`.
+    metric : str or sequence of str
+        Names from `moodbench.metrics.METRICS`; a table of each.
     format, width
         As those of `table`.
 
@@ -42,5 +43,7 @@ def losses(
     for row in rows:
         of.setdefault(row.benchmark, []).append(row)
     noisy = [name for name, some in of.items() if any(is_noisy(row.params) for row in some)] or list(of)
-    tables = [label_noise(of[name], metric=metric, titles=titles_of(space, name)) for name in noisy]
+    tables = [
+        label_noise(of[name], metric=one, titles=titles_of(space, name)) for name in noisy for one in as_names(metric)
+    ]
     return plain_within(tables, width) if format == PLAIN else FORMATS.get(format)(tables)

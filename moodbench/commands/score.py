@@ -140,7 +140,10 @@ def score(
     place = resolve_device(device)
     check_threads(threads)
     if bank_rows is not None and bank_rows < 1:
-        raise UsageError(f"the number of bank rows must be at least 1, got {bank_rows}")
+        raise UsageError(
+            f"the number of bank rows must be at least 1, got {bank_rows}",
+            fix="--bank-rows 10000, or none of it for all rows",
+        )
     check_seeds(seeds, scores)
     if by_class and not row_scores:
         raise UsageError("results by class are made from row scores, and none are to be kept")

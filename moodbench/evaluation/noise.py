@@ -32,10 +32,15 @@ def check_shares(shares: Sequence[float]) -> tuple[float, ...]:
     for share in shares:
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
             hint = f"; did you mean {share / 100:g}?" if _is_percent(share) else ""
-            raise UsageError(f"the share of wrong labels is above 0 and at most 1, got {share!r:.80}{hint}")
+            raise UsageError(
+                f"the share of wrong labels is above 0 and at most 1, got {share!r:.80}{hint}",
+                fix="--label-noise 0.1 is a tenth",
+            )
     shown = [f"{share:g}" for share in shares]
     if len(set(shown)) < len(shown):
-        raise UsageError(f"a share of wrong labels is given twice: {', '.join(shown)}")
+        raise UsageError(
+            f"a share of wrong labels is given twice: {', '.join(shown)}", fix="name each once in --label-noise"
+        )
     return tuple(sorted(float(share) for share in shares))
 
 

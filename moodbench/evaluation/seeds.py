@@ -30,7 +30,10 @@ AVERAGED = (*METRICS, "auroc_low", "auroc_high")
 def check_seeds(seeds: int, scores: Mapping[str, Score]) -> None:
     """Refuse a number of seeds that makes no sense, or takes the seed of a score beyond the largest."""
     if not isinstance(seeds, int) or not 1 <= seeds <= MOST_SEEDS:
-        raise UsageError(f"the number of seeds is a whole number between 1 and {MOST_SEEDS}, got {seeds!r:.80}")
+        raise UsageError(
+            f"the number of seeds is a whole number between 1 and {MOST_SEEDS}, got {seeds!r:.80}",
+            fix="--seeds 5, as a rule",
+        )
     for name, score in scores.items():
         if score.has_seed():
             checked(score_of(name), "seed", _seed(score) + seeds - 1, 0)

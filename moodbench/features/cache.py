@@ -266,11 +266,8 @@ class FeatureCache:
         lost = self.lost_rows
         if lost.size:
             shown = ", ".join(map(str, lost[:5].tolist())) + (", …" if lost.size > 5 else "")
-            raise CacheError(
-                f"{many(lost.size, 'row')} of a complete cache {'is' if lost.size == 1 else 'are'} lost: {shown}",
-                file=self.file,
-                fix=self.how_to_replace,
-            )
+            what = f"{many(lost.size, 'row is', 'rows are')} lost from a complete cache: {shown}"
+            raise CacheError(what, file=self.file, fix=self.how_to_replace)
 
     @property
     def how_to_replace(self) -> str:

@@ -150,7 +150,7 @@ class Score(ABC):
     """What a fit found worth saying; the results then carry this instead of `note`."""
 
     sweep: ClassVar[Mapping[str, Sequence[Any]]] = {}
-    """Values of parameters that ``score --tune`` tries, besides the defaults; docs/parameters.md says whose choice they are."""
+    """Values of parameters that ``score --tune`` tries, besides the defaults (whose choice: docs/parameters.md)."""
 
     tuned_: tuple[str, ...] = ()
     """Parameters that were chosen on validation sets; `describe` names them in the place of their values."""

@@ -81,7 +81,7 @@ def label_noise(
         keys = {"benchmark": results[0].benchmark, "score": series.score, "params": series.params}
         rows.append(Row(series.family, series.title, tuple(cells), series.family, keys))
     benchmark = results[0].benchmark
-    name = title or f"{benchmark}: what wrong labels of ID train cost"
+    name = title or f"{benchmark}: what wrong labels of ID train cost, {how.label}"
     return Table(name, ("family", "score"), tuple(columns), tuple(rows), tuple(_notes(under, how.label)))
 
 

@@ -137,7 +137,8 @@ def test_short_phases_in_a_row_share_the_minute(monkeypatch, capsys):
 
 def test_lines_without_a_total_and_none_unless_they_are_wanted(monkeypatch, capsys):
     now = Now(monkeypatch)
-    for lines in (Lines("a", None), Lines("b", 5, silent=True), Lines("c", 0)):
+    for what, total, silent in (("a", None, False), ("b", 5, True), ("c", 0, False)):
+        lines = Lines(what, total, silent=silent)
         now(3700)
         lines.update()
     Progress("d").begins("scoring")

@@ -49,18 +49,20 @@ def checked(score: str, key: str, value: Any, default: Any) -> Any:
         It has another type, is not finite, too large or too small.
     """
     name, kind = f"{score}.{key}", type(default)
+    shown = str(default).lower() if kind is bool else default
+    fix = f"leave it at the default, or give another value: --param {name}={shown}"
     found = _converted(value, kind)
     if found is None:
         word = {"bool": "truth value (true or false)", "int": "whole number", "float": "number", "str": "text"}
         wanted = word.get(kind.__name__, kind.__name__)
-        raise UsageError(f"{_shown(value)} is not a {wanted}, which the parameter '{name}' should be")
+        raise UsageError(f"{_shown(value)} is not a {wanted}, which the parameter '{name}' should be", fix=fix)
     if isinstance(found, float) and not math.isfinite(found):
-        raise UsageError(f"the parameter '{name}' must be finite, got {found}")
+        raise UsageError(f"the parameter '{name}' must be finite, got {found}", fix=fix)
     if isinstance(found, int) and found < LEAST.get(key, found):
-        raise UsageError(f"the parameter '{name}' must be at least {LEAST[key]}, got {found}")
+        raise UsageError(f"the parameter '{name}' must be at least {LEAST[key]}, got {found}", fix=fix)
     most: float = MOST.get(key, MOST_OTHERWISE) if isinstance(found, int) else MOST_DECIMAL
     if isinstance(found, (int, float)) and abs(found) > most:
-        raise UsageError(f"the parameter '{name}' may be at most {most:g}, got {_shown(value)}")
+        raise UsageError(f"the parameter '{name}' may be at most {most:g}, got {_shown(value)}", fix=fix)
     return found
 
 

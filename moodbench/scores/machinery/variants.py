@@ -45,7 +45,10 @@ def make_variants(names: Iterable[str], params: Mapping[str, Mapping[str, Any]])
     for name in params:
         SCORES.get(name)
         if name not in names:
-            raise UsageError(f"there are parameters for the score '{name}', which is not run")
+            raise UsageError(
+                f"there are parameters for the score '{name}', which is not run",
+                fix=f"run it too: --score {name}, or leave its --param out",
+            )
     return {label: one for name in names for label, one in _of(name, params.get(name, {})).items()}
 
 

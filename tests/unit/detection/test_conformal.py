@@ -107,7 +107,7 @@ def test_few_images_far_below_all_id_are_known_to_be_out():
 
 def test_the_estimate_is_rounded_once():
     share = share_out(np.arange(99.0), np.concatenate([np.full(3, -1.0), np.full(7, 99.0)]))
-    assert (share.low, share.out, share.high) == (0.0, 0.0, 0.0)
+    assert (share.low, share.out, share.high) == (0.0, 0.0, 0.2)
     share = share_out(np.arange(99.0), np.concatenate([np.full(13, -1.0), np.full(7, 99.0)]))
     assert share.out == 0.3
 

@@ -153,7 +153,9 @@ def test_the_table_of_losses_holds_the_differences(space):
         assert f" {100 * (wrong - clean):+.2f} |" in plain
     assert "20 % wrong" in shown
     assert "do not read labels" in shown
-    (table,) = json.loads(losses(rows, format="json", workspace=space))
+    table, other = json.loads(losses(rows, format="json", workspace=space))
+    assert other["title"].endswith("cost, FPR95")
+    assert "fpr95" in other["records"][0]
     record = next(one for one in table["records"] if (one["model"], one["score"]) == ("other", "rmds"))
     assert record["auroc"] + record["auroc_change_0.4"] == pytest.approx(wrong)
     with pytest.raises(ResultsError, match="no score was run with wrong labels"):
