@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 
 from typer.testing import CliRunner
@@ -20,14 +21,14 @@ def test_images_a_folder_and_a_list_of_paths(scored, pictures):
     image = pictures / "test" / "blue" / "00.png"
     (scored / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nxx")
     result = call("detect", image, "broken.png", pictures / "ood", "--json", "--fpr-id", "0.1", *PAIR)
-    assert result.exit_code == 0, result.stderr
+    assert result.exit_code == 1, result.stderr  # it was named, and could not be read
     assert "broken.png: " in result.stderr
     *records, last = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(records) == 13
     assert {frozenset(record) for record in records} == {frozenset(NAMES)}
     first, broken, *others = records
     assert (first["image"], first["verdict"], len(first["neighbours"])) == (str(image), "in", 3)
-    assert set(first["neighbours"][0]) == {"image", "class", "cosine"}
+    assert set(first["neighbours"][0]) == {"image", "class", "cosine", "identical"}
     assert (broken["verdict"], broken["value"], broken["p_value"]) == (None, None, None)
     assert broken["error"]
     assert all(record["verdict"] == ("out" if record["p_value"] <= 0.1 else "in") for record in others)
@@ -90,6 +91,49 @@ def test_bad_input_is_one_clear_message(scored):
         result = call("detect", *arguments)
         assert (result.exit_code, said in result.stderr) == (code, True), (arguments, result.stderr)
     assert not (scored / "x.pdf").exists()
+
+
+def test_whatever_lies_in_a_folder_stops_no_other_image(scored, pictures):
+    image = pictures / "test" / "blue" / "00.png"
+    inbox = scored / "inbox"
+    (inbox / "below").mkdir(parents=True)
+    shutil.copy(image, os.fsencode(inbox) + b"/caf\xe9.png")
+    shutil.copy(image, inbox / "below" / "two words.png")
+    (inbox / "cut.png").write_bytes(image.read_bytes()[:40])
+    (inbox / "nowhere.png").symlink_to("gone.png")
+    result = call("detect", inbox, "--json", *PAIR)
+    assert result.exit_code == 0, result.stderr
+    *records, last = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [record["image"].removeprefix(f"{inbox}/") for record in records] == [
+        "below/two words.png",
+        "caf\\xe9.png",
+        "cut.png",
+        "nowhere.png",
+    ]
+    assert [record["error"] is None for record in records] == [True, True, False, False]
+    assert (last["folder"], last["images"]) == (str(inbox), 2)
+    assert "caf\\xe9.png" in call("detect", inbox, *PAIR).stdout
+
+    listed = CliRunner().invoke(app, ["detect", "-", "--json", *PAIR], input=f"{inbox}\n{image}\n")
+    assert listed.exit_code == 0
+    assert [json.loads(line).get("folder") for line in listed.stdout.splitlines()][-1] == str(inbox)
+    named = CliRunner().invoke(app, ["detect", "-", "--json", *PAIR], input=f"{inbox}\ngone.png\n")
+    assert named.exit_code == 1
+    assert len(named.stdout.splitlines()) == 6
+
+
+def test_an_id_train_image_is_known_again_and_formulas_are_texts(scored, pictures):
+    train = sorted((pictures / "train").rglob("*.png"))[0]
+    shutil.copy(train, scored / "=1+1.png")
+    result = call("detect", "=1+1.png", "--json", *PAIR)
+    near = json.loads(result.stdout)["neighbours"]
+    assert [one["identical"] for one in near] == [True, False, False]
+    assert near[0]["image"] == train.relative_to(pictures / "train").as_posix()
+    assert "identical to an ID train image" in call("detect", "=1+1.png", *PAIR).stdout
+    (row,) = csv.DictReader(io.StringIO(call("detect", "=1+1.png", "--csv", *PAIR).stdout))
+    assert row["image"] == "'=1+1.png"
+    assert json.loads(row["neighbours"]) == [one["image"] for one in near]
+    assert float(row["value"]) == json.loads(result.stdout)["value"]
 
 
 def test_an_image_on_stdin_is_no_list(scored, pictures):

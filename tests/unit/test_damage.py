@@ -95,7 +95,7 @@ def test_rows_of_a_complete_cache_that_are_not_there_are_damage(file, array):
     with h5py.File(file, "r+") as h5:
         h5[array][20:] = 0
     for look in (RowReader, check_cache):
-        with pytest.raises(CacheError, match="4 rows of a complete cache are lost: 20, 21, 22, 23") as caught:
+        with pytest.raises(CacheError, match="4 rows are lost from a complete cache: 20, 21, 22, 23") as caught:
             look(file)
         assert "cache remove --model m --dataset d" in caught.value.fix
 
