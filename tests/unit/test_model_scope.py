@@ -61,7 +61,7 @@ def test_right_rows_of_all_id_datasets_are_compared_with_wrong_and_strange_ones(
     known = sum(len(right[name]) for name in right) - 1
     assert found["strange", "far"].id_accuracy == pytest.approx(sum(r.sum() for r in right.values()) / known)
     assert f"ID are the {len(ranked.sorted)} of {known} ID test rows that are classified correctly" in rows[0].remarks
-    assert "1 ID test rows without a label left out" in rows[0].remarks
+    assert "1 ID test row without a label left out" in rows[0].remarks
     kept = kept_rows(space, "scope", "net").kept.arrays
     assert kept[f"test/{SIDE}"].tolist() == [
         ID if one else OOD if two else NEITHER for one, two in zip(right["test"], wrong["test"], strict=True)
