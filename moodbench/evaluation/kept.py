@@ -28,9 +28,8 @@ def kept_rows(space: Workspace, benchmark: str, model: str) -> TestRows:
     Raises
     ------
     LackingError
-        There are none, or they were made from something else than the results, or than the caches that are there.
-    ResultsError
-        The file was changed after it was written, or is none of row scores.
+        There are none, or they cannot be read, or were made from something else than the results, or than the caches
+        that are there.
     """
     name = ModelName.parse(model)
     file = space.kept_scores_file(name, benchmark)
@@ -39,8 +38,7 @@ def kept_rows(space: Workspace, benchmark: str, model: str) -> TestRows:
     try:
         kept = read_row_scores(file, KEPT)
     except ResultsError as error:
-        again = f"moodbench score --benchmark {benchmark} --model {model}"
-        raise ResultsError(error.what, file=file, fix=f"write them anew: {again}") from None
+        raise LackingError(error.what.replace("the row scores", "they", 1)) from None
     assert kept is not None  # in this form it is read whole, or refused
     inputs = read_provenance(space.results_file(benchmark, name)).get("inputs")
     if (kept.owner["benchmark"], kept.owner["model"], kept.owner["inputs"]) != (benchmark, model, inputs):
