@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args
 
 from moodbench.errors import UsageError
 
-Layout = Literal["grid", "datasets", "all", "paper", "classes"]
-"""Of tables: pretext tasks × scores, every OOD dataset side by side, both, the two tables of the MOODv2 paper, or every
-class of the OOD datasets."""
+Layout = Literal["grid", "datasets", "all", "paper", "classes", "depth"]
+"""Of tables: pretext tasks × scores, every OOD dataset side by side, both, the two tables of the MOODv2 paper, every
+class of the OOD datasets, or scores × layers of each model."""
 
 Axis = Literal["score", "model", "dataset"]
 """What the rows or the columns of a table are."""

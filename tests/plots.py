@@ -15,6 +15,7 @@ from matplotlib.text import Text
 
 from moodbench.plots.base import PAPER, PLOTS, WIDTHS
 from moodbench.plots.given import Features, Given, Split
+from moodbench.tables.depth import OUTPUT, Depth
 from moodbench.types import FAMILIES, MEAN, Result
 
 PRETEXTS = ("classification", "contrastive", "masked image modeling")
@@ -46,6 +47,7 @@ def world(models=3, scores=4, oods=3, *, rows=60, **given) -> Given:
                 results.append(Result(ood=MEAN, group=group, n_ood=rows * len(some), **around(mean), **rest))
     noisy = [replace(one, params="label_noise=0.2;label_noise_seed=0") for one in results if one.ood == MEAN]
     rows = {"samples": partial(splits, oods=oods), "features": partial(features, oods=oods), "seconds": seconds}
+    rows["depths"] = partial(depths, models)
     return Given(results, **{"width": WIDTHS["column"], "noisy": noisy, **rows, **given})
 
 
@@ -75,6 +77,15 @@ def features(model, most, oods=3):
     rng = np.random.default_rng(int(model.name[5:]))
     ood = {f"ood{i:02}": rng.normal(i + 1, 1, (min(most, 40), 6)).astype(np.float32) for i in range(oods)}
     return Features(rng.normal(0, 1, (min(most, 60), 6)).astype(np.float32), ood)
+
+
+def depths(models):
+    """Return the models as layers of others: four of each, the last its output."""
+    places = {m: (f"line{m // 4:02}", m % 4) for m in range(models)}
+    return {
+        f"model{m:02}": Depth(line, None, OUTPUT if at == 3 else f"blocks.{at}", at, 3)
+        for m, (line, at) in places.items()
+    }
 
 
 def seconds(model):

@@ -24,7 +24,7 @@ def model_columns(record: Record) -> Record:
         "here": {True: "yes", False: "no", None: None}[record.get("on_disk")],
         "size": _size(record),
         "digest": record.get("digest"),
-        "cached": len(record["cached"]) or None,
+        "cached": _cached(record),
         "variants": " ".join(record.get("variants", ())) or None,
     }
 
@@ -74,6 +74,14 @@ def _columns(model: Record) -> Record:
 
 def _indented(rows: Sequence[Record]) -> str:
     return as_text(rows, indent=2)
+
+
+def _cached(record: Record) -> str | None:
+    """Return how many datasets are cached, and views of the model."""
+    datasets, views = len(record["cached"]), len(record["views"])
+    if views:
+        return f"{datasets} + {views} view{'s' * (views > 1)}"
+    return str(datasets) if datasets else None
 
 
 def _size(record: Record) -> str | None:

@@ -35,7 +35,7 @@ def plot(
             "order test rows. accuracy: ID accuracy against mean AUROC, over models. cost: mean AUROC against the time "
             "of a score. embedding: features in the plane of two principal components. "
             "ranks: average ranks of models and of scores, with Nemenyi's critical difference. sweep: mean AUROC "
-            "against a parameter.",
+            "against a parameter. depth: mean AUROC against the layers of models (extract --layers).",
             autocompletion=completion.plots,
         ),
     ] = "grid",

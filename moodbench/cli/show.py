@@ -140,6 +140,7 @@ def _model_text(r: Record) -> str:
     size = r.get("bytes")
     pictures = r.get("pictures", {})
     facts = {
+        "view of": r.get("view_of"),
         "pretext task": r["pretext"],
         "method": r.get("method"),
         "timm name": r.get("timm"),

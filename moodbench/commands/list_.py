@@ -33,11 +33,25 @@ def list_models(
         Only those of these pretext tasks: of `moodbench.choices.PretextTask`, or one that a model of the catalogue has.
     cached : bool
         Only those that have caches.
+
+    Returns
+    -------
+    list of dict
+        Layers and other views of a model that has caches are in its `views`, and have no record of their own.
     """
     from moodbench.models.records import model_record
 
     chosen = check_pretexts("pretext", pretext, space)
-    there = {str(name): space.cached_datasets(name) for name in space.cached_models()}
+    views: dict[str, list[str]] = {}
+    there: dict[str, list[str]] = {}
+    for one in space.cached_models():
+        if one.view is None:
+            there[str(one)] = space.cached_datasets(one)
+        else:
+            views.setdefault(str(one.whole), []).append(str(one))
+    # a view whose model has no caches any more is shown as a model of its own
+    alone = [name for whole in views if whole not in there for name in views[whole]]
+    there |= {name: space.cached_datasets(ModelName.parse(name)) for name in alone}
     records = [model_record(spec) | {"cached": there.pop(name, [])} for name, spec in space.catalog.models.items()]
     for name, datasets in there.items():
         base = space.catalog.models.get(ModelName.parse(name).base)
@@ -50,6 +64,7 @@ def list_models(
                 "cached": datasets,
             }
         )
+    records = [record | {"views": views.get(record["name"], []) if record["cached"] else []} for record in records]
     return [
         record
         for record in records

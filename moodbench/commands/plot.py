@@ -57,10 +57,10 @@ def plot(
         There are no results, or row scores are missing or stale; or the file cannot be written.
     """
     from moodbench.atomic import write_file
-    from moodbench.plots.base import check_suffix, picture
+    from moodbench.plots.base import PLOTS, check_suffix, picture
 
-    source = _source(kind, benchmark, head, workspace)
-    given = source.given(model=model, score=score, ood=ood, group=group, param=param)
+    source, layers = _source(kind, benchmark, head, workspace), PLOTS.get(kind).layers
+    given = source.given(model=model, score=score, ood=ood, group=group, param=param, layers=layers)
     file = as_path(out) or Path(f"{'_'.join(source.names)}_{kind}.png")
     check_suffix(file)
     write_file(file, picture(kind, given, file.suffix.lower().removeprefix("."), width))
@@ -85,10 +85,10 @@ def plot_svg(
 
     `key` (letters, digits and ``-``) is its id and begins every id in it; of two pictures on a page it must differ.
     """
-    from moodbench.plots.base import inline_svg
+    from moodbench.plots.base import PLOTS, inline_svg
 
-    source = _source(kind, benchmark, head, workspace)
-    given = source.given(model=model, score=score, ood=ood, group=group, param=param)
+    source, layers = _source(kind, benchmark, head, workspace), PLOTS.get(kind).layers
+    given = source.given(model=model, score=score, ood=ood, group=group, param=param, layers=layers)
     return inline_svg(kind, given, key=key, width=width)
 
 

@@ -76,7 +76,7 @@ def _means(
 ) -> tuple[dict[str, list[Result]], list[str]]:
     """Return the means that count, by benchmark, and what to say of those that do not."""
     chosen = chosen_benchmarks(space, names)
-    found = [(name, rows_of(space, name, None)) for name in chosen]
+    found = [(name, rows_of(space, name, None, models=models)) for name in chosen]
     found = only(found, "model", models, lambda row: row.model)
     found = only(found, "score", scores, lambda row: row.score)
     found = [(name, [row for row in rows if row.score in scores or not row.control]) for name, rows in found]

@@ -185,7 +185,8 @@ def _plots(
     for kind in in_order([*PLOTS]):
         plot = PLOTS.get(kind)
         try:
-            svg = inline_svg(kind, given, key="plot")
+            shown_in = source.given(layers=True) if plot.layers else given
+            svg = inline_svg(kind, shown_in, key="plot")
         except MoodbenchError as error:
             undrawn.setdefault(Gap(error.what, error.fix or ""), []).append(kind)
             continue
@@ -197,7 +198,7 @@ def _plots(
         narrow = ""
         if wide:
             with suppress(MoodbenchError):  # it has more to show than fits: then it stands in a box that scrolls
-                narrow = pictures.inline(inline_svg(kind, given, key="plot", width="column"), label, ZOOM)
+                narrow = pictures.inline(inline_svg(kind, shown_in, key="plot", width="column"), label, ZOOM)
         shown = pictures.inline(svg, label, zoom)
         plots.append(Plot(kind, caption, shown, wide, kind in AS_ON_PAPER, narrow, zoom * height))
     of_sets: dict[str, str] = {}

@@ -63,6 +63,10 @@ def show_model(name: str, workspace: Workspace | None = None) -> Record:
     infos = list_caches(space, str(model)) if model in space.cached_models() else []
     caches = [{"dataset": i.dataset, "rows": i.rows, "dim": i.dim, "complete": i.complete} for i in infos]
     known = _imported(infos[0].dim if infos else None) if entry is None else _entry(entry, model)
+    if model.view is not None:
+        if not infos:
+            raise UnknownNameError("cached model", str(model), map(str, space.cached_models()))
+        known = known | {"dim": infos[0].dim, "head": "none", "view_of": str(model.whole)}
     return (
         {"name": str(model)}
         | known

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from moodbench.arguments import as_names
 from moodbench.errors import UnknownNameError
 from moodbench.params import is_noisy
+from moodbench.tables.depth import Depths, depths_of, line_of
 from moodbench.tables.order import Titles
-from moodbench.tables.selection import Found, only, rows_of, titles_of
+from moodbench.tables.selection import Found, only, rows_of, titles_of, without_views
 from moodbench.types import ALL_GROUPS, MEAN, Result
 from moodbench.workspace import Workspace
 
@@ -28,7 +29,7 @@ class Source:
     names : list of str
         The benchmarks.
     found : list of (str, list of Result)
-        Each with its results, also of scores that were fitted with wrong labels on purpose.
+        Each with its results, also of scores that were fitted with wrong labels on purpose, and of layers.
     titles : Titles
         Of the models and datasets of the first, and of all scores.
     """
@@ -37,7 +38,7 @@ class Source:
         """Read the results; with `head` those of the models with this head alone."""
         self._space = space
         self.names = [*names]
-        self.found: Found = [(name, rows_of(space, name, head, noisy=True)) for name in names]
+        self.found: Found = [(name, rows_of(space, name, head, noisy=True, views=True)) for name in names]
         titles = [titles_of(space, name) for name in names]
         self.titles = Titles(
             models=titles[0].models,
@@ -54,8 +55,8 @@ class Source:
 
     @property
     def results(self) -> list[Result]:
-        """All results, without those of scores that were fitted with wrong labels."""
-        return [row for _, some in self.found for row in some if not is_noisy(row.params)]
+        """All results, without those of scores that were fitted with wrong labels, and of layers."""
+        return [row for _, some in self.found for row in without_views(some) if not is_noisy(row.params)]
 
     def given(
         self,
@@ -65,12 +66,18 @@ class Source:
         ood: str | Sequence[str] = (),
         group: str = ALL_GROUPS,
         param: str | None = None,
+        layers: bool = False,
     ) -> Given:
-        """Return what a plot is given; names that nothing has are refused."""
+        """Return what a plot is given; names that nothing has are refused.
+
+        `layers`: it is a picture of layers, and the name of a model stands for all of its own. Others show those alone
+        that are named.
+        """
         from moodbench.plots.given import Given
 
         models, scores, oods = as_names(model), as_names(score), as_names(ood)
-        found = only(self.found, "model", models, lambda row: row.model)
+        found = self.found if layers else [(name, without_views(some, models)) for name, some in self.found]
+        found = only(found, "model", models, lambda row: line_of(row.model) if layers else row.model)
         found = only(found, "score", scores, lambda row: row.score)
         noisy = [row for _, some in found for row in some if is_noisy(row.params)]
         rows = [row for _, some in found for row in some if not is_noisy(row.params)]
@@ -96,6 +103,9 @@ class Source:
 
             return measured_times(self._space, self.names[0], model.name)
 
+        def depths() -> Depths:
+            return depths_of(self._space, self.names[0], rows)
+
         drawn = Given(
             rows,
             self.titles,
@@ -108,6 +118,7 @@ class Source:
             samples=samples,
             features=features,
             seconds=seconds,
+            depths=depths,
         )
         return drawn
 

@@ -17,6 +17,7 @@ from moodbench.results import read_all, unverified
 from moodbench.tables.arrange import captioned, in_order, looking
 from moodbench.tables.cells import Table
 from moodbench.tables.classes import class_tables
+from moodbench.tables.depth import depth_tables, depths_of, line_of
 from moodbench.tables.footnotes import what_models_saw
 from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.formats.text import PLAIN, plain_within
@@ -72,7 +73,8 @@ def table(
     benchmark : str or sequence of str
         By default every benchmark that has results.
     model : str or sequence of str
-        Only these models; by default all.
+        Only these models; by default all but layers, which are shown where one is named (``MODEL@layer-NAME``), and in
+        the layout "depth", where the model's name stands for all of them.
     head : str, optional
         Only the models with this head (``probe``, …), or with ``own`` those without one of another name.
     score : str or sequence of str
@@ -82,10 +84,10 @@ def table(
         over is shown.
     format : str
         A name in `moodbench.tables.formats.base.FORMATS`: markdown, latex, csv, html, json, plain.
-    layout : {"grid", "datasets", "all", "paper", "classes"}, optional
+    layout : {"grid", "datasets", "all", "paper", "classes", "depth"}, optional
         The pretext task × score grid, the OOD datasets side by side, both, the two tables of the MOODv2 paper (see
-        `moodbench.tables.paper`), or every class of the OOD datasets (`moodbench.tables.classes`). By default
-        "datasets" where one model or any dataset is named, else "grid".
+        `moodbench.tables.paper`), every class of the OOD datasets (`moodbench.tables.classes`), or for each model
+        scores × its layers. By default "datasets" where one model or any dataset is named, else "grid".
     metric : str or sequence of str
         Names from `moodbench.metrics.METRICS`; several stand side by side.
     positive : {"id", "ood"}
@@ -133,8 +135,9 @@ def table(
     if datasets and axes and not any("dataset" in pair for pair in axes):
         raise UsageError("the grid shows means, and no single OOD dataset", fix="give layout 'datasets' or 'all'")
     shown = list(dict.fromkeys(FPR95[positive] if name == "fpr95" else name for name in as_names(metric)))
-    found = _with_head(space, chosen_benchmarks(space, as_names(benchmark)), head)
-    found = only(found, "model", models, lambda row: row.model)
+    deep = layout == "depth"
+    found = _with_head(space, chosen_benchmarks(space, as_names(benchmark)), head, models, deep)
+    found = only(found, "model", models, lambda row: line_of(row.model) if deep else row.model)
     found = only(found, "score", scores, lambda row: row.score)
     found = holding(found, "OOD dataset", datasets, lambda row: row.ood)
     found = [(name, marked_stale(space, name, results)) for name, results in found]
@@ -165,6 +168,14 @@ def table(
             raise UsageError("the layout 'classes' knows neither significance nor transpose", fix="leave them out")
         seen = partial(_pretraining, space)
         tables = class_tables(space, found, metric=shown, datasets=datasets, seen=seen)
+    elif deep:
+        tables = [
+            one
+            for part, (name, results) in zip(parts, found, strict=True)
+            for one in depth_tables(
+                depths_of(space, name, results), results, part.titles, metric=shown, group=group, expected=part.expected
+            )
+        ]
     elif not axes:
         how = {"scores": scores, "datasets": datasets}
         tables = paper_tables(parts, metric=shown, group=group, transpose=transpose, **how)
@@ -186,8 +197,9 @@ LAYOUTS: Mapping[Layout, Sequence[tuple[Axis, Axis]]] = {
     "all": [("score", "model"), ("score", "dataset")],
     "paper": [],
     "classes": [],
+    "depth": [],
 }
-"""What the rows and the columns are of the tables of a layout; those of the paper and of classes have their own."""
+"""What the rows and the columns are of the tables of a layout; that of the paper and those after it have their own."""
 
 
 def _laid_out(
@@ -209,9 +221,11 @@ def _laid_out(
         return LAYOUTS[layout or default]
     if rows == cols:
         raise UsageError(f"'{rows}' cannot be the rows and the columns", fix="name two of score, model and dataset")
-    if layout in ("all", "paper", "classes"):
+    if layout in ("all", "paper", "classes", "depth"):
         what = (
-            "has rows and columns of its own" if layout == "classes" else "is two tables, and rows and cols are of one"
+            "has rows and columns of its own"
+            if layout in ("classes", "depth")
+            else "is two tables, and rows and cols are of one"
         )
         raise UsageError(f"the layout '{layout}' {what}", fix="leave it out")
     mine = LAYOUTS[layout][0] if layout is not None else None
@@ -254,13 +268,15 @@ def _id_of(space: Workspace, benchmark: str) -> str:
     return ", ".join(name if of is None else of.title for name, of in known.items()) or benchmark
 
 
-def _with_head(space: Workspace, benchmarks: Sequence[str], head: str | None) -> Found:
+def _with_head(
+    space: Workspace, benchmarks: Sequence[str], head: str | None, models: Sequence[str], views: bool
+) -> Found:
     """Return the benchmarks and their results; those without models of a head are left out, unless all are."""
     found: Found = []
     faults: list[ResultsError] = []
     for name in benchmarks:
         try:
-            found.append((name, rows_of(space, name, head)))
+            found.append((name, rows_of(space, name, head, models=models, views=views)))
         except NoSuchHeadError as error:
             faults.append(error)
     if not found:

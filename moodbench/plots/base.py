@@ -73,6 +73,8 @@ class Plot:
         A name in `WIDTHS`, where no width is asked for; None: the figure is as large as its content needs.
     several : bool
         Takes the results of several benchmarks at once.
+    layers : bool
+        Shows layers of models too, which other kinds do only where they are named; a model's name stands for them.
     without : mapping
         Options that mean nothing here (model, score, ood, group) → why, in words that follow "it".
     """
@@ -81,16 +83,21 @@ class Plot:
     width: str | None = "column"
     several: bool = False
     without: Mapping[str, str] = field(default_factory=dict)
+    layers: bool = False
 
 
 PLOTS: Registry[Plot] = Registry("plot", package="moodbench.plots")
 
 
 def as_plot(
-    *, width: str | None = "column", several: bool = False, without: Mapping[str, str] | None = None
+    *,
+    width: str | None = "column",
+    several: bool = False,
+    without: Mapping[str, str] | None = None,
+    layers: bool = False,
 ) -> Callable[[Callable[[Given], Figure]], Plot]:
     """Return a decorator that makes a `Plot` of a function from what is given to a figure."""
-    return lambda draw: Plot(draw, width, several, without or {})
+    return lambda draw: Plot(draw, width, several, without or {}, layers)
 
 
 def inches(width: str | float | None, plot: Plot) -> float | None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moodbench.errors import ResultsError, UsageError
+from moodbench.tables.depth import Depths
 from moodbench.tables.footnotes import Index
 from moodbench.tables.order import NO_TITLES, Model, Series, Titles, models_in_order, ood_in_order, series_in_order
 from moodbench.types import ALL_GROUPS, MEAN, Result
@@ -65,6 +66,10 @@ def _no_seconds(model: Model) -> Mapping[tuple[str, str], float]:
     raise ResultsError("there are no measured times to draw", fix="give them as `seconds`")
 
 
+def _no_depths() -> Depths:
+    raise ResultsError("there are no layers to draw", fix="give them as `depths`")
+
+
 @dataclass(frozen=True)
 class Given:
     """What every plot function takes.
@@ -92,6 +97,8 @@ class Given:
         A model, and the most rows of a dataset → its features.
     seconds : callable
         A model → from (score, params) to the seconds that a test row took, as far as they were measured.
+    depths : callable
+        Which of the results are of a layer, and how deep it lies; a `ResultsError` where none is.
     """
 
     results: Sequence[Result]
@@ -106,6 +113,7 @@ class Given:
     samples: Callable[[Sequence[Pair]], Mapping[Pair, Sequence[Split]]] = _no_rows
     features: Callable[[Model, int], Features] = _no_features
     seconds: Callable[[Model], Mapping[tuple[str, str], float]] = _no_seconds
+    depths: Callable[[], Depths] = _no_depths
 
     @cached_property
     def index(self) -> Index:

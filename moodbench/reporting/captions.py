@@ -17,6 +17,7 @@ CAPTIONS = {
     "heatmap": "AUROC of each pair on each OOD dataset.",
     "correlation": "How far scores order the same images alike: rank correlations.",
     "ranks": "Average ranks over OOD datasets; what a bar joins is not told apart (Nemenyi's critical difference).",
+    "depth": "Mean AUROC at each layer of the models, from the input to their own features.",
     "sweep": "Mean AUROC over the values of a parameter.",
     "accuracy": "ID accuracy of the models against how well OOD is detected.",
     "cost": "Mean AUROC against the time that a score takes for an image.",

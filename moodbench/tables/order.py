@@ -87,7 +87,13 @@ def models_in_order(results: Iterable[Result], titles: Titles = NO_TITLES) -> li
     pretexts = {row.model: row.pretext for row in results}
     tasks = [*PRETEXT_TASKS, *sorted(set(pretexts.values()) - set(PRETEXT_TASKS))]
     models = [Model(name, pretext, titles.model(name)) for name, pretext in pretexts.items()]
-    return sorted(models, key=lambda m: (tasks.index(m.pretext), _place(titles.models, _base(m.name)), m.name))
+    known = titles.models
+
+    def place(model: Model) -> tuple[int, int, str]:
+        named = model.name if model.name in known else _base(model.name)
+        return tasks.index(model.pretext), _place(known, named), model.name
+
+    return sorted(models, key=place)
 
 
 def ood_in_order(results: Iterable[Result], titles: Titles = NO_TITLES) -> dict[str, list[str]]:

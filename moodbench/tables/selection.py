@@ -50,12 +50,31 @@ class NoSuchHeadError(ResultsError):
     """No model with the head has results on a benchmark."""
 
 
-def rows_of(space: Workspace, benchmark: str, head: str | None, *, noisy: bool = False) -> list[Result]:
+def rows_of(
+    space: Workspace,
+    benchmark: str,
+    head: str | None,
+    *,
+    noisy: bool = False,
+    models: Sequence[str] = (),
+    views: bool = False,
+) -> list[Result]:
     """Return the results of a benchmark, of the models with a head alone where one is named.
 
-    `noisy`: also those of scores that were fitted with wrong labels on purpose, which compete with no others.
+    Parameters
+    ----------
+    space, benchmark, head
+    noisy : bool
+        Also those of scores that were fitted with wrong labels on purpose, which compete with no others.
+    models : sequence of str
+        Those that are named. Results of views (`moodbench.views`), of which there may be dozens of each model, are
+        returned where one of these is a view, or where there are no others.
+    views : bool
+        Return them in any case.
     """
     rows = [row for row in read_all(space.results_dir, benchmark) if noisy or not is_noisy(row.params)]
+    if not views:
+        rows = without_views(rows, models)
     if head is None:
         return rows
     wanted = None if head == OWN else head
@@ -67,6 +86,13 @@ def rows_of(space: Workspace, benchmark: str, head: str | None, *, noisy: bool =
             fix="moodbench score --all" if wanted is None else f"moodbench score --head {head} --benchmark {benchmark}",
         )
     return chosen
+
+
+def without_views(rows: Sequence[Result], models: Sequence[str] = ()) -> list[Result]:
+    """Return the results without those of views; all, where a view is among the `models` named, or nothing else is."""
+    if any(ModelName.parse(name).view is not None for name in models):
+        return list(rows)
+    return [row for row in rows if ModelName.parse(row.model).view is None] or list(rows)
 
 
 Found = list[tuple[str, list[Result]]]

@@ -22,6 +22,7 @@ REFUSED = {
     ("accuracy", (1, 1, 1)),
     ("correlation", (97, 1, 2)),
     ("correlation", (1, 1, 1)),
+    ("depth", (97, 1, 2)),
     ("grid", (97, 1, 2)),
     ("ranks", (1, 1, 1)),
     ("sweep", (1, 79, 2)),
