@@ -46,7 +46,7 @@ def table(
         Layout | None,
         typer.Option(
             help="grid: pretext tasks × scores; datasets: every OOD dataset; all: both; paper: the two tables of the "
-            "MOODv2 paper; classes: every class of the OOD datasets.  "
+            "MOODv2 paper; classes: every class of the OOD datasets; depth: scores × layers of each model.  "
             "[default: datasets if one --model or a --dataset is named, else grid]",
         ),
     ] = None,

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from moodbench.errors import ResultsError, UsageError
-from moodbench.plots.base import PLOTS, as_plot, plain
+from moodbench.plots.base import PLOTS, WIDTHS, as_plot, plain
 from moodbench.plots.given import Given
 from moodbench.plots.parts import (
     CHANCE,
@@ -21,16 +21,17 @@ from moodbench.plots.parts import (
     MOST,
     PALE,
     below_hundred,
-    letters_in,
+    heading,
+    heading_height,
     line_look,
+    panel_title,
     panels,
     panels_across,
     sheet,
-    wrapped,
 )
 from moodbench.tables.depth import OUTPUT, Depth, by_line, title_of
 from moodbench.tables.order import Series
-from moodbench.types import ALL_GROUPS, MEAN, Result
+from moodbench.types import MEAN, Result
 
 FEW, MOST_PANELS = 6, 20
 """Scores that are drawn where none is named, and at most."""
@@ -61,16 +62,18 @@ def depth(given: Given) -> Figure:
     every = _scores(given, depths, list(lines.values()))
     drawn = every if given.scores else _best(every)
     where, ticks, axis = _axis(depths)
-    width = given.width or 6.875
+    width = given.width or WIDTHS["text"]
     across = panels_across(width, len(drawn), 2.0)
     legend = [_key(number, plain(title_of(line, given.titles))) for number, line in enumerate(lines)]
-    body = 1.55 * math.ceil(len(drawn) / across) + 0.2
-    figure, (part,) = sheet(width, [body], legend=legend, remarks=_remarks(drawn, some=len(drawn) < len(every)))
+    about = given.about("mean AUROC at each layer")
+    body = 1.5 * math.ceil(len(drawn) / across) + 0.25 + heading_height(about, width)
+    remarks = _remarks(given, drawn, some=len(drawn) < len(every))
+    figure, (part,) = sheet(width, [body], legend=legend, remarks=remarks)
     all_axes = panels(part, len(drawn), across, share_y=True)
     for axes, (series, its) in zip(all_axes, drawn.items(), strict=True):
         for line in its:
             _draw(axes, line, where)
-        axes.set_title(wrapped(series.title, letters_in(width / across - 0.4, 7.5)))
+        panel_title(axes, series.title, width / across - 0.4)
         axes.grid(axis="y", color=PALE, lw=0.5)
         if ticks:
             axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
@@ -80,9 +83,9 @@ def depth(given: Given) -> Figure:
         if low < CHANCE < high:
             axes.axhline(CHANCE, **CHANCE_LINE)
     below_hundred(all_axes[0])
+    heading(part, about, width)
     part.supxlabel(plain(axis), fontsize=7)
-    over = "" if given.group == ALL_GROUPS else f", {given.group}"
-    part.supylabel(plain(f"mean AUROC in %{over}"), fontsize=7)
+    part.supylabel("AUROC (%)", fontsize=7)
     return figure
 
 
@@ -165,9 +168,10 @@ def _key(number: int, title: str) -> Artist:
     return Line2D([], [], marker="o", ms=3, label=title, **look)
 
 
-def _remarks(drawn: Mapping[Series, Sequence[_Line]], *, some: bool) -> list[str]:
+def _remarks(given: Given, drawn: Mapping[Series, Sequence[_Line]], *, some: bool) -> list[str]:
     intervals = any(row.auroc_low is not None for its in drawn.values() for line in its for _, row in line.points)
-    said = ["hollow: the model's own features" + ("; shaded: 95 % intervals" if intervals else "")]
+    shaded = "; shaded: 95 % intervals" if intervals else ""
+    said = [f"Mean over {given.over}{shaded}; hollow: the model's own features."]
     if some:
-        said.append(f"the {len(drawn)} scores with the highest mean AUROC over all layers; --score draws others")
+        said.append(f"The {len(drawn)} scores with the highest mean AUROC over all layers; --score draws others.")
     return said
