@@ -14,7 +14,7 @@ from moodbench.evaluation.engine import Array
 from moodbench.evaluation.kept import kept_params
 from moodbench.evaluation.protocols import ScoreRun
 from moodbench.features.lock import exclusive
-from moodbench.features.rowscores import KEPT, RowScores, read_row_scores, write_row_scores
+from moodbench.features.rowscores import KEPT, RowScores, as_bytes, read_row_scores, write_row_scores
 from moodbench.scores.base import Score, create_score
 from moodbench.scores.machinery.notes import too_many_not_numbers
 from moodbench.scores.machinery.variants import score_of
@@ -134,7 +134,7 @@ def owner_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
 def _put(
     there: RowScores, caches: Caches, scores: Mapping[str, Score], values: Mapping[tuple[str, str], Array]
 ) -> None:
-    ids = {dataset: reader.ids for dataset, reader in (*caches.test.items(), *caches.ood.items())}
+    ids = {dataset: as_bytes(reader.ids) for dataset, reader in (*caches.test.items(), *caches.ood.items())}
     for (dataset, label), array in values.items():
         there.put(
             dataset,

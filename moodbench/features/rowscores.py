@@ -87,19 +87,19 @@ class RowScores:
         self.arrays: dict[str, Array] = {}
         self.attributes: dict[str, dict[str, str]] = {}
 
-    def put(self, dataset: str, ids: Sequence[str], values: Array, *, score: str, params: str, default: str) -> None:
+    def put(self, dataset: str, ids: Array, values: Array, *, score: str, params: str, default: str) -> None:
         """Put the scores of one dataset in place of those of this score with these parameters, which may be there.
 
-        `dataset` is its name, or ``CLASS/DATASET`` for those of a class in turn, whose title may be any text.
+        `dataset` is its name, or ``CLASS/DATASET`` for those of a class in turn, whose title may be any text; `ids` as
+        `as_bytes` makes them.
         """
         if score == IDS and not self.form.folder:
             raise ResultsError(f"a score called '{IDS}' cannot be saved", fix="give it another name")
         place = place_of(dataset)
         path = f"{place}/{self.form.folder}{row_key(score, params, default)}"
-        names = [name.encode("utf-8", "surrogateescape") for name in ids]
         self.arrays[path] = values.astype(self.form.dtype)
         self.attributes[path] = {"score": score, "params": params}
-        self.arrays[f"{place}/{IDS}"] = np.array(names, dtype=np.bytes_)
+        self.arrays[f"{place}/{IDS}"] = ids
 
     def put_sides(self, sides: Mapping[str, Array]) -> None:
         """Say of every row of datasets, called as in `put`, what it counts as."""
@@ -124,6 +124,11 @@ class RowScores:
         inside = -2 if self.form.folder else -1
         its = (path for path, said in self.attributes.items() if said == wanted)
         return {"/".join(path.split("/")[:inside]): self.arrays[path] for path in its}
+
+
+def as_bytes(ids: Sequence[str]) -> Array:
+    """Return ids as they are stored, (N,) bytes."""
+    return np.array([name.encode("utf-8", "surrogateescape") for name in ids], dtype=np.bytes_)
 
 
 def place_of(dataset: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from functools import cached_property
+from threading import Lock
 from typing import Any, TypeVar
 
 import torch
@@ -49,6 +49,7 @@ class Block:
         self._logits = logits
         self._labels = labels
         self._memo: dict[Hashable, Any] = {}
+        self._locks: dict[Hashable, Lock] = {}
         self._held_out: Block | None = None
 
     def __len__(self) -> int:
@@ -68,10 +69,9 @@ class Block:
             raise LookupError("this block has no labels; declare needs = {'labels'}")
         return self._labels
 
-    @cached_property
+    @property
     def _top(self) -> tuple[Tensor, Tensor]:
-        best = row_argmax(self.logits)
-        return self.logits.gather(1, best[:, None])[:, 0], best
+        return self.shared("top", lambda: _largest(self.logits))
 
     @property
     def max_logit(self) -> Tensor:
@@ -83,9 +83,9 @@ class Block:
         """(B,) int64, the predicted class."""
         return self._top[1]
 
-    @cached_property
+    @property
     def _softmax(self) -> tuple[Tensor, Tensor]:
-        return softmax_and_rest(self.logits, self.predicted)
+        return self.shared("softmax", lambda: softmax_and_rest(self.logits, self.predicted))
 
     @property
     def rest(self) -> Tensor:
@@ -102,10 +102,10 @@ class Block:
         """(B, C) float32, the softmax of the logits; values below the smallest normal float32 are 0."""
         return self._softmax[0]
 
-    @cached_property
+    @property
     def log_sum_exp(self) -> Tensor:
         """(B,) float32, log of the sum of exp(l), shifted by the largest logit so that it cannot overflow."""
-        return self.max_logit + torch.log1p(self.rest)
+        return self.shared("log_sum_exp", lambda: self.max_logit + torch.log1p(self.rest))
 
     def rows(self, chosen: Tensor) -> Block:
         """Return some rows, (B,) bool or their numbers, as a block of their own."""
@@ -128,9 +128,11 @@ class Block:
         return self._held_out
 
     def shared(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """Return what is filed under `key`, computed by the first score that asks for it."""
+        """Return what is filed under `key`, computed by the first score that asks for it; others wait for it."""
         if key not in self._memo:
-            self._memo[key] = compute()
+            with self._locks.setdefault(key, Lock()):
+                if key not in self._memo:
+                    self._memo[key] = compute()
         found: T = self._memo[key]
         return found
 
@@ -145,6 +147,11 @@ def joined(blocks: Sequence[Block]) -> Block:
         None if logits[0] is None else torch.cat(logits),
         None if labels[0] is None else torch.cat(labels),
     )
+
+
+def _largest(logits: Tensor) -> tuple[Tensor, Tensor]:
+    best = row_argmax(logits)
+    return logits.gather(1, best[:, None])[:, 0], best
 
 
 def softmax_and_rest(logits: Tensor, best: Tensor) -> tuple[Tensor, Tensor]:

@@ -89,7 +89,15 @@ def test_a_crew_inside_a_crew_works_by_itself(crew):
     assert len(inner) == 24
 
 
-def test_gradients_are_off(crew):
+@pytest.mark.parametrize("mode", [True, False])
+def test_inference_is_as_with_the_caller(crew, mode):
     modes = []
-    crew.each(lambda _: modes.append(torch.is_inference_mode_enabled()), range(3))
-    assert modes == [True] * 3
+
+    def items():
+        modes.append(torch.is_inference_mode_enabled())
+        yield 1
+
+    with torch.inference_mode(mode):
+        crew.each(lambda _: modes.append(torch.is_inference_mode_enabled()), range(3))
+        list(crew.ahead(items()))
+    assert modes == [mode] * 4

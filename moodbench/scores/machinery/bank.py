@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -42,6 +42,7 @@ class Meeting:
     def __init__(self, block: Block, rows: slice, stored: Block, directions: Directions | None) -> None:
         self.block, self.rows, self.stored = block, rows, stored
         self._given = directions
+        self._relative: Tensor | None = None
 
     @property
     def _directions(self) -> Directions:
@@ -49,16 +50,19 @@ class Meeting:
             raise LookupError("no score gave the bank its directions")
         return self._given
 
-    @cached_property
+    @property
     def relative(self) -> Tensor:
         """Cosines of all pairs, (b, K) float32."""
-        others = self._directions.of(self.stored)
-        return torch.addmm(-others.halves.float(), self._directions.ways(self.block)[self.rows], others.ways.T)
+        if self._relative is None:
+            others = self._directions.of(self.stored)
+            ways = self._directions.ways(self.block)[self.rows]
+            self._relative = torch.addmm(-others.halves.float(), ways, others.ways.T)
+        return self._relative
 
     @property
     def compared(self) -> bool:
         """Whether `relative` has been computed."""
-        return "relative" in vars(self)
+        return self._relative is not None
 
     @property
     def margin(self) -> Tensor:

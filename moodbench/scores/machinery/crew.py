@@ -41,19 +41,19 @@ class Crew:
         self.share = threads // self._workers
 
     def each(self, work: Callable[[T], object], items: Iterable[T]) -> None:
-        """Do `work` on every item, without inference's bookkeeping; items are taken as threads become free.
+        """Do `work` on every item; items are taken as threads become free.
 
         The first error is raised, when what had begun has ended.
         """
         if self._workers == 1:
-            with torch.inference_mode():
-                for item in items:
-                    work(item)
+            for item in items:
+                work(item)
             return
+        inference = torch.is_inference_mode_enabled()  # that of the caller: it belongs to a thread
         running: set[Future[None]] = set()
         try:
             for item in items:
-                running.add(self._started(_work, work, item))
+                running.add(self._started(_work, work, item, inference))
                 if len(running) > self._workers:
                     done, running = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
@@ -68,10 +68,11 @@ class Crew:
         if self._workers == 1:
             yield from items
             return
-        coming = self._started(_next, items)
+        inference = torch.is_inference_mode_enabled()
+        coming = self._started(_next, items, inference)
         try:
             while (made := coming.result()) is not None:
-                coming = self._started(_next, items)
+                coming = self._started(_next, items, inference)
                 yield made[0]
         finally:
             wait([coming])
@@ -95,13 +96,13 @@ def _pool(workers: int, share: int) -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_pool.cache_clear)  # the threads are the parent's
 
 
-def _work(work: Callable[[T], object], item: T) -> None:
-    with torch.inference_mode():  # of a thread
+def _work(work: Callable[[T], object], item: T, inference: bool) -> None:
+    with torch.inference_mode(inference):
         work(item)
 
 
-def _next(items: Iterator[T]) -> tuple[T] | None:
-    with torch.inference_mode():
+def _next(items: Iterator[T], inference: bool) -> tuple[T] | None:
+    with torch.inference_mode(inference):
         for item in items:
             return (item,)
     return None
