@@ -45,7 +45,7 @@ class Bar(Protocol):
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> object:
+    ) -> bool | None:
         """Be gone."""
 
 

@@ -18,6 +18,7 @@ def percent(share: float, places: int = 2) -> str:
     return f"{100 * share:.{places}f} %"
 
 
-def many(count: float, one: str, more: str | None = None) -> str:
+def many(count: float | None, one: str, more: str | None = None) -> str:
     """Return a number of things with its noun: ``1 image``, ``2 images``; `more` is the plural without an -s."""
-    return f"{count} {one if count == 1 else more or one + 's'}"
+    plural = more or one + "s"
+    return f"unknown number of {plural}" if count is None else f"{count} {one if count == 1 else plural}"
