@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from moodbench.arguments import as_names
+from moodbench.errors import UnknownNameError
+from moodbench.metrics import METRICS
 from moodbench.params import is_noisy
 from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.formats.text import PLAIN, plain_within
-from moodbench.tables.noise import label_noise
+from moodbench.tables.noise import label_noise, none_noisy
 from moodbench.tables.selection import titles_of
 from moodbench.types import Result
 from moodbench.workspace import Workspace
@@ -37,13 +39,19 @@ def losses(
     ------
     ResultsError
         No score was run with wrong labels.
+    UnknownNameError
+        There is no such metric.
     """
     space = workspace or Workspace()
     of: dict[str, list[Result]] = {}
     for row in rows:
         of.setdefault(row.benchmark, []).append(row)
-    noisy = [name for name, some in of.items() if any(is_noisy(row.params) for row in some)] or list(of)
-    tables = [
-        label_noise(of[name], metric=one, titles=titles_of(space, name)) for name in noisy for one in as_names(metric)
-    ]
+    metrics = as_names(metric)
+    for one in metrics:
+        if one not in METRICS:
+            raise UnknownNameError("metric", one, METRICS)
+    noisy = [name for name, some in of.items() if any(is_noisy(row.params) for row in some)]
+    if not noisy:
+        raise none_noisy()
+    tables = [label_noise(of[name], metric=one, titles=titles_of(space, name)) for name in noisy for one in metrics]
     return plain_within(tables, width) if format == PLAIN else FORMATS.get(format)(tables)

@@ -15,6 +15,13 @@ from moodbench.types import ALL_GROUPS, MEAN, Result
 Key = tuple[str, str, str]
 
 
+def none_noisy() -> ResultsError:
+    """Return what is wrong where there is nothing to compare."""
+    return ResultsError(
+        "no score was run with wrong labels", fix="moodbench score --label-noise 0.1 with the same --benchmark"
+    )
+
+
 def label_noise(
     results: Sequence[Result],
     *,
@@ -56,9 +63,7 @@ def label_noise(
             else:
                 noisy.setdefault((row.model, row.score, params), {})[share] = row
     if not noisy:
-        raise ResultsError(
-            "no score was run with wrong labels", fix="moodbench score --label-noise 0.1 with the same --benchmark"
-        )
+        raise none_noisy()
     under = [replace(row, params=key[2]) for key, rows in noisy.items() for row in rows.values()]
     shares = sorted({share for rows in noisy.values() for share in rows})
     models = models_in_order(under, titles)

@@ -27,7 +27,10 @@ def test_the_whole_road(home):
     assert again.stderr.splitlines()[0] == "skip tiny on tiny_train: complete (42 images)"
     result = call("score", "--benchmark", "tiny", *SCORES, "--save-scores")
     assert result.exit_code == 0, result.stderr
-    assert re.fullmatch(r"scored tiny on tiny: 3 scores, ID accuracy \d+\.\d\d %\n(note: .*\n)?", result.stderr)
+    assert re.fullmatch(
+        r"tiny on tiny: scoring, 3 scores\nscored tiny on tiny: 3 scores, ID accuracy \d+\.\d\d %\n(note: .*\n)?",
+        result.stderr,
+    )
     result = call("table", "--format", "csv")
     assert result.exit_code == 0
     assert result.stderr == ""
@@ -95,11 +98,11 @@ def test_cache_list_verify_and_remove(scored):
     file.write_bytes(data)
     result = call("cache", "verify")
     assert result.exit_code == 1
-    assert "do not match their checksums" in result.stderr
+    assert "1 row does not match its checksum" in result.stderr
     assert str(file.relative_to(scored)) in result.stderr
     score = call("score", "--benchmark", "tiny", *SCORES)
     assert score.exit_code == 1
-    assert "do not match their checksums" in score.stderr
+    assert "1 row does not match its checksum" in score.stderr
     mine = scored / "cache" / "tiny" / "heads"
     mine.mkdir()
     (mine / "mine.h5").write_bytes((scored / "cache" / "tiny" / "head.h5").read_bytes())

@@ -85,6 +85,7 @@ def required(name, tmp_path):
         "a": RESULTS,
         "b": RESULTS,
         "key": "plot",
+        "rows": (),
     }
     known = inspect.signature(FUNCTIONS[name]).parameters
     wanted = {"workspace"} | {key for key, one in known.items() if one.default is one.empty}

@@ -132,7 +132,7 @@ def test_passes_over_features_alone_give_them_alone(file):
 def test_logits_of_another_are_found_by_a_pass_over_features(file):
     with h5py.File(file, "r+") as h5:
         h5["logits"][2] += 1
-    with pytest.raises(CacheError, match="do not match their checksums: 2"):
+    with pytest.raises(CacheError, match="1 row does not match its checksum: 2"):
         list(RowReader(file).blocks(10, logits=False))
 
 
@@ -173,7 +173,7 @@ def test_a_label_of_before_the_seal_is_checked_before_it_is_used(file):
     right = content(file)
     with h5py.File(file, "r+") as h5:
         h5["labels"][3] = 999_999_999
-    with pytest.raises(CacheError, match="do not match their checksums: 3"):
+    with pytest.raises(CacheError, match="1 row does not match its checksum: 3"):
         RowReader(file)
     with h5py.File(file, "r+") as h5:
         h5["labels"][3] = 0

@@ -58,7 +58,7 @@ def test_every_phase_of_scoring_comes_to_its_end(cached):
     files = {name: cached.cache_file(ModelName("ours"), name) for name in spec.datasets}
     caches = open_caches(files, spec, cached.head_file(ModelName("ours")), own_head=True)
     noted = Noted()
-    score_caches(spec, caches, {name: create_score(name) for name in SCORES}, progress=noted, block=8)
+    score_caches(spec, caches, {name: create_score(name) for name in SCORES}, progress=noted, block=2)
     assert list(noted.phases)[:2] == ["fitting", "pass 1 over ID train"]
     assert list(noted.phases)[-2:] == ["test rows", "test rows against ID train"]
     for what, (total, done) in noted.phases.items():
