@@ -26,6 +26,7 @@ from moodbench.plots.parts import (
     sheet,
 )
 from moodbench.plots.points import name_points
+from moodbench.sizes import many
 from moodbench.tables.order import Series
 from moodbench.types import Result
 
@@ -45,13 +46,13 @@ def accuracy(given: Given) -> Figure:
     if not charts:
         with_accuracy = {pair[0].title for pair in means}
         raise ResultsError(
-            f"{len(with_accuracy) or 'no'} model{'' if len(with_accuracy) == 1 else 's'} of '{given.index.benchmark}' "
+            f"{many(len(with_accuracy), 'model') if with_accuracy else 'no models'} of '{given.index.benchmark}' "
             "with an ID accuracy and a mean AUROC: this picture compares at least two",
             fix="score more models that have a head and labelled ID test rows, or name fewer with --model",
         )
     missing = len({pair[0] for pair in given.known_means()} - {pair[0] for pair in means})
-    models = "1 model" if missing == 1 else f"{missing} models"
-    remarks = [f"Left out: {models} without an ID accuracy."] if missing else []
+    remarks = [f"Left out: {many(missing, 'model')} without an ID accuracy."] if missing else []
+    remarks += given.without_auroc()
     figure, left = _figure(given, means, charts, remarks)
     if left:
         figure, _ = _figure(given, means, charts, [*remarks, "Names stand where there is room."])

@@ -41,9 +41,9 @@ def bars(given: Given) -> Figure:
         given.width,
         [room * len(places) + 0.6],
         legend=entries if len(pairs) > 1 else [],
-        remarks=["Bars begin at chance; thin lines: 95 % intervals."],
+        remarks=["Bars begin at chance; thin lines: 95 % intervals.", *given.without_auroc(named=True)],
     )
-    what = "AUROC on each OOD dataset" if len(pairs) > 1 else pair_title(pairs[0])
+    what = "AUROC on each OOD dataset" if len(pairs) > 1 else f"AUROC of {pair_title(pairs[0])}"
     heading(part, given.about(what), given.width)
     axes = part.subplots()
     share = thick * len(pairs) / room

@@ -13,6 +13,8 @@ from moodbench.plots.base import PLOTS, as_plot
 from moodbench.plots.given import Array, Given, Split
 from moodbench.plots.matrix import Matrix, matrix_figure
 
+CONSTANT = "White: a score that is the same for all rows, or none in common."
+
 
 @PLOTS.register("correlation")
 @as_plot()
@@ -52,9 +54,7 @@ def correlation(given: Given) -> Figure:
         norm=Normalize(-1, 1),
         colours="PuOr_r",
         about="Spearman's ρ",
-        remarks=[]
-        if np.isfinite(values).all()
-        else ["White: a score that is the same for all rows, or none in common."],
+        remarks=[*([] if np.isfinite(values).all() else [CONSTANT]), *given.without_auroc()],
     )
 
 

@@ -12,14 +12,13 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from moodbench.errors import ResultsError, UsageError
 from moodbench.plots.base import PLOTS, as_plot
-from moodbench.plots.given import Given, Pair
+from moodbench.plots.given import Given, Pair, listed
 from moodbench.plots.letters import wrapped
 from moodbench.plots.parts import (
     GREY,
     PALE,
     below_hundred,
     heading,
-    listed,
     panel_title,
     panels,
     panels_across,
@@ -72,7 +71,7 @@ def cost(given: Given) -> Figure:
             f"no times were measured of {', '.join(model.name for model in without)} on '{given.index.benchmark}'",
             fix=_again(given, {model: lacking[model] for model in without}),
         )
-    remarks = _without_time(lacking)
+    remarks = [*_without_time(lacking), *given.without_auroc()]
     figure, left = _figure(given, means, seconds, remarks)
     if left:
         figure, _ = _figure(given, means, seconds, [*remarks, "Names stand where there is room, the best ones first."])

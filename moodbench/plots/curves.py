@@ -158,15 +158,18 @@ def _figure(given: Given, kind: Kind, about: str) -> Figure:
         for split in drawn[pair]
     }
     assert given.width is not None
+    remarks = [about, *given.without_auroc(named=True)]
     if len(pairs) == 1 and len(drawn[pairs[0]]) <= MOST and given.width < WIDE:
-        return _one_panel(given, kind, about, pairs[0], drawn[pairs[0]], against)
-    return _panels(given, kind, about, pairs, drawn, against)
+        return _one_panel(given, kind, remarks, pairs[0], drawn[pairs[0]], against)
+    return _panels(given, kind, remarks, pairs, drawn, against)
 
 
 Against = Mapping[tuple[Pair, str], Comparison]
 
 
-def _one_panel(given: Given, kind: Kind, about: str, pair: Pair, splits: Sequence[Split], against: Against) -> Figure:
+def _one_panel(
+    given: Given, kind: Kind, about: Sequence[str], pair: Pair, splits: Sequence[Split], against: Against
+) -> Figure:
     assert given.width is not None
     entries = [
         Line2D(
@@ -179,8 +182,8 @@ def _one_panel(given: Given, kind: Kind, about: str, pair: Pair, splits: Sequenc
         for i, s in enumerate(splits)
     ]
     side = min(given.width, 3.6)
-    figure, (part,) = sheet(given.width, [0.86 * side + 0.2], legend=entries, remarks=[about])
-    heading(part, given.about(pair_title(pair)), given.width)
+    figure, (part,) = sheet(given.width, [0.86 * side + 0.2], legend=entries, remarks=about)
+    heading(part, given.about(f"{kind.title} of {pair_title(pair)}"), given.width)
     axes = part.subplots()
     if kind is ROC:
         axes.plot(*kind.chance(splits[0]), **CHANCE_LINE)
@@ -195,7 +198,7 @@ def _one_panel(given: Given, kind: Kind, about: str, pair: Pair, splits: Sequenc
 def _panels(
     given: Given,
     kind: Kind,
-    about: str,
+    about: Sequence[str],
     pairs: Sequence[Pair],
     drawn: Mapping[Pair, Sequence[Split]],
     against: Against,
@@ -207,9 +210,9 @@ def _panels(
     high = given.width / across
     rows = math.ceil(len(names) / across)
     figure, (part,) = sheet(
-        given.width, [0.86 * high * rows + 0.35], legend=entries if len(pairs) > 1 else [], remarks=[about]
+        given.width, [0.86 * high * rows + 0.35], legend=entries if len(pairs) > 1 else [], remarks=about
     )
-    heading(part, given.about(kind.title if len(pairs) > 1 else pair_title(pairs[0])), given.width)
+    heading(part, given.about(kind.title if len(pairs) > 1 else f"{kind.title} of {pair_title(pairs[0])}"), given.width)
     for axes, name in zip(panels(part, len(names), across, share_y=True), names, strict=True):
         of = [(number, pair) for number, pair in enumerate(pairs) if (pair, name) in against]
         (first,) = [split for split in drawn[of[0][1]] if split.name == name]

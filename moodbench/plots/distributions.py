@@ -60,11 +60,12 @@ def distributions(given: Given) -> Figure:
             Line2D([], [], **THRESHOLD, label="keeps 95 % of ID"),
         ],
         remarks=[
-            "Heights: square roots of densities." + (" The outermost bins hold what lies beyond." if beyond else "")
+            "Heights: square roots of densities." + (" The outermost bins hold what lies beyond." if beyond else ""),
+            *given.without_auroc(named=True),
         ],
     )
     for pair, part in zip(pairs, parts, strict=True):
-        heading(part, given.about(pair_title(pair)), given.width)
+        heading(part, given.about(f"distributions of {pair_title(pair)}"), given.width)
         edges = np.linspace(*ends[pair], BINS + 1)
         for axes, split in zip(panels(part, len(drawn[pair]), across), drawn[pair], strict=True):
             _draw(axes, split, edges, given.dataset(split.name), given.width / across - 0.1)

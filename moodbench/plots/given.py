@@ -167,6 +167,29 @@ class Given:
             )
         return found
 
+    def without_auroc(self, *, named: bool = False) -> list[str]:
+        """Return a remark on the pairs that lack an AUROC of what is drawn, since their score failed; none: nothing.
+
+        Parameters
+        ----------
+        named : bool
+            Only where models or scores were asked for by name: else a picture shows the best, and lacks nothing.
+        """
+        if named and not (self.models or self.scores):
+            return []
+        failed = {
+            (row.model, row.score, row.params)
+            for row in self.results
+            if row.auroc is None and (row.ood in self.datasets or (row.ood, row.group) == (MEAN, self.group))
+        }
+        lacking = [
+            pair_title((model, one))
+            for model in self.in_order
+            for one in self.series
+            if (model.name, one.score, one.params) in failed and (not one.control or one.score in self.scores)
+        ]
+        return [f"Without an AUROC (moodbench table says why): {listed(lacking)}."] if lacking else []
+
     @cached_property
     def cells(self) -> dict[Pair, dict[str, Result]]:
         """Of every pair the rows of `datasets` that have an AUROC, by OOD dataset; pairs without any are left out.
@@ -229,6 +252,12 @@ class Given:
     def _merit(self, pair: Pair) -> tuple[int, float]:
         values = [row.auroc or 0.0 for row in self.cells[pair].values()]
         return len(values), sum(values) / len(values)
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names in a row: so many at most, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def pair_title(pair: Pair) -> str:

@@ -19,6 +19,7 @@ from moodbench.plots.arranged import Names, packed, side_by_side
 from moodbench.plots.base import PLOTS, as_plot, plain
 from moodbench.plots.given import Given
 from moodbench.plots.letters import inches_of, wrapped
+from moodbench.plots.parts import REMARK
 from moodbench.tables.footnotes import Index
 from moodbench.tables.order import (
     COLOURS,
@@ -113,7 +114,8 @@ def grid_figure(
     tasks = [(task, len(list(members))) for task, members in groupby(models, key=lambda model: model.pretext)]
     above = side_by_side([task for task, _ in tasks], [step * count for _, count in tasks], size - 0.5, slanted=False)
     about = [*index.remarks(models), *_about(shown.values(), stars=bool(lanes.means))]
-    remarks = "\n".join(wrapped(line, 0.97 * width, 6 if paper is not None else 8) for line in about)
+    about += Given(results, titles, group).without_auroc()
+    remarks = "\n".join(wrapped(line, 0.97 * width, REMARK if paper is not None else 8) for line in about)
     if paper is not None:
         more = names.height(size) + above.height(size) - 2 * 1.25 * size
         height = max(2.0, 0.42 * paper) + more / 72 + 0.35 + _BELOW * (len(columns[0]) + remarks.count("\n") + 1)
@@ -382,7 +384,7 @@ def _add_legend(figure: Figure, columns: Sequence[Sequence[Line2D]], remarks: st
         for entry in entries:
             entry.set_markersize(_SMALLER * entry.get_markersize())
         place |= {"labelspacing": 0.25, "borderpad": 0.1, "handlelength": 1.8}
-        place |= {"title": remarks or None, "title_fontsize": 6, "alignment": "left"}
+        place |= {"title": remarks or None, "title_fontsize": REMARK, "alignment": "left"}
     size = 6 if below else 8
     legend = figure.legend(handles=entries, frameon=False, fontsize=size, handletextpad=0.3, columnspacing=1, **place)
     for text, entry in zip(legend.get_texts(), entries, strict=True):

@@ -48,7 +48,7 @@ def heatmap(given: Given) -> Figure:
         norm=Normalize(low, 100),
         colours="cividis",
         about=about,
-        remarks=["White: no result."] if np.isnan(values).any() else [],
+        remarks=[*(["White: no result."] if np.isnan(values).any() else []), *given.without_auroc()],
     )
 
 
@@ -67,7 +67,7 @@ def _titles(pairs: list[Pair]) -> tuple[str, list[str]]:
     """Return what all pairs share, and what tells them apart."""
     models, series = ({pair[side] for pair in pairs} for side in (0, 1))
     if len(models) == 1 and len(pairs) > 1:
-        return pairs[0][0].title, [one.title for _, one in pairs]
+        return f"AUROC of scores on {pairs[0][0].title}", [one.title for _, one in pairs]
     if len(series) == 1 and len(pairs) > 1:
-        return pairs[0][1].title, [model.title for model, _ in pairs]
+        return f"AUROC of {pairs[0][1].title}", [model.title for model, _ in pairs]
     return "AUROC on each OOD dataset", [pair_title(pair) for pair in pairs]

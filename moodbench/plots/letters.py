@@ -69,12 +69,17 @@ def wrapped(text: str, inches: float, size: float = SMALL, *, bold: bool = False
 
 
 def shortened(text: str, inches: float, size: float = SMALL) -> str:
+    """Return a name on one line, its end left out where it is wider, as matplotlib is to write it."""
+    return plain(cut(text, inches, size))
+
+
+def cut(text: str, inches: float, size: float = SMALL) -> str:
     """Return a name on one line, its end left out where it is wider."""
     text = " ".join(text.split())
     if inches_of(text, size) <= inches:
-        return plain(text)
+        return text
     fits = next((n for n in range(len(text), 0, -1) if inches_of(text[:n] + "…", size) <= inches), 1)
-    return plain(text[:fits].rstrip() + "…")
+    return text[:fits].rstrip() + "…"
 
 
 def widest(texts: Sequence[str], size: float, *, bold: bool = False) -> float:

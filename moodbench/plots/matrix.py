@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from moodbench.plots.given import Array
 from moodbench.plots.letters import SMALL, shortened, widest, wrapped
@@ -28,6 +29,9 @@ DENSE = 0.089
 
 TALLEST = 1.3
 """Inches of a name that stands upright, at most."""
+
+NUMBER = 0.42
+"""Inches of a number of the scale of colours, with what keeps it from the next."""
 
 SCALE = 0.42
 """Inches that the scale of colours takes with its numbers."""
@@ -107,6 +111,8 @@ def matrix_figure(
     bar = part.colorbar(ScalarMappable(norm, scale), cax=below, orientation="horizontal")
     bar.outline.set_edgecolor(PALE)
     bar.set_label(about if doubled else about.partition(" ±")[0], fontsize=SMALL, labelpad=1)
+    bar.locator = MaxNLocator(max(2, int(cell * len(matrix.columns) / NUMBER)))
+    bar.update_ticks()
     bar.ax.tick_params(labelsize=SMALL, length=1.5, pad=1.5)
     return figure
 

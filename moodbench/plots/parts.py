@@ -32,8 +32,11 @@ CHANCE_LINE: dict[str, Any] = {"color": GREY, "lw": 0.8, "ls": (0, (4, 3))}
 LEGEND = 6.5
 """Letters of a legend, in points."""
 
+REMARK = 6.5
+"""Letters of what is said below a picture, in points."""
+
 LINE = 0.125
-"""Inches from a line of a legend to the next."""
+"""Inches from a line of a legend, or of remarks, to the next."""
 
 
 def line_look(number: int) -> dict[str, Any]:
@@ -60,8 +63,8 @@ def sheet(
     assert width is not None
     across = _entries_across([plain(str(artist.get_label())) for artist in legend], width)
     legend_height = LINE * _lines_of(legend, across, width) + (0.03 if legend else 0.0)
-    small = "\n".join(wrapped(line, 0.98 * width) for line in remarks)
-    remarks_height = 0.115 * (small.count("\n") + 1) + 0.04 if small else 0.0
+    small = "\n".join(wrapped(line, 0.98 * width, REMARK) for line in remarks)
+    remarks_height = LINE * (small.count("\n") + 1) + 0.04 if small else 0.0
     foot_height = legend_height + remarks_height + 0.03
     heights = [*bodies, foot_height]
     figure = Figure(figsize=(width, sum(heights)), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
@@ -71,7 +74,7 @@ def sheet(
         spacing = {"columnspacing": 1.2, "handletextpad": 0.4, "handlelength": 1.8, "labelspacing": 0.35}
         foot.legend(handles=list(legend), ncols=across, borderpad=0.2, **place, **spacing)
     if small:
-        foot.text(0.01, 0.03 / foot_height, small, fontsize=SMALL, color=GREY, va="bottom", linespacing=1.25)
+        foot.text(0.01, 0.03 / foot_height, small, fontsize=REMARK, color=GREY, va="bottom", linespacing=1.25)
     return figure, parts
 
 
@@ -146,9 +149,3 @@ def panel_title(axes: Axes, text: str, inches: float, numbers: str = "") -> None
     if lines:
         at: dict[str, Any] = {"xycoords": "axes fraction", "xytext": (0, 2.5), "textcoords": "offset points"}
         axes.annotate(lines, (0.5, 1), ha="center", va="bottom", fontsize=SMALL, linespacing=1.1, color=GREY, **at)
-
-
-def listed(names: Sequence[str], most: int = 8) -> str:
-    """Return names in a row: so many at most, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

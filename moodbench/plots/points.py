@@ -12,7 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from moodbench.plots.base import plain
-from moodbench.plots.letters import SMALL, inches_of
+from moodbench.plots.letters import SMALL, cut, inches_of
 
 Box = tuple[float, float, float, float]
 
@@ -28,15 +28,22 @@ GAP = 4.0
 ROOM = 0.6
 """Points that a name keeps from everything else."""
 
+LONGEST = 0.4
+"""Share of the axes that a name takes across at most; what is longer ends in "…"."""
+
 
 def name_points(
     figure: Figure, axes: Axes, xs: Sequence[float], ys: Sequence[float], names: Sequence[str]
 ) -> list[str]:
-    """Write a name beside each point of a laid out figure, away from all markers and lines; return those left out."""
+    """Write a name beside each point of a laid out figure, away from all markers and lines; return those left out.
+
+    Names that are longer than `LONGEST` lose their end.
+    """
     scale = 72 / figure.dpi
     spots = [tuple(float(v) * scale for v in axes.transData.transform((x, y))) for x, y in zip(xs, ys, strict=True)]
     window = axes.get_window_extent()
     inside = tuple(float(v) * scale for v in (window.x0, window.y0, window.x1, window.y1))
+    names = [cut(name, LONGEST * (inside[2] - inside[0]) / 72) for name in names]
     lines = _lines(axes, scale)
     taken: list[Box] = [(x - 2.7, y - 2.7, x + 2.7, y + 2.7) for x, y in spots] + lines
     left = []

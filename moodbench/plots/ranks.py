@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from moodbench.average_ranks import LEVEL, AverageRanks, average_ranks
+from moodbench.average_ranks import LEVEL, average_ranks
 from moodbench.choices import By
 from moodbench.errors import ResultsError
 from moodbench.plots.base import PLOTS, as_plot, plain
+from moodbench.plots.diagram import Diagram, axis_ticks
+from moodbench.plots.dots import dots_height, draw_dots
 from moodbench.plots.given import Given
 from moodbench.plots.letters import SMALL, in_lines, inches_of, widest
 from moodbench.plots.parts import GREY, PALETTE, heading, heading_height, sheet
@@ -32,9 +33,8 @@ TOP, BAR, LEVEL_GAP, LINE = 0.36, 0.065, 0.06, 0.115
 NAME, EDGE, HOOK = 6.5, 0.03, 0.07
 """Points of a name; inches beside it, and of the line that leads to it."""
 
-
-TICK = 0.03
-"""Inches from a tick of the axis to the next, at least."""
+MOST = 20
+"""Models or scores in a diagram with names on both sides."""
 
 SIDE = 0.36
 """Share of the width that names and ranks take on each side, at most."""
@@ -43,49 +43,14 @@ GAP = "  "
 """Between a name and its rank."""
 
 
-@dataclass(frozen=True)
-class Diagram:
-    """What one panel shows.
-
-    Attributes
-    ----------
-    kind, over : str
-        Models or scores, and what their numbers are means over.
-    datasets : int
-    names : sequence of str, (k,)
-    found : AverageRanks
-    order : sequence of int
-        The entrants, best first.
-    """
-
-    kind: str
-    over: str
-    datasets: int
-    names: Sequence[str]
-    found: AverageRanks
-    order: Sequence[int]
-
-    @property
-    def ranks(self) -> list[float]:
-        """The average ranks, rising."""
-        return [float(self.found.ranks[i]) for i in self.order]
-
-    @property
-    def alike(self) -> list[tuple[int, int]]:
-        """First and last place of each group of entrants that are not told apart, and are in no larger one."""
-        ranks = np.array(self.ranks)
-        last = np.searchsorted(ranks, ranks + self.found.critical_difference, side="left") - 1
-        runs = [(first, int(end)) for first, end in enumerate(last) if end > first]
-        return [run for number, run in enumerate(runs) if number == 0 or run[1] > runs[number - 1][1]]
-
-
 @PLOTS.register("ranks")
 @as_plot(width="column", several=True)
 def ranks(given: Given) -> Figure:
     """Draw the average ranks of the models and of the scores, each where there are two or more.
 
     A model's value on an OOD dataset is its mean AUROC over the scores that all models have, and the other way round.
-    What a bar joins is not told apart by Nemenyi's test.
+    What a bar joins is not told apart by Nemenyi's test. Of more than `MOST` each has a line of its own with a dot:
+    names on both sides of an axis could not be followed to their ranks.
     """
     assert given.width is not None
     values, datasets = _values(given)
@@ -98,11 +63,12 @@ def ranks(given: Given) -> Figure:
     width = given.width
     heads = [given.about(f"average ranks of {one.kind.lower()} on {one.datasets} OOD datasets") for one in made]
     tops = [heading_height(head, width) + 0.06 for head in heads]
-    bodies = [_height(one, width) + top for one, top in zip(made, tops, strict=True)]
-    figure, parts = sheet(width, bodies, remarks=_remarks(made))
+    high = [dots_height(one, width) if _many(one) else _height(one, width) for one in made]
+    bodies = [body + top for body, top in zip(high, tops, strict=True)]
+    figure, parts = sheet(width, bodies, remarks=[*_remarks(made), *given.without_auroc()])
     for one, part, head, body, top in zip(made, parts, heads, bodies, tops, strict=True):
         heading(part, head, width)
-        _draw(part.subplots(), one, width, body - top)
+        (draw_dots if _many(one) else _draw)(part.subplots(), one, width, body - top)
     return figure
 
 
@@ -157,10 +123,19 @@ def _other(pair: Pair, by: By) -> Entrant:
     return Entrant(None, pair.score, pair.params) if by == "model" else Entrant(pair.model, None, None)
 
 
+def _many(one: Diagram) -> bool:
+    return len(one.order) > MOST
+
+
 def _remarks(made: Sequence[Diagram]) -> list[str]:
-    lines = [
-        "Rank 1: the highest AUROC. A bar joins what Nemenyi's test does not tell apart (critical difference, CD)."
-    ]
+    lines = ["Rank 1: the highest AUROC."]
+    if not all(map(_many, made)):
+        lines[0] += " A bar joins what Nemenyi's test does not tell apart (critical difference, CD)."
+    if any(map(_many, made)):
+        lines.append(
+            "Shaded, with filled dots: what Nemenyi's test does not tell apart from the best. Of any two that are "
+            "closer than the critical difference (CD) it does not tell which is better."
+        )
     for one in made:
         p = "p < 0.001" if one.found.p < 0.001 else f"p = {one.found.p:.3f}"
         alike = "" if one.found.p < LEVEL else ", so none is known to differ"
@@ -242,25 +217,3 @@ def _scale(axes: Axes, one: Diagram, left: float, right: float, k: int) -> None:
     for at in (left, end):
         axes.plot([at, at], [0.11, 0.17], color=PALETTE[1], lw=1.2)
     axes.text((left + end) / 2, 0.1, words, ha="center", va="bottom", fontsize=SMALL)
-
-
-def axis_ticks(k: int, step: float) -> tuple[list[int], list[int]]:
-    """Return the ranks that have a tick, and those of them that have a number.
-
-    Every rank has a tick, or, where these stood too close, every second, fifth, …. Numbers are at every tick that has
-    room, else at round ones; the first and the last rank always have one.
-
-    Parameters
-    ----------
-    k : int
-        The last rank.
-    step : float
-        Inches from a rank to the next.
-    """
-    steps = [digit * 10**power for power in range(9) for digit in (1, 2, 5)]
-    room = inches_of("0" * len(str(k)), SMALL) + 0.05
-    fine = next(one for one in steps if one * step >= TICK)
-    coarse = next(one for one in steps if one * step >= room and one % fine == 0)
-    ticks = {1, k, *range(fine, k, fine)}
-    inner = [one for one in range(coarse, k, coarse) if (one - 1) * step >= room and (k - one) * step >= room]
-    return sorted(ticks), sorted({1, k, *inner})

@@ -82,7 +82,7 @@ def sweep(given: Given) -> Figure:
         given.width,
         [(HEIGHT if len(parted) == 1 else LOWER * math.ceil(len(parted) / across)) + 0.35],
         legend=legend if len(lines) > 1 else (),
-        remarks=[f"Mean over {given.over}; shaded: 95 % intervals."],
+        remarks=[f"Mean over {given.over}; shaded: 95 % intervals.", *given.without_auroc()],
     )
     places = _places(name, lines)
     for axes, some in zip(panels(part, len(parted), across, share_y=True), parted, strict=True):
@@ -102,10 +102,10 @@ def _what(given: Given, lines: Sequence[Line], keys: Mapping[Line, str]) -> str:
     """Return what all lines have in common, in words."""
     scores, models = {line.score for line in lines}, {line.model for line in lines}
     if len(lines) == 1:
-        return keys[lines[0]]
+        return f"mean AUROC of {keys[lines[0]]}"
     if len(scores) == 1:
-        return given.titles.scores.get(lines[0].score, lines[0].score)
-    return f"scores on {given.titles.model(lines[0].model)}" if len(models) == 1 else "mean AUROC"
+        return f"mean AUROC of {given.titles.scores.get(lines[0].score, lines[0].score)}"
+    return f"mean AUROC of scores on {given.titles.model(lines[0].model)}" if len(models) == 1 else "mean AUROC"
 
 
 def chosen_lines(benchmark: str, means: Iterable[Result], param: str | None) -> tuple[str, list[Line]]:

@@ -54,7 +54,7 @@ def test_every_pair_has_panels_and_a_heading():
     assert len(figure.axes) == 3
     figure = drawn("distributions", replace(world(2, 1), models=("model00", "model01")))
     assert len(figure.axes) == 6
-    assert {"b: score00 on model00", "b: score00 on model01"} <= set(texts(figure))
+    assert {"b: distributions of score00 on model00", "b: distributions of score00 on model01"} <= set(texts(figure))
 
 
 def test_the_axis_reaches_all_rows_unless_they_are_far_from_the_id_rows():

@@ -84,7 +84,7 @@ def test_what_all_rows_share_is_said_once():
         "heatmap",
         replace(world(3, 2), scores=("score00",), results=[r for r in world(3, 2).results if r.score == "score00"]),
     )
-    assert "b: score00" in texts(figure)
+    assert "b: AUROC of score00" in texts(figure)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["model00", "model01", "model02"]
 
 

@@ -9,7 +9,8 @@ from moodbench.average_ranks import AverageRanks
 from moodbench.errors import ResultsError
 from moodbench.plots.base import picture
 from moodbench.plots.given import Given
-from moodbench.plots.ranks import Diagram, _diagram, _values
+from moodbench.plots.diagram import Diagram
+from moodbench.plots.ranks import _diagram, _values
 from tests.tables import TITLES, result
 
 MODELS, SCORES, OODS = ("vit", "moco", "beit"), ("msp", "energy", "knn"), ("texture", "ninco", "places")
