@@ -10,7 +10,7 @@ from matplotlib.patheffects import AbstractPathEffect, withStroke
 from moodbench.plots.base import PLOTS, as_plot, plain
 from moodbench.plots.given import Given, pair_title
 from moodbench.plots.letters import SMALL, wrapped
-from moodbench.plots.parts import CHANCE, GREY, MOST, PALE, PALETTE, heading, sheet
+from moodbench.plots.parts import CHANCE, GREY, MOST, PALE, PALETTE, heading, heading_height, sheet
 from moodbench.types import MEAN, Result
 
 _EDGE: list[AbstractPathEffect] = [withStroke(linewidth=1.5, foreground="white")]
@@ -37,14 +37,15 @@ def bars(given: Given) -> Figure:
     lines = max(title.count("\n") + 1 for title in titles)
     room = max(thick * len(pairs) + 0.09, 0.11 * lines + 0.04)
     entries = [Patch(color=PALETTE[i], label=plain(pair_title(pair))) for i, pair in enumerate(pairs)]
+    what = "AUROC on each OOD dataset" if len(pairs) > 1 else f"AUROC of {pair_title(pairs[0])}"
+    title = given.about(what)
     figure, (part,) = sheet(
         given.width,
-        [room * len(places) + 0.6],
+        [room * len(places) + 0.45 + heading_height(title, given.width)],
         legend=entries if len(pairs) > 1 else [],
         remarks=["Bars begin at chance; thin lines: 95 % intervals.", *given.without_auroc(named=True)],
     )
-    what = "AUROC on each OOD dataset" if len(pairs) > 1 else f"AUROC of {pair_title(pairs[0])}"
-    heading(part, given.about(what), given.width)
+    heading(part, title, given.width)
     axes = part.subplots()
     share = thick * len(pairs) / room
     for number, pair in enumerate(pairs):
