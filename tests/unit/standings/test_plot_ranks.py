@@ -8,8 +8,8 @@ import pytest
 from moodbench.average_ranks import AverageRanks
 from moodbench.errors import ResultsError
 from moodbench.plots.base import picture
-from moodbench.plots.given import Given
 from moodbench.plots.diagram import Diagram
+from moodbench.plots.given import Given
 from moodbench.plots.ranks import _diagram, _values
 from tests.tables import TITLES, result
 
