@@ -116,7 +116,7 @@ def _float(table: Table, size: str, *, further: bool = False, last: bool = True)
     feet = _latex_feet(table) if last else "Continued on the next page."
     tabular = [
         *([size] if size else []),
-        rf"\setlength{{\tabcolsep}}{{{2 if _breadth(table) > MANY else 4}pt}}",
+        rf"\setlength{{\tabcolsep}}{{{_gap(table)}pt}}",
         r"\setlength{\defaultaddspace}{0.5\baselineskip}",
         # shrinks what is wider than the column or page, and nothing else
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
@@ -134,6 +134,12 @@ def _float(table: Table, size: str, *, further: bool = False, last: bool = True)
     number = [r"\addtocounter{table}{-1}"] if further else []
     lines = [rf"\begin{{{name}}}", *number, r"\centering", caption, *tabular, *notes, rf"\end{{{name}}}", ""]
     return "\n".join(lines)
+
+
+def _gap(table: Table) -> int:
+    """Return the points beside a column: a number must not run on into the next, least of all one with an interval."""
+    wide = _breadth(table)
+    return 4 if wide <= MANY else 3 if wide > len(table.columns) else 2
 
 
 def _label(table: Table) -> str:
