@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sweep(file: Path) -> None:
-    """Remove what killed processes left of `file`: its temporary files.
+    """Remove what killed processes left of `file`, which may be a folder: its temporary files, or folders.
 
     Only for who holds the right to write `file`: to everybody else they may be the work of a living process. What
     cannot be removed stays.
@@ -91,4 +92,7 @@ def sweep(file: Path) -> None:
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(file.parent)):
             if left.fullmatch(entry.name):
-                Path(entry.path).unlink(missing_ok=True)
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    Path(entry.path).unlink(missing_ok=True)

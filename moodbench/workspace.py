@@ -14,6 +14,9 @@ from moodbench.errors import CacheError, DataError, UnknownNameError, UsageError
 from moodbench.names import check_name, dataset_fault, name_fault
 from moodbench.views import LayerView, is_view, split_at
 
+CLASSES = "classes"
+"""The folder of the results by class, beside the results of a benchmark."""
+
 
 @dataclass(frozen=True)
 class ModelName:
@@ -198,7 +201,7 @@ class Workspace:
     def class_results_file(self, benchmark: str, model: ModelName) -> Path:
         """Path of the result table of (benchmark, model) by the classes of OOD datasets."""
         file = self.results_file(benchmark, model)
-        return file.parent / "classes" / file.name
+        return file.parent / CLASSES / file.name
 
     def cached_models(self) -> list[ModelName]:
         """Return every model that has the cache of a dataset, sorted by name."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from moodbench.arguments import as_path, as_paths
+from moodbench.atomic import sweep, sync_folder, temporary_file, writing
 from moodbench.comparison.changes import Changes, changes
 from moodbench.comparison.folder import no_results_in, provenance_in
 from moodbench.errors import CacheError, ResultsError, UnknownNameError, UsageError
 from moodbench.evaluation.stale import states_of
+from moodbench.lock import exclusive
 from moodbench.metrics import METRICS
 from moodbench.results import (
     benchmarks_with_results,
@@ -25,16 +27,24 @@ from moodbench.results import (
     read_results,
     result_files,
 )
-from moodbench.results.made import ITS_HEAD, made_with_of, roles_of, used_by
+from moodbench.results.made import ITS_HEAD, is_part_of, made_with_of, roles_of, used_by
 from moodbench.results.merge import Source, joined
 from moodbench.sizes import many
 from moodbench.tables.selection import chosen_benchmarks
 from moodbench.types import ALL_GROUPS, MEAN, Report, Result
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import CLASSES, ModelName, Workspace
 
 Record = dict[str, Any]
 
 CELL = "MODEL/SCORE[/OOD]"
+
+
+class Key(NamedTuple):
+    """Which results are joined with one another."""
+
+    benchmark: str
+    model: str
+    by_class: bool = False
 
 
 def show_result(
@@ -179,7 +189,8 @@ def merge_results(
 
     What is in `into` already takes part. Everything is read and compared before the first file is written; where
     anything contradicts, nothing is. A folder that is new appears whole or not at all; in one that is there each file
-    changes whole. Rows of a model that were scored on different OOD datasets are joined; a mean over all of them needs
+    changes whole. Results by class are joined too, but for those that were made from something else than the results
+    beside them. Rows of a model that were scored on different OOD datasets are joined; a mean over all of them needs
     their rows, and comes with the next `score` where the caches are.
 
     Parameters
@@ -198,7 +209,7 @@ def merge_results(
     """
     space = workspace or Workspace()
     target = as_path(into) or space.results_dir
-    plan: dict[tuple[str, str], list[Source]] = {}
+    plan: dict[Key, list[Source]] = {}
     met: set[Path] = {target.resolve()}
     for folder in as_paths(folders):
         if not benchmarks_with_results(folder):
@@ -208,45 +219,65 @@ def merge_results(
             report(f"{folder}: nothing to join, it is {which}")
             continue
         met.add(folder.resolve())
-        for key, source in _sources(folder):
+        for key, source in _sources(folder, report):
             plan.setdefault(key, []).append(source)
-    there = dict(_sources(target))
+    there = dict(_sources(target, report))
     for key, sources in plan.items():
         joined([*([there[key]] if key in there else []), *sources])
-    if target.exists():
+    if not plan or target.exists():
         return [file for key, sources in plan.items() for file in _write(target, key, sources, report)]
-    building = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        for key, sources in plan.items():
-            _write(building, key, sources, report, called=str(target))
-        building.replace(target)
-    except OSError as error:
-        raise ResultsError(
-            f"the folder cannot be written ({error.strerror})", file=target, fix="check the disk"
-        ) from None
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return [file for name in benchmarks_with_results(target) for file in result_files(target / name)]
+    with ExitStack() as stack:
+        with writing(target):
+            waits = f"{target}: another process is writing it: waiting"
+            stack.enter_context(exclusive(target, waiting=lambda: report(waits), tidy=True))
+        sweep(target)
+        if target.exists():  # by the one that was waited for
+            return [file for key, sources in plan.items() for file in _write(target, key, sources, report)]
+        building = temporary_file(target)
+        try:
+            written = [
+                file for key, sources in plan.items() for file in _write(building, key, sources, report, str(target))
+            ]
+            with writing(target):
+                building.replace(target)
+                sync_folder(target.parent)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    return [target / file.relative_to(building) for file in written]
 
 
-def _sources(folder: Path) -> Iterable[tuple[tuple[str, str], Source]]:
-    """Yield the results of each benchmark and model in a folder; one that holds anything else is refused."""
+def _sources(folder: Path, report: Report) -> Iterable[tuple[Key, Source]]:
+    """Yield the results of each benchmark and model in a folder; one that holds anything else is refused.
+
+    Those by class come with them where they were made from the same.
+    """
     for name in benchmarks_with_results(folder):
         read_all(folder, name)
+        made_from = {}
         for file in result_files(folder / name):
             rows = read_results(file)
             if rows:
-                yield (name, rows[0].model), Source(str(folder), rows, read_provenance(file))
+                noted = read_provenance(file)
+                made_from[rows[0].model] = noted.get("inputs", {})
+                yield Key(name, rows[0].model), Source(str(folder), rows, noted)
+        for file in result_files(folder / name / CLASSES):
+            rows, noted = read_results(file), read_provenance(file)
+            if not rows:
+                continue
+            if is_part_of(noted.get("inputs", {}), made_from.get(rows[0].model, {})):
+                yield Key(name, rows[0].model, by_class=True), Source(str(folder), rows, noted)
+            else:
+                report(f"{file}: left out, made from something else than the results beside it")
 
 
 def _write(
-    target: Path, key: tuple[str, str], sources: Sequence[Source], report: Report, *, called: str | None = None
+    target: Path, key: Key, sources: Sequence[Source], report: Report, called: str | None = None
 ) -> list[Path]:
     """Join the results of one model on one benchmark into a folder; return the file, if anything is new in it."""
-    benchmark, model = key
-    file = Workspace(results_dir=target).results_file(benchmark, ModelName.parse(model))
+    space, of = Workspace(results_dir=target), ModelName.parse(key.model)
+    file = (space.class_results_file if key.by_class else space.results_file)(key.benchmark, of)
     name = called or str(target)
-    whole = f"{model} on {benchmark}"
+    whole = f"{key.model} on {key.benchmark}" + (", by class" if key.by_class else "")
     with changing(file, waiting=lambda: report(f"{file}: another process is writing it: waiting")) as there:
         mine = [Source(name, there.rows, there.provenance or {})] if there.rows else []
         rows, provenance = joined([*mine, *sources])

@@ -39,6 +39,13 @@ def used_by(inputs: Mapping[str, Any], row: Result) -> set[str]:
     return {*inputs.get("contents", {})} - (ood - own)
 
 
+def is_part_of(part: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:
+    """Say whether these inputs are those, but for datasets that only the whole was made from too, as after a merge."""
+    contents = whole.get("contents", {})
+    shared = {name: digest for name, digest in contents.items() if name in part.get("contents", {})}
+    return part == {**whole, **({"contents": shared} if "contents" in whole else {})}
+
+
 def roles_of(inputs: Mapping[str, Any]) -> dict[str, str]:
     """Return what each dataset was: ``ID train``, ``ID val``, ``ID test`` or its OOD group, in this order."""
     roles = inputs.get("benchmark", {})

@@ -14,6 +14,7 @@ import numpy as np
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
 from moodbench.metrics import METRICS
 from moodbench.results import read_provenance, read_results
+from moodbench.results.made import is_part_of
 from moodbench.sizes import many
 from moodbench.tables.cells import Cell, Column, Row, Table
 from moodbench.tables.order import Series, Titles, models_in_order, series_in_order
@@ -109,8 +110,8 @@ def class_rows(space: Workspace, benchmark: str, model: str, scores: Sequence[st
     fix = f"moodbench score --by-class --benchmark {benchmark} --model {model}{some}"
     if not file.exists():
         raise NoClassesError(f"there are no results of '{model}' by class on '{benchmark}'", file=file, fix=fix)
-    made_from = read_provenance(space.results_file(benchmark, name)).get("inputs")
-    if read_provenance(file).get("inputs") != made_from:
+    made_from = read_provenance(space.results_file(benchmark, name)).get("inputs", {})
+    if not is_part_of(read_provenance(file).get("inputs", {}), made_from):
         raise ResultsError(
             f"the results of '{model}' by class were made from something else than its results on '{benchmark}'",
             file=file,
