@@ -270,9 +270,7 @@ def _sources(folder: Path, report: Report) -> Iterable[tuple[Key, Source]]:
                 report(f"{file}: left out, made from something else than the results beside it")
 
 
-def _write(
-    target: Path, key: Key, sources: Sequence[Source], report: Report, called: str | None = None
-) -> list[Path]:
+def _write(target: Path, key: Key, sources: Sequence[Source], report: Report, called: str | None = None) -> list[Path]:
     """Join the results of one model on one benchmark into a folder; return the file, if anything is new in it."""
     space, of = Workspace(results_dir=target), ModelName.parse(key.model)
     file = (space.class_results_file if key.by_class else space.results_file)(key.benchmark, of)
