@@ -21,7 +21,7 @@ Standard library only: every module may import this one.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 
@@ -83,6 +83,23 @@ MOST_LISTED = 30
 """A message that names more would bury what it says."""
 
 
+MOST_NEAR = 3
+"""A message that suggests more guesses."""
+
+FURTHER = 0.1
+"""How much less alike than the nearest name another may be. Names of a family (``digits_…``) are all alike."""
+
+
+def _nearest(name: str, known: Sequence[str]) -> list[str]:
+    """Return the names that are most likely meant: those that hold the whole of it, else the most alike."""
+    parts = [one for one in known if len(name) >= MOST_NEAR and name in one.lower()]
+    if parts:
+        return sorted(parts, key=lambda one: (not one.startswith(name), len(one), one))[:MOST_NEAR]
+    near = difflib.get_close_matches(name, known, n=MOST_NEAR, cutoff=0.65)
+    alike = [difflib.SequenceMatcher(None, one, name).ratio() for one in near]
+    return [one for one, ratio in zip(near, alike, strict=True) if ratio >= alike[0] - FURTHER]
+
+
 class UnknownNameError(UsageError):
     """A name that nothing is registered under; the message offers the nearest and lists the known ones.
 
@@ -93,7 +110,7 @@ class UnknownNameError(UsageError):
         self, kind: str, name: str, known: Iterable[str], *, plural: str | None = None, fix: str | None = None
     ) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.65)
+        near = _nearest(name.lower(), known)
         hint = " Did you mean " + " or ".join(f"'{n}'" for n in near) + "?" if near else ""
         many = plural or kind + "s"
         listing = f"known {many}: " + (", ".join(known) if known else "none")

@@ -108,20 +108,21 @@ def _row(space: Workspace, cell: str, benchmarks: Sequence[str], params: str | N
     for kind, wanted in (("model", model), ("score", score)):
         known = {getattr(row, kind) for row in rows}
         if wanted not in known:
-            of = "" if kind == "model" else f" of '{model}'"
-            raise UnknownNameError(f"{kind}{of} with results", wanted, known, plural=f"{kind}s{of} with results")
+            what = "model with results" if kind == "model" else f"result of '{model}' with the score"
+            raise UnknownNameError(what, wanted, known, plural=f"{kind}s with results")
         rows = [row for row in rows if getattr(row, kind) == wanted]
     names = {_name(row) for row in rows}
     datasets = [row for row in rows if row.ood == ood != MEAN]
     found = datasets or [row for row in rows if _name(row) == (MEAN if ood in ("", ALL_GROUPS) else ood)]
     if not found:
-        what = f"OOD dataset or mean with results of '{model}' and '{score}'"
-        raise UnknownNameError(what, ood or MEAN, names, plural="names of them")
+        what = f"result of '{model}/{score}' on the OOD dataset or group"
+        raise UnknownNameError(what, ood or MEAN, names, plural="OOD datasets and groups of it")
     if params is not None:
         known = {row.params for row in found}
         found = [row for row in found if row.params == params]
         if not found:
-            raise UnknownNameError(f"result of '{score}' with the parameters", params, known, plural="of them")
+            what = f"result of '{model}/{score}' with the parameters"
+            raise UnknownNameError(what, params, known, plural="parameters of it")
     if len(found) > 1:
         for key, option in (("benchmark", "--benchmark"), ("params", "--params")):
             values = sorted({getattr(row, key) for row in found})

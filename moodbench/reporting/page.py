@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
+from moodbench.names import printable
 from moodbench.reporting.chapter import Chapter, Plot
 from moodbench.reporting.svg import Pictures
 
@@ -44,7 +45,7 @@ def page(chapters: Sequence[Chapter], pictures: Pictures) -> bytes:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["plain"] = _printable
+    environment.filters["plain"] = printable
     style = f"{_text('report.css')}\n{pictures.style()}\n"
     script = _text("report.js")
     names = ", ".join(chapter.title for chapter in chapters)
@@ -96,11 +97,3 @@ def _digest(text: str) -> str:
 
 def _text(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def _printable(text: str) -> str:
-    """Return a file name as it can be written: bytes that are no UTF-8, and what would break a line, as escapes."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in text.encode("utf-8", "backslashreplace").decode("utf-8")
-    )

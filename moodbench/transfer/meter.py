@@ -1,4 +1,4 @@
-"""How far the files are: a protocol, silence, and bars on a terminal."""
+"""How far the files are: a protocol, silence, bars on a terminal, and lines where there is none."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import sys
 import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
+
+from moodbench.progress import Clock, say
+from moodbench.sizes import human_bytes, many
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -43,7 +46,9 @@ SILENT: Meter = _Silent()
 
 
 class Bars:
-    """One bar for each file on its way and one for all of them below, on stderr, and only on a terminal.
+    """One bar for each file on its way and one for all of them below, on stderr; where there is no terminal, lines.
+
+    A line a minute says how much is here of all files, or of the one.
 
     Parameters
     ----------
@@ -64,6 +69,8 @@ class Bars:
         self._own = threading.local()
         self._counted: dict[str, int] = {}
         self._all = self._bar("all files", lines, 0, total) if self.shown and files > 1 else None
+        self._files, self._total = files, total
+        self._clock = Clock() if progress and not self.shown else None
 
     @property
     def done(self) -> int:
@@ -76,6 +83,8 @@ class Bars:
         self.end()
         with self._guard:
             self._own.name = name
+            if self._files == 1 and total is not None:
+                self._total = total
             self._count(name, done - self._counted.get(name, 0))
             if self.shown and self._free and (total is None or total >= SMALL):
                 self._own.line = self._free.pop(0)
@@ -87,6 +96,8 @@ class Bars:
             self._count(self._own.name, count)
             if self._own.bar is not None:
                 self._own.bar.update(count)
+            if self._clock is not None and self._clock.due():
+                say(self._line())
 
     def end(self) -> None:
         """Take the bar of this thread's file away."""
@@ -109,6 +120,14 @@ class Bars:
     ) -> None:
         self.end()
         self.close()
+
+    def _line(self) -> str:
+        """Return how much is here, in one line; of a total that is too small, as lists of others may say, no share."""
+        what = self._own.name if self._files == 1 else f"{many(self._files, 'file')}, now {self._own.name}"
+        done = sum(self._counted.values())
+        if not self._total or done > self._total:
+            return f"{what}: {human_bytes(done)}"
+        return f"{what}: {human_bytes(done)} of {human_bytes(self._total)}, {100 * done / self._total:.0f} %"
 
     def _count(self, name: str, count: int) -> None:
         self._counted[name] = self._counted.get(name, 0) + count

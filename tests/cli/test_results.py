@@ -75,7 +75,7 @@ class TestShow:
         [
             ("vit", "'vit' names no cell of results"),
             ("vitt/msp", "there is no model with results 'vitt'. Did you mean 'vit'?"),
-            ("vit/mspp", "there is no score of 'vit' with results 'mspp'. Did you mean 'msp'?"),
+            ("vit/mspp", "there is no result of 'vit' with the score 'mspp'. Did you mean 'msp'?"),
             ("vit/msp/nearr", "'nearr'. Did you mean 'near'"),
             ("vit/knn/near", "several results are called 'vit/knn/near'"),
         ],

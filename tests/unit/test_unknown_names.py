@@ -26,3 +26,23 @@ def test_what_no_command_shows_is_listed():
 @pytest.mark.parametrize("kind", ["model", "cached model", "metric"])
 def test_few_names_are_listed(kind):
     assert UnknownNameError(kind, "x", ["b", "a"]).fix == f"known {kind}s: a, b"
+
+
+SETS = ["digits_6_9", "digits_faces", "digits_noise", "digits_test", "digits_textures", "digits_train"]
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "near"),
+    [
+        ("digits_tex", SETS, ["digits_textures"]),
+        ("digits_trian", SETS, ["digits_train"]),
+        ("train", SETS, ["digits_train"]),
+        ("React", ["dice_react", "energy_react", "relation"], ["dice_react", "energy_react"]),
+        ("vit", ["moco_vit", "vit_base", "vit_b", "vit_small", "beit"], ["vit_b", "vit_base", "vit_small"]),
+        ("id_test", ["ood_one", "ood_two"], []),
+        ("vi", ["vim", "vra"], ["vim"]),
+        ("", ["vim"], []),
+    ],
+)
+def test_what_is_suggested_is_not_far_fetched(name, known, near):
+    assert UnknownNameError("dataset", name, known).near == near

@@ -10,7 +10,10 @@ import pytest
 
 import moodbench
 from moodbench.comparison.causes import UNKNOWN
+from moodbench.comparison.match import Ours
 from moodbench.comparison.published import PUBLISHED, SCORES
+from moodbench.comparison.sheet import read_sheet
+from moodbench.comparison.spelling import Shown, in_our_words
 from moodbench.errors import ResultsError, UnknownNameError
 from moodbench.results import read_provenance, read_results, write_results
 from moodbench.types import MEAN
@@ -167,6 +170,16 @@ def test_titles_and_capitals_do_for_names(ours, tmp_path):
     file.write_text(HEADER + LINE.replace("vim", "ViM") + LINE.replace("vim", "KL-Matching"))
     rows = moodbench.compare(str(file), workspace=ours)
     assert [row.score for row in rows if row.both] == ["vim", "kl_matching"]
+
+
+def test_a_title_of_several_is_refused_by_their_names(ours, tmp_path):
+    names = ("digits_mim", "digits_contrastive")
+    shown = Shown({}, dict.fromkeys(names, "ViT"), {}, {})
+    file = tmp_path / "table.csv"
+    file.write_text(HEADER + LINE.replace("digits_mim", "ViT"))
+    rows = [row for name in names for row in read_results(DIGITS / "digits" / f"{name}.csv")]
+    with pytest.raises(ResultsError, match="model 'ViT', which may be any of 'digits_contrastive', 'digits_mim'"):
+        in_our_words(read_sheet(file), Ours(rows, {}, ours.catalog), shown)
 
 
 def test_names_that_match_nothing_are_one_message(ours, tmp_path):

@@ -1,4 +1,4 @@
-"""Bars: for terminals alone, one for a single file, and every byte counted once."""
+"""Bars: for terminals alone, lines elsewhere, one for a single file, and every byte counted once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import sys
 import threading
 
+from moodbench import progress
 from moodbench.transfer.http import fetch
 from moodbench.transfer.meter import SMALL, Bars
 from tests.transfers import BODY
@@ -35,6 +36,37 @@ def test_bars_are_for_terminals(server, tmp_path, monkeypatch, capsys):
     assert "big.tar" in screen.getvalue()
     assert "all files" in screen.getvalue()
     assert "small.tar" not in screen.getvalue()
+
+
+def test_where_there_is_no_terminal_a_line_a_minute_says_how_far_it_is(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with Bars(files=2, total=4_000_000_000) as meter:
+        meter.begin("a.tar", 500_000_000, 3_000_000_000)
+        meter.advance(1)
+        now[0] = 61.0
+        meter.advance(499_999_999)
+        meter.advance(1)
+    with Bars() as meter:
+        meter.begin("b.tar", 0, None)
+        now[0] = 122.0
+        meter.advance(2_000_000)
+    with Bars() as meter:
+        meter.begin("c.tar", 0, 4_000_000)
+        now[0] = 183.0
+        meter.advance(3_000_000)
+        now[0] = 244.0
+        meter.advance(3_000_000)  # the server said too little
+    with Bars(progress=False) as meter:
+        meter.begin("d.tar", 0, None)
+        now[0] = 305.0
+        meter.advance(1)
+    assert capsys.readouterr().err.splitlines() == [
+        "2 files, now a.tar: 1.0 GB of 4.0 GB, 25 %",
+        "b.tar: 2.0 MB",
+        "c.tar: 3.0 MB of 4.0 MB, 75 %",
+        "c.tar: 6.0 MB",
+    ]
 
 
 def test_a_single_file_has_one_bar(monkeypatch):
