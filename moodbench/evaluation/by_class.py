@@ -122,8 +122,10 @@ def classes_of(space: Workspace, name: ModelName, dataset: str) -> dict[str, str
     return found
 
 
-def class_results(tested: TestRows, rows: Sequence[Result], classes: Mapping[str, Mapping[str, str]]) -> list[Result]:
-    """Return results of the classes of OOD datasets.
+def class_results(
+    tested: TestRows, rows: Sequence[Result], classes: Mapping[str, Mapping[str, str]]
+) -> tuple[list[Result], dict[tuple[str, str], None]]:
+    """Return results of the classes of OOD datasets, and the scores with their parameters whose rows are not kept.
 
     Parameters
     ----------
@@ -131,13 +133,9 @@ def class_results(tested: TestRows, rows: Sequence[Result], classes: Mapping[str
     rows : sequence of Result
         Those of the datasets: which scores there are, and what is said of them.
     classes : mapping of OOD dataset → image id → class
-
-    Raises
-    ------
-    LackingError
-        There are results of a score whose rows are not kept.
     """
     (id_places,), _ = tested.cells(())
+    lacking: dict[tuple[str, str], None] = {}
     found: dict[tuple[str, ...], Result] = {}  # one seed and several have the same rows, those of the first
     for dataset, of in classes.items():
         place, place_ids = place_of(dataset), tested.images_of(place_of(dataset), OOD)
@@ -152,7 +150,8 @@ def class_results(tested: TestRows, rows: Sequence[Result], classes: Mapping[str
                 of_id = np.concatenate([tested.scores_of(row.score, params, one, ID) for one in id_places])
                 of_ood = tested.scores_of(row.score, params, place, OOD)[chosen]
             except KeyError:
-                raise LackingError(f"there are none of {row.score}") from None
+                lacking[row.score, row.params] = None
+                continue
             made = measure_classes(of_id, of_ood, numbers)
             sizes = np.bincount(numbers)
             for title, auroc, fpr95, size in zip(titles.tolist(), made.auroc, made.fpr95, sizes, strict=True):
@@ -160,7 +159,7 @@ def class_results(tested: TestRows, rows: Sequence[Result], classes: Mapping[str
                 found[one.key] = one
             mean = _row(row, MEAN, dataset, made.mean, float(made.fpr95.mean()), int(sizes.sum()))
             found[mean.key] = mean
-    return list(found.values())
+    return list(found.values()), lacking
 
 
 def _row(row: Result, ood: str, group: str, auroc: Interval, fpr95: float, rows: int) -> Result:
@@ -217,9 +216,15 @@ def write_class_results(space: Workspace, benchmark: str, name: ModelName, repor
                 file=file,
                 fix="import labels with the features, or extract from images that lie in a folder for each class",
             )
-        found = class_results(tested, rows, classes)
+        found, lacking = class_results(tested, rows, classes)
     except LackingError as error:
         raise run_again(space, benchmark, {str(name): str(error)}) from None
+    if lacking:
+        scores = ", ".join(dict.fromkeys(score for score, _ in lacking))
+        refusal = run_again(space, benchmark, {str(name): f"there are none of {scores}"}, lacking)
+        if not found:
+            raise refusal
+        report(f"{name} on {benchmark}: not by class, for want of row scores: {scores} ({refusal.fix})")
     out = space.class_results_file(benchmark, name)
     with changing(out) as there:
         told = ("moodbench", "benchmark", "model", "inputs", "scores", "intervals")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from moodbench.errors import ResultsError
@@ -11,6 +11,7 @@ from moodbench.evaluation.inputs import changed_since
 from moodbench.evaluation.rows import TestRows
 from moodbench.features.rowscores import KEPT, read_row_scores
 from moodbench.features.times import read_times, times_file
+from moodbench.params import is_noisy, is_tuned
 from moodbench.results import read_provenance, read_results
 from moodbench.workspace import ModelName, Workspace
 
@@ -77,17 +78,33 @@ class KeptRows:
             return error
 
 
-def run_again(space: Workspace, benchmark: str, lacking: Mapping[str, str]) -> ResultsError:
-    """Return the error that says of which models rows are missing or stale, why, and what to run."""
+def run_again(
+    space: Workspace, benchmark: str, lacking: Mapping[str, str], made: Iterable[tuple[str, str]] = ()
+) -> ResultsError:
+    """Return the error that says of which models rows are missing or stale, why, and what to run.
+
+    Parameters
+    ----------
+    space : Workspace
+    benchmark : str
+    lacking : mapping of model → why
+    made : iterable of (score, parameters)
+        Those whose rows are wanted; few of them are named.
+    """
     models: dict[str, list[str]] = {}
     for model, why in lacking.items():
         models.setdefault(why, []).append(model)
     what = "; ".join(f"of {_some(names)} {why}" for why, names in models.items())
-    again = " ".join(f"--model {model}" for model in lacking) if len(lacking) <= MOST_NAMED else ""
+    again = [f"--model {model}" for model in lacking] if len(lacking) <= MOST_NAMED else []
+    wanted = list(dict.fromkeys(made))
+    scores = list(dict.fromkeys(score for score, _ in wanted))
+    again += [f"--score {score}" for score in scores] if len(scores) <= MOST_NAMED else []
+    others = len(scores) < len(wanted) or any(is_tuned(params) or is_noisy(params) for _, params in wanted)
+    how = " with the --param, --tune or --label-noise of before" if others else ""
     return ResultsError(
         f"row scores on '{benchmark}' are missing or stale: {what}",
         file=space.cache_dir,
-        fix=f"moodbench score --benchmark {benchmark} {again}".rstrip(),
+        fix=f"moodbench score --benchmark {benchmark} {' '.join(again)}".rstrip() + how,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -125,7 +125,12 @@ def _first(space: Workspace, wanted: Wanted, read: Read) -> TestRows:
             return read(wanted.benchmark, model)
         except LackingError as error:
             lacking[model] = str(error)
-    raise run_again(space, wanted.benchmark, lacking)
+    raise _run_again(space, wanted, lacking)
+
+
+def _run_again(space: Workspace, wanted: Wanted, lacking: Mapping[str, str]) -> ResultsError:
+    made = ((pair.score, pair.params) for pair in wanted.pairs if pair.model in lacking)
+    return run_again(space, wanted.benchmark, lacking, made)
 
 
 def _of_benchmark(
@@ -137,12 +142,12 @@ def _of_benchmark(
         pairs = [pair for pair in wanted.pairs if pair.model == tested.model]
         measure_some = _aurocs if draws is None else _fpr95s
         its = dict(measure_some(tested, pairs, wanted.oods(tested), images, draws))
-        for pair in pairs:
-            if pair not in its:
-                lacking.setdefault(tested.model, f"there are none of {pair.score}")
+        missing = dict.fromkeys(pair.score for pair in pairs if pair not in its)
+        if missing:
+            lacking[tested.model] = f"there are none of {', '.join(missing)}"
         found |= its
     if lacking:
-        raise run_again(space, wanted.benchmark, lacking)
+        raise _run_again(space, wanted, lacking)
     return found
 
 

@@ -118,6 +118,18 @@ def test_what_is_there_is_not_run_again_and_datasets_keep_their_results(space):
     assert moodbench.rank(benchmark="b", workspace=space).pairs  # nobody takes them for results of datasets
 
 
+def test_scores_without_rows_are_named_and_cost_the_others_nothing(space):
+    run(space, by_class=False)
+    kept = space.kept_scores_file(ModelName("net"), "b")
+    kept.write_bytes(kept.read_bytes()[:-100])
+    said = run(space, "knn")
+    fix = "moodbench score --benchmark b --model net --score euclid"
+    assert f"net on b: not by class, for want of row scores: euclid ({fix})" in said
+    assert {row.score for row in rows_of(space)} == {"knn"}
+    run(space)
+    assert {row.score for row in rows_of(space)} == {"knn", "euclid"}
+
+
 def test_the_table_has_a_row_for_each_class_and_splits_by_what_was_seen(space):
     run(space)
     (table,) = json.loads(moodbench.table(benchmark="b", layout="classes", format="json", workspace=space))

@@ -98,7 +98,7 @@ def test_missing_and_stale_rows_say_what_to_run(space):
     run(space, "noisy", row_scores=False)
     with pytest.raises(ResultsError, match="of 'noisy' there are none") as caught:
         ranked(space)
-    assert caught.value.fix == "moodbench score --benchmark b --model noisy"
+    assert caught.value.fix.startswith("moodbench score --benchmark b --model noisy --score ")
     run(space, "noisy", scores=("euclid",))
     with pytest.raises(ResultsError, match="of 'noisy' there are none of knn"):
         ranked(space)

@@ -85,7 +85,7 @@ def test_without_row_scores_it_says_what_to_run(tied):
     shutil.rmtree(tied.cache_dir / "noisy" / "scores")
     with pytest.raises(ResultsError, match="of 'noisy' there are none") as caught:
         moodbench.table(benchmark="b", workspace=tied, layout="datasets", significance=True)
-    assert caught.value.fix == "moodbench score --benchmark b --model noisy"
+    assert caught.value.fix == "moodbench score --benchmark b --model noisy --score knn --score euclid"
 
 
 def marks(space, **how):
