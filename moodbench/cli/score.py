@@ -111,8 +111,9 @@ def score(
 ) -> None:
     """Fit and run scores over the caches, and write the results.
 
-    An option that is left out means all of its kind. A score that lacks something it needs (a head, labels) leaves an
-    empty cell and a note. With --label-noise, what each score loses is printed.
+    An option that is left out means all of its kind; with --param alone, the scores that it names. A score that lacks
+    something it needs (a head, labels) leaves an empty cell and a note. With --label-noise, what each score loses is
+    printed.
 
     Example: moodbench score --all
     """
@@ -121,17 +122,21 @@ def score(
     from moodbench.commands.score import score as work
     from moodbench.scores.base import load_scores
 
-    if not (all_ or model or score or benchmark or head or layers):
-        raise UsageError(
-            "nothing is asked for", fix="moodbench score --all, or any of --model M, --score S, --benchmark B, --head H"
-        )
+    params = parse_params(param or [])
+    if not (all_ or model or score or benchmark or head or layers or tune or by_class or label_noise):
+        if not params:
+            raise UsageError(
+                "nothing is asked for",
+                fix="moodbench score --all, or any of --model M, --score S, --benchmark B, --head H",
+            )
+        score = list(params)
     for file in scores_from or []:
         load_scores(file)
     rows = work(
         model=model or (),
         score=score or (),
         benchmark=benchmark or (),
-        params=parse_params(param or []),
+        params=params,
         head=head,
         layers=layers,
         device=device,

@@ -231,7 +231,12 @@ def _notes(
 ) -> Sequence[str]:
     notes = []
     for folder, share in shares.items():
-        if share.out is not None and share.low is not None and share.high is not None:
+        if share.out is None or share.low is None or share.high is None:
+            continue
+        if (share.low, share.high) == (0.0, 1.0):
+            images = many(share.images, "image is OOD", "images are OOD")
+            notes.append(f"{printable(folder)}: how many of its {images} cannot be told (95 %: 0.0 to 100.0 %).")
+        else:
             notes.append(
                 f"{printable(folder)}: an estimated {100 * share.out:.1f} % of its {many(share.images, 'image')} "
                 f"{'is' if share.images == 1 else 'are'} OOD (95 %: {100 * share.low:.1f} to {100 * share.high:.1f} %; "

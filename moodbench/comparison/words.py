@@ -20,6 +20,8 @@ def answer(comparison: Comparison, titles: Titles = NO_TITLES) -> str:
     rows, name = comparison.rows, comparison.reference.name
     both = [row for row in rows if row.both]
     worst = comparison.worst
+    if not rows:
+        return f"Nothing can be compared: {name} have none of that benchmark, model or score; left out, all are shown."
     if worst is None:
         return f"Nothing can be compared: none of {name} ({len(rows)}) has one of ours beside it."
     lacking = _lacking(rows)

@@ -94,9 +94,10 @@ def matrix_figure(
     grid = part.add_gridspec(2, 1, height_ratios=[high * len(matrix.rows), 0.06], hspace=0)
     axes = part.add_subplot(grid[0])
     scale = colormaps[colours].with_extremes(bad="white")
-    axes.pcolormesh(
+    mesh = axes.pcolormesh(
         np.ma.masked_invalid(matrix.values), cmap=scale, norm=norm, edgecolors="white", lw=0.4 if named else 0
     )
+    mesh.set_clip_on(False)  # it fills the axes; in SVG the clip would be called by a number that changes
     axes.invert_yaxis()
     axes.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=SMALL, linespacing=1.0)
     axes.set_xticks(

@@ -161,6 +161,10 @@ def depth_tables(
     tables = []
     for line, names in by_line(depths).items():
         its = [row for row in rows if row.model in names]
+        at_layers = {
+            (row.score, row.params) for row in its if row.auroc is not None and depths[row.model].name != OUTPUT
+        }  # of the output alone there may be dozens more
+        its = [row for row in its if (row.score, row.params) in at_layers] or its
         layers = replace(titles, models={name: depths[name].name for name in names})
         title = f"{its[0].benchmark}: {title_of(line, titles)} over depth, mean over {over}"
         made = pivot(its, "score", "model", metric=metric, group=group, titles=layers, title=title, expected=expected)

@@ -39,7 +39,7 @@ def home(tmp_path, monkeypatch, catalog):
         ("moodbench ta", ["table"]),
         ("moodbench table --fo", ["--format"]),
         ("moodbench table --format ", ["csv", "html", "json", "latex", "markdown", "plain"]),
-        ("moodbench table --layout ", ["all", "classes", "datasets", "grid", "paper"]),
+        ("moodbench table --layout ", ["all", "classes", "datasets", "depth", "grid", "paper"]),
         ("moodbench table --metric aup", ["aupr_in", "aupr_out"]),
         ("moodbench table --benchmark ", ["digits", "tiny"]),
         ("moodbench table --head ", ["own", "probe"]),
@@ -137,7 +137,7 @@ def test_models_are_named_as_results_are_filed(home):
 def test_another_word_is_refused_with_the_nearest():
     with pytest.raises(moodbench.MoodbenchError, match=r"^layout cannot be 'gird'\. Did you mean 'grid'\?") as refused:
         choices.check_choice("layout", "gird", choices.Layout)
-    assert refused.value.fix == "use one of: grid, datasets, all, paper, classes"
+    assert refused.value.fix == "use one of: grid, datasets, all, paper, classes, depth"
     assert refused.value.exit_code == 2
     with pytest.raises(moodbench.MoodbenchError, match="layout cannot be 'None'"):
         choices.check_choice("layout", None, choices.Layout)

@@ -54,7 +54,7 @@ def test_every_command_has_help(command):
 def test_help_ends_its_text_with_an_example_that_parses(home, command):
     """The example is run; a wrong option would exit with 2 and usage."""
     text = " ".join(call(*command, "--help").stdout.split())
-    example = re.search(r"Example: moodbench (.*?) Options:", text)
+    example = re.search(r"Example: moodbench (.*?) (?:Arguments|Options):", text)
     assert example, text
     args = example[1].split()
     assert args[: len(command)] == command

@@ -47,6 +47,7 @@ def test_the_table_over_depth(deep):
     assert done.exit_code == 0, done.stderr
     (made,) = json.loads(done.stdout)
     numbers = {one["model"]: one["auroc"] for one in made["records"] if one["score"] == "knn"}
+    assert {one["score"] for one in made["records"]} == {"knn", "mahalanobis"}  # not what the output alone has
     assert list(numbers) == [*(f"tiny@layer-blocks.{i}" for i in (1, 3, 5)), "tiny"]
     assert all(isinstance(number, float) for number in numbers.values())
     shown = call("table", "--layout", "depth", "--model", "tiny").stdout

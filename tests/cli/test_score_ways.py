@@ -48,6 +48,13 @@ def test_a_sweep_and_its_picture(ours):
     assert (ours / "k.svg").read_text(encoding="utf-8").startswith("<?xml")
 
 
+def test_parameters_alone_ask_for_their_scores(ours):
+    done = call("score", "--param", "knn.k=1,5")
+    assert done.exit_code == 0, done.stderr
+    assert "scored net on ours: 1 score in 2 variants\n" in done.stderr
+    assert {row["score"] for row in read(ours / "results" / "ours" / "net.csv")} == {"knn"}
+
+
 def test_the_losses_under_wrong_labels_are_printed(ours):
     done = call("score", "--benchmark", "ours", "--label-noise", "0.2,0.4", "--score", "mahalanobis", "--score", "knn")
     assert done.exit_code == 0

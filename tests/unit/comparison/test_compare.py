@@ -12,8 +12,10 @@ import moodbench
 from moodbench.comparison.causes import UNKNOWN
 from moodbench.comparison.match import Ours
 from moodbench.comparison.published import PUBLISHED, SCORES
+from moodbench.comparison.reference import Comparison, Reference
 from moodbench.comparison.sheet import read_sheet
 from moodbench.comparison.spelling import Shown, in_our_words
+from moodbench.comparison.words import answer
 from moodbench.errors import ResultsError, UnknownNameError
 from moodbench.results import read_provenance, read_results, write_results
 from moodbench.types import MEAN
@@ -206,3 +208,8 @@ def test_a_folder_that_is_none_of_results_says_which_is(ours, tmp_path):
     with pytest.raises(ResultsError, match="holds no results") as caught:
         moodbench.compare(tmp_path / "results" / "digits", workspace=ours)
     assert str(tmp_path / "results") in caught.value.fix
+
+
+def test_a_reference_without_what_was_asked_for_says_so():
+    said = answer(Comparison(Reference("the published numbers of MOODv2", "published", ()), ()))
+    assert said.startswith("Nothing can be compared: the published numbers of MOODv2 have none of that benchmark")

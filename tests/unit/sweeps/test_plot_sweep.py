@@ -117,7 +117,7 @@ def test_one_panel_holds_what_it_can_tell_apart_and_models_have_their_own_else()
 
 
 def test_lines_are_called_by_what_differs():
-    assert {"score00 on model00"} <= set(texts(drawn("sweep", swept((1, 2)))))
+    assert any(text.endswith(": mean AUROC of score00 on model00") for text in texts(drawn("sweep", swept((1, 2)))))
     assert {"score00", "score01"} <= set(texts(drawn("sweep", swept((1, 2), scores=2))))
     assert {"model00", "model01"} <= set(texts(drawn("sweep", swept((1, 2), models=2))))
     grid = swept(("1;high=3;low=0", "1;high=4;low=0", "2;high=3;low=0", "2;high=4;low=0"))
