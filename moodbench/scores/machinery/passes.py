@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -15,7 +13,6 @@ from moodbench.errors import CacheError, ScoreError
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Fit, Score, Train
 from moodbench.scores.block import HELD_OUT, Block
-from moodbench.scores.machinery.crew import Crew
 from moodbench.scores.machinery.statistics import Statistic
 from moodbench.scores.machinery.written import error_place, in_words, is_own, method_place
 
@@ -118,7 +115,7 @@ def fit_scores(
         wanted = {_key(s): s for s, _ in asked if _key(s) not in values}
         foreign = {_key(s) for s, score in asked if wanted.get(_key(s)) is s and not is_own(type(score))}
         with progress.phase(f"pass {number} over ID train", train.rows) as tick:
-            faults = _one_pass(list(wanted.values()), blocks, held_out, tick, foreign, train.device)
+            faults = _one_pass(list(wanted.values()), blocks, held_out, tick, foreign)
         for key, statistic in wanted.items():
             if key not in faults:
                 try:
@@ -166,42 +163,31 @@ def _one_pass(
     held_out: Callable[[], Iterable[Block]] | None,
     tick: Callable[[float], object],
     foreign: Collection[Hashable],
-    device: torch.device,
 ) -> dict[Hashable, BaseException]:
     """Show rows to statistics; return the keys of those that raised something, with what it was.
 
-    Statistics see a block side by side, those first that took longest, while the next one is read; each sees all blocks
-    in order. Those with the keys `foreign` are of scores that somebody else wrote: they are shown copies, one after the
-    other.
+    Those with the keys `foreign` are of scores that somebody else wrote, and are shown copies.
     """
     faults: dict[Hashable, BaseException] = {}
-    seconds: dict[Hashable, float] = {}
-    crew = Crew(device)
 
-    def show(rows: Block, statistic: Statistic[Any]) -> None:
-        key = _key(statistic)
-        if key not in faults and len(rows):
-            began = perf_counter()
+    def show(statistic: Statistic[Any], rows: Block) -> None:
+        if _key(statistic) not in faults:
             try:
-                statistic.update(rows.apart() if key in foreign else rows)
+                statistic.update(rows.apart() if _key(statistic) in foreign else rows)
             except (Exception, SystemExit) as error:
-                faults[key] = error
-            seconds[key] = perf_counter() - began
-
-    def see(block: Block, statistics: list[Statistic[Any]]) -> None:
-        ours = [s for s in statistics if _key(s) not in foreign]
-        crew.each(partial(show, block), sorted(ours, key=lambda s: -seconds.get(_key(s), 0.0)))
-        for statistic in statistics:
-            if _key(statistic) in foreign:
-                show(block, statistic)
+                faults[_key(statistic)] = error
 
     apart = [s for s in wanted if s.part == "held_out"] if held_out is not None else []
     inside = [s for s in wanted if s not in apart]
-    for block in crew.ahead(iter(held_out())) if held_out is not None and apart else ():
-        see(block, apart)
-    for block in crew.ahead(iter(blocks())) if inside else ():
-        see(block, [s for s in inside if s.part == "train"])
-        see(block.held_out(), [s for s in inside if s.part == "held_out"])
+    for block in held_out() if held_out is not None and apart else ():
+        for statistic in apart:
+            show(statistic, block)
+    for block in blocks() if inside else ():
+        for statistic in inside:
+            if statistic.part == "train":
+                show(statistic, block)
+            elif len(rows := block.held_out()):
+                show(statistic, rows)
         tick(len(block))
     return faults
 
