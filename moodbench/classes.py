@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moodbench.errors import CacheError, CacheMismatchError
+from moodbench.sizes import many
 
 Labels = NDArray[np.int64]
 Names = tuple[str, ...] | None
@@ -329,7 +330,7 @@ def shown(names: Sequence[str]) -> str:
     """Return how many classes these are, with the first few names in quotes."""
     some = ", ".join(f"'{name}'" for name in names[:SHOWN])
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{len(names)} class{'' if len(names) == 1 else 'es'} ({some}{more})"
+    return f"{many(len(names), 'class', 'classes')} ({some}{more})"
 
 
 def unnamed_note(datasets: Iterable[str]) -> str | None:

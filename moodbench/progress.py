@@ -93,7 +93,16 @@ class Lines:
         pass
 
 
-def bar(what: str, total: float | None, *, shown: bool, unit: str = "img", done: float = 0, **look: Any) -> Bar:
+def bar(
+    what: str,
+    total: float | None,
+    *,
+    shown: bool,
+    unit: str = "img",
+    done: float = 0,
+    clock: Clock | None = None,
+    **look: Any,
+) -> Bar:
     """Return a bar on a terminal, else lines in its place; what does nothing unless `shown`.
 
     Parameters
@@ -104,6 +113,8 @@ def bar(what: str, total: float | None, *, shown: bool, unit: str = "img", done:
     unit : str
     done : float
         Of the total, this was there already.
+    clock : Clock, optional
+        Of the lines, where several phases share one.
     **look
         Of the bar on a terminal; see tqdm.
     """
@@ -112,7 +123,7 @@ def bar(what: str, total: float | None, *, shown: bool, unit: str = "img", done:
 
         bar: Bar = tqdm(total=total, initial=done, desc=what, unit=unit, **look)
         return bar
-    return Lines(what, total, done, silent=not shown)
+    return Lines(what, total, done, clock, silent=not shown)
 
 
 def say(line: str) -> None:
@@ -138,28 +149,27 @@ class Progress:
     def begins(self, what: str) -> None:
         """Say that some work begins, in a pipe alone: on a terminal its bars do."""
         if self.shown and not sys.stderr.isatty():
-            say(f"{self.title}: {what}" if self.title else what)
+            say(self._named(what))
 
     @contextmanager
     def phase(self, what: str, total: float, unit: str = "row") -> Iterator[Callable[[float], object]]:
         """Yield a function that is told how much more of `total` is done."""
-        desc = f"{self.title}: {what}" if self.title else what
-        if not (self.shown and sys.stderr.isatty()):
-            yield Lines(desc, total, clock=self.clock, silent=not self.shown).update
-            return
-        from tqdm import tqdm
-
-        with tqdm(
-            total=total,
-            desc=desc,
+        with bar(
+            self._named(what),
+            total,
+            shown=self.shown,
             unit=unit,
+            clock=self.clock,
             unit_scale=True,
             bar_format="{desc}: {percentage:3.0f} %|{bar}| {elapsed}, {remaining} left",
             leave=False,
             delay=SECONDS,
             miniters=0,
-        ) as bar:
-            yield bar.update
+        ) as done:
+            yield done.update
+
+    def _named(self, what: str) -> str:
+        return f"{self.title}: {what}" if self.title else what
 
 
 SILENT = Progress()

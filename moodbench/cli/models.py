@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from moodbench.cli.listing import as_text
+from moodbench.sizes import many
 
 Record = dict[str, Any]
 
@@ -80,7 +81,7 @@ def _cached(record: Record) -> str | None:
     """Return how many datasets are cached, and views of the model."""
     datasets, views = len(record["cached"]), len(record["views"])
     if views:
-        return f"{datasets} + {views} view{'s' * (views > 1)}"
+        return f"{datasets} + {many(views, 'view')}"
     return str(datasets) if datasets else None
 
 

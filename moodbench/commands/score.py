@@ -239,7 +239,7 @@ def _models(space: Workspace, names: Sequence[str], head: str | None, layers: bo
     if left_out:
         of = len({one.whole for one in left_out})
         report(
-            f"left out {len(left_out)} layer{'s' * (len(left_out) > 1)} of {of} model{'s' * (of > 1)}: "
+            f"left out {many(len(left_out), 'layer')} of {many(of, 'model')}: "
             f"--layers takes them along, --model {left_out[0]} takes one"
         )
     if head is None:

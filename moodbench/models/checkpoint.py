@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from moodbench.errors import ModelError
 from moodbench.models.contents import choose, find_parts, plain_names
 from moodbench.models.stored import read_stored
+from moodbench.sizes import many
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Checkpoint:
         """Return in words which part of the file was taken; `prefix` was taken off the names as well."""
         whole = self.taken_off(prefix)
         below = f", below '{whole}'" if whole else ""
-        others = f" ({self.left_out} other{'s' * (self.left_out > 1)} left out)" if self.left_out else ""
+        others = f" ({many(self.left_out, 'other')} left out)" if self.left_out else ""
         return f"{self.part}{below}{others}"
 
 

@@ -64,7 +64,7 @@ class NNGuide(Score):
         self._place = self.bank_.join(lambda block: MostSimilar(self.k, self.bank_, block, _energies))
 
     def score(self, block: Block) -> Tensor:
-        return self.bank_.of(self._place, block).float().mean(dim=1) * block.log_sum_exp
+        return self.bank_.of(self._place, block).mean(dim=1) * block.log_sum_exp
 
 
 def _energies(stored: Block) -> Tensor:

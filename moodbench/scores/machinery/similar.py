@@ -16,7 +16,8 @@ from moodbench.scores.machinery.coarse import ROUNDING, Coarse, left_side, pairs
 class MostSimilar(Guest):
     """The `k` largest cosines of every row with the rows of a bank, (B, k) float64 descending.
 
-    With `weigh`, which gives rows of the bank a weight each, (K,) float32, the largest products of cosine and weight.
+    With `weigh`, which gives rows of the bank a weight each, (K,) float32, the largest products of cosine and weight,
+    float32.
     """
 
     def __init__(self, k: int, bank: Bank, block: Block, weigh: Callable[[Block], Tensor] | None = None) -> None:
@@ -59,5 +60,5 @@ class MostSimilar(Guest):
         largest.add(pairs[0], values, len(own))
 
     def leave(self) -> Tensor:
-        found = torch.cat([some.best for some in self._largest if some.best is not None]).double()
-        return found if self._weigh is not None else found + self._own[:, None]
+        found = torch.cat([some.best for some in self._largest if some.best is not None])
+        return found if self._weigh is not None else found.double() + self._own[:, None]
