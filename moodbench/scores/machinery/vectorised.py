@@ -25,6 +25,23 @@ def sorted_rows(values: Tensor) -> Tensor:
     return values.sort(dim=1).values
 
 
+def row_order(values: Tensor) -> Tensor:
+    """Return where the entries of every row stand that sort it rising, (B, W) int64; of equal ones the first is first.
+
+    On a CPU the bits of an entry, which order float32 numbers once those of negative ones are turned around, and its
+    column make one integer: no two are equal, so a sort that is not stable finds the order, in a fraction of the time.
+    """
+    if values.device.type != "cpu":
+        return values.sort(dim=1, stable=True).indices
+    bits = (values + 0.0).contiguous().view(torch.int32).numpy().astype(np.int64)  # + 0.0 makes -0 a 0
+    bits ^= (bits >> 31) & 0x7FFFFFFF
+    bits <<= 32
+    bits |= np.arange(values.shape[1])
+    bits.sort(axis=1)
+    bits &= 0xFFFFFFFF
+    return torch.from_numpy(bits)
+
+
 def expm1_(values: Tensor) -> Tensor:
     """Replace x by exp(x) - 1."""
     if values.device.type == "cpu":

@@ -1,0 +1,88 @@
+"""What the battery does not ask of scores from OpenOOD's leaderboard: their parameters, ties, and identities."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moodbench.errors import UsageError
+from moodbench.scores.base import create_score
+from moodbench.scores.machinery.passes import fit_scores
+from moodbench.scores.machinery.vectorised import row_order
+from tests.parity.cases_leaderboard import ora
+from tests.parity.hard_worlds import hard_world
+from tests.worlds import fit, make_world
+
+
+@pytest.fixture(scope="module")
+def world():
+    return make_world()
+
+
+@given(st.lists(st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e-40, -1e-40, 3e38, -3e38, np.inf, -np.inf]), min_size=1))
+def test_rows_are_ordered_as_by_a_stable_sort(entries):
+    values = torch.tensor([entries, entries[::-1]], dtype=torch.float32)
+    np.testing.assert_array_equal(row_order(values), np.argsort(values.numpy(), axis=1, kind="stable"))
+
+
+def test_ras_sees_nothing_of_a_row_but_its_order(world):
+    score = fit(["ras"], world)["ras"]
+    rows = world.tests["ood"][:20]
+    stretched = np.sinh(rows).astype(np.float32)  # rising, so the order stays
+    same = score.score(world.block(rows)), score.score(world.block(stretched))
+    torch.testing.assert_close(*same)
+
+
+def test_ras_ranks_the_first_of_equal_entries_lowest(world):
+    score = fit(["ras"], world)["ras"]
+    shaped = score.shape(world.block(np.zeros((1, world.train.shape[1]), np.float32)))
+    torch.testing.assert_close(shaped[0], score.profile_)
+
+
+@pytest.mark.parametrize("aggregation", ["max", "mean", "min"])
+@pytest.mark.parametrize("classes", [2, 5, 10])
+def test_ora_aggregates_angles_as_defined(aggregation, classes):
+    world = hard_world(classes, 1.0)
+    fitted, _ = fit_scores(
+        {"ora": create_score("ora", {"aggregation": aggregation})}, world.facts(), lambda: world.blocks(97)
+    )
+    rows = world.tests["ood"][:40]
+    inputs = [array.astype(np.float64) for array in (world.weight, world.bias, world.train)]
+    expected = ora(*inputs, world.labels, rows.astype(np.float64), aggregation)
+    found = fitted["ora"].score(world.block(rows)).double().numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 * expected.std())
+
+
+def test_ora_leaves_out_what_has_no_boundary_or_no_mean(world):
+    twice = world.with_(weight=world.weight[[0, 1, 2, 3, 4, 4]], bias=world.bias[[0, 1, 2, 3, 4, 4]])
+    rows = world.tests["ood"]
+    for aggregation in ("max", "min"):
+        params = {"ora": {"aggregation": aggregation}}
+        here, there = (fit(["ora"], one, **params)["ora"].score(one.block(rows)) for one in (world, twice))
+        torch.testing.assert_close(here, there, rtol=1e-4, atol=1e-5)
+    empty = fit(["ora"], world.with_(labels=np.where(world.labels == 2, 3, world.labels)))["ora"]
+    assert empty.note_ == "1 of 5 classes have no ID train rows and are left out"
+    with pytest.raises(UsageError, match="one of max, mean, min"):
+        create_score("ora", {"aggregation": "median"})
+
+
+def test_logitgap_of_one_is_the_margin_and_of_all_the_distance_from_the_mean(world):
+    block = world.block(world.tests["ood"])
+    one, every, margin = (
+        create_score(name, params).score(block)
+        for name, params in (("logitgap", {"top": 1}), ("logitgap", {}), ("margin", {}))
+    )
+    torch.testing.assert_close(one, margin)
+    classes = block.logits.shape[1]
+    torch.testing.assert_close(every, (block.max_logit - block.logits.mean(dim=1)) * classes / (classes - 1))
+
+
+def test_logitgap_needs_two_classes(world):
+    with pytest.raises(UsageError, match="top >= 1"):
+        create_score("logitgap", {"top": 0})
+    lonely = world.with_(weight=world.weight[:1], bias=world.bias[:1], labels=np.zeros_like(world.labels))
+    _, missing = fit_scores({"logitgap": create_score("logitgap")}, lonely.facts(), lambda: lonely.blocks(64))
+    assert missing["logitgap"] == "a gap needs two classes"
