@@ -50,7 +50,7 @@ Interpolation = Literal["bilinear", "bicubic", "nearest", "lanczos", "hamming", 
 Link = Literal["hard", "symbolic"]
 """How a dataset's folder refers to images that lie elsewhere."""
 
-Needs = Literal["logits", "head", "labels", "nothing"]
+Needs = Literal["logits", "head", "labels", "layers", "views", "nothing"]
 """What a score may need besides features: cached logits, the linear head, labels of the ID train rows; or none."""
 
 PretextTask = Literal[

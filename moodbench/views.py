@@ -55,8 +55,13 @@ class LayerView:
     layer: str
     pool: str | None = None
 
+    @property
+    def name(self) -> str:
+        """What scores call it: the layer, with its pool where that is not the model's own."""
+        return self.layer + ("" if self.pool is None else f"-{self.pool}")
+
     def __str__(self) -> str:
-        return f"{LAYER}{self.layer}" + ("" if self.pool is None else f"-{self.pool}")
+        return LAYER + self.name
 
     @classmethod
     def parse(cls, view: str | None) -> Self | None:

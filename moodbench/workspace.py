@@ -211,6 +211,10 @@ class Workspace:
         """Return every layer of a model that has the cache of a dataset, sorted by name."""
         return [model for model in self.cached_models() if LayerView.parse(model.view) is not None]
 
+    def views_of(self, model: ModelName) -> list[ModelName]:
+        """Return every view of a model (a layer, features of changed images) that has the cache of a dataset."""
+        return [one for one in self.cached_models() if one.view is not None and one.whole == model.whole]
+
     def chosen_models(self, names: Iterable[str] = (), *, layers: bool = False) -> list[ModelName]:
         """Return the cached models of these names, or without names all that are no views.
 

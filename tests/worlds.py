@@ -12,6 +12,7 @@ import torch
 from moodbench.scores.base import Score, Train, create_score
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.passes import fit_scores
+from tests.views import views_of
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,18 @@ class World:
 
     def block(self, features: np.ndarray, labels: np.ndarray | None = None, start: int = 0) -> Block:
         """Return a block of rows with logits from the head."""
+        known = None if labels is None else torch.from_numpy(labels)
+        views = {
+            name: Block(*self._vectors(values, with_head=name.startswith("view-")), known, start)
+            for name, values in views_of(features).items()
+        }
+        return Block(*self._vectors(features), known, start, views)
+
+    def _vectors(self, features: np.ndarray, *, with_head: bool = True) -> tuple[torch.Tensor, torch.Tensor | None]:
         x = torch.from_numpy(np.ascontiguousarray(features, np.float32))
-        logits = None
-        if self.weight is not None and self.bias is not None:
-            logits = torch.addmm(torch.from_numpy(self.bias), x, torch.from_numpy(self.weight).T)
-        return Block(x, logits, None if labels is None else torch.from_numpy(labels), start)
+        if not with_head or self.weight is None or self.bias is None or self.weight.shape[1] != x.shape[1]:
+            return x, None
+        return x, torch.addmm(torch.from_numpy(self.bias), x, torch.from_numpy(self.weight).T)
 
     def blocks(self, size: int) -> list[Block]:
         """Return the ID train rows in blocks."""
@@ -51,6 +59,7 @@ class World:
             bias=bias,
             device=torch.device("cpu"),
             bank=lambda: self.blocks(50),
+            views={name: values.shape[1] for name, values in views_of(self.train[:1]).items()},
         )
 
     def with_(self, **changes: Any) -> World:

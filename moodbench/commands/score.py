@@ -123,6 +123,7 @@ def score(
     models = _models(space, model, head, layers, report)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import check_threads, resolve_device
+    from moodbench.evaluation.beside import contents_of, lacking_views, read_along, reads_views, views_of, with_views
     from moodbench.evaluation.by_class import write_class_results
     from moodbench.evaluation.opening import lacks_ood_val, open_ood_val, open_scorable
     from moodbench.evaluation.provenance import provenance_of, rows_to_keep
@@ -151,6 +152,7 @@ def score(
     plain = not (tune or shares)
     out: list[Result] = []
     unnamed: dict[str, None] = {}
+    viewless: dict[str, str] = {}
     faults: list[MoodbenchError] = []
     for spec in benchmarks:
         for name in models:
@@ -160,13 +162,19 @@ def score(
                 if lacking:
                     report(f"skip {name} on {spec.name}: no cache of {', '.join(lacking)} to choose parameters on")
                 elif caches is not None:
+                    cached = views_of(space, name, caches, report) if any(map(reads_views, scores.values())) else []
+                    lacks = {} if score else lacking_views(scores, cached)
+                    viewless |= {score_of(label): lack for label, lack in lacks.items()}
+                    its = {label: one for label, one in scores.items() if label not in lacks}
+                    caches = with_views(space, name, caches, its.values(), cached)
+                    views = contents_of(caches, its)
                     file = space.results_file(spec.name, name)
                     _check_results(file, spec.name, str(name), save_scores)
                     pretext = _pretext(space, name, caches)
                     now = provenance_of(spec, str(name), caches)
                     stay: list[Result] = []
                     if plain and (seeds > 1 or by_class) and not save_scores and file.exists():
-                        stay = rows_to_keep(read_results(file), read_provenance(file), now, scores, bank_rows)
+                        stay = rows_to_keep(read_results(file), read_provenance(file), now, its, bank_rows, views)
                         if row_scores:
                             kept = kept_row_scores(space.kept_scores_file(name, spec.name), owner_of(now))
                             stay = [row for row in stay if (row.score, row.params) in kept]
@@ -178,10 +186,10 @@ def score(
                         report(
                             f"{name} on {spec.name}: kept the results of {many(count, 'score')} without a random part"
                         )
-                    todo = {
-                        label: one for label, one in scores.items() if (score_of(label), one.describe()) not in done
-                    }
+                    todo = {label: one for label, one in its.items() if (score_of(label), one.describe()) not in done}
                     ood_val = open_ood_val(space, name, spec, caches) if tune else {}
+                    along = list(caches.train.views)
+                    ood_val = {dataset: read_along(space, name, one, along) for dataset, one in ood_val.items()}
                     bars = Progress(f"{name} on {spec.name}", progress)
                     if todo:
                         bars.begins(f"scoring, {many(len(todo), 'score')}")
@@ -192,7 +200,7 @@ def score(
                         "timed": row_scores,
                     }
                     for ended in runs(plan, spec, caches, todo, ood_val, **about, **how) if todo else ():
-                        _write(file, now, caches, ended, save_scores, report)
+                        _write(file, now, caches, ended, seeds, save_scores, report)
                         if row_scores:
                             _keep(space.kept_scores_file(name, spec.name), now, caches, ended, report)
                         out += ended.run.rows
@@ -206,6 +214,8 @@ def score(
             except (CacheError, ModelError, ResultsError) as error:  # the others are not to blame
                 faults.append(error)
                 report(f"cannot score {name} on {spec.name}: {error.what}")
+    if viewless:
+        report(_without_views(viewless))
     by_number = unnamed_note(unnamed)
     if by_number:
         report(f"note: {by_number}")
@@ -219,6 +229,18 @@ def score(
             fix="run moodbench extract --model M (or moodbench import) for ID train, ID test and an OOD dataset first",
         )
     return out
+
+
+def _without_views(lacking: Mapping[str, str]) -> str:
+    """Return the line on scores that `score --all` leaves out: what they read of a model besides is not cached."""
+    why: dict[str, list[str]] = {}
+    for name, lack in lacking.items():
+        why.setdefault(lack, []).append(name)
+    said = "; ".join(f"{', '.join(names)} ({lack})" for lack, names in why.items())
+    return (
+        f"left out {many(len(lacking), 'score')} where no layers or views of a model are cached: {said}; "
+        "moodbench extract --layers all or --view NAME makes them"
+    )
 
 
 def _with_validation(benchmarks: Sequence[BenchmarkSpec], *, asked: bool) -> list[BenchmarkSpec]:
@@ -264,9 +286,10 @@ def _pretext(space: Workspace, name: ModelName, caches: Caches) -> str:
 
 
 def _write(
-    file: Path, made_from: Mapping[str, Any], caches: Caches, ended: Done, save_scores: bool, report: Report
+    file: Path, made_from: Mapping[str, Any], caches: Caches, ended: Done, seeds: int, save_scores: bool, report: Report
 ) -> None:
-    from moodbench.evaluation.provenance import described, made_with
+    from moodbench.evaluation.beside import contents_of
+    from moodbench.evaluation.provenance import described, made_with, views_noted
 
     provenance = dict(made_from)
     scored = ended.run
@@ -281,6 +304,9 @@ def _write(
             report(f"{file}: made from other caches; its rows are dropped")
         provenance["scores"] = described(scored.rows, before.get("scores", {}) if keep else {})
         provenance["made_with"] = made_with(scored.rows, provenance, there.rows if keep else [], before)
+        views = views_noted(ended.scores, contents_of(caches, ended.scores), there.rows if keep else [], before, seeds)
+        if views:
+            provenance["views"] = views
         tuned = {**(before.get("tuned", {}) if keep else {}), **ended.tuned}
         if tuned:
             provenance["tuned"] = tuned

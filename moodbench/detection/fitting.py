@@ -212,6 +212,8 @@ def _told(wanted: Wanted, engine: Engine, progress: Progress) -> list[Answer]:
         tolerant=True,
         progress=progress,
     )
+    if wanted.score.needs & {"layers", "views"}:
+        raise ScoreError(f"the score '{wanted.name}' reads more than one vector of an image, and detect makes one")
     if missing:
         raise ScoreError(f"the score '{wanted.name}' cannot be fitted on '{wanted.model}': {missing[wanted.name]}")
     return answers

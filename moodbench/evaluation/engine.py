@@ -18,7 +18,7 @@ from moodbench.errors import CacheError
 from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.predictions import Predictions
 from moodbench.evaluation.timing import LARGE, seconds_a_row
-from moodbench.features.reader import RowReader
+from moodbench.features.reader import RowBlock, RowReader
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score, Train
 from moodbench.scores.block import Block, joined
@@ -27,6 +27,7 @@ from moodbench.scores.machinery.notes import not_numbers, note_degenerate
 from moodbench.scores.machinery.passes import failure, fit_scores
 from moodbench.scores.machinery.returned import numbers
 from moodbench.scores.machinery.written import is_own
+from moodbench.views import CHANGED
 
 BLOCK = 2048
 """Rows that are worked on at once: few enough for the caches of a processor, enough for its matrix products."""
@@ -97,6 +98,7 @@ class Engine:
             weight=self.weight,
             bias=self.bias,
             device=device,
+            views={name: view.dim for name, view in caches.train.views.items()},
             bank=partial(self.blocks, caches.train, thinned_to=bank_rows),
         )
 
@@ -150,15 +152,23 @@ class Engine:
         else:
             read = reader.blocks(self.size, logits=cached)
         for rows in read:
-            features = torch.from_numpy(rows.features).to(self.device)
-            logits = None
-            if rows.logits is not None:
-                logits = torch.from_numpy(rows.logits).to(self.device)
-                logits = logits if self.columns is None else logits[:, self.columns]
-            elif self.weight is not None and self.bias is not None:
-                logits = logits_of(features, self.weight, self.bias)
-            yield Block(features, logits, torch.from_numpy(self._numbered(rows.labels)).to(self.device), start)
+            labels = torch.from_numpy(self._numbered(rows.labels)).to(self.device)
+            views = {
+                name: Block(*self._vectors(view, with_head=name.startswith(CHANGED)), labels, start)
+                for name, view in rows.views.items()
+            }
+            yield Block(*self._vectors(rows), labels, start, views)
             start += len(rows.labels)
+
+    def _vectors(self, rows: RowBlock, *, with_head: bool = True) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return features and logits on the device; logits of the head, where it fits and they are not cached."""
+        features = torch.from_numpy(rows.features).to(self.device)
+        if rows.logits is not None:
+            logits = torch.from_numpy(rows.logits).to(self.device)
+            return features, logits if self.columns is None else logits[:, self.columns]
+        if not with_head or self.weight is None or self.bias is None or self.weight.shape[1] != features.shape[1]:
+            return features, None
+        return features, logits_of(features, self.weight, self.bias)
 
     def run(self, scores: Mapping[str, Score]) -> tuple[dict[tuple[str, str], Array], dict[str, str]]:
         """Fit on ID train and score every test dataset.

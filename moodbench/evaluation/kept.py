@@ -9,6 +9,7 @@ from functools import lru_cache
 from moodbench.errors import ResultsError
 from moodbench.evaluation.inputs import changed_since
 from moodbench.evaluation.rows import TestRows
+from moodbench.evaluation.stale import changed_views
 from moodbench.features.rowscores import KEPT, read_row_scores
 from moodbench.features.times import read_times, times_file
 from moodbench.params import is_noisy, is_tuned
@@ -41,7 +42,8 @@ def kept_rows(space: Workspace, benchmark: str, model: str) -> TestRows:
     except ResultsError as error:
         raise LackingError(error.what.replace("the row scores", "they", 1)) from None
     assert kept is not None  # in this form it is read whole, or refused
-    inputs = read_provenance(space.results_file(benchmark, name)).get("inputs")
+    noted = read_provenance(space.results_file(benchmark, name))
+    inputs = noted.get("inputs")
     if (kept.owner["benchmark"], kept.owner["model"], kept.owner["inputs"]) != (benchmark, model, inputs):
         raise LackingError("they were made from something else than the results")
     changed = changed_since(space, name, kept.owner["inputs"])
@@ -49,6 +51,10 @@ def kept_rows(space: Workspace, benchmark: str, model: str) -> TestRows:
         raise LackingError(
             f"they are older than the cache of {changed}" if changed != "its head" else "its head changed"
         )
+    old = changed_views(space, name, noted)
+    for score, params in kept.names if old else ():
+        if f"{score} {params}".strip() in {kept_params(row) for row in old}:
+            kept.drop(score, params)
     return TestRows(model, kept)
 
 

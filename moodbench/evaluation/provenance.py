@@ -12,7 +12,7 @@ from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.engine import THINNED
 from moodbench.evaluation.inputs import digest_of
 from moodbench.metrics import METRICS
-from moodbench.results.made import row_name, versions_of
+from moodbench.results.made import ViewContents, row_name, versions_of, views_read
 from moodbench.scores.base import SCORES, Score
 from moodbench.scores.machinery.variants import score_of
 from moodbench.types import Result
@@ -84,12 +84,42 @@ def made_with(
     return {each: sorted(name for name, its in made.items() if its == each) for each in sorted({*made.values()})}
 
 
+def views_noted(
+    scores: Mapping[str, Score],
+    contents: Mapping[str, ViewContents],
+    kept: Sequence[Result],
+    before: Mapping[str, Any],
+    seeds: int = 1,
+) -> dict[str, ViewContents]:
+    """Return the rows of scores that read other vectors of the images → which caches; kept rows keep theirs.
+
+    Parameters
+    ----------
+    scores : mapping of label to Score
+        Those that were run.
+    contents : mapping of label to ViewContents
+        What they have read.
+    kept : sequence of Result
+        Rows that were there before.
+    before : mapping
+        The provenance of those.
+    seeds : int
+        With how many the scores were run.
+    """
+    names = {label: f"{score_of(label)} {one.describe(seeds)}".strip() for label, one in scores.items()}
+    there: Mapping[str, ViewContents] = before.get("views", {})
+    stay = {row_name(row) for row in kept} - {*names.values()}
+    noted = {name: its for name, its in there.items() if name in stay}
+    return noted | {names[label]: its for label, its in contents.items()}
+
+
 def rows_to_keep(
     there: Sequence[Result],
     before: Mapping[str, Any],
     provenance: Mapping[str, Any],
     scores: Mapping[str, Score],
     bank_rows: int | None,
+    views: Mapping[str, ViewContents] | None = None,
 ) -> list[Result]:
     """Return the rows of scores without a random part that another run would only repeat.
 
@@ -106,10 +136,13 @@ def rows_to_keep(
         Variants of one score under labels of their own.
     bank_rows : int or None
         To which the run thins out memory banks.
+    views : mapping of label to ViewContents, optional
+        What scores read besides the model's own caches.
     """
     if before.get("inputs") != provenance["inputs"]:
         return []
     wanted = {(score_of(label), score.describe()): score for label, score in scores.items() if not score.has_seed()}
+    read = {(score_of(label), scores[label].describe()): its for label, its in (views or {}).items()}
     of: dict[tuple[str, str], list[Result]] = {}
     for row in there:
         if (row.score, row.params) in wanted:
@@ -119,7 +152,8 @@ def rows_to_keep(
         own = type(wanted[pair]).__module__.startswith("moodbench.")
         thinned = any(remark.startswith(THINNED) for row in rows for remark in row.remarks)
         same_bank = wanted[pair].cost != "memory bank" or (bank_rows is None and not thinned)
-        if own and same_bank and all(_whole(row) for row in rows):
+        same_views = views_read(before, rows[0]) == read.get(pair, {})
+        if own and same_bank and same_views and all(_whole(row) for row in rows):
             found += rows
     made = set(made_with([], provenance, found, before).get(versions_of(provenance), []))
     return [row for row in found if row_name(row) in made]

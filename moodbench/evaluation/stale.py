@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from moodbench.errors import CacheError, ResultsError
 from moodbench.results import read_provenance
-from moodbench.results.made import ITS_HEAD, used_by
+from moodbench.results.made import ITS_HEAD, row_name, used_by
 from moodbench.tables.footnotes import STALE
 from moodbench.types import Result
 from moodbench.workspace import ModelName, Workspace
@@ -56,11 +56,35 @@ def marked_stale(space: Workspace, benchmark: str, rows: Sequence[Result]) -> li
         of.setdefault(row.model, []).append(row)
     for model, its in of.items():
         name = ModelName.parse(model)
-        inputs: Mapping[str, Any] = {}
+        noted: Mapping[str, Any] = {}
         with suppress(ResultsError):  # under another name than theirs: nobody knows what they were made from
-            inputs = read_provenance(space.results_file(benchmark, name)).get("inputs", {})
+            noted = read_provenance(space.results_file(benchmark, name))
+        inputs = noted.get("inputs", {})
         changed = {what for what, state in states_of(space, name, inputs).items() if state == "changed"}
-        found += [_marked(row, changed, inputs) for row in its] if changed else its
+        views = changed_views(space, name, noted)
+        found += [_marked(row, changed, inputs, views.get(row_name(row), [])) for row in its]
+    return found
+
+
+def changed_views(space: Workspace, name: ModelName, noted: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the rows of scores that were made from layers or views some of which are others now → which."""
+    contents: Mapping[str, Mapping[str, Mapping[str, str]]] = noted.get("views", {})
+    states: dict[tuple[str, str], bool] = {}
+
+    def changed(view: str, dataset: str, digest: str) -> bool:
+        from moodbench.evaluation.inputs import has_changed
+
+        if (view, dataset) not in states:
+            states[view, dataset] = False
+            with suppress(CacheError):
+                states[view, dataset] = has_changed(space, replace(name.whole, view=view), dataset, digest)
+        return states[view, dataset]
+
+    found: dict[str, list[str]] = {}
+    for row, its in contents.items():
+        others = [v for v, of in its.items() if any(changed(v, dataset, digest) for dataset, digest in of.items())]
+        if others:
+            found[row] = others
     return found
 
 
@@ -72,9 +96,9 @@ def remark_of(row: Result, changed: Sequence[str]) -> str:
     return f"{STALE}: {shown} changed since ({again})"
 
 
-def _marked(row: Result, changed: set[str], inputs: Mapping[str, Any]) -> Result:
-    if ITS_HEAD not in changed and not changed & used_by(inputs, row):
+def _marked(row: Result, changed: set[str], inputs: Mapping[str, Any], views: Sequence[str]) -> Result:
+    if ITS_HEAD not in changed and not changed & used_by(inputs, row) and not views:
         return row
     # all that changed, not only what this row depends on: so a model has one remark
-    named = [*sorted(changed - {ITS_HEAD}), *([ITS_HEAD] if ITS_HEAD in changed else [])]
+    named = [*sorted(changed - {ITS_HEAD}), *views, *([ITS_HEAD] if ITS_HEAD in changed else [])]
     return replace(row, remarks=(*row.remarks, remark_of(row, named)))

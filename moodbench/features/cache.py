@@ -205,15 +205,15 @@ class FeatureCache:
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """(N,) int64, -1 where unknown."""
-        labels: NDArray[np.int64] = self._part("labels")
+        labels: NDArray[np.int64] = self.part("labels")
         return labels
 
     @cached_property
     def ids(self) -> list[str]:
         """N image paths or running numbers."""
-        return list(stored_texts(self._part("ids")))
+        return list(stored_texts(self.part("ids")))
 
-    def _part(self, name: str) -> Any:
+    def part(self, name: str) -> Any:
         """Return an array that never changes, once it was compared with the seal."""
         with self._in_words("the cache cannot be read"):
             if self._seal is not None:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from isal.isal_zlib import crc32
 from numpy.typing import NDArray
 
-from moodbench.errors import CacheError
+from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features.cache import DONE, FeatureCache
 from moodbench.features.checksums import WRONG_SUM, feature_checksums, finish_checksums
 from moodbench.features.raw import read_into
@@ -29,11 +29,21 @@ _AGAIN = "run the same command again; if the cache is gone, make it with moodben
 
 @dataclass(frozen=True)
 class RowBlock:
-    """Rows that follow each other in a cache: features (B, D), logits (B, C) or None, labels (B,)."""
+    """Rows that follow each other in a cache: features (B, D), logits (B, C) or None, labels (B,).
+
+    `views` are the same images' rows in the caches that lie beside (`RowReader.beside`).
+    """
 
     features: NDArray[np.float32]
     logits: NDArray[np.float32] | None
     labels: NDArray[np.int64]
+    views: Mapping[str, RowBlock] = field(default_factory=dict)
+
+    def rows(self, chosen: NDArray[np.intp] | NDArray[np.bool_]) -> RowBlock:
+        """Return some of the rows."""
+        logits = None if self.logits is None else self.logits[chosen]
+        views = {name: view.rows(chosen) for name, view in self.views.items()}
+        return RowBlock(self.features[chosen], logits, self.labels[chosen], views)
 
 
 class _Watch:
@@ -110,6 +120,8 @@ class RowReader:
     provenance : dict
     fingerprint : str
         Of the cache's contents.
+    views : mapping of name to RowReader
+        Readers of other vectors of the same images, whose rows are read along (`beside`).
 
     Raises
     ------
@@ -119,6 +131,7 @@ class RowReader:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        self.views: Mapping[str, RowReader] = {}
         with _open(file) as descriptor:
             self._state = _state(descriptor)
         with FeatureCache(file) as cache:
@@ -161,6 +174,29 @@ class RowReader:
         limit: int | None = self.provenance.get("limit")
         return limit
 
+    def beside(self, views: Mapping[str, RowReader]) -> RowReader:
+        """Return a reader of the same rows that reads those of `views`, by name, along.
+
+        Raises
+        ------
+        CacheMismatchError
+            One has other images, another order of them, or has left out others.
+        """
+        with FeatureCache(self.file) as own:
+            for view in views.values():
+                with FeatureCache(view.file) as its:
+                    same = np.array_equal(its.part("ids"), own.part("ids"))
+                if not same or not np.array_equal(self._done, view._done):
+                    what = "left out other images than" if same else "has other images, or in another order, than"
+                    raise CacheMismatchError(
+                        f"the cache {what} '{self.file.parent.name}' on '{self.file.stem}'",
+                        file=view.file,
+                        fix="make both from the same images: moodbench cache remove it, then extract it again",
+                    )
+        other = copy.copy(self)
+        other.views = dict(views)
+        return other
+
     def relabelled(self, labels: NDArray[np.int64]) -> RowReader:
         """Return a reader of the same rows with other labels, (rows,) int64: those of another numbering."""
         other = copy.copy(self)
@@ -189,6 +225,7 @@ class RowReader:
         part._done[self._done] = wanted
         part.labels = self.labels[wanted]
         part.rows = int(wanted.sum())
+        part.views = {name: view.part(wanted) for name, view in self.views.items()}
         return part
 
     def spread(self, count: int, size: int, *, logits: bool = True) -> Iterator[RowBlock]:
@@ -200,11 +237,10 @@ class RowReader:
             rows = chosen[first:last] - seen
             seen += len(block.labels)
             if len(rows):
-                values = None if block.logits is None else block.logits[rows]
-                yield RowBlock(block.features[rows], values, block.labels[rows])
+                yield block.rows(rows)
 
     def blocks(self, size: int, *, logits: bool = True) -> Iterator[RowBlock]:
-        """Yield the rows in order, `size` at a time (fewer where rows are skipped).
+        """Yield the rows in order, `size` at a time (fewer where rows are skipped), with those of views.
 
         Raises
         ------
@@ -212,6 +248,11 @@ class RowReader:
             Rows do not match their checksums, or are not finite; or the file was removed, replaced or changed since it
             was opened: passes over two files must never be mixed.
         """
+        its = {name: view.blocks(size, logits=logits) for name, view in self.views.items()}
+        for block in self._own_blocks(size, logits=logits):
+            yield replace(block, views={name: next(blocks) for name, blocks in its.items()}) if its else block
+
+    def _own_blocks(self, size: int, *, logits: bool) -> Iterator[RowBlock]:
         with _open(self.file) as descriptor:
             if _state(descriptor) != self._state:
                 raise CacheError("the cache was replaced or changed while it was read", file=self.file, fix=_AGAIN)

@@ -11,6 +11,10 @@ ITS_HEAD = "its head"
 """Stands for the head among the names of datasets that numbers were made from."""
 
 
+ViewContents = Mapping[str, Mapping[str, str]]
+"""View of a model (``layer-blocks.3``) → dataset → fingerprint of its cache."""
+
+
 def row_name(row: Result) -> str:
     """Return what `made_with` calls the rows of a score with its parameters."""
     return f"{row.score} {row.params}".strip()
@@ -37,6 +41,12 @@ def used_by(inputs: Mapping[str, Any], row: Result) -> set[str]:
     ood = {name for of in groups.values() for name in of}
     own = {row.ood} if row.ood != MEAN else set(groups.get(row.group, ood))
     return {*inputs.get("contents", {})} - (ood - own)
+
+
+def views_read(noted: Mapping[str, Any], row: Result) -> ViewContents:
+    """Return the caches besides the model's own that a row was made from: of layers, or of changed images."""
+    its: ViewContents = noted.get("views", {}).get(row_name(row), {})
+    return its
 
 
 def is_part_of(part: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:

@@ -115,6 +115,11 @@ def _validate(values: Mapping[str, Any], file: Path) -> None:
         _check(file, f"scores.{name}", entry, dict, "an object")
         _check(file, f"scores.{name}.title", entry.get("title"), str, "a text")
         _check(file, f"scores.{name}.year", entry.get("year"), int, "a year")
+    views = values.get("views", {})
+    _check(file, "views", views, dict, "an object")
+    for name, its in views.items():
+        good = isinstance(its, dict) and all(isinstance(of, dict) for of in its.values())
+        _check(file, f"views.{name}", its if good else None, dict, "an object of objects")
     made = values.get("made_with", {})
     _check(file, "made_with", made, dict, "an object")
     for versions, rows in made.items():

@@ -52,8 +52,9 @@ if TYPE_CHECKING:
     from moodbench.scores.block import Block
     from moodbench.scores.machinery.statistics import Statistic
 
-Need = Literal["logits", "head", "labels"]
-"""What a score may need besides features: cached logits, the linear head, labels of the ID train rows."""
+Need = Literal["logits", "head", "labels", "layers", "views"]
+"""What a score may need besides features: cached logits, the linear head, labels of the ID train rows, cached layers of
+the network, features of changed images (`moodbench.scores.machinery.viewing`)."""
 
 Cost = Literal["products", "memory bank", "class covariances", "many directions", "sample", "scikit-learn"]
 """``products``: a handful of matrix products, O(D (D + C)) a row, whatever the number of ID train rows."""
@@ -93,6 +94,9 @@ class Train:
         The head, on `device`.
     device : torch.device
         Where blocks live.
+    views : mapping of name to int
+        Width of each other vector of the images that blocks have, under the names of their caches; layers from the
+        input to the output, before views of changed images.
     bank : callable
         Starts a walk over the ID train rows in blocks, for scores that compare every test row with every train row.
         Such scores keep no rows in memory; `--bank-rows` may have thinned them out.
@@ -109,6 +113,7 @@ class Train:
     unlabelled: int = 0
     own_classes: bool = True
     used_classes: int | None = None
+    views: Mapping[str, int] = field(default_factory=dict)
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def shared(self, key: Hashable, compute: Callable[[], V]) -> V:
@@ -160,6 +165,23 @@ class Score(ABC):
 
     control: ClassVar[bool] = False
     """Whether this is a control, which knows nothing of the ID train rows and should detect nothing."""
+
+    def views_among(self, cached: Sequence[str]) -> tuple[str, ...]:
+        """Return which other vectors of the images it reads, out of those that are cached of a model.
+
+        Scores that need ``layers`` or ``views`` say so here; see `moodbench.scores.machinery.viewing`.
+
+        Parameters
+        ----------
+        cached : sequence of str
+            As ``layer-blocks.3`` or ``view-odin-0.0014``; layers from the input to the output first.
+
+        Raises
+        ------
+        ScoreError
+            What it reads is not there.
+        """
+        return ()
 
     def fit(self, train: Train) -> Fit:
         """Learn from ID train rows. Nothing to learn by default.

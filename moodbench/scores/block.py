@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from moodbench.scores.machinery.vectorised import row_argmax
+from moodbench.views import LayerView
 
 T = TypeVar("T")
 
@@ -35,6 +36,8 @@ class Block:
         -1 where unknown.
     start : int
         Number of the first row within its dataset.
+    views : mapping of name to Block, optional
+        Other vectors of the same images, under the names of their caches (``layer-blocks.3``, ``view-odin-0.0014``).
 
     Notes
     -----
@@ -42,12 +45,18 @@ class Block:
     """
 
     def __init__(
-        self, features: Tensor, logits: Tensor | None = None, labels: Tensor | None = None, start: int = 0
+        self,
+        features: Tensor,
+        logits: Tensor | None = None,
+        labels: Tensor | None = None,
+        start: int = 0,
+        views: Mapping[str, Block] | None = None,
     ) -> None:
         self.features = features
         self.start = start
         self._logits = logits
         self._labels = labels
+        self.views: Mapping[str, Block] = views or {}
         self._memo: dict[Hashable, Any] = {}
         self._locks: dict[Hashable, Lock] = {}
         self._held_out: Block | None = None
@@ -68,6 +77,18 @@ class Block:
         if self._labels is None:
             raise LookupError("this block has no labels; declare needs = {'labels'}")
         return self._labels
+
+    @property
+    def layers(self) -> Mapping[str, Tensor]:
+        """(B, D) float32 of each layer that is cached, by its name (``blocks.3``, ``blocks.3-cls``), input first."""
+        return self.shared(
+            "layers",
+            lambda: {
+                view.name: block.features
+                for name, block in self.views.items()
+                if (view := LayerView.parse(name)) is not None
+            },
+        )
 
     @property
     def _top(self) -> tuple[Tensor, Tensor]:
@@ -113,12 +134,15 @@ class Block:
             self.features[chosen],
             None if self._logits is None else self._logits[chosen],
             None if self._labels is None else self._labels[chosen],
+            views={name: view.rows(chosen) for name, view in self.views.items()},
         )
 
     def apart(self) -> Block:
         """Return the same rows as a block that shares nothing: for code that may not know that nobody writes to one."""
         logits, labels = (None if some is None else some.clone() for some in (self._logits, self._labels))
-        return Block(self.features.clone(), logits, labels, self.start)
+        return Block(
+            self.features.clone(), logits, labels, self.start, {name: view.apart() for name, view in self.views.items()}
+        )
 
     def held_out(self) -> Block:
         """Return the rows that are held out for tuning (every tenth of the dataset) as a block."""
@@ -146,6 +170,7 @@ def joined(blocks: Sequence[Block]) -> Block:
         torch.cat([block.features for block in blocks]),
         None if logits[0] is None else torch.cat(logits),
         None if labels[0] is None else torch.cat(labels),
+        views={name: joined([block.views[name] for block in blocks]) for name in blocks[0].views},
     )
 
 

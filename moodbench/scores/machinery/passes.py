@@ -211,6 +211,10 @@ def each_statistic(request: Request) -> Iterator[Statistic[Any]]:
 
 
 def _lacking(score: Score, train: Train) -> str | None:
+    try:
+        score.views_among(list(train.views))
+    except ScoreError as error:
+        return error.what
     if "head" in score.needs and train.weight is None:
         return "no head"
     if "logits" in score.needs and train.classes is None:

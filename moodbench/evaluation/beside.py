@@ -1,0 +1,142 @@
+"""Other vectors of the same images that scores read along: which are cached of a model, which are wanted, opened.
+
+A layer, or features of changed images, is a cache of its own (`moodbench.views`). Here its rows are put beside those of
+the model itself, once it is sure that they are of the same images, and of the same network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from moodbench.errors import CacheMismatchError, ScoreError
+from moodbench.evaluation.caches import Caches
+from moodbench.features.cache import FeatureCache
+from moodbench.features.reader import RowReader
+from moodbench.results.made import ViewContents
+from moodbench.scores.base import Score
+from moodbench.types import Report
+from moodbench.views import CHANGED
+from moodbench.workspace import ModelName, Workspace
+
+WEIGHTS = "weights_sha256"
+
+
+def views_of(space: Workspace, name: ModelName, caches: Caches, report: Report = lambda line: None) -> list[str]:
+    """Return the views of a model that have a complete cache of every dataset that is read.
+
+    Layers come first, from the input to the output. Views that were made with the model's own head are left out where
+    another head is asked for. `report` is told of views that lack a dataset.
+    """
+    if name.view is not None:
+        return []
+    datasets = [reader.file.stem for reader in caches.readers.values()]
+    found: dict[str, tuple[int, int, str]] = {}
+    for model in space.views_of(name):
+        view = str(model.view)
+        there = space.cached_datasets(model)
+        lacking = [dataset for dataset in datasets if dataset not in there]
+        noted: Mapping[str, Any] = {}
+        for dataset in [] if lacking else datasets:
+            with FeatureCache(space.cache_file(model, dataset)) as cache:
+                noted = cache.provenance
+                if not cache.complete:
+                    lacking.append(dataset)
+        if lacking:
+            report(f"leave out the view {model}: no complete cache of {', '.join(lacking)}")
+        elif not (caches.recompute and noted.get("view", {}).get("head")):
+            found[view] = (view.startswith(CHANGED), int(noted.get("layer", {}).get("index", 0)), view)
+    return sorted(found, key=found.__getitem__)
+
+
+def reads_views(score: Score) -> bool:
+    """Say whether a score reads more than one vector of an image."""
+    return bool(score.needs & {"layers", "views"})
+
+
+def lacking_views(scores: Mapping[str, Score], cached: Sequence[str]) -> dict[str, str]:
+    """Return the scores that read layers or views which are not there, with what is lacking in words."""
+    lacking = {}
+    for label, score in scores.items():
+        try:
+            score.views_among(cached)
+        except ScoreError as error:
+            lacking[label] = error.what
+    return lacking
+
+
+def with_views(
+    space: Workspace, name: ModelName, caches: Caches, scores: Iterable[Score], cached: Sequence[str]
+) -> Caches:
+    """Return caches whose readers read along what these scores want of the `cached` views.
+
+    Raises
+    ------
+    CacheMismatchError
+        A view is of other images, or of other weights.
+    CacheError
+        One cannot be read.
+    """
+    wanted: dict[str, None] = {}
+    for score in scores:
+        try:
+            wanted |= dict.fromkeys(score.views_among(cached))
+        except ScoreError:  # its cell says so
+            continue
+    views = [view for view in cached if view in wanted]
+    if not views:
+        return caches
+
+    def beside(reader: RowReader) -> RowReader:
+        return read_along(space, name, reader, views)
+
+    return replace(
+        caches,
+        train=beside(caches.train),
+        held_out=None if caches.held_out is None else beside(caches.held_out),
+        test={dataset: beside(reader) for dataset, reader in caches.test.items()},
+        ood={dataset: beside(reader) for dataset, reader in caches.ood.items()},
+    )
+
+
+def read_along(space: Workspace, name: ModelName, reader: RowReader, views: Sequence[str]) -> RowReader:
+    """Return a reader of the same rows that reads those of views along; raises as `with_views` does."""
+    its = {}
+    for view in views:
+        model = replace(name.whole, view=view)
+        its[view] = RowReader(space.cache_file(model, reader.file.stem))
+        refuse_other_network(its[view], reader, model)
+    return reader.beside(its) if its else reader
+
+
+def refuse_other_network(view: RowReader, own: RowReader, model: ModelName) -> None:
+    """Refuse a view that was computed with other weights than the model's own features, where both say with which."""
+    digests = [(reader.provenance.get("model") or {}).get(WEIGHTS) for reader in (view, own)]
+    if None not in digests and digests[0] != digests[1]:
+        raise CacheMismatchError(
+            f"the weights of '{model}' are others than those of '{model.whole}'",
+            file=view.file,
+            fix=f"moodbench cache remove --model {model}, then extract it again",
+        )
+
+
+def contents_of(caches: Caches, scores: Mapping[str, Score]) -> dict[str, ViewContents]:
+    """Return label → view → dataset → fingerprint of the caches beside that a score reads; without those that do not.
+
+    As the results note it: when one of them changes, the numbers of these scores are old.
+    """
+    cached = list(caches.train.views)
+    found: dict[str, ViewContents] = {}
+    for label, score in scores.items():
+        try:
+            views = score.views_among(cached)
+        except ScoreError:
+            continue
+        its = {
+            view: {reader.file.stem: reader.views[view].fingerprint for reader in caches.readers.values()}
+            for view in views
+        }
+        if its:
+            found[label] = its
+    return found

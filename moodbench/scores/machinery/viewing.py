@@ -1,0 +1,98 @@
+"""Scores that read more than one vector of an image: layers of the network, or features of changed images.
+
+Each names what it reads out of what is cached; `moodbench.evaluation.beside` then reads those rows along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from moodbench.errors import ScoreError, UnknownNameError, UsageError
+from moodbench.scores.base import Need, Score
+from moodbench.views import CHANGED, LayerChoice, LayerView
+
+
+@dataclass
+class OverLayers(Score):
+    """A score that reads several layers side by side: ``block.layers[name]`` for each of `layers_read`.
+
+    Parameters
+    ----------
+    layers : str, default="all"
+        Which of the cached layers: ``all``, ``every:3``, or names joined by ``+`` (``blocks.3+blocks.7``). Those that
+        are pooled as the model pools its last, unless a name says otherwise (``blocks.3-cls``).
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"layers"})
+
+    layers: str = "all"
+
+    def layers_read(self, cached: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the layers that it reads, from the input to the output, out of the views of a model.
+
+        Raises
+        ------
+        ScoreError
+            None is cached, or not one that is named.
+        """
+        there = [view for name in cached if (view := LayerView.parse(name)) is not None]
+        if not there:
+            raise ScoreError("no layers")
+        try:
+            choice = LayerChoice.parse(self.layers.replace("+", ","))
+            offered = [view.name for view in there if choice.names or view.pool is None]
+            found = choice.of(offered or [view.name for view in there])
+        except (UsageError, UnknownNameError) as error:
+            raise ScoreError(f"{error.what}; cached: {', '.join(view.name for view in there)}") from None
+        return found
+
+    def views_among(self, cached: Sequence[str]) -> tuple[str, ...]:
+        """Return the caches of those layers."""
+        wanted = self.layers_read(cached)
+        return tuple(name for name in cached if (view := LayerView.parse(name)) is not None and view.name in wanted)
+
+
+def changed_view(wanted: str, cached: Sequence[str]) -> str:
+    """Return the cached view of changed images that `wanted` means: its name, or what it begins with, as ``odin``.
+
+    Raises
+    ------
+    ScoreError
+        There is none, or several begin so.
+    """
+    names = [name for name in cached if name.startswith(CHANGED)]
+    if CHANGED + wanted in names:
+        return CHANGED + wanted
+    found = [name for name in names if name.startswith(f"{CHANGED}{wanted}-")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(name.removeprefix(CHANGED) for name in found)
+        raise ScoreError(f"several views '{wanted}', and the parameter view names none: {several}")
+    raise ScoreError(f"no view '{wanted}'")
+
+
+@dataclass
+class OnView(Score):
+    """A score that reads features (and logits) of changed images: the block ``block.views[self.view_read(...)]``.
+
+    Parameters
+    ----------
+    view : str
+        The cached view of changed images, with the numbers it was made with (``odin-0.0014``) or, where there is one of
+        its kind alone, without (``odin``).
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"views"})
+
+    view: str = ""
+
+    def view_read(self, cached: Sequence[str]) -> str:
+        """Return the name of the view in the blocks."""
+        return changed_view(self.view, cached)
+
+    def views_among(self, cached: Sequence[str]) -> tuple[str, ...]:
+        """Return the cache of that view."""
+        return (self.view_read(cached),)

@@ -1,0 +1,167 @@
+"""Scores that read several caches of a model: what is found, what is refused, what results note of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import moodbench
+from moodbench.commands.import_ import import_features
+from moodbench.errors import CacheMismatchError, ScoreError
+from moodbench.evaluation.stale import marked_stale
+from moodbench.results import read_provenance, read_results
+from moodbench.scores.base import SCORES
+from moodbench.scores.machinery.viewing import OverLayers, changed_view
+from moodbench.tables.footnotes import STALE
+from moodbench.workspace import ModelName, Workspace
+
+ROWS = {"train": 40, "test": 20, "far": 25}
+CATALOG = """
+datasets:
+  train: {title: Train, role: ID train, folder: train, labels: none, images: 40}
+  test: {title: Test, role: ID test, folder: test, labels: none, images: 20}
+  far: {title: Far, role: far-OOD, folder: far, labels: none, images: 25}
+benchmarks:
+  deep: {title: Deep, id_train: train, id_test: test, ood: {far: [far]}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def spread():
+    """A score that reads two layers, and one that reads all of them against the memory bank."""
+    before = set(SCORES.names())
+
+    @SCORES.register("apart")
+    class Apart(OverLayers):
+        title, family, paper = "Apart", "feature", "A test"
+
+        def score(self, block):
+            values = [block.layers[name].double().norm(dim=1) for name in block.layers]
+            return torch.stack([block.features[:, 0].double(), *values]).sum(dim=0)
+
+    yield
+    SCORES.keep(before)
+
+
+def put(space, model, dataset, *, ids=None, seed=0, dim=4):
+    rows = ROWS[dataset]
+    x = np.random.default_rng([seed, rows]).normal(size=(rows, dim)).astype(np.float32)
+    file = space.cache_dir.parent / f"{model}-{dataset}.npz"
+    np.savez(file, features=x, ids=np.array(ids or [f"{dataset}/{i}.png" for i in range(rows)]))
+    space.cache_file(ModelName.parse(model), dataset).unlink(missing_ok=True)
+    import_features(model, dataset, file, workspace=space)
+    return x
+
+
+@pytest.fixture
+def space(tmp_path):
+    (tmp_path / "c.yaml").write_text(CATALOG)
+    space = Workspace(tmp_path / "d", tmp_path / "cache", tmp_path / "results", (tmp_path / "c.yaml",))
+    for dataset in ROWS:
+        put(space, "net", dataset)
+        put(space, "net@layer-b.0", dataset, seed=1, dim=3)
+        put(space, "net@layer-b.1", dataset, seed=2, dim=5)
+    return space
+
+
+def run(space, **how):
+    said = []
+    moodbench.score(model="net", benchmark="deep", workspace=space, report=said.append, **how)
+    return said
+
+
+def rows_of(space):
+    return {row.score: row for row in read_results(space.results_file("deep", ModelName("net"))) if row.ood == "far"}
+
+
+def test_rows_of_all_layers_lie_side_by_side(space):
+    run(space, score=["apart", "feature_norm_l2"] if "feature_norm_l2" in SCORES.names() else ["apart"])
+    values = {}
+    for dataset in ("test", "far"):
+        found = [put(space, f"other{seed}", dataset, seed=seed, dim=dim) for seed, dim in ((0, 4), (1, 3), (2, 5))]
+        own, *layers = (one.astype(np.float64) for one in found)
+        values[dataset] = own[:, 0] + sum(np.linalg.norm(layer, axis=1) for layer in layers)
+    wins = (values["test"][:, None] > values["far"]).mean()
+    assert rows_of(space)["apart"].auroc == pytest.approx(wins)
+
+
+def test_what_was_read_is_noted_and_old_when_it_changes(space):
+    run(space, score="apart")
+    noted = read_provenance(space.results_file("deep", ModelName("net")))["views"]
+    (its,) = noted.values()
+    assert list(noted) == ["apart"] or list(noted) == ["apart layers=all"]
+    assert list(its) == ["layer-b.0", "layer-b.1"]
+    assert set(its["layer-b.0"]) == set(ROWS)
+    assert not stale(space)
+    put(space, "net@layer-b.1", "far", seed=9, dim=5)
+    assert stale(space) == {"apart"}
+    run(space, score="apart")
+    assert not stale(space)
+
+
+def stale(space):
+    rows = marked_stale(space, "deep", list(rows_of(space).values()))
+    return {row.score for row in rows if any(one.startswith(STALE) for one in row.remarks)}
+
+
+def test_other_rows_are_refused(space):
+    put(space, "net@layer-b.1", "far", ids=[f"far/{i + 1}.png" for i in range(25)], seed=2, dim=5)
+    with pytest.raises(CacheMismatchError, match="other images") as refused:
+        run(space, score="apart")
+    assert "moodbench cache remove" in str(refused.value)
+
+
+def test_all_leaves_out_what_reads_layers_that_are_not_there(space):
+    for dataset in ROWS:
+        for layer in (0, 1):
+            space.cache_file(ModelName.parse(f"net@layer-b.{layer}"), dataset).unlink()
+    said = run(space)
+    assert any("apart" in line and "no layers" in line and "--layers all" in line for line in said)
+    assert "apart" not in rows_of(space)
+    run(space, score="apart")
+    assert (rows_of(space)["apart"].auroc, rows_of(space)["apart"].note) == (None, "no layers")
+
+
+def test_a_layer_that_lacks_a_dataset_is_left_out(space):
+    space.cache_file(ModelName.parse("net@layer-b.1"), "far").unlink()
+    said = run(space, score="apart")
+    assert "leave out the view net@layer-b.1: no complete cache of far" in said
+    (its,) = read_provenance(space.results_file("deep", ModelName("net")))["views"].values()
+    assert list(its) == ["layer-b.0"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "read"),
+    [("all", ("a", "b", "c")), ("every:2", ("a", "c")), ("c+a", ("a", "c")), ("b-cls", ("b-cls",))],
+)
+def test_which_layers_a_score_reads(layers, read):
+    cached = ["layer-a", "layer-b", "layer-b-cls", "layer-c", "view-odin-0.1"]
+
+    class Some(OverLayers):
+        def score(self, block):
+            return block.features
+
+    assert Some(layers=layers).layers_read(cached) == read
+    assert Some(layers=layers).views_among(cached) == tuple(f"layer-{name}" for name in read)
+
+
+def test_layers_that_are_not_there_are_said():
+    class Some(OverLayers):
+        def score(self, block):
+            return block.features
+
+    with pytest.raises(ScoreError, match="no layers"):
+        Some().layers_read(["view-odin-0.1"])
+    with pytest.raises(ScoreError, match=r"'d'.*cached: a"):
+        Some(layers="d").layers_read(["layer-a"])
+
+
+def test_a_view_is_found_by_its_kind_where_there_is_one():
+    cached = ["layer-a", "view-odin-0.0014", "view-noise-0.1", "view-noise-0.2"]
+    assert changed_view("odin", cached) == "view-odin-0.0014"
+    assert changed_view("noise-0.2", cached) == "view-noise-0.2"
+    with pytest.raises(ScoreError, match=r"several views 'noise'.*noise-0.1, noise-0.2"):
+        changed_view("noise", cached)
+    with pytest.raises(ScoreError, match="no view 'adascale'"):
+        changed_view("adascale", cached)
