@@ -127,7 +127,7 @@ def score(
     from moodbench.evaluation.by_class import write_class_results
     from moodbench.evaluation.opening import lacks_ood_val, open_ood_val, open_scorable
     from moodbench.evaluation.provenance import provenance_of, rows_to_keep
-    from moodbench.evaluation.saved import kept_row_scores, owner_of
+    from moodbench.evaluation.saved import drop_kept, kept_row_scores, owner_of
     from moodbench.evaluation.seeds import check_seeds
     from moodbench.evaluation.ways import make_plan, runs
     from moodbench.progress import Progress
@@ -203,6 +203,8 @@ def score(
                         _write(file, now, caches, ended, seeds, save_scores, report)
                         if row_scores:
                             _keep(space.kept_scores_file(name, spec.name), now, caches, ended, report)
+                        elif any(map(reads_views, ended.scores.values())):
+                            drop_kept(space.kept_scores_file(name, spec.name), ended.scores, report)
                         out += ended.run.rows
                         report(_describe(str(name), spec.name, ended))
                         for hint in ended.run.hints:

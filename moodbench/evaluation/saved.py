@@ -115,6 +115,21 @@ def keep_row_scores(
         write_row_scores(file, there)
 
 
+def drop_kept(file: Path, scores: Mapping[str, Score], report: Report) -> None:
+    """Take the rows of scores, by label, out of what is kept: their results are new, made without keeping rows."""
+    if not file.exists():
+        return
+    with exclusive(file, waiting=_waiting(file, report), tidy=True):
+        try:
+            there = read_row_scores(file, KEPT)
+        except ResultsError:  # whoever writes next says so
+            return
+        assert there is not None  # in this form it is read whole, or refused
+        for label, score in scores.items():
+            there.drop(score_of(label), score.describe())
+        write_row_scores(file, there)
+
+
 def kept_row_scores(file: Path, owner: Mapping[str, Any]) -> set[tuple[str, str]]:
     """Return the scores with their parameters whose rows are kept and were made from the same."""
     if not file.exists():

@@ -9,6 +9,7 @@ import torch
 import moodbench
 from moodbench.commands.import_ import import_features
 from moodbench.errors import CacheMismatchError, ScoreError
+from moodbench.evaluation.kept import kept_rows
 from moodbench.evaluation.stale import marked_stale
 from moodbench.results import read_provenance, read_results
 from moodbench.scores.base import SCORES
@@ -98,6 +99,19 @@ def test_what_was_read_is_noted_and_old_when_it_changes(space):
     assert stale(space) == {"apart"}
     run(space, score="apart")
     assert not stale(space)
+
+
+def test_rows_are_not_kept_beside_results_of_other_layers(space):
+    run(space, score="apart")
+    assert kept_row_scores_of(space) == {"apart"}
+    put(space, "net@layer-b.1", "far", seed=9, dim=5)
+    assert kept_row_scores_of(space) == set()  # older than the layer
+    run(space, score="apart", row_scores=False)
+    assert kept_row_scores_of(space) == set()
+
+
+def kept_row_scores_of(space):
+    return {score for score, _ in kept_rows(space, "deep", "net").kept.names}
 
 
 def stale(space):
