@@ -39,7 +39,6 @@ class LogitGap(Score):
     needs = frozenset({"logits"})
     paper = "Liang et al., NeurIPS 2025, arXiv 2510.20134"
     year = 2025
-    sweep = {"top": (5, 10, 20, 50, 88, 200, 500)}
 
     top: int = 88
 

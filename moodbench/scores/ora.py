@@ -58,7 +58,6 @@ class ORA(Score):
     needs = frozenset({"logits", "head", "labels"})
     paper = "Demirel et al., NeurIPS 2025, arXiv 2410.04525"
     year = 2025
-    sweep = {"aggregation": AGGREGATIONS}
 
     aggregation: str = "max"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import logsumexp
+import torch
+from scipy.special import logsumexp, softmax
 
 from tests.parity.case import Case
 
@@ -47,8 +48,55 @@ def logitgap(w, b, train, labels, rows, top):
     return np.array(scores)
 
 
+def _perturbed(w, repeats, distance):
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(repeats):
+        noise = torch.randn(*w.shape, generator=draw, dtype=torch.float64).numpy()
+        yield np.array(
+            [v + distance * np.linalg.norm(v) * n / np.linalg.norm(n) for v, n in zip(w, noise, strict=True)]
+        )
+
+
+def weiper(w, b, train, labels, rows, repeats, distance):
+    heads = list(_perturbed(w, repeats, distance))
+    # 1 less what the other classes have, which 1 would round away where it is added first
+    return np.array([1 - np.mean([np.sort(softmax(h @ x + b))[:-1].sum() for h in heads]) for x in rows])
+
+
+def _smoothed(shares, width):
+    before = (width - 1) // 2
+    padded = np.pad(shares, (before, width - 1 - before), mode="edge")
+    return np.array([padded[i : i + width].mean() for i in range(len(shares))])
+
+
+def _histogram(numbers, ends):
+    return np.histogram(numbers, bins=100, range=ends)[0] / len(numbers)
+
+
+def weiper_kld(w, b, train, labels, rows, repeats, distance):
+    heads = list(_perturbed(w, repeats, distance))
+
+    def divergences(numbers, width, floor):
+        ends = min(n.min() for n in map(numbers, train)), max(n.max() for n in map(numbers, train))
+        p = np.mean([_histogram(numbers(x), ends) for x in train], axis=0) + floor
+        p /= p.sum()
+        found = []
+        for x in rows:
+            q = _smoothed(_histogram(numbers(x), ends), width) + floor
+            q /= q.sum()
+            found.append(sum(p * np.log(p / q)) + sum(q * np.log(q / p)))
+        return np.array(found)
+
+    plain = divergences(lambda x: x, 4, 0.01)
+    perturbed = divergences(lambda x: np.concatenate([h @ x + b for h in heads]), 15, 0.025)
+    return -(plain + 2.5 * perturbed - 0.1 * weiper(w, b, train, labels, rows, repeats, distance))
+
+
 CASES = {
     "ras": Case(ras),
     "ora": Case(ora),
+    "weiper": Case(weiper, params={"repeats": 5, "distance": 1.8}),
+    # a number that float32 puts on the other side of a bound moves 1/D of a row's histogram by one part
+    "weiper_kld": Case(weiper_kld, tolerance=5e-4, params={"repeats": 20, "distance": 2.2}),
     "logitgap": Case(logitgap, params={"top": 7}),
 }

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from moodbench.errors import UsageError
 from moodbench.scores.base import create_score
+from moodbench.scores.machinery import perturbed
 from moodbench.scores.machinery.passes import fit_scores
+from moodbench.scores.machinery.perturbed import histograms
 from moodbench.scores.machinery.vectorised import row_order
 from tests.parity.cases_leaderboard import ora
 from tests.parity.hard_worlds import hard_world
@@ -86,3 +88,61 @@ def test_logitgap_needs_two_classes(world):
     lonely = world.with_(weight=world.weight[:1], bias=world.bias[:1], labels=np.zeros_like(world.labels))
     _, missing = fit_scores({"logitgap": create_score("logitgap")}, lonely.facts(), lambda: lonely.blocks(64))
     assert missing["logitgap"] == "a gap needs two classes"
+
+
+@given(st.integers(1, 30), st.integers(2, 12), st.floats(-50, 50), st.floats(0, 100))
+def test_histograms_are_those_of_numpy(numbers, bins, low, width):
+    values = torch.randn(4, numbers, generator=torch.Generator().manual_seed(numbers), dtype=torch.float64) * 30
+    high = low + width + 1e-3
+    expected = [np.histogram(row, bins=bins, range=(low, high))[0] for row in values.numpy()]
+    np.testing.assert_array_equal(histograms(values, low, high, bins), expected)
+
+
+def test_histograms_count_both_ends_and_nothing_outside():
+    values = torch.tensor([[0.0, 1.0, 4.0, 4.1, -0.1, 3.0], [7.0, 7.0, 7.0, 7.0, 7.0, 7.0]])
+    assert histograms(values, 0, 4, 4).tolist() == [[1, 1, 0, 2], [0, 0, 0, 0]]
+    assert histograms(values, 7, 7, 3).tolist() == [[0, 0, 0], [6, 0, 0]]
+
+
+def test_weiper_without_distance_is_msp(world):
+    block = world.block(world.tests["ood"])
+    params = {"weiper": {"distance": 0, "repeats": 3}}
+    found, plain = fit(["weiper"], world, **params)["weiper"].score(block), create_score("msp").score(block)
+    torch.testing.assert_close(found, plain.double(), rtol=1e-5, atol=1e-6)
+
+
+def test_weiper_keeps_the_order_of_confident_rows(world):
+    block = world.block(np.stack([world.train[0] * scale for scale in (1, 1.3, 1.6)]))
+    values = fit(["weiper"], world, weiper={"distance": 0.0})["weiper"].score(block)
+    assert (values.diff() > 0).all()
+    assert values.min() > 1 - 1e-3
+
+
+def test_perturbed_rows_of_the_head_lie_as_far_off_as_they_say(world):
+    heads = fit(["weiper"], world, weiper={"distance": 0.5, "repeats": 4})["weiper"].heads_
+    weight = torch.from_numpy(world.weight)
+    off = torch.linalg.vector_norm(heads.weight - weight, dim=2) / torch.linalg.vector_norm(weight, dim=1)
+    torch.testing.assert_close(off, torch.full_like(off, 0.5))
+    assert len(heads.weight.unique(dim=0)) == 4
+
+
+def test_weiper_kld_fits_on_a_share_of_the_rows(world):
+    rows = world.block(world.tests["ood"])
+    every, some = (fit(["weiper_kld"], world, weiper_kld={"rows": n})["weiper_kld"] for n in (400, 100))
+    assert not torch.equal(every.means_, some.means_)
+    assert np.corrcoef(every.score(rows), some.score(rows))[0, 1] > 0.95
+
+
+def test_heads_that_would_not_fit_into_memory_are_refused(world, monkeypatch):
+    monkeypatch.setattr(perturbed, "MOST_FLOATS", 1000)
+    params = {"weiper": create_score("weiper", {"repeats": 9})}
+    _, missing = fit_scores(params, world.facts(), lambda: world.blocks(64))
+    assert missing["weiper"] == "9 heads of 5 x 24 weights take more memory than perturbed heads may; 8 fit"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("repeats", 0), ("distance", -1), ("bins", 1), ("smoothing", 0), ("rows", 0)]
+)
+def test_weiper_kld_refuses_what_it_cannot_use(name, value):
+    with pytest.raises(UsageError, match=name):
+        create_score("weiper_kld", {name: value})
