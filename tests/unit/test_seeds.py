@@ -12,7 +12,17 @@ from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, create_score
 from tests.worlds import fit, make_world
 
-ROWS = {"kmeans": 60, "iforest": 60, "ocsvm": 60, "lof": 60, "vra": 60, "nac_last": 60, "temp_scaling": 20}
+ROWS = {
+    "kmeans": 60,
+    "knn_coreset": 60,
+    "cfood": 60,
+    "iforest": 60,
+    "ocsvm": 60,
+    "lof": 60,
+    "vra": 60,
+    "nac_last": 60,
+    "temp_scaling": 20,
+}
 """Scores of a sample, and one that does not hold every row of the world."""
 
 SEEDED = sorted([*ROWS, "corp", "rpd", "random"])

@@ -65,6 +65,13 @@ def larger(values: Tensor, limits: Tensor) -> Tensor:
     return values > limits
 
 
+def row_counts(chosen: Tensor) -> Tensor:
+    """Return how many entries of every row are true, (B,) int64, of a matrix (B, W) bool."""
+    if chosen.device.type == "cpu":
+        return torch.from_numpy(np.count_nonzero(chosen.numpy(), axis=1))
+    return chosen.sum(dim=1)
+
+
 def places(chosen: Tensor) -> tuple[Tensor, Tensor]:
     """Return the rows and columns of the true entries of a matrix (B, W), (n,) int64 each."""
     if chosen.device.type == "cpu":
