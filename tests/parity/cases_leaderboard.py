@@ -92,11 +92,65 @@ def weiper_kld(w, b, train, labels, rows, repeats, distance):
     return -(plain + 2.5 * perturbed - 0.1 * weiper(w, b, train, labels, rows, repeats, distance))
 
 
+def excel(w, b, train, labels, rows, alpha=0.8, upper=5, reward=10):
+    classes = len(b)
+    orders = [np.argsort(-(w @ x + b), kind="stable") for x in train]
+    scores = []
+    for x in rows:
+        order = np.argsort(-(w @ x + b), kind="stable")
+        alike = [other for other in orders if other[0] == order[0]]
+        total = 0
+        for j in range(1, classes):
+            count = sum(other[j] == order[j] for other in alike)
+            if count * classes > upper * len(alike):
+                total += reward
+            elif count * classes > len(alike):
+                total += 1
+            else:
+                total -= 1 if count > 0 else reward
+        scores.append((1 - alpha) * (w @ x + b).max() + alpha * total / classes)
+    return np.array(scores)
+
+
+def actsub(w, b, train, labels, rows):
+    _, values, vectors = np.linalg.svd(w, full_matrices=False)
+    vectors = vectors[values > 1e-6 * values[0]]
+
+    most = min(len(vectors), len(train[0]) - 1)
+
+    def parts(x, n):
+        inside = sum((x @ v) * v for v in vectors[:n])
+        return inside, x - inside
+
+    def lengths(x):
+        along = vectors[:most] @ x
+        return [(np.linalg.norm(along[:n]), np.sqrt(x @ x - along[:n] @ along[:n])) for n in range(1, most + 1)]
+
+    inside, outside = np.mean([lengths(x) for x in train], axis=0).T
+    n = 1 + np.argmin(np.abs(inside - outside))
+    bank = _unit([parts(x, n)[1] for x in train])
+    scores = []
+    for x in rows:
+        inside, outside = parts(x, n)
+        kept = len(x) - round(len(x) * 0.95)
+        ratio = inside.sum() / np.sort(inside)[-max(1, kept) :].sum()
+        energy = logsumexp(np.exp(min(ratio, 80)) * (w @ inside) + b)
+        cosine = np.mean(np.sort(bank @ _unit([outside])[0])[-10:])
+        scores.append(energy * max(0, -np.log(max(1 - cosine, 2.0**-24))) ** 2)
+    return np.array(scores)
+
+
+def _unit(rows):
+    return np.array([x / np.linalg.norm(x) for x in rows])
+
+
 CASES = {
     "ras": Case(ras),
     "ora": Case(ora),
     "weiper": Case(weiper, params={"repeats": 5, "distance": 1.8}),
     # a number that float32 puts on the other side of a bound moves 1/D of a row's histogram by one part
     "weiper_kld": Case(weiper_kld, tolerance=5e-4, params={"repeats": 20, "distance": 2.2}),
+    "excel": Case(excel),
+    "actsub": Case(actsub),
     "logitgap": Case(logitgap, params={"top": 7}),
 }

@@ -20,6 +20,9 @@ PUBLISHED = {
     "logitgap_88": ("logitgap", {}),
     "weiper": ("weiper", {}),
     "weiper_kld": ("weiper_kld", {}),
+    "excel": ("excel", {}),
+    "actsub": ("actsub", {}),
+    "actsub_6": ("actsub", {"decisive": 6, "lam": 1.0, "percentile": 97.5}),
 }
 """Name in the file → score and parameters."""
 

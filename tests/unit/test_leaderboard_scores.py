@@ -9,14 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moodbench.errors import UsageError
+from moodbench.scores import excel
+from moodbench.scores.actsub import PartLengths, RestMean, head_vectors, rest_of
 from moodbench.scores.base import create_score
+from moodbench.scores.block import Block
+from moodbench.scores.excel import RankLevels
 from moodbench.scores.machinery import perturbed
 from moodbench.scores.machinery.passes import fit_scores
 from moodbench.scores.machinery.perturbed import histograms
 from moodbench.scores.machinery.vectorised import row_order
+from moodbench.scores.ras import MeanOfSorted
+from moodbench.scores.weiper import MeanHistograms, Ranges, _Part
 from tests.parity.cases_leaderboard import ora
 from tests.parity.hard_worlds import hard_world
-from tests.worlds import fit, make_world
+from tests.worlds import CannotFitError, World, fit, make_world
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +152,95 @@ def test_heads_that_would_not_fit_into_memory_are_refused(world, monkeypatch):
 def test_weiper_kld_refuses_what_it_cannot_use(name, value):
     with pytest.raises(UsageError, match=name):
         create_score("weiper_kld", {name: value})
+
+
+def test_excel_keeps_to_the_ranks_that_fit(world, monkeypatch):
+    monkeypatch.setattr(excel, "MOST_COUNTS", 60)
+    score = fit(["excel"], world)["excel"]
+    assert score.levels_.shape == (5, 2, 5)
+    assert score.note_ == "2 of 4 ranks count: more would not fit into memory"
+    two = fit(["excel"], world, excel={"ranks": 2})["excel"]
+    assert two.note_ is None
+    torch.testing.assert_close(two.levels_, score.levels_)
+    monkeypatch.setattr(excel, "MOST_COUNTS", 20)
+    with pytest.raises(CannotFitError, match="do not fit into memory"):
+        fit(["excel"], world)
+
+
+def test_excel_gives_ranks_that_no_row_had_the_lowest_worth():
+    logits = torch.tensor([[9.0, 2, 1, 0]] * 39 + [[9.0, 1, 2, 0]])
+    world = World(np.eye(4, dtype=np.float32), np.zeros(4, np.float32), logits.numpy(), np.zeros(40, np.int64), {})
+    score = fit(["excel"], world, excel={"upper": 3.0})["excel"]
+    seen, rare, never, unknown = score.score(Block(torch.zeros(4, 4), torch.tensor(RANKINGS))).tolist()
+    assert seen == pytest.approx(0.2 * 9 + 0.8 / 4 * 30)
+    assert rare == pytest.approx(0.2 * 9 + 0.8 / 4 * (-1 - 1 + 10))
+    assert never == pytest.approx(0.2 * 9 + 0.8 / 4 * (-10 + 10 - 10))
+    assert unknown == pytest.approx(0.2 * 9 + 0.8 / 4 * -30)
+
+
+RANKINGS = [[9.0, 2, 1, 0], [9, 1, 2, 0], [9, 0, 1, 2], [0, 9, 1, 2]]
+"""Logits that rank as most rows of ID train, as one of them, at two ranks as none, and with a prediction of no row."""
+
+
+def test_statistics_merge(world):
+    """Halves that are merged give what all rows give: exactly where whole numbers are counted."""
+    blocks = world.blocks(50)
+    vectors = head_vectors(torch.from_numpy(world.weight))
+    heads = fit(["weiper"], world, weiper={"repeats": 3})["weiper"].heads_
+    part = _Part(1.0, 0)
+    makers = (
+        MeanOfSorted,
+        lambda: RankLevels(5, 4, 5.0),
+        lambda: PartLengths(vectors),
+        lambda: RestMean(vectors.float()),
+        lambda: Ranges("name", heads, part),
+        lambda: MeanHistograms("name", heads, part, (-9.0, 9.0, -99.0, 99.0), 20),
+    )
+    for make in makers:
+        whole, left, right = make(), make(), make()
+        for number, block in enumerate(blocks):
+            whole.update(block)
+            (left if number < 3 else right).update(block)
+        left.merge(make())
+        left.merge(right)
+        torch.testing.assert_close(left.finalize(), whole.finalize())
+
+
+def test_actsub_splits_rows_where_both_parts_are_equally_long(world):
+    wide = world.with_(
+        weight=np.random.default_rng(1).normal(size=(40, 24)).astype(np.float32), bias=np.zeros(40, np.float32)
+    )
+    score = fit(["actsub"], wide)["actsub"]
+    x = torch.from_numpy(wide.train)
+    inside = torch.linalg.vector_norm(x @ score.basis_, dim=1).mean()
+    outside = torch.linalg.vector_norm(rest_of(wide.block(wide.train), score.basis_).features, dim=1).mean()
+    assert score.note_ is None
+    assert 1 < score.basis_.shape[1] < 23
+    assert float(inside) == pytest.approx(float(outside), rel=0.2)
+
+
+def test_actsub_without_the_rest_is_scale_of_the_decisive_part(world):
+    rows = world.block(world.tests["ood"])
+    score = fit(["actsub"], world, actsub={"lam": 0.0, "percentile": 85.0})["actsub"]
+    basis = score.basis_
+    inside = world.block((rows.features @ basis @ basis.T).numpy())
+    plain = fit(["scale"], world)["scale"].score(inside)
+    torch.testing.assert_close(score.score(rows).float(), plain, rtol=1e-4, atol=1e-4)
+
+
+def test_actsub_stays_finite_for_rows_of_id_train(world):
+    again = world.with_(train=np.repeat(world.train[:30], 12, axis=0), labels=np.repeat(world.labels[:30], 12))
+    values = fit(["actsub"], again)["actsub"].score(again.block(again.train[:12]))
+    assert torch.isfinite(values).all()
+
+
+@pytest.mark.parametrize("params", [{"lam": -1.0}, {"k": 0}, {"decisive": -1}, {"percentile": 101}])
+def test_actsub_refuses_what_it_cannot_use(params):
+    with pytest.raises(UsageError, match="actsub"):
+        create_score("actsub", params)
+
+
+@pytest.mark.parametrize("params", [{"alpha": 2.0}, {"upper": 0.5}, {"ranks": -1}])
+def test_excel_refuses_what_it_cannot_use(params):
+    with pytest.raises(UsageError, match=next(iter(params))):
+        create_score("excel", params)
