@@ -77,6 +77,38 @@ class LayerView:
 
 
 @dataclass(frozen=True)
+class ChangedChoice:
+    """Which changed images are wanted: a recipe, and what it is given of its parameters.
+
+    >>> ChangedChoice.parse("odin:eps=0.002,temperature=10")
+    ChangedChoice(name='odin', parameters=(('eps', '0.002'), ('temperature', '10')))
+    """
+
+    name: str
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``NAME`` or ``NAME:PARAMETER=VALUE,…``.
+
+        Raises
+        ------
+        UsageError
+            It is neither, or a parameter is given twice.
+        """
+        name, colon, rest = text.partition(":")
+        pairs = [part.partition("=") for part in rest.split(",")] if colon else []
+        given = tuple((key.strip(), value.strip()) for key, _, value in pairs)
+        if not name.strip() or any(not (key and value) for key, value in given):
+            raise UsageError(f"'{text}' does not say which view", fix="--view NAME or --view NAME:PARAMETER=VALUE,…")
+        keys = [key for key, _ in given]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise UsageError(f"'{text}' gives '{twice}' twice", fix="one value for each --view")
+        return cls(name.strip(), given)
+
+
+@dataclass(frozen=True)
 class LayerChoice:
     """Which of a network's layers are wanted: every n-th, the last among them, or these names.
 

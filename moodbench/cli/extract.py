@@ -179,6 +179,15 @@ def extract(
             "patches or map. Other than the model's own it is part of the name: MODEL@layer-NAME-mean."
         ),
     ] = "model",
+    view: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:PARAMETER=VALUE,…]",
+            help="Also cache the features of changed images, in the same run, as MODEL@view-NAME-VALUES: odin, "
+            "odin:eps=0.002. Repeatable.",
+            autocompletion=completion.views,
+        ),
+    ] = None,
     device: Device = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Precision of the network. Features are always stored as float32.")
@@ -274,6 +283,7 @@ def extract(
         features=features,
         layers=layers,
         pool=pool,
+        view=view or (),
         device=device,
         precision=precision,
         decoder=decoder,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,12 @@ from moodbench.features.settings import Settings
 from moodbench.models.choice import ModelChoice
 from moodbench.sizes import many
 from moodbench.types import Report
-from moodbench.views import LayerChoice
+from moodbench.views import CHANGED, ChangedChoice, LayerChoice
 from moodbench.workspace import Workspace
 
 if TYPE_CHECKING:
     from moodbench.features.extract import Extraction
+    from moodbench.features.targets import View
     from moodbench.models.backbone import Backbone
 
 BEFORE_TORCH = {
@@ -32,8 +34,41 @@ BEFORE_TORCH = {
 }
 """Switches of the environment that are read when torch is loaded: no effect where that happened before."""
 
-Layers = tuple[LayerChoice, Pool]
-"""Which layers are wanted, and how each becomes one vector."""
+
+@dataclass(frozen=True)
+class Views:
+    """Which other vectors of the images are wanted.
+
+    Attributes
+    ----------
+    layers : LayerChoice or None
+    pool : {"model", "cls", "mean"}
+        How each layer becomes one vector.
+    changed : tuple of ChangedChoice
+    """
+
+    layers: LayerChoice | None = None
+    pool: Pool = "model"
+    changed: tuple[ChangedChoice, ...] = ()
+
+    def of(self, backbone: Backbone) -> list[View]:
+        """Return those of a network."""
+        from moodbench.models.layers import choose_layers
+        from moodbench.models.recipes.base import create_recipe
+
+        layers = () if self.layers is None else choose_layers(backbone.network, self.layers, self.pool)
+        recipes = dict.fromkeys(create_recipe(choice) for choice in self.changed)
+        return [*layers, *recipes]
+
+    def check(self) -> None:
+        """Refuse recipes that are unknown or cannot be followed so; this imports torch."""
+        from moodbench.models.recipes.base import create_recipe
+
+        for choice in self.changed:
+            create_recipe(choice)
+
+
+NO_VIEWS = Views()
 
 _NAMED = 5
 """Undecodable images that a line names."""
@@ -58,6 +93,7 @@ def extract(
     features: str | None = None,
     layers: str | Sequence[str] | None = None,
     pool: Pool = "model",
+    view: str | Sequence[str] = (),
     device: str = "auto",
     precision: Precision = "fp32",
     decoder: Decoder = "exact",
@@ -100,6 +136,9 @@ def extract(
     pool : {"model", "cls", "mean"}
         How the output of a layer becomes one vector: as the model pools its last, the class token, or the mean over
         patches or map. Another than the model's own becomes part of the name (``MODEL@layer-NAME-mean``).
+    view : str or sequence of str
+        Changed images whose features are cached besides, as ``MODEL@view-NAME-VALUES``: recipes, each with what it is
+        given of its parameters (``odin``, ``odin:eps=0.002``); see `docs/views.md`.
     image : mapping, optional
         Single values over those of the transform: ``size`` (the network is built for it where it must be), ``crop``,
         ``crop_mode``, ``interpolation``, ``mean``, ``std``; see `moodbench.models.transforms.build_transform`.
@@ -119,7 +158,7 @@ def extract(
     Returns
     -------
     list of Extraction
-        One for each dataset, in order, model by model; `Extraction.layers` are those of its layers.
+        One for each dataset, in order, model by model; `Extraction.views` are those of its views.
 
     Raises
     ------
@@ -154,22 +193,25 @@ def extract(
         choices,
         ImageRequest(as_names(benchmark), as_names(dataset), images, labels, max_pixels),
         Settings(device, precision, batch_size, workers, limit, on_error, progress, channels_last, compile),
-        layers=_chosen(layers, pool, compile),
+        views=_chosen(layers, pool, as_names(view), compile),
         workspace=workspace or Workspace(),
         report=report,
     )
 
 
-def _chosen(layers: str | Sequence[str] | None, pool: Pool, compile: bool) -> Layers | None:
-    """Return which layers are wanted, and how they are pooled."""
+def _chosen(layers: str | Sequence[str] | None, pool: Pool, changed: Sequence[str], compile: bool) -> Views:
+    """Return which views are wanted."""
     check_choice("pool", pool, Pool)
+    recipes = tuple(ChangedChoice.parse(one) for one in changed)
+    if recipes and compile:
+        raise UsageError("a compiled network gives no gradients", fix="leave --compile or --view out")
     if layers is None:
         if pool != "model":
             raise UsageError("--pool says how layers are pooled, and none is asked for", fix="--layers all")
-        return None
+        return Views(changed=recipes)
     if compile:
         raise UsageError("a compiled network does not show its layers", fix="leave --compile or --layers out")
-    return LayerChoice.parse(layers if isinstance(layers, str) else ",".join(layers)), pool
+    return Views(LayerChoice.parse(layers if isinstance(layers, str) else ",".join(layers)), pool, recipes)
 
 
 def _check_models(models: Sequence[str | Backbone], of_one: Mapping[str, object]) -> None:
@@ -189,7 +231,7 @@ def extract_features(
     source: ImageRequest,
     settings: Settings,
     *,
-    layers: Layers | None = None,
+    views: Views = NO_VIEWS,
     workspace: Workspace,
     report: Report,
 ) -> list[Extraction]:
@@ -206,13 +248,14 @@ def extract_features(
     sets = source.open(workspace, report)
     for switch, value in BEFORE_TORCH.items():
         os.environ.setdefault(switch, value)
+    views.check()
     _ = settings.torch_device  # a device that is not there is said before the weights are read
     done: list[Extraction] = []
     told: set[str] = set()
     for choice in choices:
         fault = failed.get(str(choice.model))
         try:
-            done += [] if fault else _extract_one(choice, sets, settings, layers, workspace, report, told)
+            done += [] if fault else _extract_one(choice, sets, settings, views, workspace, report, told)
         except MoodbenchError as error:
             if len(choices) == 1:
                 raise
@@ -246,19 +289,18 @@ def _extract_one(
     choice: ModelChoice,
     sets: Sequence[ImageSet],
     settings: Settings,
-    layers: Layers | None,
+    views: Views,
     workspace: Workspace,
     report: Report,
     told: set[str],
 ) -> list[Extraction]:
     """Extract the datasets with one network; what was `told` of them already is not told again."""
     from moodbench.features.extract import extract_images
-    from moodbench.models.layers import choose_layers
 
     target, backbone = choice.build(workspace.catalog, settings.precision)
     if choice.reads_file:  # what of it was taken is worth a look: nesting, prefix, format
         report(f"weights of {target}: {backbone.record['weights']}, read as format '{backbone.record['format']}'")
-    chosen = () if layers is None else choose_layers(backbone.network, *layers)
+    chosen = views.of(backbone)
     done = []
     for one in sets:
         for remark in one.remarks():
@@ -272,7 +314,7 @@ def _extract_one(
             model=str(target),
             dataset=one.dataset,
             settings=settings,
-            layers=chosen,
+            views=chosen,
         )
         report(_describe(str(target), one.dataset, outcome))
         done.append(outcome)
@@ -281,21 +323,30 @@ def _extract_one(
 
 def _describe(model: str, dataset: str, outcome: Extraction) -> str:
     skipped = _undecodable(outcome.undecodable)
-    made = [one for one in (outcome, *outcome.layers) if not one.already]
-    layers = many(len(outcome.layers), "layer")
+    made = [one for one in (outcome, *outcome.views.values()) if not one.already]
     if not made:
-        whole = f"{model} and {layers}" if outcome.layers else model
+        whole = _joined([model, *_counted(outcome.views)])
         return f"skip {whole} on {dataset}: complete ({many(outcome.rows, 'image')}{skipped})"
-    if outcome.already:
-        what = f"{many(len(made), 'layer')} of {model}"
-    else:
-        what = f"{model} and {many(len(made) - 1, 'layer')}" if made[1:] else model
+    views = _counted({name: one for name, one in outcome.views.items() if not one.already})
+    what = f"{_joined(views)} of {model}" if outcome.already else _joined([model, *views])
     begun_at, at_once = min(one.begun_at for one in made), min(one.at_once for one in made)
     new = outcome.rows - begun_at
     rate = f", {new / outcome.seconds:.0f} images/s" if outcome.seconds > 0 else ""
     kept = f", {begun_at} were there" if begun_at else ""
     pieces = f", {at_once} at once: memory ran out" if at_once < made[0].batch_size else ""
     return f"extracted {what} on {dataset}: {many(new, 'image')}{kept}{rate}{skipped}{pieces}"
+
+
+def _counted(views: Mapping[str, Extraction]) -> list[str]:
+    """Say how many layers there are among views, and name the others."""
+    changed = [name for name in views if name.startswith(CHANGED)]
+    layers = len(views) - len(changed)
+    return [*([many(layers, "layer")] if layers else []), *changed]
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """Join words for a line: commas, and the last with "and"."""
+    return " and ".join([*([", ".join(parts[:-1])] if parts[1:] else []), parts[-1]])
 
 
 def _undecodable(ids: Sequence[str]) -> str:

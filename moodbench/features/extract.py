@@ -1,8 +1,8 @@
 """Images → feature caches, resumable at every moment.
 
 Three things happen side by side: workers decode the next batches (`loading`), the network computes one (`network`), and
-the one before is checksummed and written: to the model's own cache, and to one of each layer that was asked for
-(`targets`). One forward pass serves them all.
+the one before is checksummed and written: to the model's own cache, and to one of each view that was asked for, a
+layer or changed images (`targets`). One forward pass serves them all; changed images take further ones.
 """
 
 from __future__ import annotations
@@ -11,31 +11,35 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from moodbench.datasets.images import ImageSource, imagenet_wnids
-from moodbench.devices import keep_freed_memory
+from moodbench.devices import is_out_of_memory, keep_freed_memory
 from moodbench.errors import ModelError, MoodbenchError
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache
+from moodbench.features.changed import refuse_settings
 from moodbench.features.create import Layout, create_cache, refuse_if_full
 from moodbench.features.heads import drop_left_over, store_head
 from moodbench.features.loading import load_batches, read_batch
 from moodbench.features.lock import exclusive
 from moodbench.features.memory import settle_batch_size
-from moodbench.features.network import Network, Output, is_out_of_memory
+from moodbench.features.network import Network, Output
 from moodbench.features.provenance import provenance
 from moodbench.features.settings import Settings
-from moodbench.features.targets import Arithmetic, Target, is_done, targets_of
+from moodbench.features.targets import Arithmetic, Target, View, is_done, targets_of
 from moodbench.features.verify import check_cache
 from moodbench.models.backbone import Backbone
 from moodbench.models.layers import Layer
+from moodbench.models.recipes.base import Recipe
 from moodbench.progress import bar
 from moodbench.types import Head
+from moodbench.views import LAYER
 
 __all__ = ["Extraction", "Settings", "extract_images"]
 
@@ -62,8 +66,8 @@ class Extraction:
         As the cache notes it.
     at_once : int
         Images that the network computed at once in the end: less than `batch_size` where memory ran out.
-    layers : tuple of Extraction
-        The same of each layer that was asked for, in the network's order.
+    views : mapping of str to Extraction
+        The same of each view that was asked for, by its name: layers in the network's order, then changed images.
     """
 
     file: Path
@@ -73,7 +77,12 @@ class Extraction:
     seconds: float
     batch_size: int
     at_once: int
-    layers: tuple[Extraction, ...] = ()
+    views: Mapping[str, Extraction] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> tuple[Extraction, ...]:
+        """Those of the layers."""
+        return tuple(one for name, one in self.views.items() if name.startswith(LAYER))
 
     @property
     def already(self) -> bool:
@@ -121,9 +130,9 @@ def extract_images(
     model: str,
     dataset: str,
     settings: Settings,
-    layers: Sequence[Layer] = (),
+    views: Sequence[View] = (),
 ) -> Extraction:
-    """Write features, logits and labels of every image to the cache `file`, and what `layers` return to their own.
+    """Write features, logits and labels of every image to the cache `file`, and its `views` to their own.
 
     Rows that are there and intact are kept; work goes on with the batch that holds the first one that is not. Caches
     that have come to different lengths are brought on together from the shortest; the others keep what they have.
@@ -137,9 +146,9 @@ def extract_images(
     model, dataset : str
         Names to note in the cache.
     settings : Settings
-    layers : sequence of Layer
-        Their caches lie in folders beside that of `file`, named ``…@layer-NAME``. They take over how the model's own
-        cache is made, where that is there: batches line up.
+    views : sequence of Layer and Recipe
+        Their caches lie in folders beside that of `file`, named ``…@layer-NAME`` and ``…@view-NAME``. They take
+        over how the model's own cache is made, where that is there: batches line up.
 
     Raises
     ------
@@ -149,14 +158,17 @@ def extract_images(
     CacheError
         One is damaged, locked by another process, or the disk is full.
     ModelError
-        The network's logits are not a linear function of its features; a layer cannot be read; it cannot be compiled;
-        or not even one image fits into memory.
+        The network's logits are not a linear function of its features; a view cannot be had of it; it cannot be
+        compiled; or not even one image fits into memory.
+    UsageError
+        It is to be computed in a way that gives no gradients, and a view needs them.
     DataError
         An image cannot be decoded (with ``on_error="stop"``).
     """
     job = _Job(backbone, images, _selection(len(images), settings.limit), file, settings, f"{model} {dataset}")
     own = Target(model, dataset, file, provenance(backbone, images, settings))
-    targets = targets_of(own, layers)
+    targets = targets_of(own, views)
+    _check_recipes(backbone, views, settings)
     # asked before the lock: finished work on a read-only disk is a success
     waiting = [target for target in targets if not is_done(target, images.classes)]
     for target in targets:
@@ -178,9 +190,9 @@ def extract_images(
                 began = time.monotonic()
                 begun |= _fill(together, network, job)
                 seconds += time.monotonic() - began
-                at_once |= dict.fromkeys(together, network.rows)
+                at_once |= dict.fromkeys(together, network.at_once)
     outcomes = [_outcome(target.file, begun[target], seconds, at_once.get(target)) for target in targets]
-    return replace(outcomes[0], layers=tuple(outcomes[1:]))
+    return replace(outcomes[0], views={view.view: one for view, one in zip(views, outcomes[1:], strict=True)})
 
 
 def _passes(job: _Job, targets: Sequence[Target], waiting: Sequence[Target]) -> Iterator[tuple[Network, list[Target]]]:
@@ -200,11 +212,29 @@ def _passes(job: _Job, targets: Sequence[Target], waiting: Sequence[Target]) -> 
     for target in waiting:
         groups.setdefault(there[target], []).append(target)
     for how, together in groups.items():
-        layers = [target.layer for target in together if target.layer is not None]
-        if network is None or (Arithmetic(network.rows, network.channels_last), network.layers) != (how, layers):
+        views, own = _views(together), any(target.view is None for target in together)
+        if network is None or (Arithmetic(network.rows, network.channels_last), network.views) != (how, views):
             settings = replace(job.settings, channels_last=how.channels_last)
-            network = Network(job.backbone, settings, how.batch_size, layers)
+            network = Network(job.backbone, settings, how.batch_size, views)
+        network.own = own
         yield network, together
+
+
+def _views(targets: Sequence[Target]) -> list[View]:
+    return [target.view for target in targets if target.view is not None]
+
+
+def _check_recipes(backbone: Backbone, views: Sequence[View], settings: Settings) -> None:
+    """Refuse recipes that cannot be followed with this model, before anything is read or written."""
+    recipes = [view for view in views if isinstance(view, Recipe)]
+    refuse_settings(recipes, settings.precision, settings.compile)
+    for recipe in recipes:
+        if recipe.head and backbone.head is None:
+            raise ModelError(
+                f"the view '{recipe.name}' reads the model's own head, and it has none",
+                fix="a model with a classifier; --head-file FILE takes one from a file",
+            )
+        recipe.check(backbone.network, backbone.head)
 
 
 def _selection(total: int, limit: int | None) -> Rows:
@@ -217,19 +247,19 @@ def _selection(total: int, limit: int | None) -> Rows:
 def _begun(job: _Job, new: Sequence[Target], how: Arithmetic | None) -> Network:
     """Create caches, once the network has proved that it can fill them; `how` others of this network are made."""
     images, rows = job.images, job.rows
-    layers = [target.layer for target in new if target.layer is not None]
-    network, widths, classes = _tried(job, layers, how)
+    network, widths, classes = _tried(job, _views(new), how)
     if how is None:
         settle_batch_size(network, job.settings, job.side)
     head = None if job.backbone.head is None else job.backbone.head.digest
     ids, labels = [images.ids[i] for i in rows], images.labels[rows]
     layouts = {}
     for target in new:
-        if target.layer is None:
+        if target.view is None:
             job.store_head()
-            layouts[target] = Layout(ids, labels, widths[None], classes, images.classes, head)
+        if isinstance(target.view, Layer) or (target.view is not None and target.view.numbers):
+            layouts[target] = Layout(ids, labels, widths[target.view], None, images.classes)
         else:
-            layouts[target] = Layout(ids, labels, widths[target.layer], None, images.classes)
+            layouts[target] = Layout(ids, labels, widths[target.view], classes, images.classes, head)
     refuse_if_full(job.file.parent, sum(layout.size for layout in layouts.values()))
     made = {"batch_size": network.rows, "channels_last": network.channels_last}
     for target, layout in layouts.items():
@@ -238,19 +268,19 @@ def _begun(job: _Job, new: Sequence[Target], how: Arithmetic | None) -> Network:
 
 
 def _tried(
-    job: _Job, layers: Sequence[Layer], how: Arithmetic | None
-) -> tuple[Network, dict[Layer | None, int], int | None]:
-    """Return the network, checked on the first images; the widths of its features and layers; and of its logits.
+    job: _Job, views: Sequence[View], how: Arithmetic | None
+) -> tuple[Network, dict[View | None, int], int | None]:
+    """Return the network, checked on the first images; the widths of its features and views; and of its logits.
 
     Where nothing says `how`, it is in the first memory layout that it takes.
     """
     pixels = read_batch(job.images, job.rows[:_CHECKED_IMAGES], job.backbone.transform).pixels
 
-    def tried(settings: Settings) -> tuple[Network, dict[Layer | None, int], int | None]:
-        network = Network(job.backbone, settings, how.batch_size if how else 1, layers)
+    def tried(settings: Settings) -> tuple[Network, dict[View | None, int], int | None]:
+        network = Network(job.backbone, settings, how.batch_size if how else 1, views)
         network.check(pixels)
         dim, classes = network.widths(job.side)
-        return network, dict(zip((None, *layers), (dim, *network.check_layers(pixels)), strict=True)), classes
+        return network, dict(zip((None, *views), (dim, *network.check_views(pixels)), strict=True)), classes
 
     if how is not None:
         return tried(replace(job.settings, channels_last=how.channels_last))
@@ -290,7 +320,7 @@ def _fill(targets: Sequence[Target], network: Network, job: _Job) -> dict[Target
         for batch in loaded:
             if batch.errors and job.settings.on_error == "stop":
                 raise next(iter(batch.errors.values()))
-            output = network(batch.pixels)
+            output = network(batch.pixels, torch.from_numpy(job.rows[start : start + len(batch)]))
             if writing is not None:
                 done.update(writing.result())
             lacking = {target: cache for target, cache in caches.items() if begun[target] <= start}
@@ -317,16 +347,14 @@ def _write(
     errors: Mapping[int, MoodbenchError],
 ) -> int:
     """Write one batch once it has arrived. Returns its number of rows."""
-    features, logits = output.arrays()
-    skipped = list(errors)
-    status = np.full(len(features), DONE, np.uint8)
-    status[skipped] = SKIPPED
+    skipped, count = list(errors), 0
     for target, cache in caches.items():
-        values, outputs = features, logits
-        if target.layer is not None:
-            values, outputs = output.layer(network.layers.index(target.layer)), None
-        for array in (values, outputs):
+        features, logits = output.arrays(0 if target.view is None else 1 + network.views.index(target.view))
+        count = len(features)
+        status = np.full(count, DONE, np.uint8)
+        status[skipped] = SKIPPED
+        for array in (features, logits):
             if array is not None:
                 array[skipped] = 0
-        cache.write(start, values, outputs, status)
-    return len(features)
+        cache.write(start, features, logits, status)
+    return count

@@ -11,10 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from moodbench.devices import is_out_of_memory
 from moodbench.errors import ModelError
+from moodbench.features.changed import Changed, Traced, refuse_settings
 from moodbench.features.settings import Settings
+from moodbench.features.targets import View
 from moodbench.models.backbone import Backbone
 from moodbench.models.layers import Layer, Taps
+from moodbench.models.recipes.seen import Pass
 from moodbench.models.transforms import Transform
 
 TOLERANCE = 1e-4
@@ -26,29 +30,31 @@ Arrays = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 """Features (B, D) and logits (B, C)."""
 
 
+Part = tuple[Tensor, Tensor | None]
+"""The same on the device."""
+
+
 @dataclass(frozen=True)
 class Output:
-    """Features, logits and layers on their way from the device to this machine's memory."""
+    """Features and logits on their way from the device to this machine's memory: the model's own and those of views."""
 
-    features: Tensor
-    logits: Tensor | None
-    layers: Sequence[Tensor]
+    parts: Sequence[Part | None]
     there: torch.cuda.Event | None
 
-    def arrays(self) -> Arrays:
-        """Wait for them, and return features and logits as arrays that may be written to."""
-        self._wait()
-        return self.features.numpy(), None if self.logits is None else self.logits.numpy()
+    def arrays(self, position: int = 0) -> Arrays:
+        """Wait for them, and return features and logits as arrays that may be written to.
 
-    def layer(self, position: int) -> NDArray[np.float32]:
-        """Wait for them, and return the vectors of a layer, (B, D), likewise."""
-        self._wait()
-        values: NDArray[np.float32] = self.layers[position].numpy()
-        return values
-
-    def _wait(self) -> None:
+        Parameters
+        ----------
+        position : int
+            0: the model's own. From 1: of its views, in their order; layers and numbers have no logits.
+        """
         if self.there is not None:
             self.there.synchronize()
+        part = self.parts[position]
+        if part is None:
+            raise LookupError("the model's own features were not asked for")
+        return part[0].numpy(), None if part[1] is None else part[1].numpy()
 
 
 class Network:
@@ -60,11 +66,17 @@ class Network:
         Images that it computes at once. Becomes half of it when memory runs out.
     channels_last : bool
         Order of its weights and pixels in memory.
-    layers : sequence of Layer
-        What is read of it besides.
+    views : sequence of View
+        What is computed besides: layers, which are read in the same forward pass, and recipes of changed images.
+    own : bool
+        Whether the model's own features are computed; recipes may do without.
     """
 
-    def __init__(self, backbone: Backbone, settings: Settings, rows: int, layers: Sequence[Layer] = ()) -> None:
+    def __init__(
+        self, backbone: Backbone, settings: Settings, rows: int, views: Sequence[View] = (), own: bool = True
+    ) -> None:
+        recipes = [view for view in views if not isinstance(view, Layer)]
+        refuse_settings(recipes, settings.precision, settings.compile)
         self.backbone = backbone
         self.rows = rows
         self.device = settings.torch_device
@@ -77,29 +89,41 @@ class Network:
         backbone.network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.forward = _compiled(backbone) if settings.compile else backbone.forward
         self.padded = settings.compile  # another number of rows would be compiled anew
-        self.layers = layers
-        self.taps = Taps(backbone.network, layers)
+        self.views = views
+        self.own = own
+        self.layers = [view for view in views if isinstance(view, Layer)]
+        self.taps = Taps(backbone.network, self.layers)
+        self.changed = Changed(recipes, self._opened, self.taps)
+        self._changed_rows: int | None = None
+        self._shares: dict[int, bool] = {}
         head = backbone.head
-        self.weight = None if head is None else torch.from_numpy(head.weight).to(self.device)
-        self.bias = None if head is None else torch.from_numpy(head.bias).to(self.device)
+        self.head: tuple[Tensor, Tensor] | None = None
+        if head is not None:
+            self.head = torch.from_numpy(head.weight).to(self.device), torch.from_numpy(head.bias).to(self.device)
 
-    def __call__(self, pixels: Tensor) -> Output:
-        """Compute features (B, D), logits (B, C) and layers; logits are made from the features in float32.
+    def __call__(self, pixels: Tensor, numbers: Tensor | None = None, *, changed: bool = True) -> Output:
+        """Compute features (B, D), logits (B, C) and views; logits are made from the features in float32.
 
         On a GPU this returns while they are still being computed.
 
         Parameters
         ----------
         pixels : (B, size, size, 3) uint8, or (B, 3, size, size) float32, on the device
+        numbers : (B,) int64, optional
+            Of the images within their dataset; recipes that leave something to chance draw it from them.
+        changed : bool
+            False: leave the recipes of changed images out.
 
         Raises
         ------
         ModelError
             Not even one image fits into memory, or the network cannot be compiled.
         """
+        numbers = torch.arange(len(pixels)) if numbers is None else numbers
         while True:
             try:
-                return self._arriving([self._compute(piece) for piece in torch.split(pixels, self.rows)])
+                pieces = zip(torch.split(pixels, self.rows), torch.split(numbers, self.rows), strict=True)
+                return self._arriving([self._compute(*piece, changed) for piece in pieces])
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -110,22 +134,80 @@ class Network:
                     ) from None
             # outside of the handler, so that what the failed attempt held is free
             self.rows = -(-min(self.rows, len(pixels)) // 2)
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+            self._let_go()
 
-    def _compute(self, pixels: Tensor) -> tuple[Tensor, Tensor | None, list[Tensor]]:
-        count = len(pixels)
-        pixels = self._prepared(pixels)
+    @property
+    def at_once(self) -> int:
+        """Images that it computes at once, with gradients where views want them."""
+        return min(self.rows, self._changed_rows or self.rows)
+
+    def _let_go(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _compute(self, pixels: Tensor, numbers: Tensor, changed: bool) -> list[Part | None]:
+        images = self._prepared(pixels)
+        made: list[Tensor] = []
+        traced: Traced | None = None
+        if changed and self.changed.recipes:
+            made, traced = self._change(images.contiguous(memory_format=self.layout), numbers)
+        recipes = iter(made)
+        features, read = self._plain(images, traced)
+        layers = iter(read)
+        parts: list[Part | None] = [None if features is None else (features, self._logits(features))]
+        for view in self.views:
+            if isinstance(view, Layer):
+                parts.append((next(layers), None))
+            elif (values := next(recipes, None)) is not None:
+                parts.append((values, None if view.numbers else self._logits(values)))
+        return parts
+
+    def _plain(self, images: Tensor, traced: Traced | None) -> tuple[Tensor | None, list[Tensor]]:
+        """Return features and layers of the pictures as they are: those `traced` where they have the same bits.
+
+        Whether a pass with a graph has them, which kernels decide, is tried once for each number of images.
+        """
+        count = len(images)
+        if not self.own and not self.layers:
+            return None, []
+        if traced is not None and self._shares.get(count):
+            return traced
         if self.padded and count < self.rows:
-            pixels = torch.cat([pixels, pixels.new_zeros(self.rows - count, *pixels.shape[1:])])
+            images = torch.cat([images, images.new_zeros(self.rows - count, *images.shape[1:])])
         with self._precision(), self.taps.reading() as layers:
-            features = self.forward(pixels.contiguous(memory_format=self.layout))[0][:count]
+            features = self.forward(images.contiguous(memory_format=self.layout))[0][:count]
         features = features.float()
-        if self.weight is None or self.bias is None:
-            return features, None, layers
+        if traced is not None and count not in self._shares:
+            pairs = zip((features, *layers), (traced[0], *traced[1]), strict=True)
+            self._shares[count] = all(torch.equal(one, other) for one, other in pairs)
+        return features, layers
+
+    def _change(self, images: Tensor, numbers: Tensor) -> tuple[list[Tensor], Traced | None]:
+        """Return what the recipes make of pictures, in as many pieces as gradients ask for: these take more memory."""
+        while True:
+            rows = min(self.at_once, len(images))
+            try:
+                pieces = zip(torch.split(images, rows), torch.split(numbers, rows), strict=True)
+                made = [self.changed(*piece) for piece in pieces]
+                joined = [torch.cat(of_one) for of_one in zip(*(values for values, _ in made), strict=True)]
+                return joined, made[0][1] if len(made) == 1 else None
+            except (RuntimeError, MemoryError) as error:
+                if rows == 1 or not is_out_of_memory(error):
+                    raise
+            self._changed_rows = -(-rows // 2)
+            self._let_go()
+
+    def _logits(self, features: Tensor) -> Tensor | None:
+        if self.head is None:
+            return None
         # a product rounds the logits of a few rows otherwise than those of many: always as many as a batch has
+        weight, bias = self.head
+        count = len(features)
         rows = torch.cat([features, features.new_zeros(self.rows - count, features.shape[1])])
-        return features, torch.addmm(self.bias, rows, self.weight.T)[:count], layers
+        return torch.addmm(bias, rows, weight.T)[:count]
+
+    def _opened(self, images: Tensor, numbers: Tensor) -> Pass:
+        return Pass(self.backbone, images, numbers, self.head, self._precision, self.layout)
 
     def _prepared(self, pixels: Tensor) -> Tensor:
         transform = self.backbone.transform
@@ -137,23 +219,27 @@ class Network:
         half = _HALF.get(self.precision)
         return nullcontext() if half is None else torch.autocast(self.device.type, half)
 
-    def _arriving(self, pieces: list[tuple[Tensor, Tensor | None, list[Tensor]]]) -> Output:
-        # joining copies even a single piece: the arrays must not share memory with a tensor of the network
-        features = torch.cat([features for features, _, _ in pieces]).to("cpu", non_blocking=True)
-        parts = [logits for _, logits, _ in pieces if logits is not None]
-        logits = torch.cat(parts).to("cpu", non_blocking=True) if parts else None
-        layers = [
-            torch.cat(of_one).to("cpu", non_blocking=True)
-            for of_one in zip(*(layers for _, _, layers in pieces), strict=True)
-        ]
+    def _arriving(self, pieces: list[list[Part | None]]) -> Output:
+        parts = [self._part([one for one in of_one if one is not None]) for of_one in zip(*pieces, strict=True)]
         there = torch.cuda.current_stream(self.device).record_event() if self.device.type == "cuda" else None
-        return Output(features, logits, layers, there)
+        return Output(parts, there)
+
+    def _part(self, pieces: list[Part]) -> Part | None:
+        if not pieces:
+            return None
+        # joining copies even a single piece: the arrays must not share memory with a tensor of the network
+        features = torch.cat([features for features, _ in pieces]).to("cpu", non_blocking=True)
+        parts = [logits for _, logits in pieces if logits is not None]
+        return features, torch.cat(parts).to("cpu", non_blocking=True) if parts else None
 
     def try_rows(self, size: int) -> None:
-        """Compute as many blank images as `rows` says, which becomes smaller until they fit into memory."""
+        """Compute as many blank images as `rows` says, which becomes smaller until they fit into memory.
+
+        Without changed images: whether there are such must not decide on the batches of the model's own cache.
+        """
         while True:
             rows = self.rows
-            self(torch.zeros(rows, 3, size, size, device=self.device)).arrays()
+            self(torch.zeros(rows, 3, size, size, device=self.device), changed=False).arrays()
             if self.rows == rows:
                 return
 
@@ -162,34 +248,38 @@ class Network:
         blank = torch.zeros(1, 3, size, size, device=self.device).contiguous(memory_format=self.layout)
         with self._precision():
             features, _ = self.backbone.forward(blank)
-        return features.shape[1], None if self.weight is None else len(self.weight)
+        return features.shape[1], None if self.head is None else len(self.head[0])
 
-    def check_layers(self, pixels: Tensor) -> list[int]:
-        """Refuse layers that cannot be read in the forward pass as timm returns them; return their widths.
+    def check_views(self, pixels: Tensor) -> list[int]:
+        """Refuse views that cannot be computed of this network, or not as they should; return their widths.
 
         Raises
         ------
         ModelError
         """
-        if not self.layers:
+        if not self.views:
             return []
-        return self.taps.check(self._prepared(pixels.to(self.device)).contiguous(memory_format=self.layout))
+        images = self._prepared(pixels.to(self.device)).contiguous(memory_format=self.layout)
+        layers = iter(self.taps.check(images) if self.layers else ())
+        recipes = iter(self.changed.check(images) if self.changed.recipes else ())
+        return [next(layers if isinstance(view, Layer) else recipes) for view in self.views]
 
     def check(self, pixels: Tensor) -> None:
         """Refuse a network whose own logits, in float32, are not features @ W.T + b."""
-        if self.weight is None or self.bias is None:
+        if self.head is None:
             return
+        weight, bias = self.head
         pixels = self._prepared(pixels.to(self.device)).contiguous(memory_format=self.layout)
         features, own = self.backbone.forward(pixels)
         name = self.backbone.record.get("timm") or self.backbone.record.get("name")
-        if features.shape[1] != self.weight.shape[1]:
+        if features.shape[1] != weight.shape[1]:
             raise ModelError(
-                f"the features of '{name}' are {features.shape[1]} wide, its head expects {self.weight.shape[1]}",
+                f"the features of '{name}' are {features.shape[1]} wide, its head expects {weight.shape[1]}",
                 fix="extract without head (--no-head): scores that read features alone still work",
             )
         if own is None:
             return
-        computed = torch.addmm(self.bias, features.float(), self.weight.T)
+        computed = torch.addmm(bias, features.float(), weight.T)
         if not bool(torch.isfinite(own).all()):
             raise ModelError(f"'{name}' gives logits that are not finite", fix="its weights are damaged")
         error = float((computed - own.float()).abs().max() / own.abs().max().clamp_min(1e-12))
@@ -220,12 +310,3 @@ def _compiled(backbone: Backbone) -> Callable[[Tensor], tuple[Tensor, Tensor | N
         return features, logits
 
     return forward
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that memory ran out, on a GPU or a CPU."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and any(words in text for words in ("out of memory", "can't allocate memory", "cublas_status_alloc_failed"))
-    )

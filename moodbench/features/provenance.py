@@ -19,7 +19,7 @@ from moodbench.models.backbone import Backbone
 
 Provenance = dict[str, Any]
 
-_IDENTITY = ("model", "transform", "precision", "images", "limit", "layer")
+_IDENTITY = ("model", "transform", "precision", "images", "limit", "layer", "view")
 """The parts of the provenance that change the numbers: caches that differ here are never mixed."""
 
 _MODEL_IDENTITY = ("args", "classes", "dim", "features", "head_sha256", "image_size", "weights_sha256")

@@ -1,4 +1,4 @@
-"""Where an extraction writes to: the model's own cache, and one of each layer, in a folder beside it."""
+"""Where an extraction writes to: the model's own cache, and one of each view of it, in a folder beside it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from moodbench.features.cache import FeatureCache
 from moodbench.features.provenance import refuse_mismatch
 from moodbench.features.settings import Settings
 from moodbench.models.layers import Layer
+from moodbench.models.recipes.base import Recipe
+
+View = Layer | Recipe
+"""Another vector of the same images: what a layer returns, or what a recipe makes of them."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Target:
     file : Path
     noted : mapping
         Its provenance, without what has to be tried.
-    layer : Layer or None
+    view : Layer, Recipe or None
         Whose output it holds; None: the model's features and logits.
     """
 
@@ -32,22 +36,22 @@ class Target:
     dataset: str
     file: Path
     noted: Mapping[str, Any] = field(compare=False)
-    layer: Layer | None = None
+    view: View | None = None
 
 
-def targets_of(own: Target, layers: Sequence[Layer]) -> list[Target]:
-    """Return the model's own target and those of its layers, as views of it."""
+def targets_of(own: Target, views: Sequence[View]) -> list[Target]:
+    """Return the model's own target and those of its views."""
     return [
         own,
         *(
             Target(
-                f"{own.model}@{layer.view}",
+                f"{own.model}@{view.view}",
                 own.dataset,
-                own.file.parent.with_name(f"{own.file.parent.name}@{layer.view}") / own.file.name,
-                {**own.noted, "layer": layer.record},
-                layer,
+                own.file.parent.with_name(f"{own.file.parent.name}@{view.view}") / own.file.name,
+                {**own.noted, view.key: view.record},
+                view,
             )
-            for layer in layers
+            for view in views
         ),
     ]
 

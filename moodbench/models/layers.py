@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,9 @@ class Layer:
     view : str
         What follows ``@`` in the name of its cache.
     """
+
+    key: ClassVar[str] = "layer"
+    """Under which name the provenance of its cache notes it."""
 
     name: str
     index: int

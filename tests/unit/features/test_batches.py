@@ -148,8 +148,8 @@ def test_a_batch_is_written_while_the_next_is_computed(space, monkeypatch):
             assert computed.wait(20)
         write(cache, start, *values)
 
-    def watched(network, pixels):
-        output = compute(network, pixels)
+    def watched(network, *given):
+        output = compute(network, *given)
         watched.calls += 1
         if watched.calls == 2:
             assert writing.wait(20)

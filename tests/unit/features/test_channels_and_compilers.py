@@ -30,7 +30,7 @@ def test_channels_last_is_noted_and_kept_by_a_run_that_goes_on(space, monkeypatc
         h5["crc32"][30] = 0
         h5.attrs.modify("complete", np.uint8(0))
     layouts, original = [], Network._compute
-    monkeypatch.setattr(Network, "_compute", lambda self, x: layouts.append(self.layout) or original(self, x))
+    monkeypatch.setattr(Network, "_compute", lambda self, *x: layouts.append(self.layout) or original(self, *x))
     run(space, variant="b", channels_last=False)
     assert set(layouts) == {torch.channels_last}
 

@@ -66,7 +66,9 @@ def test_the_models_own_cache_does_not_change(space):
 def test_one_pass_serves_all(space, monkeypatch):
     calls = []
     original = Network.__call__
-    monkeypatch.setattr(Network, "__call__", lambda self, pixels: calls.append(len(pixels)) or original(self, pixels))
+    monkeypatch.setattr(
+        Network, "__call__", lambda self, pixels, numbers: calls.append(len(pixels)) or original(self, pixels, numbers)
+    )
     run(space, layers="all")
     assert calls == [8, 8, 8, 8, 8, 2]
     monkeypatch.setattr(Network, "__call__", lambda *_: pytest.fail("computed again"))

@@ -1,0 +1,147 @@
+"""Recipes of changed images on the network: their vectors of a batch, and what the plain pass can share with them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from moodbench.devices import is_out_of_memory
+from moodbench.errors import ModelError, UsageError
+from moodbench.models.layers import Taps
+from moodbench.models.recipes.base import Recipe
+from moodbench.models.recipes.seen import Pass
+
+Traced = tuple[Tensor, list[Tensor]]
+"""Features (B, D) and layers, (B, width) each, of the pictures as they are."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Recipes on a network.
+
+    Attributes
+    ----------
+    recipes : sequence of Recipe
+    open : callable
+        (images, their numbers) → Pass
+    taps : Taps
+        The layers that are read in the pass that gradients are taken of.
+    """
+
+    recipes: Sequence[Recipe]
+    open: Callable[[Tensor, Tensor], Pass]
+    taps: Taps
+
+    def __call__(self, images: Tensor, numbers: Tensor) -> tuple[list[Tensor], Traced | None]:
+        """Return what each recipe makes of a batch, (B, D) float32; and features and layers of it unchanged.
+
+        The latter come of a pass with a graph; None where no recipe needed one.
+        """
+        traced: Traced | None = None
+        with computing(self.taps.network, images.device), torch.no_grad():
+            seen = self.open(images, numbers)
+            if any(recipe.gradients for recipe in self.recipes):
+                with self.taps.reading() as layers:
+                    features = seen.traced
+                traced = features.detach(), [layer.detach() for layer in layers]
+            return [recipe.compute(seen).detach().float() for recipe in self.recipes], traced
+
+    def check(self, images: Tensor) -> list[int]:
+        """Refuse recipes that this network does not serve; return the width of each one's vector.
+
+        Parameters
+        ----------
+        images : (B, 3, H, W) float32
+            The first pictures.
+
+        Raises
+        ------
+        ModelError
+        """
+        numbers, network = torch.arange(len(images)), self.taps.network
+        with computing(network, images.device), torch.no_grad():
+            if any(recipe.gradients for recipe in self.recipes):
+                noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0)).to(images)
+                self._check_gradients(self.open(torch.cat([images, noise]), numbers.repeat(2)))
+            return [self._check_one(recipe, self.open(images, numbers)) for recipe in self.recipes]
+
+    def _check_gradients(self, seen: Pass) -> None:
+        def mixed(features: Tensor) -> Tensor:
+            weights = torch.arange(features.shape[1], device=features.device).cos()
+            return (features * weights).sum(1)
+
+        with _explained(f"the view '{self.recipes[0].name}'", seen.network):
+            gradient = seen.gradient(mixed)
+        if not bool(torch.isfinite(gradient).all()) or not bool(gradient.any()):
+            raise _without_gradients(f"the view '{self.recipes[0].name}'", seen.network, "they are zero or not finite")
+
+    def _check_one(self, recipe: Recipe, seen: Pass) -> int:
+        what = f"the view '{recipe.name}'"
+        with _explained(what, seen.network) if recipe.gradients else nullcontext():
+            made = recipe.compute(seen)
+        if made.ndim != 2 or len(made) != len(seen) or not made.shape[1]:
+            raise ModelError(f"{what} made {tuple(made.shape)} of {len(seen)} pictures, not one vector of each")
+        if not bool(torch.isfinite(made).all()):
+            raise ModelError(f"{what} of {type(seen.network).__name__} gives numbers that are not finite")
+        return made.shape[1]
+
+
+@contextmanager
+def computing(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Let gradients be taken to pictures and not to weights, and let their bits be the same each time."""
+    asking = [weight for weight in network.parameters() if weight.requires_grad]
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    with warnings.catch_warnings():
+        try:
+            for weight in asking:
+                weight.requires_grad_(False)
+            if device.type == "cuda":  # where sums run in any order unless asked not to; signs of gradients show it
+                warnings.filterwarnings("ignore", message=".*deterministic")
+                torch.use_deterministic_algorithms(True, warn_only=True)
+            yield
+        finally:
+            for weight in asking:
+                weight.requires_grad_(True)
+            if device.type == "cuda":
+                torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+@contextmanager
+def _explained(what: str, network: nn.Module) -> Iterator[None]:
+    """Turn what torch says about gradients that it cannot take into one message."""
+    try:
+        yield
+    except (RuntimeError, NotImplementedError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise _without_gradients(what, network, str(error).strip().splitlines()[0]) from error
+
+
+def _without_gradients(what: str, network: nn.Module, why: str) -> ModelError:
+    return ModelError(
+        f"{what} needs gradients to the pictures, and {type(network).__name__} gives none: {why}",
+        fix="leave --view out; quantised, frozen and compiled networks have no gradients",
+    )
+
+
+def refuse_settings(recipes: Sequence[Recipe], precision: str, compile: bool) -> None:
+    """Refuse ways to compute in which no gradients are to be had.
+
+    Raises
+    ------
+    UsageError
+    """
+    if not recipes:
+        return
+    if compile:
+        raise UsageError("a compiled network gives no gradients", fix="leave --compile or --view out")
+    wanting = next((recipe for recipe in recipes if recipe.gradients), None)
+    if precision == "fp16" and wanting is not None:
+        raise UsageError(
+            f"gradients are too small for fp16, and the view '{wanting.name}' needs them", fix="--precision bf16"
+        )

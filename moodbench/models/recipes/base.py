@@ -1,0 +1,175 @@
+"""The contract of a recipe of changed images, and the registry that finds them.
+
+A recipe is given a network and a batch of transformed pictures, and returns one vector of each: the features of the
+pictures as it has changed them, or numbers that it makes on its way (with gradients, with maps of layers). That is
+cached as ``MODEL@view-NAME-VALUES`` beside the model's own features. A new recipe is one module in this package::
+
+    @VIEWS.register("fgsm")
+    @dataclass(frozen=True)
+    class FGSM(Recipe):
+        head = True  # it reads the model's own head
+        paper = "..."
+        eps: float = 0.01  # a parameter: a dataclass field with a default; the first one is always part of the name
+
+        def __post_init__(self) -> None:
+            self.refuse_unless(self.eps >= 0, "eps", "must not be negative")
+
+        def compute(self, seen: Pass) -> Tensor:
+            gradient = seen.gradient(lambda features: seen.logits(features).amax(1))
+            return seen.forward(seen.images - self.eps * gradient.sign())
+
+The cache's logits are made of what it returns by the model's head, unless it says ``numbers = True``: then these are no
+features, and there are none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from moodbench.errors import UsageError
+from moodbench.models.recipes.seen import Pass
+from moodbench.registry import Registry
+from moodbench.types import Head
+from moodbench.views import CHANGED, ChangedChoice
+
+MOST = 1e6
+"""Largest value of a parameter; whatever is larger is a slip."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe(ABC):
+    """Base class of all recipes. Subclasses are frozen dataclasses whose fields, with defaults, are their parameters.
+
+    Class attributes
+    ----------------
+    head : it reads the model's own head, and cannot do without
+    gradients : it asks `Pass.gradient` of the pictures as they are; they are then shared with the plain forward pass
+    numbers : it returns numbers of its own, no features of the network, and no head can be put on them
+    paper : where it is from
+    """
+
+    key: ClassVar[str] = "view"
+    """Under which name the provenance of its caches notes it."""
+
+    head: ClassVar[bool] = False
+    gradients: ClassVar[bool] = True
+    numbers: ClassVar[bool] = False
+    paper: ClassVar[str] = ""
+
+    @abstractmethod
+    def compute(self, seen: Pass) -> Tensor:
+        """Return one vector of each picture, (B, D) float32.
+
+        A row must not depend on the others of its batch: whatever is drawn by chance is drawn from the numbers of the
+        rows (`Pass.numbers`), whatever is summed over rows is taken apart again. Gradients are off, `Pass.gradient`
+        and ``torch.enable_grad()`` switch them on; the weights have none.
+        """
+
+    def check(self, network: nn.Module, head: Head | None) -> None:  # noqa: B027
+        """Refuse a network that it cannot be used on, before anything is computed. Nothing by default.
+
+        Raises
+        ------
+        ModelError
+        """
+
+    @classmethod
+    def parameters(cls) -> dict[str, Any]:
+        """Return the parameters' names and default values."""
+        return {field.name: field.default for field in dataclasses.fields(cls)}
+
+    @property
+    def name(self) -> str:
+        """Under which it is registered."""
+        return next(name for name in VIEWS if VIEWS.get(name) is type(self))
+
+    @property
+    def view(self) -> str:
+        """What follows ``@`` in the name of its cache: the first parameter, and the others where they are not usual.
+
+        ``view-odin-0.0014``, or ``view-odin-0.002-temperature10``.
+        """
+        parts = [CHANGED + self.name]
+        for position, (key, usual) in enumerate(self.parameters().items()):
+            value = getattr(self, key)
+            if position == 0 or value != usual:
+                parts.append(("" if position == 0 else key) + _written(value))
+        return "-".join(parts)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the provenance of its cache notes."""
+        return {"name": self.name, "parameters": dataclasses.asdict(self), "head": self.head}
+
+    def refuse_unless(self, fine: bool, parameter: str, wanted: str) -> None:
+        """Raise a `UsageError` that says what a parameter must be, unless that is so."""
+        if not fine:
+            raise UsageError(
+                f"the parameter '{parameter}' of the view '{self.name}' {wanted}, got {getattr(self, parameter)}",
+                fix=f"--view {self.name}:{parameter}={_written(self.parameters()[parameter])}",
+            )
+
+
+VIEWS: Registry[type[Recipe]] = Registry("view", package="moodbench.models.recipes")
+
+
+def create_recipe(choice: ChangedChoice) -> Recipe:
+    """Return the recipe that is asked for, with the parameters that are given.
+
+    Raises
+    ------
+    UnknownNameError
+        There is none of that name.
+    UsageError
+        It has no such parameter, or the value is none for it.
+    """
+    cls = VIEWS.get(choice.name)
+    usual = cls.parameters()
+    values = {}
+    for key, value in choice.parameters:
+        if key not in usual:
+            raise UsageError(
+                f"the view '{choice.name}' has no parameter '{key}'",
+                fix=f"its parameters: {', '.join(usual) or 'none'}",
+            )
+        values[key] = _read(choice.name, key, value, usual[key])
+    return cls(**values)
+
+
+def _read(name: str, key: str, text: str, usual: Any) -> Any:
+    """Return the value that a text means, of the type of the usual one."""
+    value: Any
+    if isinstance(usual, bool):
+        value = {"true": True, "false": False}.get(text.lower())
+    elif isinstance(usual, str):
+        value = text or None
+    else:
+        try:
+            value = type(usual)(text)
+        except ValueError:
+            value = None
+        if value is not None and not (math.isfinite(value) and abs(value) <= MOST):
+            value = None
+    if value is None:
+        kinds: Mapping[str, str] = {"bool": "true or false", "int": "a whole number", "str": "a text"}
+        kind = kinds.get(type(usual).__name__, "a number")
+        raise UsageError(
+            f"'{text}' is not {kind}, or is too large, which the parameter '{key}' of the view '{name}' should be",
+            fix=f"--view {name}:{key}={_written(usual)}",
+        )
+    return value
+
+
+def _written(value: Any) -> str:
+    """Return a value as part of a name; equal texts are equal values."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
