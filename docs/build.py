@@ -292,7 +292,20 @@ def _model_notes(spec: ModelSpec) -> Iterator[str]:
         yield f"- `{spec.name}` in the MOODv2 reference: {spec.reference_note}"
 
 
-PAGES = {"cli.md": cli_page, "datasets.md": datasets_page, "models.md": models_page, "scores.md": scores_page}
+def detectors_stub() -> str:
+    """Return the types of the classes that `moodbench.detectors` makes."""
+    from moodbench.detectors.made import stub
+
+    return stub()
+
+
+PAGES = {
+    "cli.md": cli_page,
+    "datasets.md": datasets_page,
+    "models.md": models_page,
+    "scores.md": scores_page,
+    "../moodbench/detectors/__init__.pyi": detectors_stub,
+}
 
 
 if __name__ == "__main__":

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from moodbench.ranking import Comparison
+import numpy as np
+from numpy.typing import ArrayLike
+
+from moodbench.paired import Difference, Measured, Sample, difference, measure
+from moodbench.ranking import Comparison, Ranking
 from moodbench.selective import augrc, ece, joint, oscr
 
 Better = Literal["higher", "lower"]
@@ -149,3 +153,84 @@ METRICS: Mapping[str, Metric] = {
     ),
 }
 """Every metric, in the order of the columns of `Result`."""
+
+
+def evaluate(
+    id_scores: ArrayLike,
+    ood_scores: ArrayLike,
+    *,
+    correct: ArrayLike | None = None,
+    confidence: ArrayLike | None = None,
+) -> dict[str, float | None]:
+    """Return every metric of scores of ID and OOD rows, with the 95 % interval of the AUROC.
+
+    Parameters
+    ----------
+    id_scores, ood_scores : (n,), (m,)
+        Higher = more in-distribution.
+    correct : (n,) bool, optional
+        Whether the classifier is right about each ID row; without it, what asks for that is None.
+    confidence : (n,) float, optional
+        Softmax probability of the predicted class of each ID row, for ``ece``.
+
+    Returns
+    -------
+    dict
+        Shares between 0 and 1 by their names in `METRICS`, with ``auroc_low`` and ``auroc_high`` (DeLong's variance,
+        inverted as Wilson does) behind ``auroc``.
+
+    Raises
+    ------
+    ValueError
+        There are no scores, or NaN is among them.
+
+    Examples
+    --------
+    >>> found = evaluate([3, 2, 1.5], [1, 2])
+    >>> round(found["auroc"], 4), found["aurc"]
+    (0.75, None)
+    """
+    comparison = Ranking(id_scores, correct, confidence=confidence).against(ood_scores)
+    interval = comparison.auroc_interval()
+    values = {name: metric.of(comparison) for name, metric in METRICS.items()}
+    limits = {"auroc_low": interval.low, "auroc_high": interval.high}
+    return {"auroc": values.pop("auroc"), **limits, **values}
+
+
+def auroc_difference(
+    id_scores: ArrayLike, ood_scores: ArrayLike, other_id_scores: ArrayLike, other_ood_scores: ArrayLike
+) -> Difference:
+    """Return by how much the AUROC of one score is above that of another on the same images, with DeLong's paired test.
+
+    Parameters
+    ----------
+    id_scores, ood_scores : (n,), (m,)
+        Of one score, higher = more in-distribution.
+    other_id_scores, other_ood_scores : (n,), (m,)
+        Of the other, of the same images in the same order.
+
+    Returns
+    -------
+    Difference
+        ``value``, ``low`` and ``high`` (95 %), and the two-sided ``p``.
+
+    Raises
+    ------
+    ValueError
+        The two are of other numbers of images, or NaN is among the scores.
+
+    Examples
+    --------
+    >>> same = auroc_difference([3, 2], [1, 2], [6, 4], [2, 4])
+    >>> same.value, same.p
+    (0.0, 1.0)
+    """
+    arrays = [np.asarray(one, np.float64).ravel() for one in (id_scores, ood_scores, other_id_scores, other_ood_scores)]
+    n, m = len(arrays[0]), len(arrays[1])
+    if (len(arrays[2]), len(arrays[3])) != (n, m):
+        raise ValueError(f"scores of {n} and {m} images against those of {len(arrays[2])} and {len(arrays[3])}")
+
+    def of(ids: np.ndarray[Any, Any], oods: np.ndarray[Any, Any]) -> Measured:
+        return measure([Sample(ids, np.arange(n))], [Sample(oods, np.arange(n, n + m))], n + m)
+
+    return difference(of(arrays[0], arrays[1]), of(arrays[2], arrays[3]))

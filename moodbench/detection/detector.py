@@ -329,6 +329,12 @@ def _benchmark(space: Workspace, name: ModelName, benchmark: str | None) -> str:
 def _from_file(file: Path, space: Workspace, device: Any, threads: int | None) -> Ready:
     fitted = read_fitted(file, device)
     about = fitted.about
+    if "model" not in about:
+        raise CacheError(
+            f"the detector was fitted on arrays, with the score '{about['score']}'",
+            file=file,
+            fix="moodbench.detectors has its class, and that a load(file)",
+        )
     try:
         score = create_score(about["score"], about["params"])
         train = IdTrain(fitted, partial(_engine, space, about, device), threads)

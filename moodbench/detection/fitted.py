@@ -5,6 +5,7 @@ attribute ``detector``  JSON       `Fitted.about`, and what the arrays are
 ``calibration``         (n,) f8    scores of the ID test images
 ``weight``, ``bias``    f4         the head that blocks are made with; absent where there is none
 ``told/<i>``                       the arrays of what the fit was told (`moodbench.detection.packing`)
+``bank/<part>``                    the ID train rows, where no cache has them and the score compares with each
 =====================  =========  ==================================================================================
 """
 
@@ -48,6 +49,8 @@ class Fitted:
     weight, bias : (C, D) and (C,) float32, or None
     answers : sequence of Answer
         What the fit was told.
+    bank : mapping of str to array
+        ID train rows that lie in no cache.
     """
 
     about: dict[str, Any]
@@ -55,6 +58,7 @@ class Fitted:
     weight: NDArray[np.float32] | None
     bias: NDArray[np.float32] | None
     answers: Sequence[Answer] = field(repr=False)
+    bank: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     @property
     def inputs(self) -> Mapping[str, Any]:
@@ -86,6 +90,8 @@ def write_fitted(file: Path, fitted: Fitted) -> None:
         for number, array in enumerate(arrays):
             squeezed = {"compression": "gzip", "compression_opts": 1} if array.nbytes > _COMPRESSED else {}
             h5.create_dataset(f"told/{number}", data=array, **squeezed)
+        for name, array in fitted.bank.items():
+            h5[f"bank/{name}"] = array
     put_seal(memory)
     try:
         replace_file(file, memory.getbuffer())
@@ -112,7 +118,8 @@ def _collect(h5: Any, seal: Seal | None, device: torch.device) -> Fitted:
     arrays = [h5[f"told/{number}"][()] for number in range(len(h5["told"]) if "told" in h5 else 0)]
     answers = [Answer(tuple(asked), unpack(value, arrays, device)) for asked, value in said["told"]]
     weight, bias = (h5[name][:] if name in h5 else None for name in ("weight", "bias"))
-    return Fitted(dict(said["about"]), h5["calibration"][:], weight, bias, answers)
+    bank = {name: h5["bank"][name][:] for name in h5["bank"]} if "bank" in h5 else {}
+    return Fitted(dict(said["about"]), h5["calibration"][:], weight, bias, answers, bank)
 
 
 __all__ = ["Fitted", "UnpackableError", "read_fitted", "write_fitted"]

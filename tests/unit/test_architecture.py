@@ -41,6 +41,7 @@ LAYERS = [
     {"plots", "comparison", "features", "pretraining", "inspection"},
     {"evaluation", "probing", "obtain"},
     {"standings", "detection", "reporting"},
+    {"detectors"},
     {"commands"},
     {"cli"},
     {"__main__", "__init__"},

@@ -1,0 +1,86 @@
+"""Classes with the habits of scikit-learn, made from the scores: one place per score stays true."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from moodbench.detectors.estimator import ScoreDetector
+from moodbench.scores.base import SCORES, Score, create_score, display_order
+
+COMMON: Mapping[str, Any] = {"device": "auto", "threads": None}
+"""Parameters that every class has besides those of its score."""
+
+EXAMPLE = """
+Examples
+--------
+>>> from moodbench.detectors import {name}, example
+>>> train, labels, head, unseen, far = example()
+>>> detector = {name}().fit(train, labels, head=head)
+>>> detector.score_samples(far).shape
+(40,)
+>>> set(detector.calibrate(unseen).predict(far).tolist()) <= {{-1, 1}}
+True
+"""
+
+
+def class_names() -> dict[str, str]:
+    """Return class name → score, of all scores on one vector of an image, in the order in which they are shown."""
+    return {SCORES.get(name).__name__: name for name in display_order(SCORES) if not _reads_more(SCORES.get(name))}
+
+
+def _reads_more(score: type[Score]) -> bool:
+    return bool(score.needs & {"layers", "views"})
+
+
+def stub() -> str:
+    """Return what type checkers read of `moodbench.detectors`, where no class is written down."""
+    lines = [
+        '"""The classes of `moodbench.detectors` for type checkers, made by `make docs`; do not edit."""',
+        "",
+        "from moodbench.detectors.estimator import ScoreDetector as ScoreDetector",
+        "from moodbench.detectors.made import class_of as of",
+        "from moodbench.detectors.sample import example as example",
+        "",
+        '__all__ = ["ScoreDetector", "example", "of"]',
+    ]
+    for title, score in class_names().items():
+        own = SCORES.get(score)
+        typed = {f.name: f.type for f in dataclasses.fields(own) if f.init} if own.parameters() else {}  # type: ignore[arg-type]
+        given = [f"{name}: {typed[name]} = ..." for name in own.parameters()]
+        given += ["device: str = ...", "threads: int | None = ..."]
+        inside = ",\n        ".join(["self", "*", *given])
+        lines += ["", f"class {title}(ScoreDetector):", f"    def __init__(\n        {inside},\n    ) -> None: ..."]
+    return "\n".join(lines) + "\n"
+
+
+@cache
+def class_of(score: str) -> type[ScoreDetector]:
+    """Return the class of a score, which may be one of somebody's own.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such score.
+    """
+    own = SCORES.get(score)
+    defaults = {**own.parameters(), **COMMON}
+
+    def make(self: Any, **given: Any) -> None:
+        bound = inspect.signature(type(self)).bind(**given)
+        bound.apply_defaults()
+        for name, value in bound.arguments.items():
+            setattr(self, name, value)
+        create_score(score, {name: getattr(self, name) for name in own.parameters()})  # refused before the fit
+
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()
+    ]
+    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    make.__signature__ = inspect.Signature([itself, *parameters])  # type: ignore[attr-defined]
+    described = inspect.cleandoc(own.__doc__ or own.title) + "\n" + EXAMPLE.format(name=own.__name__)
+    members = {"__init__": make, "__doc__": described, "__module__": "moodbench.detectors", "score_": score}
+    return type(own.__name__, (ScoreDetector,), members)
