@@ -214,7 +214,8 @@ def _sized(images: int | None) -> str:
 MODELS_INTRO = """# Models
 
 The {} models that moodbench knows by name, made from `moodbench/models.yaml` by `make docs`; do not edit. Any other
-timm model works as `timm:NAME`, and a catalogue of your own adds more ([extending.md](extending.md)).
+timm model works as `timm:NAME`, any of open_clip as `clip:ARCH/TAG` ([text.md](text.md)), and a catalogue of your own
+adds more ([extending.md](extending.md)).
 
 `MODEL@VARIANT` is the same model with other settings: `moodv2` prepares pictures as the MOODv2 reference does, `fair`
 uses the model's own transform and, where there is one, a checkpoint that saw ImageNet-1k alone.
@@ -274,11 +275,11 @@ def _model_rows(spec: ModelSpec) -> Iterator[str]:
 def _weights(spec: ModelSpec) -> str:
     """Say where weights and head come from, and what is done to pictures if it is not the publisher's."""
     if spec.checkpoint is not None:
-        source = f"comes with moodbench, `{spec.timm}`"
+        source = f"comes with moodbench, `{spec.architecture}`"
     elif spec.url is not None:
-        source = f"[{urlsplit(spec.url).netloc}]({spec.url}), `{spec.timm}`"
+        source = f"[{urlsplit(spec.url).netloc}]({spec.url}), `{spec.architecture}`"
     else:
-        source = f"timm, `{spec.timm}`"
+        source = f"{'timm' if spec.clip is None else 'open_clip'}, `{spec.architecture}`"
     head = "" if spec.head.url is None else f"; [head]({spec.head.url}) on `{spec.features}`"
     return f"{source}{head}{'; transform `moodv2`' if spec.transform == 'moodv2' else ''}"
 

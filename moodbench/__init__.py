@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from moodbench.commands.detect import detect
     from moodbench.commands.download import download
     from moodbench.commands.extract import extract
+    from moodbench.commands.head import import_head, text_head
     from moodbench.commands.import_ import import_features
     from moodbench.commands.plot import plot
     from moodbench.commands.probe import probe
@@ -58,6 +59,7 @@ __all__ = [
     "extract",
     "frame",
     "import_features",
+    "import_head",
     "load_model",
     "merge_results",
     "plot",
@@ -67,6 +69,7 @@ __all__ = [
     "score",
     "show_result",
     "table",
+    "text_head",
     "verify",
 ]
 
@@ -87,6 +90,7 @@ _HOME = {
     "extract": "moodbench.commands.extract",
     "frame": "moodbench.commands.table",
     "import_features": "moodbench.commands.import_",
+    "import_head": "moodbench.commands.head",
     "load_model": "moodbench.models.load",
     "merge_results": "moodbench.commands.results",
     "plot": "moodbench.commands.plot",
@@ -96,6 +100,7 @@ _HOME = {
     "score": "moodbench.commands.score",
     "show_result": "moodbench.commands.results",
     "table": "moodbench.commands.table",
+    "text_head": "moodbench.commands.head",
     "verify": "moodbench.commands.verify",
 }
 

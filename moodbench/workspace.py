@@ -12,6 +12,7 @@ from moodbench.arguments import as_path, as_paths
 from moodbench.catalog import Catalog, load_catalog
 from moodbench.errors import CacheError, DataError, UnknownNameError, UsageError
 from moodbench.names import check_name, dataset_fault, name_fault
+from moodbench.prefixes import base_fault, base_of, folder_of, split
 from moodbench.views import LayerView, is_view, split_at
 
 CLASSES = "classes"
@@ -22,8 +23,8 @@ CLASSES = "classes"
 class ModelName:
     """A model as it is named on the command line: ``BASE[@VARIANT][@VIEW][+HEAD]``.
 
-    A view is a layer, or features of changed images (`moodbench.views`). ``timm:NAME`` is a base too; its folder is
-    ``timm-NAME``, and that of a base ``timm-NAME`` is ``timm--NAME``.
+    A view is a layer, or features of changed images (`moodbench.views`). ``timm:NAME`` and ``clip:ARCH/TAG`` are bases
+    too (`moodbench.prefixes`, which also says how their folders are called).
     Whatever its parts come from, they can be parts of a path: anything else is a `UsageError`.
     """
 
@@ -33,18 +34,17 @@ class ModelName:
     view: str | None = None
 
     def __post_init__(self) -> None:
-        parts = {"": self.base.removeprefix("timm:"), "variant ": self.variant, "view ": self.view, "head ": self.head}
+        parts = {"": self.base, "variant ": self.variant, "view ": self.view, "head ": self.head}
         for kind, part in parts.items():
-            fault = None if part is None else name_fault(part)
+            fault = None if part is None else (name_fault if kind else base_fault)(part)
             if part is not None and fault is None and kind in ("variant ", "view "):
                 fault = _view_fault(part, kind == "view ")
-            if fault is not None:
+            if part is not None and fault is not None:
                 raise UsageError(
-                    f"'{self}' cannot name a model: {kind}'{part}' {fault}",
-                    fix="write MODEL, MODEL@VARIANT or timm:NAME, without blanks or slashes; a head is called likewise",
+                    f"'{self}' cannot name a model: {kind}'{split(part)[1]}' {fault}",
+                    fix="write MODEL, MODEL@VARIANT, timm:NAME or clip:ARCH/TAG, without blanks or other slashes; "
+                    "a head is called likewise",
                 )
-        if self.base.startswith("timm:-"):
-            raise UsageError(f"'{self}' cannot name a model", fix="no name of timm begins with '-'")
         fault = name_fault(self.file.replace("@", "-").replace("+", "-"))
         if fault is not None:
             raise UsageError(f"'{self}' cannot name a model: it {fault}", fix="choose a shorter name")
@@ -61,12 +61,8 @@ class ModelName:
     def of_folder(cls, folder: str) -> ModelName:
         """Return the name whose caches lie in `folder` (without a head: heads share the folder)."""
         base, at, settings = folder.partition("@")
-        if base.startswith("timm--"):
-            base = base.replace("--", "-", 1)
-        elif base.startswith("timm-"):
-            base = base.replace("-", ":", 1)
         variant, view = split_at(settings) if at else (None, None)
-        return cls(base, variant, None, view)
+        return cls(base_of(base), variant, None, view)
 
     @classmethod
     def of_file(cls, stem: str) -> ModelName:
@@ -91,10 +87,7 @@ class ModelName:
     @property
     def folder(self) -> str:
         """Name of the folder that holds the caches."""
-        base = self.base
-        if base.startswith("timm-"):  # somebody's own model, which is not to be taken for one of timm's
-            base = base.replace("-", "--", 1)
-        return base.replace("timm:", "timm-", 1) + self._settings
+        return folder_of(self.base) + self._settings
 
     @property
     def file(self) -> str:

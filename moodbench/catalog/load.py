@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 from moodbench.catalog.benchmark import BenchmarkSpec, build_benchmark
 from moodbench.catalog.dataset import DatasetSpec, build_dataset
 from moodbench.catalog.entry import Entry
-from moodbench.catalog.model import ModelSpec, build_model
+from moodbench.catalog.model import HeadSpec, ModelSpec, build_model
 from moodbench.catalog.plain import PlainError, load_plain
 from moodbench.errors import CatalogError, UnknownNameError
 from moodbench.names import fault_of
+from moodbench.prefixes import CLIP, split
 from moodbench.reading import read_text
 
 MOST_BYTES = 16 << 20
@@ -59,10 +60,15 @@ class Catalog:
         return _look_up("benchmark", name, self.benchmarks)
 
     def model(self, name: str) -> ModelSpec:
-        """Return the model `name`; ``timm:NAME`` is any model that timm knows."""
-        if name.startswith("timm:"):
-            return ModelSpec(name=name, title=name.removeprefix("timm:"), pretext="unspecified", timm=name[5:])
-        return _look_up("model", name, self.models, fix="any other timm model works as timm:NAME")
+        """Return the model `name`; ``timm:NAME`` is any that timm knows, ``clip:ARCH/TAG`` any of open_clip."""
+        library, rest = split(name)
+        if library == CLIP:
+            none = HeadSpec("none")
+            return ModelSpec(name, rest, "multimodal", clip=rest, head=none, text_supervision=True)
+        if library is not None:
+            return ModelSpec(name=name, title=rest, pretext="unspecified", timm=rest)
+        fix = "any other timm model works as timm:NAME, and those of open_clip as clip:ARCH/TAG"
+        return _look_up("model", name, self.models, fix=fix)
 
 
 Spec = TypeVar("Spec")

@@ -1,4 +1,4 @@
-"""What the catalogue says about a model: a checkpoint of a timm architecture, and what it was trained on."""
+"""What the catalogue says about a model: a checkpoint of an architecture of timm or open_clip, and what it has seen."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from moodbench.catalog.entry import Entry
 from moodbench.catalog.image import check_image
 from moodbench.choices import PretextTask
 from moodbench.names import file_fault, name_fault
+from moodbench.prefixes import CLIP, base_fault
 from moodbench.views import is_view
 
 PRETEXT_TASKS: tuple[PretextTask, ...] = get_args(PretextTask)
@@ -90,9 +91,25 @@ def _required(entry: Entry, key: str) -> str:
     return value
 
 
+def _timm(entry: Entry, key: str) -> str:
+    if not entry.has("clip"):
+        return _required(entry, key)
+    if entry.has(key):
+        raise entry.error("has both 'timm' and 'clip'", fix="keep the one whose network it is")
+    return ""
+
+
+def _clip(entry: Entry, key: str) -> str | None:
+    name = entry.text(key)
+    fault = None if name is None else base_fault(f"{CLIP}:{name}")
+    if fault is not None:
+        raise entry.error(f"has clip: '{name}', which {fault}", fix="write ARCH/TAG as open_clip has them, or ARCH")
+    return name
+
+
 @dataclass(frozen=True)
 class ModelSpec:
-    """A named checkpoint of a timm architecture, with its pretext task.
+    """A named checkpoint of an architecture, with its pretext task.
 
     A field is a key of the catalogue's entry: declared, read (`build_model`) and shown (`moodbench list models --json`)
     from here.
@@ -104,8 +121,14 @@ class ModelSpec:
 
     pretext: str = field(metadata=_read(lambda entry, key: entry.pretext(key)))
 
-    timm: str = field(metadata=_read(_required))
-    """Architecture, with the tag of its weights where they are timm's own."""
+    timm: str = field(default="", metadata=_read(_timm))
+    """Architecture, with the tag of its weights where they are timm's own; empty for one of open_clip."""
+
+    clip: str | None = field(default=None, metadata=_read(_clip))
+    """Architecture of open_clip, with the tag of its weights where they are open_clip's own (``ViT-B-16/openai``)."""
+
+    hub: str | None = field(default=None, metadata=_read(Entry.text, of_weights=True))
+    """The hub repository of those, so that a list need not ask open_clip."""
 
     method: str | None = field(default=None, metadata=_read(Entry.text))
     """The training method by its own name."""
@@ -200,6 +223,11 @@ class ModelSpec:
         return max(found, key=len, default=None)
 
     @property
+    def architecture(self) -> str:
+        """The name of the network in its library, with the tag of its weights where they are the library's own."""
+        return self.clip or self.timm
+
+    @property
     def labels_beyond(self) -> str | None:
         """Labels that the backbone learnt from besides those of the head, ``none``, or None where nobody says."""
         return "none" if self.head_labels else self.labels_seen  # its own, every model with a head has seen
@@ -228,14 +256,23 @@ _KEYS = tuple(one for one in fields(ModelSpec) if "read" in one.metadata)
 
 def _no_longer_true(changes: Mapping[str, Any]) -> frozenset[str]:
     """Return the keys of an entry that do not hold for a variant with these changes."""
-    if set(changes) & {"timm", "checkpoint", "url"}:
+    if set(changes) & {"timm", "clip", "checkpoint", "url"}:
         return frozenset(one.name for one in _KEYS if one.metadata["of_weights"])
     # single values belong to the transform that they correct
     return frozenset(["image"] if "transform" in changes else [])
 
 
 def _settings(name: str, entry: Entry) -> ModelSpec:
+    headless = entry.has("clip") and not entry.has("head")
     spec = ModelSpec(name, **{one.name: one.metadata["read"](entry, one.name) for one in _KEYS})
     if spec.checkpoint is not None and spec.url is not None:
         raise entry.error("has both 'checkpoint' and 'url'")
+    if headless:
+        spec = replace(spec, head=HeadSpec("none"))
+    if spec.clip is not None and spec.head.kind == "own":
+        raise entry.error("has head: own", fix="networks of open_clip have none (moodbench head text makes one)")
+    if spec.clip is not None and set(spec.args) - {"quick_gelu"}:
+        raise entry.error("has args that open_clip's networks do not take", fix="quick_gelu: true is all there is")
+    if spec.clip is None and spec.hub is not None:
+        raise entry.error("has 'hub', which says where weights of open_clip are", fix="leave it out")
     return spec

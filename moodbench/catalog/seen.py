@@ -51,5 +51,5 @@ def pixels_of(spec: ModelSpec) -> int | None:
     said = spec.image.get("size") or spec.args.get("img_size")
     if isinstance(said, int):
         return said
-    named = re.search(r"_(\d{3})(?:_|$)", spec.timm.partition(".")[0])
+    named = re.search(r"[_-](\d{3})(?:[_-]|$)", re.split(r"[./]", spec.architecture)[0])
     return None if named is None else int(named[1])

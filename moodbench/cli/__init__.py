@@ -11,6 +11,7 @@ from moodbench.cli import (  # noqa: F401 (imported for their commands)
     detect,
     download,
     extract,
+    head,
     import_,
     list_,
     plot,

@@ -27,6 +27,7 @@ ORDER = (
     "import",
     "cache",
     "probe",
+    "head",
     "score",
     "table",
     "rank",

@@ -10,7 +10,7 @@ from moodbench.sizes import many
 
 Record = dict[str, Any]
 
-_SOURCES = {"embedded": "bundled", "timm hub": "hub", "address": "address", "cached features": "cached"}
+_SOURCES = {"embedded": "bundled", "timm hub": "hub", "hub": "hub", "address": "address", "cached features": "cached"}
 """Where weights come from, as short as a column wants it."""
 
 
@@ -89,7 +89,8 @@ def _size(record: Record) -> str | None:
     if record.get("bytes") is not None:
         return _in_units(record["bytes"])
     params = record.get("params")
-    return None if params is None else f"≈{_in_units(4e6 * params)}"
+    # files of open_clip hold the text tower too, which is not counted
+    return None if params is None or record.get("clip") else f"≈{_in_units(4e6 * params)}"
 
 
 def _in_units(size: float) -> str:

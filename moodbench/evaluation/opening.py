@@ -62,7 +62,10 @@ def open_scorable(
 
 
 def _check_head(file: Path, name: ModelName, spec: BenchmarkSpec, caches: Caches) -> None:
-    """Refuse a head that `moodbench probe` trained on other features of the same ID train dataset."""
+    """Refuse a head that `moodbench probe` trained on other features of the same ID train dataset.
+
+    And one of texts that a network with other weights has embedded.
+    """
     made_from = head_provenance(file).get("inputs", {})
     model = name.without_head
     if made_from.get("id_train") == spec.id_train and made_from.get("features") != caches.train.fingerprint:
@@ -70,6 +73,14 @@ def _check_head(file: Path, name: ModelName, spec: BenchmarkSpec, caches: Caches
             f"the head '{name.head}' was trained on other features of {spec.id_train} than are cached now",
             file=file,
             fix=f"train it again: moodbench probe --model {model} --name {name.head} --force",
+        )
+    network = caches.train.provenance.get("model")
+    weights = network.get("weights_sha256") if isinstance(network, dict) else None
+    if weights is not None and made_from.get("weights_sha256") not in (None, weights):
+        raise CacheMismatchError(
+            f"the head '{name.head}' was made with other weights than the cached features of {spec.id_train}",
+            file=file,
+            fix=f"make it again: moodbench head text --model {model} --name {name.head} --force",
         )
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from moodbench.catalog import ModelSpec
 from moodbench.errors import ModelError, UsageError
+from moodbench.models.clip.library import known
 
 
 def create(spec: ModelSpec, headed: bool, *, pretrained: bool, **more: Any) -> nn.Module:
@@ -48,8 +49,15 @@ def classifier_names(network: nn.Module) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def check_name(name: str) -> None:
-    """Raise a `UsageError` with the nearest names unless timm has the architecture and, where given, the tag."""
+def check_name(spec: ModelSpec) -> None:
+    """Raise a `UsageError` with the nearest names unless the library has the architecture and, where given, the tag."""
+    if spec.clip is not None:
+        known(spec.clip)
+    else:
+        _check_timm(spec.timm)
+
+
+def _check_timm(name: str) -> None:
     if name.startswith("timm/") or "/" in name or ":" in name:
         bare = name.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
         raise UsageError(f"'{name}' is a hub address, not the name of a timm model", fix=f"write '{bare}'")

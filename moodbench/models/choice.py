@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from moodbench.catalog import Catalog, HeadSpec, ModelSpec
 from moodbench.choices import Decoder, Precision, check_choice
 from moodbench.errors import ModelError, UsageError
+from moodbench.models.clip.library import check_installed
 from moodbench.models.variants import refuse_view, resolve
 from moodbench.models.weights import check_obtainable
 from moodbench.workspace import ModelName
@@ -25,8 +26,8 @@ class ModelChoice:
     Attributes
     ----------
     model : str or Backbone
-        A model of the catalogue, ``timm:NAME``, either with ``@VARIANT``; or any network (`Backbone.from_module`),
-        which needs a `name`, and brings transform and head along.
+        A model of the catalogue, ``timm:NAME`` or ``clip:ARCH/TAG``, with or without ``@VARIANT``; or any network
+        (`Backbone.from_module`), which needs a `name`, and brings transform and head along.
     checkpoint, checkpoint_key, format, with_head
         See `moodbench.models.load.load_model`.
     transform : str, optional
@@ -81,6 +82,8 @@ class ModelChoice:
             parsed = ModelName.parse(self.model)
             refuse_view(parsed)
             known = self._with_given(catalog.model(parsed.base).variant(self.variant or parsed.variant))
+            if known.clip is not None:
+                check_installed()
             if self.checkpoint is None:
                 check_obtainable(known if self.with_head else replace(known, head=HeadSpec("none")))
 

@@ -23,11 +23,12 @@ from moodbench.models import hub
 from moodbench.models.backbone import Backbone, Compute, CustomPass, TimmCompute
 from moodbench.models.build import check_name, create, untrained_fix
 from moodbench.models.checkpoint import weights_sha256
-from moodbench.models.digest import check_sha256
+from moodbench.models.clip.image import load_clip
 from moodbench.models.features import PRE_LOGITS, RECIPES, check_width, read_head
 from moodbench.models.fitting import POSITION_TABLES, LoadedModel, load_file
 from moodbench.models.formats.base import FORMATS
 from moodbench.models.head import NO_HEAD, read_classifier
+from moodbench.models.sources import fetched, head_file, own_file
 from moodbench.models.transforms import TRANSFORMS, build_transform, image_of, sized
 from moodbench.types import Head
 
@@ -77,7 +78,8 @@ def load_model(
     Raises
     ------
     UnknownNameError, UsageError
-        There is no such timm model, tag, format, features recipe or transform; or a key without a checkpoint.
+        There is no such model of timm or open_clip, tag, format, features recipe or transform; or a key without a
+        checkpoint.
     ModelError
         The weights cannot be had, are not the expected ones or do not fit; or the head is not linear.
     """
@@ -90,10 +92,14 @@ def load_model(
         raise UsageError("a checkpoint key says which part of a file to take, and no file is given with --checkpoint")
     if format is not None and checkpoint is None:
         raise UsageError("a format says how to read a file of weights, and no file is given with --checkpoint")
-    check_name(spec.timm)
-    spec = sized(spec)
     if not with_head:
         spec = replace(spec, head=HeadSpec("none"))
+    if spec.clip is not None:
+        if format is not None:
+            raise UsageError("a format says how to read weights for timm, and this is a network of open_clip")
+        return load_clip(spec, checkpoint=checkpoint, checkpoint_key=checkpoint_key, transform=transform)
+    check_name(spec)
+    spec = sized(spec)
     _check_recipe(spec)
     headed = spec.head.kind == "own"
     with hub.quiet():
@@ -112,29 +118,13 @@ def _load(spec: ModelSpec, checkpoint: Path | None, key: str | None, format: str
     if checkpoint is not None:
         return load_file(spec, checkpoint, format, headed, key)
     if spec.checkpoint is not None:
-        file = _own_file(f"checkpoint of '{spec.name}'", spec.checkpoint, spec.sha256)
+        file = own_file(f"checkpoint of '{spec.name}'", spec.checkpoint, spec.sha256)
         return load_file(spec, file, spec.format, headed, spec.checkpoint_key)
     if spec.url is not None:
-        file = _fetched(spec.name, spec.url, spec.sha256)
+        file = fetched(spec.name, spec.url, spec.sha256)
         loaded = load_file(spec, file, spec.format, headed, spec.checkpoint_key)
         return replace(loaded, source=f"{loaded.source} of {urlsplit(spec.url).netloc}")
     return _from_timm(spec, headed)
-
-
-def _own_file(what: str, file: Path, sha256: str | None) -> Path:
-    if not file.is_file():
-        raise ModelError(f"the {what} does not exist", file=file)
-    if sha256 is not None:
-        check_sha256(file, sha256)
-    return file
-
-
-def _fetched(name: str, url: str, sha256: str | None, *, head: bool = False) -> Path:
-    file = hub.fetch_url(name, url, sha256=sha256, head=head)
-    digest = sha256 or hub.digest_in_name(file)
-    if digest is not None:
-        check_sha256(file, digest)
-    return file
 
 
 # -- timm's own weights -------------------------------------------------------------------------------------------
@@ -238,21 +228,11 @@ def _read(spec: ModelSpec, network: nn.Module) -> _Read:
     record = {} if spec.features == PRE_LOGITS else {"features": spec.features}
     head = None
     if spec.head.kind == "file":
-        file, source = _head_file(spec)
+        file, source = head_file(spec)
         head = read_head(file)
         check_width(head, file, spec.features, network, spec.name)
         record |= {"head": source, "head_sha256": file_sha256(file)}
     return _Read(head, CustomPass(reader, head), recipe.width(network), record)
-
-
-def _head_file(spec: ModelSpec) -> tuple[Path, str]:
-    """Return the file with the head, and where it is from."""
-    head = spec.head
-    if head.path is not None:
-        return _own_file(f"head of '{spec.name}'", head.path, head.sha256), f"file {head.path.name}"
-    assert head.url is not None  # the catalogue asks for one of them
-    file = _fetched(spec.name, head.url, head.sha256, head=True)
-    return file, f"file {file.name} of {urlsplit(head.url).netloc}"
 
 
 # -- records ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import torch
 
 from moodbench.catalog import ModelSpec
 from moodbench.models.build import create
+from moodbench.models.clip.library import is_installed, known
 from moodbench.models.features import RECIPES
 from moodbench.models.transforms import record_of, sized
 
@@ -15,13 +16,18 @@ from moodbench.models.transforms import record_of, sized
 def outline(spec: ModelSpec) -> dict[str, Any]:
     """Return `dim` (D) and `transform` (the record of `moodbench.models.transforms.Transform`) of an entry.
 
-    The network is built without numbers in it, which takes neither weights nor memory.
+    The network is built without numbers in it, which takes neither weights nor memory. Of one of open_clip where that
+    is not installed, nothing is known: None, and no transform.
 
     Raises
     ------
     ModelError
         timm has no such architecture, or not with these arguments.
     """
+    if spec.clip is not None:
+        if not is_installed():
+            return {"dim": None, "transform": {}}
+        return {"dim": known(spec.clip).config["embed_dim"], "transform": record_of(spec)}
     with torch.device("meta"):
         network = create(sized(spec), False, pretrained=False)
     return {"dim": RECIPES.get(spec.features).width(network), "transform": record_of(spec)}

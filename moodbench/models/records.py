@@ -19,13 +19,19 @@ def model_record(spec: ModelSpec) -> Record:
         "head": spec.head.kind,
         "checkpoint": None if spec.checkpoint is None else str(spec.checkpoint),
         "variants": list(spec.variants),
-        "weights": "embedded" if spec.checkpoint is not None else "address" if spec.url is not None else "timm hub",
+        "weights": _source(spec),
         "on_disk": is_complete(spec),
         "file": None if file is None else str(file),
         "bytes": spec.bytes if file is None else file.stat().st_size,
         "digest": digest_known(spec),
         "image_size": pixels_of(spec),
     }
+
+
+def _source(spec: ModelSpec) -> str:
+    if spec.checkpoint is not None:
+        return "embedded"
+    return "address" if spec.url is not None else "hub" if spec.clip is not None else "timm hub"
 
 
 def fair_groups(models: Mapping[str, ModelSpec]) -> list[Record]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from moodbench.catalog import ModelSpec, check_image
 from moodbench.errors import ModelError, UsageError
+from moodbench.models.clip.library import known
 from moodbench.models.pixels import Normalise, Pixels, square
 from moodbench.registry import Registry
 
@@ -162,7 +163,7 @@ def record_of(spec: ModelSpec) -> dict[str, Any]:
     """Return the record of the transform that an entry's pictures go through, without building its network."""
     size = spec.args.get("img_size")
     side = size if isinstance(size, int) else None
-    return build_transform(spec.transform, _timms_record(spec), side, image_of(spec, spec.transform)).record
+    return build_transform(spec.transform, _data_config_of(spec), side, image_of(spec, spec.transform)).record
 
 
 def sized(spec: ModelSpec) -> ModelSpec:
@@ -172,14 +173,18 @@ def sized(spec: ModelSpec) -> ModelSpec:
     of any size as it is.
     """
     size = spec.image.get("size")
-    record = _timms_record(spec)
+    if spec.clip is not None:  # open_clip is told when it builds
+        return spec
+    record = _data_config_of(spec)
     built = spec.args.get("img_size") or record.get("input_size", (0, 0, 0))[1]
     if size is None or size == built or not ("img_size" in spec.args or record.get("fixed_input_size")):
         return spec
     return replace(spec, args={**spec.args, "img_size": size})
 
 
-def _timms_record(spec: ModelSpec) -> DataConfig:
+def _data_config_of(spec: ModelSpec) -> DataConfig:
+    if spec.clip is not None:
+        return known(spec.clip).pictures
     from timm.models import get_pretrained_cfg
 
     config: Any = get_pretrained_cfg(spec.timm)

@@ -110,7 +110,7 @@ def _with_pictures(own: ModelSpec, transform: str | None, image: Mapping[str, An
 
     kind = transform or own.transform
     TRANSFORMS.get(kind)
-    check_name(own.timm)
+    check_name(own)
     try:
         given = check_image(image)
     except ValueError as error:

@@ -1,6 +1,7 @@
 """The files that a model needs: are they on this disk, and fetching those that are not, without loading anything.
 
-torch and timm are not imported for models of the catalogue that are on this disk: a list of them should be quick.
+torch, timm and open_clip are not imported for models of the catalogue that are on this disk: a list of them should be
+quick.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 from moodbench.catalog import ModelSpec
 from moodbench.errors import ModelError
 from moodbench.models import hub
+from moodbench.models.clip.library import WEIGHT_FILES as CLIP_FILES
+from moodbench.models.clip.library import check_installed, known
 from moodbench.models.digest import check_sha256
 from moodbench.types import Report
 
@@ -57,7 +60,7 @@ def weights_on_disk(spec: ModelSpec) -> Path | None:
     if spec.url is not None:
         return _existing(hub.url_file(spec.url))
     named = _named_repository(spec)
-    source = _asked_of_timm(spec) if named is None else _Source(named)
+    source = _asked_of_library(spec) if named is None else named
     if source.hub_id is not None:
         return hub.cached_in_hub(source.hub_id, source.files)
     return None if source.url is None else _existing(hub.url_file(source.url))
@@ -78,8 +81,12 @@ def is_complete(spec: ModelSpec) -> bool:
 def check_obtainable(spec: ModelSpec) -> None:
     """Raise the `ModelError` for weights of the catalogue that are neither on this disk nor to be had now.
 
+    Also for models of open_clip where that is not installed.
+
     It asks the host once, and needs neither torch nor timm: a person without network should not wait for those.
     """
+    if spec.clip is not None:
+        check_installed()
     if spec.url is not None:
         hub.ready_url(spec.name, spec.url)
     elif spec.checkpoint is None:
@@ -133,11 +140,14 @@ def _main(spec: ModelSpec, report: Report, progress: bool) -> Weights:
     if spec.url is not None:
         return _from_url(spec, spec.url, spec.sha256, spec.bytes, report, progress)
     _ask_hub(spec)
-    source = _asked_of_timm(spec)
+    source = _asked_of_library(spec)
     if source.hub_id is not None:
         return _from_hub(spec, source.hub_id, source.files, report, progress)
     if source.url is None:
-        raise ModelError(f"timm has no weights for '{spec.timm}'", fix="give a file with --checkpoint FILE")
+        library = "timm" if spec.clip is None else "open_clip"
+        raise ModelError(
+            f"{library} has no weights for '{spec.architecture}'", fix="give a file with --checkpoint FILE"
+        )
     return _from_url(spec, source.url, None, None, report, progress)
 
 
@@ -204,9 +214,11 @@ def _checked(file: Path, expected: str | None, *, already: bool) -> Weights:
     return Weights(file, file.stat().st_size, check_sha256(file, expected or ""), already)
 
 
-def _named_repository(spec: ModelSpec) -> str | None:
-    """Return the hub repository that an entry of the catalogue names by its tag; without tag, timm must be asked."""
-    return f"timm/{spec.timm}" if "." in spec.timm and not spec.name.startswith("timm:") else None
+def _named_repository(spec: ModelSpec) -> _Source | None:
+    """Return where an entry of the catalogue says that its weights are, if it does: else the library must be asked."""
+    if spec.clip is not None:
+        return None if spec.hub is None else _Source(spec.hub, CLIP_FILES)
+    return _Source(f"timm/{spec.timm}") if "." in spec.timm and not spec.name.startswith("timm:") else None
 
 
 def _ask_hub(spec: ModelSpec) -> None:
@@ -216,18 +228,21 @@ def _ask_hub(spec: ModelSpec) -> None:
     weights are, and the hub is asked meanwhile.
     """
     named = _named_repository(spec)
-    if named is not None:
-        hub.ready_hub(spec.name, named)
-    else:
+    if named is not None and named.hub_id is not None:
+        hub.ready_hub(spec.name, named.hub_id, named.files)
+    elif spec.clip is None:
         hub.ask_ahead(f"timm/{spec.timm}")
 
 
-def _asked_of_timm(spec: ModelSpec) -> _Source:
+def _asked_of_library(spec: ModelSpec) -> _Source:
+    if spec.clip is not None:
+        one = known(spec.clip)
+        return _Source(None, url=one.url) if one.hub is None else _Source(*one.hub)
     from timm.models import get_pretrained_cfg
 
     from moodbench.models.build import check_name
 
-    check_name(spec.timm)
+    check_name(spec)
     config = get_pretrained_cfg(spec.timm)
     if config is None or not config.has_weights:
         return _Source(None)

@@ -76,6 +76,7 @@ def test_commands_are_listed_in_the_order_of_use():
         "import",
         "cache",
         "probe",
+        "head",
         "score",
         "table",
         "rank",

@@ -23,6 +23,7 @@ LAYERS = [
         "average_ranks",
         "paired",
         "params",
+        "prefixes",
         "processes",
         "progress",
         "ranking",
@@ -39,7 +40,7 @@ LAYERS = [
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
     {"plots", "comparison", "features", "pretraining", "inspection"},
-    {"evaluation", "probing", "obtain"},
+    {"evaluation", "probing", "obtain", "texts"},
     {"standings", "detection", "reporting"},
     {"detectors"},
     {"commands"},
@@ -56,6 +57,7 @@ SIBLINGS = {
     ("reading", "errors"),
     ("names", "errors"),
     ("names", "types"),
+    ("prefixes", "names"),
     ("views", "errors"),
     ("interrupts", "leaving"),
     ("ranking", "intervals"),
@@ -143,6 +145,7 @@ HEAVY = {
     "torchvision",
     "numpy",
     "jinja2",
+    "open_clip",
 }
 
 

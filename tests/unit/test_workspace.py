@@ -22,6 +22,11 @@ from moodbench.workspace import ModelName, Workspace, check_dataset_name
         ("timm--x", "timm---x", "timm---x"),
         ("timm", "timm", "timm"),
         ("my-timm-x", "my-timm-x", "my-timm-x"),
+        ("clip:ViT-B-16", "clip-ViT-B-16", "clip-ViT-B-16"),
+        ("clip:ViT-B-16/openai@v+h", "clip-ViT-B-16--openai@v", "clip-ViT-B-16--openai@v+h"),
+        ("clip-x@v+h", "clip--x@v", "clip--x@v+h"),
+        ("clip-a--b", "clip--a--b", "clip--a--b"),
+        ("clip", "clip", "clip"),
     ],
 )
 def test_model_names_and_their_paths(name, folder, file):
@@ -33,7 +38,11 @@ def test_model_names_and_their_paths(name, folder, file):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "@x", "a@", "a+", "+h", "a/b", "../a", ".a", "a b", "timm:a:b", "other:a", "a\\b", "a@x+", "timm:-x"]
+    "name",
+    [
+        *("", "@x", "a@", "a+", "+h", "a/b", "../a", ".a", "a b", "timm:a:b", "other:a", "a\\b", "a@x+", "timm:-x"),
+        *("clip:", "clip:/x", "clip:x/", "clip:a/b/c", "clip:a--b/c", "clip:-x", "clip:a/../b", "clip:a:b", "timm:a/b"),
+    ],
 )
 def test_names_that_cannot_be_models(name):
     with pytest.raises(UsageError, match="cannot name a model"):

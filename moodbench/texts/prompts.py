@@ -1,0 +1,69 @@
+"""Prompts: sentences in which the name of a class takes the place of ``{}``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from moodbench.errors import UsageError
+from moodbench.reading import read_text
+
+PLACE = "{}"
+"""Where the name of a class goes."""
+
+IMAGENET80 = "imagenet80"
+"""The eighty that OpenAI published for ImageNet, which open_clip brings along."""
+
+DEFAULT = "a photo of a {}"
+
+MOST_BYTES = 1 << 20
+
+
+def read_prompts(given: str) -> tuple[str, ...]:
+    """Return prompts by what a user gave: ``imagenet80``, a sentence with ``{}``, or a file with one a line.
+
+    Raises
+    ------
+    UsageError
+        It is none of these, or a line of the file has not one ``{}``.
+    ModelError
+        ``imagenet80`` without open_clip.
+    """
+    if given == IMAGENET80:
+        from moodbench.models.clip.library import open_clip
+
+        return tuple(template(PLACE) for template in open_clip().OPENAI_IMAGENET_TEMPLATES)
+    if PLACE in given:
+        _check(given, None, None)
+        return (given,)
+    if not Path(given).is_file():
+        raise UsageError(
+            f"the prompts are '{given[:80]}', which has no {PLACE} for the name of a class and is no file",
+            fix=f'write {IMAGENET80}, a sentence as "{DEFAULT}", or the name of a file with one a line',
+        )
+    file = Path(given)
+    lines = lines_of(file, "the file of prompts")
+    if not lines:
+        raise UsageError("the file of prompts is empty", file=file)
+    for number, line in lines:
+        _check(line, file, number)
+    return tuple(line for _, line in lines)
+
+
+def lines_of(file: Path, what: str, most: int = MOST_BYTES) -> list[tuple[int, str]]:
+    """Return the lines of a text that hold something, with their numbers."""
+    text = read_text(file, what, UsageError, most=most)
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def _check(prompt: str, file: Path | None, number: int | None) -> None:
+    if prompt.count(PLACE) != 1:
+        raise UsageError(
+            f"the prompt '{prompt[:80]}'{'' if number is None else f' (line {number})'} should have one {PLACE}, where "
+            f"the name of a class goes, and has {prompt.count(PLACE) or 'none'}",
+            file=file,
+        )
+
+
+def filled(prompt: str, words: str) -> str:
+    """Return the sentence about a class."""
+    return prompt.replace(PLACE, words)
