@@ -12,7 +12,7 @@ from tests.worlds import fit
 
 SETS = ("val", "blend_a", "blend_b")
 
-PARAMS = {"knn_coreset": {"coreset": 0.1}, "mean_shifted": {}, "cfood": {}}
+PARAMS = {"knn_coreset": {"coreset": 0.1}, "mean_shifted": {}, "cfood": {}, "combood": {}}
 
 
 @pytest.fixture(scope="module")

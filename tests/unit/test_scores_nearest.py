@@ -7,11 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 from moodbench.errors import UsageError
 from moodbench.scores.base import create_score
 from moodbench.scores.machinery import coreset
 from moodbench.scores.machinery.coreset import greedy_coreset, projected
+from moodbench.scores.machinery.yeo_johnson import YeoJohnson, fit_yeo_johnson
 from tests.worlds import fit, make_world
 
 WORLD = make_world(4)
@@ -149,6 +151,52 @@ def test_two_rows_are_enough():
     assert np.isfinite(scored("cfood", one)).all()
 
 
+# --- a near row and a Gaussian
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6))
+def test_powers_are_those_of_scikit_learn(seed):
+    rng = np.random.default_rng(seed)
+    rows = np.stack([rng.normal(size=200), rng.exponential(size=200), -(rng.exponential(size=200) ** 2)], axis=1)
+    rows = StandardScaler().fit_transform(np.hstack([rows, np.maximum(rows[:, :2], 0), np.sinh(rows[:, :1])]))
+    power = PowerTransformer(standardize=False).fit(rows)
+    found = fit_yeo_johnson(torch.from_numpy(rows))
+    np.testing.assert_allclose(found.powers.numpy(), power.lambdas_, atol=2e-5)
+    np.testing.assert_allclose(found(torch.from_numpy(rows)).numpy(), power.transform(rows), atol=1e-4)
+
+
+def test_powers_of_zero_and_two_are_logarithms():
+    rows = torch.tensor([[0.5, 0.5], [-0.5, -0.5]], dtype=torch.float64)
+    found = YeoJohnson(torch.tensor([0.0, 2.0], dtype=torch.float64))(rows)
+    np.testing.assert_allclose(found.numpy(), [[np.log(1.5), 1.25 / 2], [-1.25 / 2, -np.log(1.5)]], rtol=1e-4)
+
+
+def test_a_column_that_does_not_vary_keeps_its_power():
+    assert fit_yeo_johnson(torch.zeros(20, 2, dtype=torch.float64)).powers.tolist() == [1.0, 1.0]
+
+
+def test_columns_that_do_not_vary_are_left_out():
+    still = [np.pad(x, ((0, 0), (0, 1))) for x in (WORLD.train, ROWS)]
+    world = WORLD.with_(train=still[0], weight=None, bias=None)
+    wider = scored("combood", world, still[1])
+    shift = (np.sqrt(25) / np.sqrt(24) - 1) * np.sqrt(24) * np.log(2 - 2 * scored("knn", k=50))
+    np.testing.assert_allclose(wider + shift, scored("combood"), atol=1e-3)
+
+
+def test_rows_beyond_all_measure_are_far_out():
+    rows = np.concatenate([WORLD.train[:1], -WORLD.train[:1] * 1e30]).astype(np.float32)
+    inside, outside = scored("combood", rows=rows)
+    assert np.isfinite(outside)
+    assert outside < inside
+
+
+def test_fewer_rows_than_neighbours_take_the_farthest():
+    few = WORLD.with_(train=WORLD.train[:30], labels=WORLD.labels[:30])
+    assert "30 rows only" in fit(["combood"], few)["combood"].note_
+    np.testing.assert_array_equal(scored("combood", few), scored("combood", few, k=30))
+
+
 @pytest.mark.parametrize(
     ("name", "params"),
     [
@@ -160,6 +208,8 @@ def test_two_rows_are_enough():
         ("cfood", {"k": 0.0}),
         ("cfood", {"k": 1.1}),
         ("cfood", {"rows": 1}),
+        ("combood", {"k": 0}),
+        ("combood", {"rows": 1}),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(name, params):

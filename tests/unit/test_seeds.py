@@ -16,6 +16,7 @@ ROWS = {
     "kmeans": 60,
     "knn_coreset": 60,
     "cfood": 60,
+    "combood": 60,
     "iforest": 60,
     "ocsvm": 60,
     "lof": 60,
