@@ -98,7 +98,7 @@ class ActSub(Score):
             inside, outside = yield PartLengths(vectors[:, :most])
             count = 1 + int((inside - outside).abs().argmin())
             if count == most < train.dim - 1 and inside[-1] < outside[-1]:
-                self.note_ = f"all {most} directions that the head reads are decisive, and still shorter than the rest"
+                self.note_ = f"all {most} directions of the head are decisive, and rows longer across than along them"
         self.basis_ = vectors[:, :count].float()
         mean: Tensor = yield RestMean(self.basis_)
         basis = self.basis_

@@ -18,6 +18,9 @@ from moodbench.scores.machinery.vectorised import row_order
 MOST_COUNTS = 1 << 27
 """Counts of classes by prediction and rank, of 4 bytes each. Up to 512 classes all ranks fit; of 1000 classes, 134."""
 
+_TOGETHER = 32
+"""Predictions whose counts are compared at a time."""
+
 
 @SCORES.register("excel")
 @dataclass
@@ -139,7 +142,9 @@ class RankLevels(Statistic[Tensor]):
             raise ValueError("no rows were seen")
         counts = self._counts.view(self.classes, self.ranks, self.classes)
         levels = torch.empty_like(counts, dtype=torch.int8)
-        for row, some, rows in zip(levels, counts, self._rows.tolist(), strict=True):  # a class at a time, for memory
-            scaled = some.double() * self.classes
-            row.copy_((some > 0).to(torch.int8) + (scaled > rows) + (scaled > self.upper * rows))
+        # of whole numbers, those above a bound are those above the whole number below it
+        bounds = [self._rows // self.classes, (self.upper * self._rows.double() / self.classes).floor()]
+        pieces = [torch.split(one, _TOGETHER) for one in (levels, counts, *(b.int()[:, None, None] for b in bounds))]
+        for level, some, rare, common in zip(*pieces, strict=True):  # a few classes at a time, for memory
+            level.copy_(some > 0).add_(some > rare).add_(some > common)
         return levels

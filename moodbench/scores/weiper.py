@@ -12,7 +12,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
-from moodbench.scores.machinery.perturbed import PerturbedHeads, histograms, perturbed_heads
+from moodbench.scores.machinery.perturbed import Bins, PerturbedHeads, histograms, perturbed_heads
 from moodbench.scores.machinery.sample import chosen_rows
 from moodbench.scores.machinery.statistics import Statistic
 
@@ -71,7 +71,7 @@ class WeiPer(Score):
         yield from ()
 
     def score(self, block: Block) -> Tensor:
-        return self.heads_.confidence(block)
+        return confidence(block, self.heads_)
 
 
 @SCORES.register("weiper_kld")
@@ -151,20 +151,33 @@ class WeiPerKLD(Score):
         name = ("weiper", self.repeats, self.distance, self.seed)
         part = _Part(min(1.0, self.rows / max(1, train.rows)), self.seed)
         self.ranges_ = yield Ranges(name, self.heads_, part)
-        means: Tensor = yield MeanHistograms(name, self.heads_, part, self.ranges_, self.bins)
+        means: Tensor = yield MeanHistograms(name, self.heads_, part, *self._bins())
+        self.heads_.ask(self._bins()[1])
         self.means_ = torch.stack([_floored(means[0], FLOOR), _floored(means[1], FLOOR_PERTURBED)])
         windows = (_window(self.bins, width) for width in (self.smoothing, self.smoothing_perturbed))
         self._windows = [window.to(train.device) for window in windows]
 
+    def _bins(self) -> tuple[Bins, Bins]:
+        return (*self.ranges_[:2], self.bins), (*self.ranges_[2:], self.bins)
+
     def score(self, block: Block) -> Tensor:
-        shares = shares_of(block, self.heads_, self.ranges_, self.bins)
+        bins, bins_perturbed = self._bins()
+        shares = feature_shares(block, bins), logit_shares(self.heads_.seen(block).counts[bins_perturbed], self.heads_)
         plain, perturbed = (
             _divergence(_floored(share @ window, floor), mean)
             for share, window, floor, mean in zip(
                 shares, self._windows, (FLOOR, FLOOR_PERTURBED), self.means_, strict=True
             )
         )
-        return self.lambda_2 * self.heads_.confidence(block) - plain - self.lambda_1 * perturbed
+        return self.lambda_2 * confidence(block, self.heads_) - plain - self.lambda_1 * perturbed
+
+
+def confidence(block: Block, heads: PerturbedHeads) -> Tensor:
+    """Return the mean over heads of the largest softmax probability, (B,) float64.
+
+    What the other classes have is added up and taken off 1 at the end, so that confident rows keep their order.
+    """
+    return 1 - heads.seen(block).rest
 
 
 def check_heads(score: str, repeats: int, distance: float) -> None:
@@ -229,20 +242,21 @@ def _ends(values: Tensor) -> Iterator[float]:
 class MeanHistograms(Statistic[Tensor]):
     """The mean over rows of the histograms of their features and of their perturbed logits, (2, bins) float64."""
 
-    def __init__(self, name: Hashable, heads: PerturbedHeads, part: _Part, ranges: Bounds, bins: int) -> None:
-        self.name, self.heads, self.share, self.ranges, self.bins = name, heads, part, ranges, bins
+    def __init__(self, name: Hashable, heads: PerturbedHeads, part: _Part, bins: Bins, bins_perturbed: Bins) -> None:
+        self.name, self.heads, self.share, self.bins, self.bins_perturbed = name, heads, part, bins, bins_perturbed
         self._count = 0
         self._total: Tensor | None = None
 
     @property
     def key(self) -> Hashable:
-        return ("mean_histograms", self.name, self.share, self.ranges, self.bins)
+        return ("mean_histograms", self.name, self.share, self.bins, self.bins_perturbed)
 
     def update(self, block: Block) -> None:
         some = self.share.of(block)
         if len(some):
-            both = shares_of(some, self.heads, self.ranges, self.bins)
-            self._add(len(some), torch.stack([shares.sum(dim=0) for shares in both]))
+            perturbed = logit_shares(self.heads.counts(some.features, self.bins_perturbed), self.heads)
+            both = feature_shares(some, self.bins), perturbed
+            self._add(len(some), torch.stack([rows.sum(dim=0) for rows in both]))
 
     def _add(self, count: int, total: Tensor) -> None:
         self._count += count
@@ -258,21 +272,15 @@ class MeanHistograms(Statistic[Tensor]):
         return self._total / self._count
 
 
-def shares_of(block: Block, heads: PerturbedHeads, ranges: Bounds, bins: int) -> tuple[Tensor, Tensor]:
-    """Return which share of a row's features, and of its perturbed logits, lies in each bin, (B, bins) float64 each."""
+def feature_shares(block: Block, bins: Bins) -> Tensor:
+    """Return which share of a row's features lies in each bin, (B, bins) float64."""
+    features = block.features
+    return block.shared(("feature_shares", bins), lambda: histograms(features, bins).double() / features.shape[1])
 
-    def compute() -> tuple[Tensor, Tensor]:
-        features = block.features
-        plain = histograms(features, ranges[0], ranges[1], bins)
-        perturbed = torch.zeros_like(plain)
-        numbers = 0
-        for logits in heads.logits(features):
-            flat = logits.view(len(features), -1)
-            perturbed += histograms(flat, ranges[2], ranges[3], bins)
-            numbers += flat.shape[1]
-        return plain.double() / features.shape[1], perturbed.double() / numbers
 
-    return block.shared(("weiper_shares", id(heads), ranges, bins), compute)
+def logit_shares(counts: Tensor, heads: PerturbedHeads) -> Tensor:
+    """Return which share of a row's perturbed logits lies in each bin, (B, bins) float64, of how many they are."""
+    return counts.double() / (len(heads.weight) * len(heads.bias))
 
 
 def _floored(shares: Tensor, floor: float) -> Tensor:

@@ -101,13 +101,13 @@ def test_histograms_are_those_of_numpy(numbers, bins, low, width):
     values = torch.randn(4, numbers, generator=torch.Generator().manual_seed(numbers), dtype=torch.float64) * 30
     high = low + width + 1e-3
     expected = [np.histogram(row, bins=bins, range=(low, high))[0] for row in values.numpy()]
-    np.testing.assert_array_equal(histograms(values, low, high, bins), expected)
+    np.testing.assert_array_equal(histograms(values, (low, high, bins)), expected)
 
 
 def test_histograms_count_both_ends_and_nothing_outside():
     values = torch.tensor([[0.0, 1.0, 4.0, 4.1, -0.1, 3.0], [7.0, 7.0, 7.0, 7.0, 7.0, 7.0]])
-    assert histograms(values, 0, 4, 4).tolist() == [[1, 1, 0, 2], [0, 0, 0, 0]]
-    assert histograms(values, 7, 7, 3).tolist() == [[0, 0, 0], [6, 0, 0]]
+    assert histograms(values, (0, 4, 4)).tolist() == [[1, 1, 0, 2], [0, 0, 0, 0]]
+    assert histograms(values, (7, 7, 3)).tolist() == [[0, 0, 0], [6, 0, 0]]
 
 
 def test_weiper_without_distance_is_msp(world):
@@ -194,7 +194,7 @@ def test_statistics_merge(world):
         lambda: PartLengths(vectors),
         lambda: RestMean(vectors.float()),
         lambda: Ranges("name", heads, part),
-        lambda: MeanHistograms("name", heads, part, (-9.0, 9.0, -99.0, 99.0), 20),
+        lambda: MeanHistograms("name", heads, part, (-9.0, 9.0, 20), (-99.0, 99.0, 20)),
     )
     for make in makers:
         whole, left, right = make(), make(), make()
