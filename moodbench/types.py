@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Family = Literal["probability", "logit", "feature", "feature+logit"]
-"""What a score reads: the colours of the paper's first figure (yellow, green, blue, red)."""
+Family = Literal["probability", "logit", "feature", "feature+logit", "imported"]
+"""What a score reads: the colours of the paper's first figure (yellow, green, blue, red); ``imported``: nothing of
+moodbench's, another program computed its numbers."""
 
-FAMILIES: tuple[Family, ...] = ("probability", "logit", "feature", "feature+logit")
+COMPUTED: tuple[Family, ...] = ("probability", "logit", "feature", "feature+logit")
+"""The families of scores that are computed here."""
+
+FAMILIES: tuple[Family, ...] = (*COMPUTED, "imported")
 
 MEAN = "mean"
 """The `ood` of a result row that averages a group."""

@@ -18,6 +18,9 @@ from moodbench.views import LayerView, is_view, split_at
 CLASSES = "classes"
 """The folder of the results by class, beside the results of a benchmark."""
 
+IMPORTED = "imported"
+"""The folder of scores that another program computed, beside the caches of a model."""
+
 
 @dataclass(frozen=True)
 class ModelName:
@@ -176,6 +179,19 @@ class Workspace:
         """Return the files of row scores that are kept of a model, with whatever head, sorted."""
         files = (self.cache_dir / model.folder / "scores").glob("*.h5")
         return sorted(file for file in files if not file.name.startswith("."))
+
+    def imported_file(self, model: ModelName, score: str, dataset: str) -> Path:
+        """Path of the imported numbers of (model, score, dataset)."""
+        folder = self.cache_dir / model.folder / IMPORTED / check_name(score, "score")
+        return folder / f"{check_dataset_name(dataset)}.h5"
+
+    def imported_scores(self, model: ModelName) -> dict[str, list[str]]:
+        """Return the scores that were imported for a model → the datasets that there are numbers of, sorted."""
+        found: dict[str, list[str]] = {}
+        for file in sorted((self.cache_dir / model.folder / IMPORTED).glob("*/*.h5")):
+            if name_fault(file.parent.name) is None and dataset_fault(file.stem) is None:
+                found.setdefault(file.parent.name, []).append(file.stem)
+        return found
 
     def detector_file(self, model: ModelName, benchmark: str, score: str) -> Path:
         """Path of what ``detect`` keeps of (model, benchmark, score): what was fitted. `score` may be any text."""

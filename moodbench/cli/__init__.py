@@ -13,6 +13,7 @@ from moodbench.cli import (  # noqa: F401 (imported for their commands)
     extract,
     head,
     import_,
+    import_scores,
     list_,
     plot,
     probe,

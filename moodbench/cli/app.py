@@ -25,6 +25,7 @@ ORDER = (
     "verify",
     "extract",
     "import",
+    "import-scores",
     "cache",
     "probe",
     "head",

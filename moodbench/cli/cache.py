@@ -41,11 +41,19 @@ def list_(*, model: Model = None, dataset: DatasetOption = None, json_: Json = F
     Example: moodbench cache list
     """
     from moodbench.commands.cache import list_caches
+    from moodbench.commands.imported import list_imported
     from moodbench.sizes import human_bytes
 
-    infos = list_caches(run.workspace, model or (), dataset or ())
+    imported = list_imported(run.workspace, model or (), dataset or ())
+    without = {one.model for one in imported} - {str(name) for name in run.workspace.cached_models()}
+    cached = [name for name in model or () if name not in without]
+    infos = list_caches(run.workspace, cached, dataset or ()) if cached or not model else []
     if json_:
-        write(as_json([{"name": f"{i.model}/{i.dataset}", **asdict(i), "file": str(i.file)} for i in infos]))
+        records = [{"name": f"{i.model}/{i.dataset}", **asdict(i), "file": str(i.file)} for i in infos]
+        records += [
+            {"name": f"{i.model}/imported/{i.score}/{i.dataset}", **asdict(i), "file": str(i.file)} for i in imported
+        ]
+        write(as_json(records))
         return
     rows = [
         {
@@ -60,7 +68,22 @@ def list_(*, model: Model = None, dataset: DatasetOption = None, json_: Json = F
         for i in infos
     ]
     write(as_text(rows) if rows else "")
-    if not rows:
+    if imported:
+        told = [
+            {
+                "model": i.model,
+                "imported score": i.score,
+                "dataset": i.dataset,
+                "rows": i.rows,
+                "size": human_bytes(i.bytes),
+                "from": i.source,
+                "sha256": i.sha256 and i.sha256[:8],
+                "state": f"unreadable: {i.fault}" if i.fault else f"higher is {i.orientation}",
+            }
+            for i in imported
+        ]
+        write(("\n" if rows else "") + as_text(told))
+    if not rows and not imported:
         run.output.say(f"no caches below '{run.workspace.cache_dir}'")
 
 
@@ -80,7 +103,7 @@ def _state(
 def verify(*, model: Model = None, dataset: DatasetOption = None, json_: Json = False, run: Run) -> None:
     """Compare caches, and what belongs to them, with their checksums.
 
-    Heads, row scores and detectors too; every byte is read. Exit 1 if anything is wrong.
+    Heads, row scores, imported scores and detectors too; every byte is read. Exit 1 if anything is wrong.
 
     Example: moodbench cache verify
     """
@@ -116,18 +139,41 @@ def remove(
         ),
     ],
     dataset: DatasetOption = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Remove the imported scores of this name instead. Repeatable.",
+            autocompletion=completion.imported_scores,
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
     run: Run,
 ) -> None:
     """Delete caches of models, after asking.
 
-    All of them, or those of some datasets. Images, results and trained heads stay; the row scores and detectors of a
-    model go with its last cache. Where nobody can be asked (in a script), nothing is removed without --yes.
+    All of them, or those of some datasets. Images, results, trained heads and imported scores stay; the row scores and
+    detectors of a model go with its last cache. Where nobody can be asked (in a script), nothing is removed without
+    --yes.
 
     Example: moodbench cache remove --model digits_mim --dataset digits_noise
     """
     from moodbench.commands.cache import list_caches, remove_listed
+    from moodbench.commands.imported import list_imported, remove_imported
+    from moodbench.sizes import human_bytes, many
 
+    if score:
+        imported = list_imported(run.workspace, model, dataset or (), score)
+        size = human_bytes(sum(one.bytes for one in imported))
+        if not (
+            yes
+            or not imported
+            or _asked(many(len(imported), "file of imported scores", "files of imported scores"), size, "")
+        ):
+            run.output.say("nothing was removed")
+            raise typer.Exit(1)
+        remove_imported(run.workspace, imported, run.output.say)
+        return
     infos = list_caches(run.workspace, model, dataset or ())
     if not (yes or _agreed(run, infos)):
         run.output.say("nothing was removed")
@@ -140,23 +186,29 @@ def remove(
 def _agreed(run: Run, infos: Sequence[CacheInfo]) -> bool:
     """Show what would be removed, and ask. Raise a `UsageError` where there is nobody to ask."""
     from moodbench.commands.cache import goes_with
-    from moodbench.errors import UsageError
     from moodbench.sizes import human_bytes
 
     others = goes_with(run.workspace, infos)
     caches = f"{len(infos)} caches" if len(infos) > 1 else "a cache"
     size = human_bytes(sum(info.bytes for info in infos) + sum(file.lstat().st_size for file in others))
-    if not can_ask():
-        raise UsageError(
-            f"cache remove would delete {caches} ({size}), and there is no terminal to ask on: nothing was removed",
-            fix="--yes removes without asking",
-        )
     rows = [{"model": i.model, "dataset": i.dataset, "rows": i.rows, "size": human_bytes(i.bytes)} for i in infos]
     lines = as_text(rows)
     for what, its in (("its head", ""), ("its row scores", "scores"), ("its detectors", "detectors")):
         files = ", ".join(str(file) for file in others if _kind(file) == its)
         lines += f"with the last cache of a model, {what}: {files}\n" if files else ""
-    return ask(f"{lines}remove {caches} ({size})?")
+    return _asked(caches, size, lines)
+
+
+def _asked(what: str, size: str, lines: str) -> bool:
+    """Ask on the terminal, below `lines`. Raise a `UsageError` where there is nobody to ask."""
+    from moodbench.errors import UsageError
+
+    if not can_ask():
+        raise UsageError(
+            f"cache remove would delete {what} ({size}), and there is no terminal to ask on: nothing was removed",
+            fix="--yes removes without asking",
+        )
+    return ask(f"{lines}remove {what} ({size})?")
 
 
 def _kind(file: Path) -> str:
@@ -169,6 +221,12 @@ def _say_heads(run: Run, model: str) -> None:
     from moodbench.workspace import ModelName
 
     name = ModelName.parse(model)
+    imported = run.workspace.imported_scores(name)
+    if imported and not run.workspace.cached_datasets(name):
+        run.output.say(
+            f"note: imported scores of '{model}' stay ({', '.join(imported)}); to remove them: "
+            f"moodbench cache remove --model {model} --score NAME"
+        )
     heads = run.workspace.other_heads(name)
     if heads and not run.workspace.cached_datasets(name):
         names = ", ".join(file.stem for file in heads)

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import typer
 
-from moodbench.choices import Needs, PretextTask
+from moodbench.choices import Needs, Positive, PretextTask
 from moodbench.comparison.reference import METRICS as COMPARED
 from moodbench.registry import written_names
 from moodbench.types import ALL_GROUPS, Family, Result
@@ -186,6 +186,15 @@ def cached_datasets(space: Workspace, given: Given) -> list[str]:
 
 
 @offer
+def datasets_with_images(space: Workspace, given: Given) -> list[str]:
+    """Datasets that the model has caches of, or the one whose rows it takes, or else any."""
+    like = _all(given.get("like"))
+    chosen = [ModelName.parse(name) for name in like or _all(given.get("model"))]
+    its = {name for model in chosen for name in space.cached_datasets(model)}
+    return sorted(its or {name for model in space.cached_models() for name in space.cached_datasets(model)})
+
+
+@offer
 def benchmarks(space: Workspace, given: Given) -> Iterable[str]:
     """Benchmarks of the catalogue."""
     return space.catalog.benchmarks
@@ -220,6 +229,17 @@ def scored_heads(space: Workspace, given: Given) -> list[str]:
     return ["own", *sorted({model.head for model in _with_results(space, given) if model.head is not None})]
 
 
+def _imported(space: Workspace, given: Given) -> list[str]:
+    chosen = [ModelName.parse(name) for name in _all(given.get("model"))] or space.model_folders()
+    return sorted({score for model in chosen for score in space.imported_scores(model)})
+
+
+@offer
+def imported_scores(space: Workspace, given: Given) -> list[str]:
+    """Scores that were imported for the models that are named, or for any."""
+    return _imported(space, given)
+
+
 @offer
 def references(space: Workspace, given: Given) -> list[str]:
     """Published tables, and the CSV files and folders that lie here."""
@@ -248,9 +268,17 @@ compared_metrics = _words(*COMPARED)
 pretexts = _words(*get_args(PretextTask))
 families = _words(*get_args(Family))
 needs = _words(*get_args(Needs))
+positives = _words(*get_args(Positive))
 devices = _words("auto", "cpu", "cuda")
 batch_sizes = _words("auto")
-scores = _registered("scores", "SCORES", "moodbench.scores")
+
+
+@offer
+def scores(space: Workspace, given: Given) -> list[str]:
+    """Scores of moodbench and of other packages, and those that were imported."""
+    return [*written_names(PACKAGE / "scores", "SCORES", "moodbench.scores"), *_imported(space, given)]
+
+
 table_formats = _registered("tables/formats", "FORMATS")
 plots = _registered("plots", "PLOTS")
 widths = _words("column", "text")

@@ -265,7 +265,7 @@ def scores(
     check_choices("--needs", needs or (), Needs)
 
     _show(
-        list_scores(text, family=family or (), needs=needs or ()),
+        list_scores(text, family=family or (), needs=needs or (), workspace=run.workspace),
         json_,
         lambda r: {
             "name": r["name"],
@@ -274,9 +274,9 @@ def scores(
             "needs": ", ".join(r["needs"]) or None,
             "assumes": r["assumes"],
             "parameters": ", ".join(f"{k}={v}" for k, v in r["params"].items()) or None,
-            "paper": r["paper"],
+            "paper": r["note"] if "imported" in r else r["paper"],
         },
         run,
         text,
-        list_scores,
+        lambda: list_scores(workspace=run.workspace),
     )

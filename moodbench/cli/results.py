@@ -156,6 +156,9 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     stale = f"stale: other than when it was made are now {', '.join(record['changed'])}"
     yield "state", stale if record["changed"] else "its caches have not changed since, as far as they are there"
     yield "file", f"{record['file']} (sha256 {record['sha256'][:SHORT]})"
+    for one in record["imported"]:
+        higher = "in-distribution" if one["orientation"] == "id" else "out-of-distribution"
+        yield "imported", f"{one['dataset']}: {one['file']} (sha256 {one['sha256'][:SHORT]}), higher is {higher}"
     for made in record["made_with"]:
         yield "made with", made
     yield from _common(record["inputs"]).items()

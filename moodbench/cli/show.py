@@ -79,7 +79,7 @@ def score(*, name: Annotated[str, _named(completion.scores)], json_: Json = Fals
     """
     from moodbench.commands.show import show_score
 
-    record = show_score(name)
+    record = show_score(name, run.workspace)
     write(_as_json(record) if json_ else _score_text(record))
 
 
@@ -116,6 +116,10 @@ def _said(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value)
+
+
+def _short(file: Record) -> Record:
+    return {**file, "sha256": file["sha256"] and file["sha256"][:8]}
 
 
 def _below(title: str, rows: list[Record]) -> str:
@@ -167,6 +171,7 @@ def _model_text(r: Record) -> str:
         "in MOODv2": r.get("reference_note"),
         "variants": [f"@{one}" for one in r.get("variants", ())],
         "other heads": r["heads"],
+        "imported scores": list(r["imported_scores"]),
         "cached variants": r["cached_variants"],
         "results on": r["results"],
     }
@@ -232,6 +237,9 @@ def _benchmark_text(r: Record) -> str:
 
 
 def _score_text(r: Record) -> str:
+    if "files" in r:
+        facts = {"family": r["family"], "note": r["note"]}
+        return _sheet(f"{r['name']}: imported", facts) + _below("Files", [_short(one) for one in r["files"]])
     facts = {
         "family": r["family"],
         "needs": ", ".join(["features", *r["needs"]]),

@@ -10,10 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from moodbench.arguments import as_names
+from moodbench.commands.imported import list_imported
 from moodbench.detection.checked import check_fitted
 from moodbench.errors import CacheError, MoodbenchError, UnknownNameError
 from moodbench.features.cache import PENDING, SKIPPED, FeatureCache
 from moodbench.features.heads import is_left_over, stored_head
+from moodbench.features.imported import has_features, read_imported
 from moodbench.features.lock import exclusive
 from moodbench.features.rowscores import KEPT, read_row_scores
 from moodbench.features.times import times_file
@@ -71,8 +73,8 @@ class CheckedFile:
     Attributes
     ----------
     name : str
-        ``MODEL/DATASET``, ``MODEL/head``, ``MODEL/heads/NAME``, ``MODEL/scores/BENCHMARK`` or
-        ``MODEL/detectors/BENCHMARK/SCORE``.
+        ``MODEL/DATASET``, ``MODEL/head``, ``MODEL/heads/NAME``, ``MODEL/scores/BENCHMARK``,
+        ``MODEL/detectors/BENCHMARK/SCORE`` or ``MODEL/imported/SCORE/DATASET``.
     what : str
         The same for people, and how much was found.
     fault : MoodbenchError or None
@@ -116,6 +118,9 @@ def _besides(space: Workspace, model: str, remark: str) -> Iterator[CheckedFile]
         name = file.relative_to(own.parent).with_suffix("")
         check = partial(read_row_scores, file, KEPT)
         yield CheckedFile(f"{model}/{name}", f"{model}: row {name}{remark}", _fault(check))
+    for info in list_imported(space, model):
+        name = info.file.relative_to(own.parent).with_suffix("")
+        yield CheckedFile(f"{model}/{name}", f"{model}: {name}{remark}", _fault(partial(read_imported, info.file)))
     for file in space.detectors(parsed):
         name = file.relative_to(own.parent).with_suffix("")
         yield CheckedFile(f"{model}/{name}", f"{model}: {name}{remark}", _fault(partial(check_fitted, file)))
@@ -130,6 +135,7 @@ def _orphans(space: Workspace) -> list[str]:
         if space.head_file(model).exists()
         or space.other_heads(model)
         or space.kept_scores(model)
+        or space.imported_scores(model)
         or space.detectors(model)
     ]
 
@@ -285,7 +291,7 @@ def _inspect(model: str, dataset: str, file: Path) -> CacheInfo | None:
                 rows=cache.rows,
                 done=int((status != PENDING).sum()),
                 skipped=int((status == SKIPPED).sum()),
-                dim=cache.dim,
+                dim=cache.dim if has_features(cache.provenance) else None,
                 classes=cache.classes,
                 complete=cache.complete,
                 limit=cache.provenance.get("limit"),

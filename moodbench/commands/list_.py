@@ -260,8 +260,16 @@ def benchmark_record(spec: BenchmarkSpec, cached: Mapping[str, Collection[str]])
     }
 
 
-def list_scores(text: str = "", *, family: str | Sequence[str] = (), needs: str | Sequence[str] = ()) -> list[Record]:
+def list_scores(
+    text: str = "",
+    *,
+    family: str | Sequence[str] = (),
+    needs: str | Sequence[str] = (),
+    workspace: Workspace | None = None,
+) -> list[Record]:
     """Return every registered score: family, what it needs besides features, parameters with defaults, paper.
+
+    Behind them stand those that were imported into a workspace.
 
     Parameters
     ----------
@@ -276,6 +284,10 @@ def list_scores(text: str = "", *, family: str | Sequence[str] = (), needs: str 
 
     families, wanted = _choices("family", family, Family), _choices("needs", needs, Needs)
     records = [score_record(name) for name in display_order(SCORES)]
+    if workspace is not None:
+        from moodbench.commands.imported import imported_records
+
+        records += [record for name, record in imported_records(workspace).items() if name not in SCORES]
     return [
         record
         for record in records

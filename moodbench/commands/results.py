@@ -15,7 +15,7 @@ from moodbench.atomic import sweep, sync_folder, temporary_file, writing
 from moodbench.comparison.changes import Changes, changes
 from moodbench.comparison.folder import no_results_in, provenance_in
 from moodbench.errors import CacheError, ResultsError, UnknownNameError, UsageError
-from moodbench.evaluation.stale import states_of
+from moodbench.evaluation.stale import imported_anew, states_of
 from moodbench.lock import exclusive
 from moodbench.metrics import METRICS
 from moodbench.results import (
@@ -78,6 +78,8 @@ def show_result(
     states = states_of(space, name, inputs)
     used = used_by(inputs, row)
     changed = sorted(what for what, state in states.items() if state == "changed" and what in {*used, ITS_HEAD})
+    anew = imported_anew(space, name, noted).get(row.score, set())
+    changed += [f"the imported numbers of {dataset}" for dataset in sorted(anew & used)]
     return {
         **{key: getattr(row, key) for key in ("benchmark", "model", "pretext", "score", "params", "family")},
         **{key: getattr(row, key) for key in ("ood", "group", "n_id", "n_ood", "seeds", "control", "note")},
@@ -93,6 +95,7 @@ def show_result(
         "made_with": made_with_of(noted, row),
         "changed": changed,
         "row_scores": _row_scores(space, row),
+        "imported": _imported(noted, row, used),
         "head": {"sha256": inputs["head"], "state": states.get(ITS_HEAD)} if "head" in inputs else None,
         "inputs": [_input(space, name, one, noted, states) for one in roles_of(inputs) if one in used],
     }
@@ -131,6 +134,16 @@ def _row(space: Workspace, cell: str, benchmarks: Sequence[str], params: str | N
                 raise UsageError(f"several results are called '{cell}'", fix=f"name one with {option}: {listing}")
         raise UsageError(f"several results are called '{cell}'", fix="an OOD dataset in two groups has two rows")
     return found[0]
+
+
+def _imported(noted: Mapping[str, Any], row: Result, used: set[str]) -> list[Record]:
+    """Return what imported numbers a result was made from: of each dataset file, digest, orientation."""
+    said = {place.partition("/"): about for place, about in noted.get("imported", {}).items()}
+    return [
+        {"dataset": dataset, **about}
+        for (score, _, dataset), about in said.items()
+        if score == row.score and dataset in used
+    ]
 
 
 def _name(row: Result) -> str:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from moodbench.evaluation.caches import Caches
     from moodbench.evaluation.ways import Done
 
+NO_FEATURES = "it has no features, and no imported score of it is asked for"
+
 Params = Mapping[str, Mapping[str, Any]]
 
 
@@ -57,8 +59,8 @@ def score(
     Parameters
     ----------
     model, score, benchmark : str or sequence of str
-        What to run; an empty one means all: every cached model but views of them, every registered score, every
-        benchmark whose caches are there.
+        What to run; an empty one means all: every cached model but views of them, every registered score and every
+        imported one, every benchmark whose caches are there.
     params : mapping of score to parameters, optional
         Parameters changed from their defaults. A list of values is a sweep: each runs as a variant with rows of its
         own, all in the same passes over the rows; of several lists, every combination does.
@@ -125,16 +127,19 @@ def score(
     from moodbench.devices import check_threads, resolve_device
     from moodbench.evaluation.beside import contents_of, lacking_views, read_along, reads_views, views_of, with_views
     from moodbench.evaluation.by_class import write_class_results
+    from moodbench.evaluation.imported import chosen_scores, imported_scores
     from moodbench.evaluation.opening import lacks_ood_val, open_ood_val, open_scorable
     from moodbench.evaluation.provenance import provenance_of, rows_to_keep
     from moodbench.evaluation.saved import drop_kept, kept_row_scores, owner_of
     from moodbench.evaluation.seeds import check_seeds
     from moodbench.evaluation.ways import make_plan, runs
+    from moodbench.features.imported import has_features
     from moodbench.progress import Progress
-    from moodbench.scores.base import SCORES, display_order
+    from moodbench.scores.base import display_order
     from moodbench.scores.machinery.variants import score_of
 
-    names = display_order(dict.fromkeys(score) or SCORES)
+    computed, imported = chosen_scores(space, models, score, plain=not (tune or shares))
+    names = display_order(computed)
     plan = make_plan(names, params or {}, label_noise=shares, tune=tune, named=bool(score), report=report)
     scores = plan.scores
     benchmarks = _with_validation(benchmarks, asked=bool(benchmark)) if tune else benchmarks
@@ -153,6 +158,7 @@ def score(
     out: list[Result] = []
     unnamed: dict[str, None] = {}
     viewless: dict[str, str] = {}
+    featureless: dict[str, None] = {}
     faults: list[MoodbenchError] = []
     for spec in benchmarks:
         for name in models:
@@ -186,6 +192,11 @@ def score(
                         report(
                             f"{name} on {spec.name}: kept the results of {many(count, 'score')} without a random part"
                         )
+                    brought = imported_scores(space, name, caches, imported, report)
+                    its = {**(its if has_features(caches.train.provenance) else {}), **brought}
+                    if not its:
+                        featureless[str(name)] = None
+                        report(f"skip {name} on {spec.name}: {NO_FEATURES}")
                     todo = {label: one for label, one in its.items() if (score_of(label), one.describe()) not in done}
                     ood_val = open_ood_val(space, name, spec, caches) if tune else {}
                     along = list(caches.train.views)
@@ -223,6 +234,12 @@ def score(
         report(f"note: {by_number}")
     if faults:
         raise faults[0]
+    if not out and featureless:
+        raise CacheError(
+            f"nothing of {', '.join(featureless)} can be scored: {NO_FEATURES}",
+            file=space.cache_dir,
+            fix="--score NAME, or leave --score out for all that was imported",
+        )
     if not out:
         wanted = f"of {', '.join(benchmark)}" if benchmark else "of any benchmark"
         raise CacheError(
@@ -291,6 +308,7 @@ def _write(
     file: Path, made_from: Mapping[str, Any], caches: Caches, ended: Done, seeds: int, save_scores: bool, report: Report
 ) -> None:
     from moodbench.evaluation.beside import contents_of
+    from moodbench.evaluation.imported import noted_imported
     from moodbench.evaluation.provenance import described, made_with, views_noted
 
     provenance = dict(made_from)
@@ -304,7 +322,7 @@ def _write(
         keep = before.get("inputs") == provenance["inputs"]
         if there.rows and not keep:
             report(f"{file}: made from other caches; its rows are dropped")
-        provenance["scores"] = described(scored.rows, before.get("scores", {}) if keep else {})
+        provenance["scores"] = described(ended.scores, before.get("scores", {}) if keep else {})
         provenance["made_with"] = made_with(scored.rows, provenance, there.rows if keep else [], before)
         views = views_noted(ended.scores, contents_of(caches, ended.scores), there.rows if keep else [], before, seeds)
         if views:
@@ -312,6 +330,9 @@ def _write(
         tuned = {**(before.get("tuned", {}) if keep else {}), **ended.tuned}
         if tuned:
             provenance["tuned"] = tuned
+        imported = noted_imported(ended.scores, before.get("imported", {}) if keep else {})
+        if imported:
+            provenance["imported"] = imported
         if save_scores:
             from moodbench.evaluation.saved import owner_of, save_row_scores
 

@@ -15,15 +15,23 @@ from moodbench.workspace import ModelName, Workspace
 Record = dict[str, Any]
 
 
-def show_score(name: str) -> Record:
+def show_score(name: str, workspace: Workspace | None = None) -> Record:
     """Return what `list_scores` says of a score, its year, what ``score --tune`` tries, its module and its description.
+
+    Of an imported one: its files, with their digests.
 
     Raises
     ------
     UnknownNameError
     """
+    from moodbench.commands.imported import imported_records
     from moodbench.scores.base import SCORES, UNDATED
 
+    imported = imported_records(workspace or Workspace())
+    if name in imported and name not in SCORES:
+        return imported[name] | {"files": _imported_files(workspace or Workspace(), name)}
+    if name not in SCORES:
+        raise UnknownNameError("score", name, [*SCORES, *imported])
     cls = SCORES.get(name)
     return score_record(name) | {
         "year": None if cls.year == UNDATED else cls.year,
@@ -31,6 +39,13 @@ def show_score(name: str) -> Record:
         "module": cls.__module__,
         "description": inspect.getdoc(cls) or "",
     }
+
+
+def _imported_files(space: Workspace, name: str) -> list[Record]:
+    from moodbench.commands.imported import list_imported
+
+    keys = ("model", "dataset", "rows", "source", "sha256", "orientation", "fault")
+    return [{key: getattr(info, key) for key in keys} for info in list_imported(space, scores=name)]
 
 
 def show_model(name: str, workspace: Workspace | None = None) -> Record:
@@ -50,6 +65,7 @@ def show_model(name: str, workspace: Workspace | None = None) -> Record:
         timm has no such architecture.
     """
     from moodbench.commands.cache import list_caches
+    from moodbench.features.imported import ROWS
 
     space = workspace or Workspace()
     parsed = ModelName.parse(name)
@@ -62,7 +78,11 @@ def show_model(name: str, workspace: Workspace | None = None) -> Record:
         entry = None
     infos = list_caches(space, str(model)) if model in space.cached_models() else []
     caches = [{"dataset": i.dataset, "rows": i.rows, "dim": i.dim, "complete": i.complete} for i in infos]
-    known = _imported(infos[0].dim if infos else None) if entry is None else _entry(entry, model)
+    known = (
+        _imported(infos[0].dim if infos else None, features=not infos or infos[0].source != ROWS)
+        if entry is None
+        else _entry(entry, model)
+    )
     if model.view is not None:
         if not infos:
             raise UnknownNameError("cached model", str(model), map(str, space.cached_models()))
@@ -74,13 +94,15 @@ def show_model(name: str, workspace: Workspace | None = None) -> Record:
             "cached": caches,
             "cached_variants": [str(m) for m in space.cached_models() if m.base == model.base and m != model],
             "heads": [file.stem for file in space.other_heads(model)],
+            "imported_scores": space.imported_scores(model),
             "results": _scored_on(space, model),
         }
     )
 
 
-def _imported(dim: int | None) -> Record:
-    return {"title": None, "pretext": "unspecified", "weights": "cached features", "dim": dim}
+def _imported(dim: int | None, *, features: bool = True) -> Record:
+    weights = "cached features" if features else "none: it has imported scores alone"
+    return {"title": None, "pretext": "unspecified", "weights": weights, "dim": dim}
 
 
 def _entry(entry: ModelSpec, model: ModelName) -> Record:

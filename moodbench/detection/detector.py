@@ -300,6 +300,11 @@ def _wanted(
         if name.head is not None:
             raise UsageError("the model is named with a head, and --head names another")
         name = replace(name, head=head)
+    if score in space.imported_scores(name):
+        raise UsageError(
+            f"'{score}' is an imported score: nobody here can compute it for another image",
+            fix="choose a score that moodbench computes, as --score knn",
+        )
     made = create_score(score, params)
     cached = space.cached_models()
     if name.without_head not in cached:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from moodbench.errors import CacheError, CacheMismatchError, UsageError
 from moodbench.evaluation.inputs import changed_since
 from moodbench.evaluation.kept import LackingError, kept_rows, run_again
+from moodbench.features.imported import refuse_without_features
 from moodbench.features.reader import RowReader
 from moodbench.features.rowscores import ID, OOD, SIDE, place_of
 from moodbench.plots.given import Features
@@ -54,6 +55,7 @@ def features_of(space: Workspace, benchmark: str, model: str, oods: Sequence[str
 
     def some(dataset: str, side: int) -> NDArray[np.float32]:
         reader = RowReader(space.cache_file(name, dataset))
+        refuse_without_features(reader.file, reader.provenance)
         return _spread(reader, _chosen(space, benchmark, model, dataset, side) if classes else None, most)
 
     return Features(

@@ -84,6 +84,7 @@ class Engine:
         self._predicted: dict[str, NDArray[np.int64]] = {}
         self._confidence: dict[str, Array] = {}
         self.failures: dict[str, str] = {}
+        self.absent: dict[tuple[str, str], str] = {}  # (dataset, score) → why that has no numbers of that alone
         labels = caches.train.labels
         self._present: NDArray[np.int64] | None = None if self.own_classes else np.unique(labels[labels >= 0])
         largest = int(self._numbered(labels).max())

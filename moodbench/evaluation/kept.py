@@ -9,7 +9,7 @@ from functools import lru_cache
 from moodbench.errors import ResultsError
 from moodbench.evaluation.inputs import changed_since
 from moodbench.evaluation.rows import TestRows
-from moodbench.evaluation.stale import changed_views
+from moodbench.evaluation.stale import changed_views, imported_anew
 from moodbench.features.rowscores import KEPT, read_row_scores
 from moodbench.features.times import read_times, times_file
 from moodbench.params import is_noisy, is_tuned
@@ -55,6 +55,8 @@ def kept_rows(space: Workspace, benchmark: str, model: str) -> TestRows:
     for score, params in kept.names if old else ():
         if f"{score} {params}".strip() in {kept_params(row) for row in old}:
             kept.drop(score, params)
+    for score in imported_anew(space, name, noted):
+        kept.drop(score, "")
     return TestRows(model, kept)
 
 

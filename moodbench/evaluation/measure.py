@@ -70,7 +70,8 @@ class ResultRows:
         values = {ood: {metric: how.of(c) for metric, how in METRICS.items()} for ood, c in against.items()}
         rows = []
         for ood, group, members in self._places():
-            note = score.said if notes is None else _together({member: notes.get(member, "") for member in members})
+            told = [member for member in members if member not in against] or members  # why it is empty, alone
+            note = score.said if notes is None else _together({member: notes.get(member, "") for member in told})
             metrics: Metrics = {}
             if all(member in against for member in members):
                 metrics = _means([values[member] for member in members])

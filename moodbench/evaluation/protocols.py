@@ -156,7 +156,7 @@ def _fitted_once(
     made = rows(n_id=dict.fromkeys(n_ood, n_id), n_ood=n_ood, about_bank=dict.fromkeys(n_ood, engine.thinned or ""))
     lacking = {ood: lack for ood, count in n_ood.items() if (lack := _too_few(n_id, count))}
     lacking |= {o: why for o, why in (emptied or {}).items() if o in lacking and n_id > 1 and not n_ood[o]}
-    found = _rows(made, scores, values, missing, lacking, is_id, is_ood, ranked, confidence)
+    found = _rows(made, scores, values, missing, lacking, is_id, is_ood, ranked, confidence, engine.absent)
     return ScoreRun(found, values=dict(values), sides=_all_sides(engine.caches, is_id, is_ood))
 
 
@@ -170,16 +170,21 @@ def _rows(
     is_ood: Mapping[str, NDArray[np.bool_]],
     correct: NDArray[np.bool_] | None = None,
     confidence: Array | None = None,
+    absent: Mapping[tuple[str, str], str] | None = None,
 ) -> list[Result]:
     """Return the result rows of all scores: the same ID rows against the OOD rows of each dataset.
 
-    `missing` says why a score has no values, `lacking` why an OOD dataset has none of any score.
+    `missing` says why a score has no values, `absent` why it has none of one OOD dataset, `lacking` why an OOD dataset
+    has none of any score.
     """
     found: list[Result] = []
+    everywhere = lacking
     for name, score in scores.items():
         if name in missing:
             found += made.empty(name, score, missing[name])
             continue
+        lacking = {ood: why for (ood, one), why in (absent or {}).items() if one == name and ood in is_ood}
+        lacking = {**lacking, **everywhere}
         notes = {ood: lacking.get(ood, score.said) for ood in is_ood} if lacking else None
         against: dict[str, Comparison] = {}
         if len(lacking) < len(is_ood):

@@ -13,7 +13,7 @@ from moodbench.evaluation.engine import THINNED
 from moodbench.evaluation.inputs import digest_of
 from moodbench.metrics import METRICS
 from moodbench.results.made import ViewContents, row_name, versions_of, views_read
-from moodbench.scores.base import SCORES, Score
+from moodbench.scores.base import Score
 from moodbench.scores.machinery.variants import score_of
 from moodbench.types import Result
 
@@ -65,10 +65,12 @@ def provenance_of(spec: BenchmarkSpec, model: str, caches: Caches) -> dict[str, 
     }
 
 
-def described(rows: Sequence[Result], before: Mapping[str, Any]) -> dict[str, Any]:
-    """Return title, paper and year of every score in the file, so that tables need not load the scores themselves."""
-    names = dict.fromkeys(row.score for row in rows)
-    new = {n: {"title": SCORES.get(n).title, "paper": SCORES.get(n).paper, "year": SCORES.get(n).year} for n in names}
+def described(scores: Mapping[str, Score], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return title, paper and year of every score in the file, so that tables need not load the scores themselves.
+
+    `scores` are those that were run, by label; `before` is what is said of those that stay.
+    """
+    new = {score_of(label): {"title": one.title, "paper": one.paper, "year": one.year} for label, one in scores.items()}
     return {**before, **new}
 
 

@@ -12,7 +12,8 @@ import torch
 from moodbench.catalog import BenchmarkSpec
 from moodbench.devices import arithmetic
 from moodbench.evaluation.caches import Caches
-from moodbench.evaluation.engine import BLOCK, Engine
+from moodbench.evaluation.engine import BLOCK
+from moodbench.evaluation.imported import WithImported
 from moodbench.evaluation.measure import ResultRows
 from moodbench.evaluation.noise import with_noise
 from moodbench.evaluation.protocols import PROTOCOLS, ScoreRun
@@ -71,7 +72,7 @@ def score_caches(
         and a note that says what.
     """
     place = device or torch.device("cpu")
-    make = partial(Engine, device=place, block=block, bank_rows=bank_rows, progress=progress, seconds=seconds)
+    make = partial(WithImported, device=place, block=block, bank_rows=bank_rows, progress=progress, seconds=seconds)
     with arithmetic(threads), torch.inference_mode():
         if caches.joined is None:
             caches = caches.by_name(benchmark.aliases, benchmark.id_classes)

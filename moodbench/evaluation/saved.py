@@ -11,6 +11,7 @@ import numpy as np
 from moodbench.errors import ResultsError
 from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.engine import Array
+from moodbench.evaluation.imported import Imported
 from moodbench.evaluation.kept import kept_params
 from moodbench.evaluation.protocols import ScoreRun
 from moodbench.features.lock import exclusive
@@ -157,8 +158,13 @@ def _put(
             array,
             score=score_of(label),
             params=scores[label].describe(),
-            default=create_score(score_of(label)).describe(),
+            default=_default(score_of(label), scores[label]),
         )
+
+
+def _default(name: str, score: Score) -> str:
+    """Return the parameters that a score has by default; imported ones have none."""
+    return "" if isinstance(score, Imported) else create_score(name).describe()
 
 
 def _waiting(file: Path, report: Report) -> Callable[[], None]:

@@ -44,8 +44,11 @@ def _of_pair(rows: TestRows, score: str, params: str, oods: Sequence[str]) -> li
     tests: Sequence[str] = rows.roles["id_test"]
     whole = None if each else _joined(rows, score, params, [place_of(name) for name in tests])
     splits = []
+    there = rows.kept.of(score, params)
     for name in oods:
         place = place_of(f"{name}/{tests[0]}" if each else name)
+        if there and place not in there:  # imported numbers may lack a dataset
+            continue
         of_id = _joined(rows, score, params, [place]) if whole is None else whole
         splits.append(Split(name, of_id, rows.scores_of(score, params, place, OOD)))
     return [split for split in splits if split.id.size > 1 and split.ood.size]

@@ -45,6 +45,24 @@ def states_of(space: Workspace, name: ModelName, inputs: Mapping[str, Any]) -> d
     return states
 
 
+def imported_anew(space: Workspace, name: ModelName, noted: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Return imported score → datasets whose numbers are others now than a provenance of results says.
+
+    What was removed, or cannot be read, contradicts nobody.
+    """
+    found: dict[str, set[str]] = {}
+    for place, said in noted.get("imported", {}).items():
+        score, _, dataset = place.partition("/")
+        file = space.imported_file(name, score, dataset)
+        if file.exists():
+            from moodbench.features.imported import read_imported
+
+            with suppress(CacheError):
+                if read_imported(file).contents != said.get("contents"):
+                    found.setdefault(score, set()).add(dataset)
+    return found
+
+
 def marked_stale(space: Workspace, benchmark: str, rows: Sequence[Result]) -> list[Result]:
     """Return results of a benchmark, with a remark on those that were made from caches that are others now.
 
@@ -62,7 +80,9 @@ def marked_stale(space: Workspace, benchmark: str, rows: Sequence[Result]) -> li
         inputs = noted.get("inputs", {})
         changed = {what for what, state in states_of(space, name, inputs).items() if state == "changed"}
         views = changed_views(space, name, noted)
-        found += [_marked(row, changed, inputs, views.get(row_name(row), [])) for row in its]
+        its = [_marked(row, changed, inputs, views.get(row_name(row), [])) for row in its]
+        anew = imported_anew(space, name, noted)
+        found += [_marked_anew(row, anew.get(row.score, set()), inputs) for row in its] if anew else its
     return found
 
 
@@ -102,3 +122,10 @@ def _marked(row: Result, changed: set[str], inputs: Mapping[str, Any], views: Se
     # all that changed, not only what this row depends on: so a model has one remark
     named = [*sorted(changed - {ITS_HEAD}), *views, *([ITS_HEAD] if ITS_HEAD in changed else [])]
     return replace(row, remarks=(*row.remarks, remark_of(row, named)))
+
+
+def _marked_anew(row: Result, datasets: set[str], inputs: Mapping[str, Any]) -> Result:
+    if not datasets & used_by(inputs, row):
+        return row
+    again = f"moodbench score --benchmark {row.benchmark} --model {row.model} --score {row.score}"
+    return replace(row, remarks=(*row.remarks, f"{STALE}: its numbers were imported anew since ({again})"))

@@ -30,7 +30,13 @@ from moodbench.types import FAMILIES, Family, Result
 
 MOST_MODELS = 12
 
-SHAPES: Mapping[Family, str] = {"probability": "o", "logit": "^", "feature": "s", "feature+logit": "D"}
+SHAPES: Mapping[Family, str] = {
+    "probability": "o",
+    "logit": "^",
+    "feature": "s",
+    "feature+logit": "D",
+    "imported": "v",
+}
 """So that colour is not all that tells families apart."""
 
 UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))

@@ -96,12 +96,15 @@ class Probing:
 
     def _open(self, model: ModelName) -> ProbeRows:
         from moodbench.features.cache import FeatureCache
+        from moodbench.features.imported import refuse_without_features
         from moodbench.features.reader import RowReader
         from moodbench.probing.train import probe_rows
         from moodbench.scores.block import HELD_OUT
 
         def read(dataset: str) -> RowReader:
-            return RowReader(self.space.cache_file(model, dataset))
+            reader = RowReader(self.space.cache_file(model, dataset))
+            refuse_without_features(reader.file, reader.provenance)
+            return reader
 
         cached = self.space.cached_datasets(model)
         tests = {}

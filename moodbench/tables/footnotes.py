@@ -130,7 +130,7 @@ class Index:
     ) -> str:
         """Return in words for which models and scores a note or remark holds; one about a head, for all on logits."""
         of = list(dict.fromkeys(model for model, _ in pairs))
-        on_logits = {(model, one) for model in of for one in series if one.family != "feature"}
+        on_logits = {(model, one) for model in of for one in series if one.family not in ("feature", "imported")}
         on_logits = {(model, one) for model, one in on_logits if self._has_number(model, one)}
         if part not in self._remarks or set(pairs) != on_logits:
             return _scope(pairs, models, series)

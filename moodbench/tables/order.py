@@ -14,8 +14,9 @@ COLOURS: Mapping[Family, str] = {
     "logit": "#2f9e4f",
     "feature": "#2f6fde",
     "feature+logit": "#d33a2c",
+    "imported": "#8f5bc4",
 }
-"""Yellow, green, blue and red, as in the paper's first figure, in shades that read on white and on black."""
+"""Yellow, green, blue and red as in the paper's first figure, and violet, in shades that read on white and on black."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ COMMANDS = [
     ["verify"],
     ["extract"],
     ["import"],
+    ["import-scores"],
     ["cache", "list"],
     ["cache", "verify"],
     ["cache", "remove"],

@@ -11,7 +11,7 @@ from typing import Any
 from moodbench.errors import UsageError
 from moodbench.params import RESERVED
 from moodbench.scores.machinery.written import class_place, is_own
-from moodbench.types import FAMILIES
+from moodbench.types import COMPUTED
 
 _PLAIN = (bool, int, float, str)
 
@@ -76,9 +76,9 @@ def _faults(cls: Any, needs: Collection[str], costs: Collection[str]) -> Iterato
         elif not _is_line(getattr(cls, attribute)):
             yield f"it has a {attribute} that is not a line of text: {_shown(getattr(cls, attribute))}"
     if not hasattr(cls, "family"):
-        yield f"it has no family; use one of {', '.join(FAMILIES)}"
-    elif cls.family not in FAMILIES:
-        yield f"it has the family {_shown(cls.family)}; use one of {', '.join(FAMILIES)}"
+        yield f"it has no family; use one of {', '.join(COMPUTED)}"
+    elif cls.family not in COMPUTED:
+        yield f"it has the family {_shown(cls.family)}; use one of {', '.join(COMPUTED)}"
     if not isinstance(cls.needs, (set, frozenset)) or not cls.needs <= set(needs):
         yield f"it needs {_shown(cls.needs)}; use a set of {', '.join(map(repr, needs))}"
     if not isinstance(cls.year, int) or isinstance(cls.year, bool):
