@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from moodbench.commands.extract import extract
     from moodbench.commands.head import import_head, text_head
     from moodbench.commands.import_ import import_features
+    from moodbench.commands.import_scores import import_scores
     from moodbench.commands.plot import plot
     from moodbench.commands.probe import probe
     from moodbench.commands.rank import rank

@@ -45,7 +45,7 @@ def list_imported(
     Raises
     ------
     UnknownNameError
-        A score that is named was imported for none of the models.
+        A model or dataset has no cache and nothing imported, or a score was imported for none of the models.
     """
     models, datasets, scores = as_names(models), as_names(datasets), as_names(scores)
     found = [
@@ -55,10 +55,17 @@ def list_imported(
         for score, its in space.imported_scores(model).items()
         for dataset in its
     ]
-    known = {score for _, score, _ in found}
-    for name in scores:
-        if name not in known:
-            raise UnknownNameError("imported score", name, known)
+    folders = {str(model): model for model in space.model_folders()}
+    chosen = [model for name, model in folders.items() if not models or name in models]
+    cached = {dataset for model in chosen for dataset in space.cached_datasets(model)}
+    for kind, names, known in (
+        ("cached model", models, {*folders}),
+        ("cached dataset", datasets, cached | {dataset for *_, dataset in found}),
+        ("imported score", scores, {score for _, score, _ in found}),
+    ):
+        for name in names:
+            if name not in known:
+                raise UnknownNameError(kind, name, known)
     return [
         _imported_info(space, model, score, dataset)
         for model, score, dataset in found
