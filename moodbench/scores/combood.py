@@ -54,9 +54,9 @@ class COMBOOD(Score):
 
     Notes
     -----
-    The paper tries four combinations of features: for either term the penultimate features, or the largest and least
-    values of every layer's map, which no cache holds. This is the one with penultimate features in both; the paper
-    prefers extreme values in the Mahalanobis term. A column that does not vary is left out.
+    The authors' program has four combinations of features: for either term the penultimate features, or the largest and
+    least values of every layer's map, which no cache holds. This is the one with penultimate features in both; as it
+    stands, the program runs the one with extreme values in the Mahalanobis term. Columns that do not vary are left out.
 
     References
     ----------

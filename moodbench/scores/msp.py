@@ -19,6 +19,13 @@ class MSP(Score):
     softmax of the reference rounds confident rows to exactly 1, which ties them (up to 86 % of the rows of a saturated
     model); here they keep their order. That is the only difference.
 
+    Notes
+    -----
+    It is also what one network can tell of the five orderings of Carlini et al., Distribution Density, Tails, and
+    Outliers in Machine Learning, 2019, arXiv 1910.13427: its own part of `conf`, the mean confidence of several
+    networks. The others need more than a cache holds: `agr` several networks trained alike, `adv` an attack on every
+    image, `ret` and `priv` training anew.
+
     References
     ----------
     Hendrycks and Gimpel, A Baseline for Detecting Misclassified and Out-of-Distribution Examples in Neural Networks,
