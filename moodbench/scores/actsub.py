@@ -58,7 +58,7 @@ class ActSub(Score):
     Singular vectors beyond the rank of W have no order, so there are no more than its rank (the authors' program takes
     what the decomposition happens to give); heads of few classes often reach it, and the results say so. Negative mean
     cosines count as 0, of which the program makes NaN or a number of the other sign. The product means something for
-    positive energies only.
+    positive energies only. The rests are compared in a walk over ID train of their own.
 
     References
     ----------
@@ -101,10 +101,7 @@ class ActSub(Score):
                 self.note_ = f"all {most} directions of the head are decisive, and rows longer across than along them"
         self.basis_ = vectors[:, :count].float()
         mean: Tensor = yield RestMean(self.basis_)
-        basis = self.basis_
-        rests = replace(train, bank=lambda: (rest_of(stored, basis) for stored in train.bank()), _memo={})
-        self.bank_ = Bank(rests)
-        self.bank_.directions = Directions(mean)
+        self.bank_ = train.shared(("bank_of_rests", count), lambda: bank_of_rests(train, self.basis_, mean))
         self._place = self.bank_.join(lambda block: MostSimilar(self.k, self.bank_, block))
 
     def score(self, block: Block) -> Tensor:
@@ -116,6 +113,14 @@ class ActSub(Score):
         likeness = (1 - cosine.double()).clamp_min(NEAREST).log().neg().clamp_min(0)
         score: Tensor = energy * likeness.pow(self.lam)
         return score
+
+
+def bank_of_rests(train: Train, basis: Tensor, mean: Tensor) -> Bank:
+    """Return a bank of what remains of the ID train rows; `mean` is that of its unit rows, (D,) float64."""
+    rests = replace(train, bank=lambda: (rest_of(stored, basis) for stored in train.bank()), _memo={})
+    bank = Bank(rests)
+    bank.directions = Directions(mean)
+    return bank
 
 
 def head_vectors(weight: Tensor | None) -> Tensor:

@@ -23,10 +23,11 @@ ROWS = {
     "vra": 60,
     "nac_last": 60,
     "temp_scaling": 20,
+    "weiper_kld": 60,
 }
 """Scores of a sample, and one that does not hold every row of the world."""
 
-SEEDED = sorted([*ROWS, "corp", "rpd", "random"])
+SEEDED = sorted([*ROWS, "corp", "rpd", "weiper", "random"])
 
 
 @pytest.fixture(scope="module")
