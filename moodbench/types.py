@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 Report = Callable[[str], None]
@@ -30,6 +30,10 @@ ALL_GROUPS = "all"
 """The `group` of the mean over every OOD dataset of a benchmark."""
 
 
+TEXTS = ("negatives", "negated")
+"""What may come with a head of texts: words that are far from all classes (NegLabel), the classes negated (CLIPN)."""
+
+
 @dataclass(frozen=True)
 class Head:
     """A linear classifier: ``logits = features @ weight.T + bias``.
@@ -40,11 +44,14 @@ class Head:
     bias : (C,) float32
     class_names : tuple of C str, or None
         What its outputs stand for; None where nobody knows.
+    texts : mapping of str to (M, D) float32
+        Embedded texts that are no classes, by a name in `TEXTS`; of ``negated``, one for each class.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     class_names: tuple[str, ...] | None = None
+    texts: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.weight.ndim != 2 or self.bias.shape != (self.weight.shape[0],):
@@ -53,6 +60,18 @@ class Head:
             raise ValueError(
                 f"a head of {self.weight.shape[0]} classes has {len(set(self.class_names))} different names"
             )
+        for kind, texts in self.texts.items():
+            if kind not in TEXTS or texts.ndim != 2 or texts.shape[1] != self.weight.shape[1] or not len(texts):
+                raise ValueError(f"the head's '{kind}' have the shape {texts.shape}, its weight {self.weight.shape}")
+            if kind == "negated" and len(texts) != len(self.weight):
+                raise ValueError(f"the head has {len(self.weight)} classes, and {len(texts)} of them negated")
+
+    def of_classes(self, rows: Sequence[int]) -> Head:
+        """Return the head of some of the classes; words that are far from all classes stay."""
+        chosen = list(rows)
+        names = None if self.class_names is None else tuple(self.class_names[i] for i in chosen)
+        texts = {kind: one[chosen] if kind == "negated" else one for kind, one in self.texts.items()}
+        return Head(self.weight[chosen], self.bias[chosen], names, texts)
 
     @property
     def digest(self) -> str:

@@ -12,6 +12,7 @@ import torch
 from moodbench.scores.base import Score, Train, create_score
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.passes import fit_scores
+from tests.texts import texts_of
 from tests.views import views_of
 
 
@@ -60,6 +61,7 @@ class World:
             device=torch.device("cpu"),
             bank=lambda: self.blocks(50),
             views={name: values.shape[1] for name, values in views_of(self.train[:1]).items()},
+            texts={} if self.weight is None else {k: torch.from_numpy(t) for k, t in texts_of(self.weight).items()},
         )
 
     def with_(self, **changes: Any) -> World:

@@ -51,6 +51,19 @@ def text(
             help="What classes are called in words: lines of NAME, a tab and WORDS, or words alone, in their order.",
         ),
     ] = None,
+    negatives: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A list of words, one a line: those farthest from the ID classes become negative labels, for the "
+            "score neglabel. A first line with {} is their prompt. Repeatable; each list is mined by itself.",
+        ),
+    ] = None,
+    negative_share: Annotated[float, typer.Option(metavar="SHARE", help="Of each list, so much is kept.")] = 0.15,
+    negative_quantile: Annotated[
+        float,
+        typer.Option(metavar="Q", help="Of the cosines to the ID classes, this quantile says how far."),
+    ] = 0.95,
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights, where they were given to extract too.")
     ] = None,
@@ -77,6 +90,9 @@ def text(
         prompts=prompts,
         name=name,
         class_names=class_names,
+        negatives=negatives or (),
+        negative_share=negative_share,
+        negative_quantile=negative_quantile,
         checkpoint=checkpoint,
         checkpoint_key=checkpoint_key,
         device=device,
@@ -93,7 +109,9 @@ def import_(
     *,
     file: Annotated[
         Path,
-        typer.Argument(help=".npz or .h5 with 'weight', 'bias' and perhaps 'classes', or .pkl of [W, b]."),
+        typer.Argument(
+            help=".npz or .h5 with 'weight', 'bias' and perhaps 'classes', 'negatives', 'negated'; or .pkl of [W, b]."
+        ),
     ],
     model: Model,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the head.")],

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moodbench.arguments import as_path
+from moodbench.arguments import as_path, as_paths
 from moodbench.digests import file_sha256
 from moodbench.errors import CacheMismatchError, ModelError, UnknownNameError, UsageError
 from moodbench.names import check_name
 from moodbench.sizes import many
+from moodbench.texts.candidates import QUANTILE, SHARE, read_candidates
 from moodbench.texts.prompts import DEFAULT, read_prompts
 from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
@@ -36,6 +38,8 @@ class HeadOutcome:
         C and D.
     words : tuple of str
         What the classes are called in prompts; empty for a head that was imported.
+    negatives : tuple of str
+        The words that were kept as negatives; empty where there are none, or the head was there already.
     already : bool
     """
 
@@ -44,6 +48,7 @@ class HeadOutcome:
     classes: int
     dim: int
     words: tuple[str, ...] = ()
+    negatives: tuple[str, ...] = ()
     already: bool = False
 
 
@@ -54,6 +59,9 @@ def text_head(
     prompts: str = DEFAULT,
     name: str = "zeroshot",
     class_names: str | Path | None = None,
+    negatives: str | Path | Sequence[str | Path] = (),
+    negative_share: float = SHARE,
+    negative_quantile: float = QUANTILE,
     checkpoint: str | Path | None = None,
     checkpoint_key: str | None = None,
     device: str = "auto",
@@ -79,6 +87,12 @@ def text_head(
         What to call the head.
     class_names : Path, optional
         What classes are called in words: lines of ``NAME<tab>WORDS``, or words alone, in the order of the classes.
+    negatives : Path or sequence of Path
+        Lists of words, one a line, from which those farthest from the classes are kept as negative labels (NegLabel);
+        each list is mined by itself. A first line with ``{}`` is the prompt of its words. Those that are ID classes are
+        left out.
+    negative_share, negative_quantile : float
+        Which share of each list is kept, and which quantile of the cosines to the classes counts.
     checkpoint, checkpoint_key : optional
         The weights, where they were given to ``extract`` too.
     device : str
@@ -111,22 +125,29 @@ def text_head(
     from moodbench.models.clip.library import check_installed
 
     check_installed()
+    for option, value in (("--negative-share", negative_share), ("--negative-quantile", negative_quantile)):
+        if not 0 < value <= 1:
+            raise UsageError(f"{option} {value:g} is no share", fix="give a number above 0 and up to 1")
     sentences = read_prompts(prompts)
     reader, words = _classes(space, parsed, benchmark, as_path(class_names))
+    lists = read_candidates(as_paths(negatives), sentences, words.words)
     for remark in words.remarks:
         report(f"note: {remark}")
     from moodbench.devices import resolve_device
     from moodbench.models.clip.text import load_text_tower
     from moodbench.progress import Progress
     from moodbench.texts.encode import as_head, embed_words
+    from moodbench.texts.negatives import mine
 
     where = resolve_device(device)
     tower = load_text_tower(spec, where, checkpoint=as_path(checkpoint), checkpoint_key=checkpoint_key)
     _check_weights(reader, tower.image_sha256, parsed, given=checkpoint is not None)
     inputs: dict[str, Any] = {
-        "classes": None if words.classes is None else list(words.classes),
-        "words": list(words.words),
-        "prompts": list(sentences),
+        "classes": None if words.classes is None else _digest(words.classes),
+        "words": _digest(words.words),
+        "prompts": _digest(sentences),
+        "negatives": [[_digest(one.words), _digest(one.prompts)] for one in lists],
+        "mining": [negative_share, negative_quantile] if lists else None,
         "weights_sha256": tower.image_sha256,
         "text_sha256": tower.text_sha256,
         "scale": tower.scale,
@@ -137,22 +158,26 @@ def text_head(
     if _there(file, inputs, parsed, force=force):
         report(f"skip the head '{name}' of {parsed}: it is there")
         return replace(done, already=True)
-    with Progress(f"head of {parsed}", progress).phase(
-        "embedding", len(words.words) * len(sentences), "sentence"
-    ) as tick:
+    count = len(words.words) * len(sentences) + sum(len(one.words) * len(one.prompts) for one in lists)
+    with Progress(f"head of {parsed}", progress).phase("embedding", count, "sentence") as tick:
         embeddings = embed_words(tower, words.words, sentences, tick)
+        mined = mine(tower, lists, embeddings, negative_share, negative_quantile, tick) if lists else None
     if embeddings.shape[1] != reader.dim:
         raise ModelError(
             f"texts are embedded in {embeddings.shape[1]} numbers, and the cached features are {reader.dim} wide",
             file=reader.file,
         )
-    head = as_head(tower, embeddings, words.classes)
-    _write(file, head, inputs, parsed, source="text", packages=("numpy", "open_clip_torch", "torch"))
+    head = as_head(tower, embeddings, words.classes, None if mined is None else mined.embeddings)
+    notes = {"words": words.words, "prompts": sentences} | ({} if mined is None else {"negatives": mined.words})
+    _write(file, head, inputs, parsed, source="text", packages=("numpy", "open_clip_torch", "torch"), notes=notes)
+    for remark in () if mined is None else mined.remarks:
+        report(f"note: {remark}")
+    more = "" if mined is None else f", {many(len(mined.words), 'negative')}"
     report(
         f"made the head '{name}' of {parsed}: {many(head.classes, 'class', 'classes')}, "
-        f"{many(len(sentences), 'prompt')}; moodbench score --head {name} uses it"
+        f"{many(len(sentences), 'prompt')}{more}; moodbench score --head {name} uses it"
     )
-    return done
+    return done if mined is None else replace(done, negatives=mined.words)
 
 
 def import_head(
@@ -171,7 +196,8 @@ def import_head(
     model : str
         A cached model.
     file : Path
-        ``.npz``, ``.h5`` or a pickle: `weight` (C, D), `bias` (C,) and perhaps `classes` (C,), names of its outputs.
+        ``.npz``, ``.h5`` or a pickle: `weight` (C, D), `bias` (C,) and perhaps `classes` (C,), names of its outputs,
+        `negatives` (M, D) for ``neglabel``, and `negated` (C, D) for ``clipn``.
     name : str
         What to call the head.
     force : bool
@@ -299,7 +325,7 @@ def _there(file: Path, inputs: Mapping[str, Any], model: ModelName, *, force: bo
         return True
     if force:
         return False
-    keys = ("classes", "words", "prompts", "weights_sha256", "text_sha256", "sha256")
+    keys = ("classes", "words", "prompts", "negatives", "mining", "weights_sha256", "text_sha256", "sha256")
     differ = [key for key in keys if key in inputs and found.get(key) != inputs[key]]
     what = {"weights_sha256": "weights", "text_sha256": "weights", "sha256": "values"}
     said = ", ".join(dict.fromkeys(what.get(key, key) for key in differ))
@@ -311,7 +337,14 @@ def _there(file: Path, inputs: Mapping[str, Any], model: ModelName, *, force: bo
 
 
 def _write(
-    file: Path, head: Head, inputs: Mapping[str, Any], model: ModelName, *, source: str, packages: tuple[str, ...]
+    file: Path,
+    head: Head,
+    inputs: Mapping[str, Any],
+    model: ModelName,
+    *,
+    source: str,
+    packages: tuple[str, ...],
+    notes: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     from moodbench.features.heads import write_head
     from moodbench.features.lock import exclusive
@@ -324,4 +357,8 @@ def _write(
         "versions": {package: version(package) for package in packages},
     }
     with exclusive(file, tidy=True):
-        write_head(file, head, provenance)
+        write_head(file, head, provenance, notes)
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()

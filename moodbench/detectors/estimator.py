@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -244,7 +245,9 @@ class ScoreDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def _train(self, rows: Rows, device: torch.device) -> Train:
         both = (None, None) if rows.head is None else (rows.head.weight, rows.head.bias)
         weight, bias = (None if array is None else torch.from_numpy(array).to(device) for array in both)
-        return Train(weight=weight, bias=bias, device=device, bank=lambda: rows.blocks(device), **rows.facts())
+        texts = {} if rows.head is None else {k: torch.from_numpy(t).to(device) for k, t in rows.head.texts.items()}
+        bank = partial(rows.blocks, device)
+        return Train(weight=weight, bias=bias, device=device, bank=bank, texts=texts, **rows.facts())
 
     def _take(self, fitted: Fitted, device: torch.device) -> None:
         rows = self._rows

@@ -10,6 +10,7 @@ from typing import Any
 
 from moodbench.detectors.estimator import ScoreDetector
 from moodbench.scores.base import SCORES, Score, create_score, display_order
+from moodbench.types import TEXTS
 
 COMMON: Mapping[str, Any] = {"device": "auto", "threads": None}
 """Parameters that every class has besides those of its score."""
@@ -28,12 +29,15 @@ True
 
 
 def class_names() -> dict[str, str]:
-    """Return class name → score, of all scores on one vector of an image, in the order in which they are shown."""
+    """Return class name → score, of all scores on one vector of an image, in the order in which they are shown.
+
+    Those that want texts besides the head are not among them; `class_of` makes theirs, too.
+    """
     return {SCORES.get(name).__name__: name for name in display_order(SCORES) if not _reads_more(SCORES.get(name))}
 
 
 def _reads_more(score: type[Score]) -> bool:
-    return bool(score.needs & {"layers", "views"})
+    return bool(score.needs & {"layers", "views", *TEXTS})
 
 
 def stub() -> str:

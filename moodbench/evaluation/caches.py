@@ -96,11 +96,7 @@ class Caches:
     def restricted(self, keep: Sequence[int]) -> Caches:
         """Return the same with the head's outputs `keep` alone, in their order, and labels that number those."""
         assert self.joined is not None
-        head = self.head
-        if head is not None:
-            rows = list(keep)
-            names = None if head.class_names is None else tuple(head.class_names[i] for i in rows)
-            head = Head(head.weight[rows], head.bias[rows], names)
+        head = None if self.head is None else self.head.of_classes(keep)
         return replace(self._with(self.joined.restricted(keep)), head=head, columns=tuple(keep))
 
     def fit_on(self, labels: Sequence[int]) -> Caches:

@@ -14,9 +14,10 @@ from moodbench.workspace import ModelName, Workspace
 
 
 def digest_of(head: Head) -> str:
-    """Return SHA-256 in hex of a head with the names of its classes."""
+    """Return SHA-256 in hex of a head with the names of its classes, and the texts that came with it."""
+    texts = b"".join(kind.encode() + head.texts[kind].tobytes() for kind in sorted(head.texts))
     names = "\0".join(head.class_names or ()).encode("utf-8", "surrogateescape")
-    return hashlib.sha256(head.weight.tobytes() + head.bias.tobytes() + names).hexdigest()
+    return hashlib.sha256(head.weight.tobytes() + head.bias.tobytes() + names + texts).hexdigest()
 
 
 def changed_since(space: Workspace, name: ModelName, inputs: Mapping[str, Any]) -> str | None:

@@ -15,15 +15,17 @@ from moodbench.features.npy import Archive, StoredArray, held
 from moodbench.features.texts import read_names
 from moodbench.pickles import load_pickle
 from moodbench.reading import open_regular
-from moodbench.types import Head
+from moodbench.types import TEXTS, Head
 
 SUFFIXES = (".npz", ".pkl", ".pickle")
 
 MOST_CLASSES = 1_000_000
 
 
-def given_arrays(file: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
+def given_arrays(file: Path) -> tuple[Any, Any, tuple[str, ...] | None, dict[str, Any]]:
     """Return weight, bias and, where they are, `classes` of a ``.npz`` or a pickle of them, or of ``[W, b]``.
+
+    Texts that belong to the head (`moodbench.types.TEXTS`) come last, by name.
 
     Raises
     ------
@@ -50,16 +52,22 @@ def given_arrays(file: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
             raise ValueError("it holds neither two arrays nor a dict of them")
         found = value
     size = file.stat().st_size
-    arrays = []
-    for name in ("weight", "bias", *(["classes"] if "classes" in found else [])):
+    arrays = {}
+    for name in ("weight", "bias", *(one for one in ("classes", *TEXTS) if one in found)):
         if name not in found:
             raise ValueError(f"it has no '{name}'")
         try:
-            arrays.append(found[name] if isinstance(found[name], StoredArray) else held(as_array(found[name], size)))
+            arrays[name] = found[name] if isinstance(found[name], StoredArray) else held(as_array(found[name], size))
         except ValueError as error:
             raise ValueError(f"'{name}': {error}") from None
-    _check_shapes(*arrays[:2])
-    return arrays[0].whole(), arrays[1].whole(), read_names(file, arrays[2]) if arrays[2:] else None
+    weight, bias = arrays.pop("weight"), arrays.pop("bias")
+    _check_shapes(weight, bias)
+    names = arrays.pop("classes", None)
+    for kind, texts in arrays.items():
+        if texts.dtype.kind not in "fiu" or texts.shape[1:] != weight.shape[1:]:
+            raise ValueError(f"'{kind}' should be numbers (M, {weight.shape[1]}), found {texts.dtype} {texts.shape}")
+    told = {kind: texts.whole() for kind, texts in arrays.items()}
+    return weight.whole(), bias.whole(), None if names is None else read_names(file, names), told
 
 
 def _check_shapes(weight: StoredArray, bias: StoredArray) -> None:
@@ -72,17 +80,20 @@ def _check_shapes(weight: StoredArray, bias: StoredArray) -> None:
         raise ValueError(f"it has {weight.shape[0]} classes, and {MOST_CLASSES} are the limit")
 
 
-def as_head(file: Path, weight: Any, bias: Any, names: tuple[str, ...] | None) -> Head:
+def as_head(
+    file: Path, weight: Any, bias: Any, names: tuple[str, ...] | None, texts: Mapping[str, Any] | None = None
+) -> Head:
     """Return the head in float32, or raise the `ModelError` that it is none."""
+    texts = texts or {}
     if {weight.dtype.kind, bias.dtype.kind} - set("fiu"):
         raise ModelError(f"the head should be numbers, found {weight.dtype} and {bias.dtype}", file=file)
     if 0 in weight.shape:
         raise ModelError(f"the head is empty: its weight has the shape {weight.shape}", file=file)
     try:
-        head = Head(_float32(weight), _float32(bias), names)
+        head = Head(_float32(weight), _float32(bias), names, {kind: _float32(one) for kind, one in texts.items()})
     except ValueError as error:
         raise ModelError(str(error), file=file) from None
-    if not (np.isfinite(head.weight).all() and np.isfinite(head.bias).all()):
+    if not all(np.isfinite(array).all() for array in (head.weight, head.bias, *head.texts.values())):
         raise ModelError("the head has NaN, infinity or values beyond float32", file=file)
     return head
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from moodbench.features.lock import exclusive, is_written
 from moodbench.features.npy import RATIO, ROOM
 from moodbench.features.seal import BLOCK, Seal, put_seal
 from moodbench.features.texts import MOST_CLASSES, MOST_NAME
-from moodbench.types import Head
+from moodbench.types import TEXTS, Head
 
 SCHEMA = 2
 READABLE = (1, 2)
@@ -31,6 +31,9 @@ MOST_BYTES = 1 << 32
 
 _DAMAGED = "a head file holds 'weight' (C, D), 'bias' (C,) and perhaps 'classes' (C,): .npz, .h5, or a pickle of [W, b]"
 
+_NOTES = "notes"
+"""The group of an HDF5 file with lists of texts about the head: an attribute has room for 64 kB."""
+
 
 @dataclass(frozen=True)
 class _StoredHead:
@@ -39,14 +42,17 @@ class _StoredHead:
     weight: np.ndarray[Any, Any]
     bias: np.ndarray[Any, Any]
     names: tuple[str, ...] | None
+    texts: Mapping[str, np.ndarray[Any, Any]]
     schema: int | None
     attributes: Mapping[str, str]
+    notes: Mapping[str, tuple[str, ...]]
 
 
 def read_head(file: Path) -> Head:
     """Read a head from ``.h5`` or ``.npz`` (arrays `weight` and `bias`) or the reference's pickle of ``[W, b]``.
 
-    The names of its classes are in the array `classes`, if anywhere.
+    The names of its classes are in the array `classes`, if anywhere; texts that belong to it in those of
+    `moodbench.types.TEXTS`.
 
     Raises
     ------
@@ -54,14 +60,14 @@ def read_head(file: Path) -> Head:
         The file is missing, damaged, of another kind, or its arrays are no linear head.
     """
     try:
-        weight, bias, names = _arrays(file)
+        weight, bias, names, texts = _arrays(file)
     except FileNotFoundError:
         raise ModelError("there is no such head file", file=file) from None
     except ModelError:
         raise
     except Exception as error:  # zip, NumPy and pickle errors have no common base
         raise ModelError(f"no head can be read from this file: {error}", file=file, fix=_DAMAGED) from None
-    return as_head(file, weight, bias, names)
+    return as_head(file, weight, bias, names, texts)
 
 
 def stored_head(file: Path) -> Head:
@@ -88,14 +94,14 @@ def stored_head(file: Path) -> Head:
             file=file,
             fix="put it back where it belongs; if you renamed it, extract, import or probe again under the new name",
         )
-    return as_head(file, stored.weight, stored.bias, stored.names)
+    return as_head(file, stored.weight, stored.bias, stored.names, stored.texts)
 
 
-def _arrays(file: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
+def _arrays(file: Path) -> tuple[Any, Any, tuple[str, ...] | None, Mapping[str, Any]]:
     suffix = file.suffix.lower()
     if suffix in (".h5", ".hdf5"):
         stored = _stored(file)
-        return stored.weight, stored.bias, stored.names
+        return stored.weight, stored.bias, stored.names, stored.texts
     return given_arrays(file)
 
 
@@ -134,7 +140,7 @@ def _inspect(h5: Any, seal: Seal | None) -> _StoredHead:
     if schema is not None and int(schema) >= SCHEMA and seal is None:
         raise UnreadableError("its seal is damaged")
     arrays = {}
-    for name in ("weight", "bias"):
+    for name in ("weight", "bias", *(kind for kind in TEXTS if kind in h5)):
         array = h5[name]
         if not isinstance(array, h5py.Dataset) or array.dtype.kind not in "fiu":
             raise UnreadableError(f"its '{name}' is not an array of numbers")
@@ -144,15 +150,18 @@ def _inspect(h5: Any, seal: Seal | None) -> _StoredHead:
             raise UnreadableError(f"its '{name}' of shape {array.shape} is too large for a head")
         arrays[name] = array[()]
     texts = {key: str(h5.attrs[key]) for key in ("model", "head", "provenance") if key in h5.attrs}
-    names = _names(h5["classes"]) if "classes" in h5 else None
-    return _StoredHead(arrays["weight"], arrays["bias"], names, None if schema is None else int(schema), texts)
+    names = _names(h5["classes"], "classes") if "classes" in h5 else None
+    notes = {name: _names(h5[_NOTES][name], name) for name in h5[_NOTES]} if _NOTES in h5 else {}
+    version = None if schema is None else int(schema)
+    beside = {kind: arrays[kind] for kind in TEXTS if kind in arrays}
+    return _StoredHead(arrays["weight"], arrays["bias"], names, beside, version, texts, notes)
 
 
-def _names(array: Any) -> tuple[str, ...]:
+def _names(array: Any, what: str) -> tuple[str, ...]:
     if not isinstance(array, h5py.Dataset) or array.ndim != 1 or h5py.check_string_dtype(array.dtype) is None:
-        raise UnreadableError("its 'classes' are not a list of texts")
+        raise UnreadableError(f"its '{what}' are not a list of texts")
     if array.shape[0] > MOST_CLASSES or array.dtype.itemsize > 4 * MOST_NAME:
-        raise UnreadableError(f"its 'classes' of shape {array.shape} are too large")
+        raise UnreadableError(f"its '{what}' of shape {array.shape} are too large")
     return tuple(text.decode("utf-8", "surrogateescape") for text in array[:])
 
 
@@ -235,10 +244,16 @@ def _equal(a: Head, b: Head) -> bool:
     return np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
 
 
-def write_head(file: Path, head: Head, provenance: Mapping[str, object] | None = None) -> None:
+def write_head(
+    file: Path,
+    head: Head,
+    provenance: Mapping[str, object] | None = None,
+    notes: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """Write the head to `file`, in place of what is there, with whose head it is and what it was made from.
 
-    It is made in memory, sealed, and renamed into place: it is whole or not there. Equal heads give equal bytes.
+    `notes` are lists of texts about it (`head_notes`). It is made in memory, sealed, and renamed into place: it is
+    whole or not there. Equal heads give equal bytes.
 
     Raises
     ------
@@ -250,8 +265,11 @@ def write_head(file: Path, head: Head, provenance: Mapping[str, object] | None =
         h5["weight"] = head.weight
         h5["bias"] = head.bias
         if head.class_names is not None:
-            names = [name.encode("utf-8", "surrogateescape") for name in head.class_names]
-            h5["classes"] = np.array(names, h5py.string_dtype("utf-8", max(map(len, names))))
+            h5["classes"] = _encoded(head.class_names)
+        for kind, texts in head.texts.items():
+            h5[kind] = texts
+        for name, lines in (notes or {}).items():
+            h5[f"{_NOTES}/{name}"] = _encoded(lines)
         h5.attrs["moodbench_schema"] = SCHEMA
         for key, value in _owner(file).items():
             h5.attrs[key] = value
@@ -264,6 +282,22 @@ def write_head(file: Path, head: Head, provenance: Mapping[str, object] | None =
         raise CacheError(
             f"the head cannot be written: {error.strerror}", file=file, fix="make room or choose another --cache-dir"
         ) from None
+
+
+def _encoded(texts: Sequence[str]) -> np.ndarray[Any, Any]:
+    lines = [text.encode("utf-8", "surrogateescape") for text in texts]
+    return np.array(lines, h5py.string_dtype("utf-8", max(map(len, lines), default=1) or 1))
+
+
+def head_notes(file: Path) -> Mapping[str, tuple[str, ...]]:
+    """Return lists of texts that a stored head notes about itself: `words` of its classes, `prompts`, `negatives`.
+
+    Raises
+    ------
+    ModelError
+        As `head_provenance`.
+    """
+    return _stored(file).notes
 
 
 def head_provenance(file: Path) -> dict[str, Any]:

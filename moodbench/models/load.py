@@ -23,7 +23,7 @@ from moodbench.models import hub
 from moodbench.models.backbone import Backbone, Compute, CustomPass, TimmCompute
 from moodbench.models.build import check_name, create, untrained_fix
 from moodbench.models.checkpoint import weights_sha256
-from moodbench.models.clip.image import load_clip
+from moodbench.models.clip.image import OPEN_CLIP, load_clip
 from moodbench.models.features import PRE_LOGITS, RECIPES, check_width, read_head
 from moodbench.models.fitting import POSITION_TABLES, LoadedModel, load_file
 from moodbench.models.formats.base import FORMATS
@@ -86,7 +86,7 @@ def load_model(
     kind = transform or spec.transform
     TRANSFORMS.get(kind)  # a misspelt name should not wait for the weights
     RECIPES.get(spec.features)
-    if format is not None:
+    if format is not None and spec.clip is None:
         FORMATS.get(format)
     if checkpoint_key is not None and checkpoint is None:
         raise UsageError("a checkpoint key says which part of a file to take, and no file is given with --checkpoint")
@@ -95,7 +95,7 @@ def load_model(
     if not with_head:
         spec = replace(spec, head=HeadSpec("none"))
     if spec.clip is not None:
-        if format is not None:
+        if format not in (None, OPEN_CLIP):
             raise UsageError("a format says how to read weights for timm, and this is a network of open_clip")
         return load_clip(spec, checkpoint=checkpoint, checkpoint_key=checkpoint_key, transform=transform)
     check_name(spec)

@@ -52,9 +52,10 @@ if TYPE_CHECKING:
     from moodbench.scores.block import Block
     from moodbench.scores.machinery.statistics import Statistic
 
-Need = Literal["logits", "head", "labels", "layers", "views"]
+Need = Literal["logits", "head", "labels", "layers", "views", "negatives", "negated"]
 """What a score may need besides features: cached logits, the linear head, labels of the ID train rows, cached layers of
-the network, features of changed images (`moodbench.scores.machinery.viewing`)."""
+the network, features of changed images (`moodbench.scores.machinery.viewing`), texts that came with the head
+(`moodbench.types.TEXTS`)."""
 
 Cost = Literal["products", "memory bank", "class covariances", "many directions", "sample", "scikit-learn"]
 """``products``: a handful of matrix products, O(D (D + C)) a row, whatever the number of ID train rows."""
@@ -97,6 +98,8 @@ class Train:
     views : mapping of name to int
         Width of each other vector of the images that blocks have, under the names of their caches; layers from the
         input to the output, before views of changed images.
+    texts : mapping of str to (M, D) float32 tensor
+        Those that came with the head (`moodbench.types.TEXTS`), on `device`.
     bank : callable
         Starts a walk over the ID train rows in blocks, for scores that compare every test row with every train row.
         Such scores keep no rows in memory; `--bank-rows` may have thinned them out.
@@ -114,6 +117,7 @@ class Train:
     own_classes: bool = True
     used_classes: int | None = None
     views: Mapping[str, int] = field(default_factory=dict)
+    texts: Mapping[str, Tensor] = field(default_factory=dict)
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def shared(self, key: Hashable, compute: Callable[[], V]) -> V:

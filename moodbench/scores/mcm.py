@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
-from moodbench.scores.block import TINY, Block
+from moodbench.scores.block import Block
+from moodbench.scores.machinery.texts import HeadCosines
 
 
 @SCORES.register("mcm")
@@ -25,10 +25,8 @@ class MCM(Score):
 
     Attributes
     ----------
-    bias_ : (C,) float32
-        That of the head.
-    lengths_ : (C,) float32
-        ||w_k||: the scale that a text head's rows carry is divided out.
+    cosines_ : HeadCosines
+        The head. The scale that a text head's rows carry is divided out.
 
     Notes
     -----
@@ -56,14 +54,9 @@ class MCM(Score):
 
     def fit(self, train: Train) -> Fit:
         yield from ()
-        assert train.weight is not None
-        assert train.bias is not None
-        self.bias_ = train.bias
-        self.lengths_ = torch.linalg.vector_norm(train.weight, dim=1).clamp_min(TINY)
+        self.cosines_ = HeadCosines.fit(train)
 
     def score(self, block: Block) -> Tensor:
-        # x·w_k is the logit less the bias: no product is needed
-        lengths = torch.linalg.vector_norm(block.features, dim=1).clamp_min_(TINY)
-        cosines = (block.logits - self.bias_).div_(self.lengths_).div_(lengths[:, None]).double()
+        cosines = self.cosines_.of(block).double()
         cosines.sub_(cosines.amax(dim=1, keepdim=True)).div_(self.temperature)
         return 1 / cosines.exp_().sum(dim=1)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from moodbench.models.clip.text import TextTower
@@ -30,12 +31,19 @@ def embed_words(
     return torch.nn.functional.normalize(found, dim=-1).float()
 
 
-def as_head(tower: TextTower, embeddings: Tensor, classes: Sequence[str] | None) -> Head:
+def as_head(
+    tower: TextTower, embeddings: Tensor, classes: Sequence[str] | None, negatives: Tensor | None = None
+) -> Head:
     """Return the head whose logits are those of the network: scale · cosine + bias.
 
-    Its rows are the embeddings times the scale, so that their length is the scale, and rows of unit length give
-    cosines back.
+    Its rows, and those of negatives, are the embeddings times the scale, so that their length is the scale, and rows of
+    unit length give cosines back.
     """
-    weight = (tower.scale * embeddings.double()).numpy().astype(np.float32)
+    weight = _scaled(tower, embeddings)
     bias = np.full(len(weight), tower.bias, np.float32)
-    return Head(np.ascontiguousarray(weight), bias, None if classes is None else tuple(classes))
+    texts = {} if negatives is None else {"negatives": _scaled(tower, negatives)}
+    return Head(weight, bias, None if classes is None else tuple(classes), texts)
+
+
+def _scaled(tower: TextTower, embeddings: Tensor) -> NDArray[np.float32]:
+    return np.ascontiguousarray((tower.scale * embeddings.double()).numpy().astype(np.float32))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import moodbench
-from moodbench.features.heads import head_provenance, stored_head
+from moodbench.features.heads import head_notes, head_provenance, stored_head
 from moodbench.features.reader import RowReader
 from moodbench.workspace import ModelName, Workspace
 from tests import clips
@@ -51,10 +51,9 @@ def test_the_head_is_open_clips_zero_shot_classifier(extracted, prompts):
     features = next(RowReader(extracted / FOLDER / "tiny_test.h5").blocks(99)).features
     theirs = their_logits(features, open_clip.OPENAI_IMAGENET_TEMPLATES if prompts == "imagenet80" else [prompts])
     assert features @ head.weight.T + head.bias == pytest.approx(theirs, abs=1e-4)
-    noted = head_provenance(file)
-    assert noted["source"] == "text"
-    assert noted["inputs"]["words"] == ["amber", "blue", "green"]
-    assert len(noted["inputs"]["prompts"]) == (80 if prompts == "imagenet80" else 1)
+    assert head_provenance(file)["source"] == "text"
+    assert head_notes(file)["words"] == ("amber", "blue", "green")
+    assert len(head_notes(file)["prompts"]) == (80 if prompts == "imagenet80" else 1)
 
 
 def test_scores_read_it_and_accuracy_is_zero_shot(extracted):
@@ -110,9 +109,94 @@ def test_words_of_a_file(extracted):
     (extracted / "names.txt").write_text("amber\tfossil resin\nblue\tsky\ngreen\tmeadow\n")
     done = text("--checkpoint", "tiny.pt", "--class-names", "names.txt", "--name", "worded")
     assert done.exit_code == 0, done.stderr
-    noted = head_provenance(extracted / FOLDER / "heads" / "worded.h5")["inputs"]
-    assert noted["words"] == ["fossil resin", "sky", "meadow"]
-    assert noted["classes"] == ["amber", "blue", "green"]
+    file = extracted / FOLDER / "heads" / "worded.h5"
+    assert head_notes(file)["words"] == ("fossil resin", "sky", "meadow")
+    assert stored_head(file).class_names == ("amber", "blue", "green")
+
+
+@pytest.fixture
+def words(extracted):
+    """Two lists of words, one with a prompt of its own."""
+    (extracted / "nouns.txt").write_text("".join(f"noun{i}\n" for i in range(40)) + "Blue\n")
+    (extracted / "adjectives.txt").write_text("This is a {} photo\n" + "".join(f"adj{i}\n" for i in range(10)))
+    return ["--negatives", "nouns.txt", "--negatives", "adjectives.txt", "--negative-share", "0.5"]
+
+
+def test_negatives_come_with_the_head_and_are_no_classes(extracted, words):
+    done = text("--checkpoint", "tiny.pt", *words)
+    assert done.exit_code == 0, done.stderr
+    said = " ".join(done.stderr.split())
+    assert "nouns.txt: left out 1 word ('Blue'), which is an ID class" in said
+    assert "nouns.txt: kept 20 of 40 words" in said
+    assert "adjectives.txt: kept 5 of 10 words" in said
+    assert "3 classes, 1 prompt, 25 negatives" in said
+    file = extracted / FOLDER / "heads" / "zeroshot.h5"
+    head = stored_head(file)
+    assert (head.classes, head.texts["negatives"].shape) == (3, (25, 24))
+    names = head_notes(file)["negatives"]
+    assert len(names) == 25
+    network, tokenizer = clips.network(), open_clip.get_tokenizer(clips.ARCHITECTURE)
+    said = [f"a photo of a {names[0]}", f"This is a {names[-1]} photo"]
+    with torch.no_grad():
+        theirs = np.exp(3.9) * network.encode_text(tokenizer(said), normalize=True).numpy()
+    assert head.texts["negatives"][[0, -1]] == pytest.approx(theirs, abs=1e-4)
+
+
+def test_neglabel_reads_them_and_a_detector_keeps_them(extracted, words, pictures):
+    assert text("--checkpoint", "tiny.pt", *words).exit_code == 0
+    assert text("--checkpoint", "tiny.pt", "--name", "plain").exit_code == 0
+    some = ["--score", "neglabel", "--score", "mcm"]
+    done = call("score", "--model", MODEL, "--head", "zeroshot", *some)
+    assert done.exit_code == 0, done.stderr
+    assert "2 scores, ID accuracy" in done.stderr
+    done = call("score", "--model", MODEL, "--head", "plain", *some)
+    assert "left empty: neglabel (no negatives with the head)" in " ".join(done.stderr.split())
+    detector = moodbench.Detector.load(
+        model=MODEL,
+        score="neglabel",
+        benchmark="tiny",
+        head="zeroshot",
+        checkpoint="tiny.pt",
+        workspace=Workspace(
+            extracted / "data", extracted / "cache", extracted / "results", (extracted / "catalog.yaml",)
+        ),
+    )
+    with h5py.File(extracted / FOLDER / "scores" / "tiny+zeroshot.h5") as h5:
+        kept = h5["tiny_test/scores/neglabel"][()]
+    assert np.ptp(kept) > 0
+    ids = RowReader(extracted / FOLDER / "tiny_test.h5").ids
+    found = detector([pictures / "test" / one for one in ids], neighbours=0)
+    assert [one.value for one in found] == pytest.approx(kept, rel=1e-5)
+
+
+def test_other_negatives_are_another_head(extracted, words):
+    assert text("--checkpoint", "tiny.pt", *words).exit_code == 0
+    assert "it is there" in text("--checkpoint", "tiny.pt", *words).stderr
+    other = text("--checkpoint", "tiny.pt", *words[:-1], "0.4")
+    assert other.exit_code == 1
+    assert "made from other mining" in " ".join(other.stderr.split())
+    assert "made from other negatives" in " ".join(text("--checkpoint", "tiny.pt", *words[2:]).stderr.split())
+    for args, said in ((["--negative-share", "1.5"], "1.5 is no share"), (["--negatives", "gone.txt"], "gone.txt")):
+        done = text("--checkpoint", "tiny.pt", "--name", "other", *args)
+        assert done.exit_code == 2
+        assert said in done.stderr
+    assert not (extracted / FOLDER / "heads" / "other.h5").exists()
+
+
+def test_clipn_reads_a_second_head_that_is_imported(extracted):
+    rng = np.random.default_rng(0)
+    arrays = {"weight": rng.normal(size=(3, 24)), "bias": np.zeros(3), "classes": np.array(["amber", "blue", "green"])}
+    np.savez(extracted / "clipn.npz", **arrays, negated=rng.normal(size=(3, 24)))
+    assert call("head", "import", "--model", MODEL, "--name", "clipn", "clipn.npz").exit_code == 0
+    done = call("score", "--model", MODEL, "--head", "clipn", "--score", "clipn", "--score", "clipn_ctw")
+    assert "2 scores, ID accuracy" in done.stderr
+    np.savez(extracted / "odd.npz", **arrays, negated=rng.normal(size=(4, 24)))
+    done = call("head", "import", "--model", MODEL, "--name", "odd", "odd.npz")
+    assert done.exit_code == 1
+    assert "the head has 3 classes, and 4 of them negated" in " ".join(done.stderr.split())
+    np.savez(extracted / "odd.npz", **arrays, negatives=rng.normal(size=(4, 23)))
+    done = call("head", "import", "--model", MODEL, "--name", "odd", "odd.npz")
+    assert "'negatives' should be numbers (M, 24)" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(

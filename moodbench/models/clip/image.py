@@ -21,6 +21,9 @@ from moodbench.models.sources import head_file
 from moodbench.models.transforms import build_transform, image_of
 from moodbench.types import Head
 
+OPEN_CLIP = "open_clip"
+"""What caches note as the format of the weights."""
+
 
 def load_clip(
     spec: ModelSpec, *, checkpoint: Path | None = None, checkpoint_key: str | None = None, transform: str | None = None
@@ -53,7 +56,7 @@ def load_clip(
         "dim": dim,
         "image_size": size,
         "pretext": spec.pretext,
-        "format": "open_clip",
+        "format": OPEN_CLIP,
         "open_clip": version("open_clip_torch"),
     }
     if size != one.image_size:

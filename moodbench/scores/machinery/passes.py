@@ -15,6 +15,7 @@ from moodbench.scores.base import Fit, Score, Train
 from moodbench.scores.block import HELD_OUT, Block
 from moodbench.scores.machinery.statistics import Statistic
 from moodbench.scores.machinery.written import error_place, in_words, is_own, method_place
+from moodbench.types import TEXTS
 
 MOST_TEXT = 200
 """Characters of an error that a note takes."""
@@ -195,7 +196,7 @@ def _one_pass(
 def apart(train: Train) -> Train:
     """Return the same with a head of its own."""
     weight, bias = (None if some is None else some.clone() for some in (train.weight, train.bias))
-    return replace(train, weight=weight, bias=bias)
+    return replace(train, weight=weight, bias=bias, texts={kind: one.clone() for kind, one in train.texts.items()})
 
 
 def _key(statistic: Statistic[Any]) -> Hashable:
@@ -217,6 +218,9 @@ def _lacking(score: Score, train: Train) -> str | None:
         return error.what
     if "head" in score.needs and train.weight is None:
         return "no head"
+    for kind in TEXTS:
+        if kind in score.needs and kind not in train.texts:
+            return f"no {kind} with the head"
     if "logits" in score.needs and train.classes is None:
         return "no logits"
     if "labels" in score.needs and train.label_classes == 0:

@@ -18,6 +18,7 @@ from moodbench.detection.conformal import p_values
 from moodbench.detectors.made import class_names
 from moodbench.errors import CacheError, ScoreError, UsageError
 from moodbench.scores.base import SCORES
+from moodbench.types import TEXTS
 
 TRAIN, LABELS, HEAD, UNSEEN, FAR = detectors.example()
 
@@ -31,7 +32,7 @@ def test_the_example_in_its_documentation_runs(title):
 
 
 def test_every_score_on_one_vector_has_a_class_with_its_parameters():
-    wanted = {name for name in SCORES.names() if not SCORES.get(name).needs & {"layers", "views"}}
+    wanted = {name for name in SCORES.names() if not SCORES.get(name).needs & {"layers", "views", *TEXTS}}
     assert set(class_names().values()) == wanted
     for title, name in class_names().items():
         given = inspect.signature(getattr(detectors, title)).parameters
@@ -174,3 +175,16 @@ def test_half_precision_and_integers_are_taken():
     assert np.isfinite(
         detectors.of("knn")().fit(np.arange(60).reshape(20, 3).tolist()).score_samples([[1, 2, 3]])
     ).all()
+
+
+def test_texts_that_come_with_the_head():
+    train, labels, (weight, bias), unseen, _ = detectors.example()
+    texts = {"negatives": np.random.default_rng(0).normal(size=(7, train.shape[1])).astype(np.float32)}
+    detector = detectors.of("neglabel")(groups=7).fit(train, labels, head=moodbench.Head(weight, bias, texts=texts))
+    both = [np.vstack([weight, one]).astype(np.float64) for one in texts["negatives"]]
+    cosines = [unseen @ (w / np.linalg.norm(w, axis=1, keepdims=True)).T for w in both]
+    e = [np.exp(c / np.linalg.norm(unseen, axis=1, keepdims=True) / 0.01) for c in cosines]
+    expected = np.mean([one[:, :4].sum(axis=1) / one.sum(axis=1) for one in e], axis=0)
+    np.testing.assert_allclose(detector.score_samples(unseen), expected, rtol=1e-3)
+    with pytest.raises(ScoreError, match="no negatives with the head"):
+        detectors.of("neglabel")().fit(train, labels, head=(weight, bias))
