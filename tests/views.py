@@ -23,6 +23,29 @@ def layers_of(features: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
+CHANGED = (
+    "odin-0.0014",
+    "iodin-0.0014",
+    "she-0.0014",
+    "adascale-0.05",
+    "pro-0.0005",
+    "dropout-0.1",
+    "dropout-0.1-seed1",
+)
+"""Views of changed images, as wide as the features: the head fits."""
+
+
+def changed_of(features: np.ndarray) -> dict[str, np.ndarray]:
+    """Return view → (B, D) float32 of rows (B, D): each a little of other entries added."""
+    return {
+        name: (features + (0.05 + 0.02 * i) * np.roll(features, 1 + i, axis=1)).astype(np.float32)
+        for i, name in enumerate(CHANGED)
+    }
+
+
 def views_of(features: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the same under the names of caches, with views of changed images: (B, width) float32 each."""
-    return {f"layer-{name}": values for name, values in layers_of(features).items()}
+    """Return the same under the names of caches: layers, and views of changed images; (B, width) float32 each."""
+    return {
+        **{f"layer-{name}": values for name, values in layers_of(features).items()},
+        **{f"view-{name}": values for name, values in changed_of(features).items()},
+    }

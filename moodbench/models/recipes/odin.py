@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moodbench.models.recipes.base import VIEWS, Recipe
-from moodbench.models.recipes.seen import Pass
+from moodbench.models.recipes.seen import Pass, of_predicted
 
 
 @VIEWS.register("odin")
@@ -46,10 +46,14 @@ class ODIN(Recipe):
 
     def compute(self, seen: Pass) -> Tensor:
         """Return the features of the changed pictures."""
+        gradient = seen.gradient(lambda features: self.surprise(seen.logits(features)))
+        return seen.forward(seen.images - self.eps * rising(gradient) / seen.std)
 
-        def surprise(features: Tensor) -> Tensor:
-            return -torch.log_softmax(seen.logits(features) / self.temperature, dim=1).amax(1)
+    def surprise(self, logits: Tensor) -> Tensor:
+        """Return ``-log max_k softmax(l / T)_k`` of logits (B, C): (B,)."""
+        return -of_predicted(torch.log_softmax(logits / self.temperature, dim=1))
 
-        gradient = seen.gradient(surprise)
-        signs = torch.where(gradient >= 0, 1.0, -1.0)
-        return seen.forward(seen.images - self.eps * signs / seen.std)
+
+def rising(gradient: Tensor) -> Tensor:
+    """Return 1 where a gradient is positive or zero, and -1 where it is negative."""
+    return torch.where(gradient >= 0, 1.0, -1.0)
