@@ -23,6 +23,8 @@ ROWS = {
     "vra": 60,
     "nac_last": 60,
     "temp_scaling": 20,
+    "adascale_a": 20,
+    "adascale_l": 20,
     "weiper_kld": 60,
 }
 """Scores of a sample, and one that does not hold every row of the world."""
