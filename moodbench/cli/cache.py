@@ -15,6 +15,7 @@ from moodbench.cli.app import Commands, app
 from moodbench.cli.listing import as_json, as_text
 from moodbench.cli.options import Run, with_run
 from moodbench.cli.output import ask, can_ask, show_error, write
+from moodbench.sizes import many
 
 if TYPE_CHECKING:
     from moodbench.commands.cache import CacheInfo
@@ -147,20 +148,23 @@ def remove(
             autocompletion=completion.imported_scores,
         ),
     ] = None,
+    views: Annotated[
+        bool, typer.Option("--views", help="Remove the caches of the models' layers and other views too.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
     run: Run,
 ) -> None:
     """Delete caches of models, after asking.
 
     All of them, or those of some datasets. Images, results, trained heads and imported scores stay; the row scores and
-    detectors of a model go with its last cache. Where nobody can be asked (in a script), nothing is removed without
-    --yes.
+    detectors of a model go with its last cache. Its layers and other views stay too, unless --views. Where nobody can be
+    asked (in a script), nothing is removed without --yes.
 
     Example: moodbench cache remove --model digits_mim --dataset digits_noise
     """
-    from moodbench.commands.cache import list_caches, remove_listed
+    from moodbench.commands.cache import list_caches, remove_listed, views_left, with_views
     from moodbench.commands.imported import list_imported, remove_imported
-    from moodbench.sizes import human_bytes, many
+    from moodbench.sizes import human_bytes
 
     if score:
         imported = list_imported(run.workspace, model, dataset or (), score)
@@ -174,13 +178,18 @@ def remove(
             raise typer.Exit(1)
         remove_imported(run.workspace, imported, run.output.say)
         return
-    infos = list_caches(run.workspace, model, dataset or ())
+    names = with_views(run.workspace, model) if views else model
+    infos = list_caches(run.workspace, names, dataset or ())
     if not (yes or _agreed(run, infos)):
         run.output.say("nothing was removed")
         raise typer.Exit(1)
     remove_listed(run.workspace, infos, run.output.say)
     for name in dict.fromkeys(info.model for info in infos):
         _say_heads(run, name)
+    for name, left in views_left(run.workspace, infos).items():
+        run.output.say(
+            f"note: left of '{name}': {many(len(left), 'view')} ({', '.join(left)}); --views removes those as well"
+        )
 
 
 def _agreed(run: Run, infos: Sequence[CacheInfo]) -> bool:

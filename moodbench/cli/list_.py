@@ -50,6 +50,15 @@ def _show(
         run.output.say(nothing(text, every()))
 
 
+def views_said(views: Record | None) -> str | None:
+    """Return which models have the layers and views that a score reads, or how these are made."""
+    if views is None:
+        return None
+    if views["cached_of"]:
+        return "cached of " + ", ".join(views["cached_of"])
+    return f"not cached: extract {views['made_by']}" if views["made_by"] else "not cached"
+
+
 def _with_title(shown: Record, record: Record) -> Record:
     """Return the columns of a record with its title behind its name."""
     return {"name": shown["name"], "title": record["title"], **shown}
@@ -257,6 +266,8 @@ def scores(
 ) -> None:
     """Show the scores: family, needs, parameters, paper.
 
+    Column views: of scores that read layers or views (docs/views.md), which models have them on this disk.
+
     Example: moodbench list scores --family feature --needs labels
     """
     from moodbench.commands.list_ import list_scores
@@ -272,6 +283,7 @@ def scores(
             "title": r["title"],
             "family": r["family"],
             "needs": ", ".join(r["needs"]) or None,
+            "views": views_said(r["views"]),
             "assumes": r["assumes"],
             "parameters": ", ".join(f"{k}={v}" for k, v in r["params"].items()) or None,
             "paper": r["note"] if "imported" in r else r["paper"],

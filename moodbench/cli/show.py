@@ -11,6 +11,7 @@ import typer
 
 from moodbench.cli import completion
 from moodbench.cli.app import Commands, app
+from moodbench.cli.list_ import views_said
 from moodbench.cli.listing import as_text
 from moodbench.cli.options import Json, Run, with_run
 from moodbench.cli.output import write
@@ -243,6 +244,7 @@ def _score_text(r: Record) -> str:
     facts = {
         "family": r["family"],
         "needs": ", ".join(["features", *r["needs"]]),
+        "views": views_said(r["views"]),
         "assumes": r["assumes"],
         "cost": r["cost"],
         "parameters": r["params"] or "none",

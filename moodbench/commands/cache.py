@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -163,12 +163,15 @@ def remove_caches(
     models: str | Sequence[str],
     datasets: str | Sequence[str] = (),
     report: Report = lambda line: None,
+    *,
+    views: bool = False,
 ) -> list[Path]:
     """Delete the caches of models, or those of some datasets, and return the files.
 
     With a model's last cache go its head, its row scores and its detectors. Other heads (`Workspace.other_heads`) stay.
     Nothing is deleted that lies elsewhere: of a cache or head that is a symbolic link the link goes, and a folder that
-    is one is refused. `report` is told of every file when it is gone.
+    is one is refused. `report` is told of every file when it is gone. Layers and other views of the models stay, unless
+    `views` are to go as well.
 
     Raises
     ------
@@ -178,7 +181,32 @@ def remove_caches(
         A process is writing one of them, a model's folder is a symbolic link, or the system refuses. The other models'
         are deleted before this is raised.
     """
-    return remove_listed(space, list_caches(space, models, datasets), report)
+    named = with_views(space, as_names(models)) if views else models
+    return remove_listed(space, list_caches(space, named, datasets), report)
+
+
+def with_views(space: Workspace, chosen: Iterable[str]) -> list[str]:
+    """Return the models, each followed by its views that are cached; of one that is not cached any more, the views."""
+    cached = set(map(str, space.cached_models()))
+    found: dict[str, None] = {}
+    for name in chosen:
+        its = [str(view) for view in space.views_of(ModelName.parse(name))]
+        found |= dict.fromkeys([*([name] if name in cached or not its else []), *its])
+    return list(found)
+
+
+def views_left(space: Workspace, infos: Sequence[CacheInfo]) -> dict[str, list[str]]:
+    """Return the views of each of these caches' models that have a cache of one of the datasets, and no part in them."""
+    left: dict[str, list[str]] = {}
+    for model in dict.fromkeys(info.model for info in infos):
+        datasets = {info.dataset for info in infos if info.model == model}
+        name = ModelName.parse(model)
+        others = [] if name.view is not None else space.views_of(name)
+        its = [str(one) for one in others if datasets & set(space.cached_datasets(one))]
+        its = [one for one in its if not any(info.model == one for info in infos)]
+        if its:
+            left[model] = its
+    return left
 
 
 def remove_listed(space: Workspace, infos: Sequence[CacheInfo], report: Report = lambda line: None) -> list[Path]:

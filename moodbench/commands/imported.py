@@ -129,6 +129,7 @@ def imported_records(space: Workspace) -> dict[str, Record]:
                     "assumes": None,
                     "cost": None,
                     "params": {},
+                    "views": None,
                     "paper": None,
                     "note": None,
                     "imported": {},

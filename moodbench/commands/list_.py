@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from moodbench.arguments import as_names
 from moodbench.catalog import ArchiveSpec, BenchmarkSpec, DatasetSpec, ListSpec
@@ -12,6 +13,9 @@ from moodbench.catalog.entry import UNKNOWN
 from moodbench.choices import Needs, PretextTask, check_choices, wrong_choice
 from moodbench.types import Family
 from moodbench.workspace import ModelName, Workspace
+
+if TYPE_CHECKING:
+    from moodbench.scores.base import Score
 
 Record = dict[str, Any]
 
@@ -279,11 +283,14 @@ def list_scores(
         Only those of these families (`moodbench.types.Family`).
     needs : str or sequence of str
         Only those that need one of these besides features (`moodbench.choices.Needs`).
+    workspace : Workspace, optional
+        Whose models have the layers and views that scores read (`views`); without one that is not said.
     """
     from moodbench.scores.base import SCORES, display_order
 
     families, wanted = _choices("family", family, Family), _choices("needs", needs, Needs)
-    records = [score_record(name) for name in display_order(SCORES)]
+    cached = None if workspace is None else views_by_model(workspace)
+    records = [score_record(name, cached) for name in display_order(SCORES)]
     if workspace is not None:
         from moodbench.commands.imported import imported_records
 
@@ -297,8 +304,21 @@ def list_scores(
     ]
 
 
-def score_record(name: str) -> Record:
-    """Return what a registered score says of itself."""
+def views_by_model(space: Workspace) -> dict[str, list[str]]:
+    """Return the cached views of every model that has some, as scores name them; layers first."""
+    found: dict[str, list[str]] = {}
+    for one in space.cached_models():
+        if one.view is not None:
+            found.setdefault(str(one.whole), []).append(one.view)
+    return found
+
+
+def score_record(name: str, cached: Mapping[str, Sequence[str]] | None = None) -> Record:
+    """Return what a registered score says of itself.
+
+    `views` is None where it reads one vector of an image. Else it says how what it reads with the usual parameters is
+    made, and which models have it, out of the views that are `cached` of each (None: not looked for).
+    """
     from moodbench.scores.base import SCORES
 
     cls = SCORES.get(name)
@@ -310,6 +330,18 @@ def score_record(name: str) -> Record:
         "assumes": "post-ReLU features" if cls.post_relu else None,
         "cost": cls.cost,
         "params": cls.parameters(),
+        "views": _views_read(cls(), cached) if cls.needs & {"layers", "views"} else None,
         "paper": cls.paper,
         "note": cls.note,
     }
+
+
+def _views_read(score: Score, cached: Mapping[str, Sequence[str]] | None) -> Record:
+    from moodbench.errors import ScoreError
+
+    models: list[str] | None = None if cached is None else []
+    for model, views in (cached or {}).items():
+        with contextlib.suppress(ScoreError):  # what it reads is not there
+            if score.views_among(views) and models is not None:
+                models.append(model)
+    return {"made_by": getattr(score, "made_by", None), "cached_of": models}

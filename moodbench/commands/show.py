@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from moodbench.catalog import FEATURES_ONLY, BenchmarkSpec, DatasetSpec, ModelSpec
-from moodbench.commands.list_ import benchmark_record, cached_datasets, dataset_record, score_record
+from moodbench.commands.list_ import benchmark_record, cached_datasets, dataset_record, score_record, views_by_model
 from moodbench.errors import UnknownNameError
 from moodbench.workspace import ModelName, Workspace
 
@@ -19,6 +19,7 @@ def show_score(name: str, workspace: Workspace | None = None) -> Record:
     """Return what `list_scores` says of a score, its year, what ``score --tune`` tries, its module and its description.
 
     Of an imported one: its files, with their digests.
+    Which models have the layers and views that it reads is said of a `workspace`, where one is given.
 
     Raises
     ------
@@ -33,7 +34,7 @@ def show_score(name: str, workspace: Workspace | None = None) -> Record:
     if name not in SCORES:
         raise UnknownNameError("score", name, [*SCORES, *imported])
     cls = SCORES.get(name)
-    return score_record(name) | {
+    return score_record(name, None if workspace is None else views_by_model(workspace)) | {
         "year": None if cls.year == UNDATED else cls.year,
         "sweep": {key: list(values) for key, values in cls.sweep.items()},
         "module": cls.__module__,

@@ -29,6 +29,11 @@ class OverLayers(Score):
 
     layers: str = "all"
 
+    @property
+    def made_by(self) -> str:
+        """The option of ``moodbench extract`` that makes what it reads."""
+        return "--layers " + self.layers.replace("+", ",")
+
     def layers_read(self, cached: Sequence[str]) -> tuple[str, ...]:
         """Return the names of the layers that it reads, from the input to the output, out of the views of a model.
 
@@ -88,6 +93,11 @@ class OnView(Score):
     needs: ClassVar[frozenset[Need]] = frozenset({"views"})
 
     view: str = ""
+
+    @property
+    def made_by(self) -> str:
+        """The option of ``moodbench extract`` that makes what it reads."""
+        return f"--view {self.view.partition('-')[0]}"
 
     def view_read(self, cached: Sequence[str]) -> str:
         """Return the name of the view in the blocks."""
