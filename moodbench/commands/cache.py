@@ -196,7 +196,7 @@ def with_views(space: Workspace, chosen: Iterable[str]) -> list[str]:
 
 
 def views_left(space: Workspace, infos: Sequence[CacheInfo]) -> dict[str, list[str]]:
-    """Return the views of each of these caches' models that have a cache of one of the datasets, and no part in them."""
+    """Return the views of each model of these caches that are not among them, and have a cache of its datasets."""
     left: dict[str, list[str]] = {}
     for model in dict.fromkeys(info.model for info in infos):
         datasets = {info.dataset for info in infos if info.model == model}
