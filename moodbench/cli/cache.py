@@ -157,8 +157,8 @@ def remove(
     """Delete caches of models, after asking.
 
     All of them, or those of some datasets. Images, results, trained heads and imported scores stay; the row scores and
-    detectors of a model go with its last cache. Its layers and other views stay too, unless --views. Where nobody can be
-    asked (in a script), nothing is removed without --yes.
+    detectors of a model go with its last cache. Its layers and other views stay too, unless --views. Where nobody can
+    be asked (in a script), nothing is removed without --yes.
 
     Example: moodbench cache remove --model digits_mim --dataset digits_noise
     """
