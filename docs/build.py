@@ -278,6 +278,8 @@ def _weights(spec: ModelSpec) -> str:
         source = f"comes with moodbench, `{spec.architecture}`"
     elif spec.url is not None:
         source = f"[{urlsplit(spec.url).netloc}]({spec.url}), `{spec.architecture}`"
+    elif spec.by_hand is not None:
+        source = f"by hand (`moodbench show model {spec.name}`), `{spec.architecture}`"
     else:
         source = f"{'timm' if spec.clip is None else 'open_clip'}, `{spec.architecture}`"
     head = "" if spec.head.url is None else f"; [head]({spec.head.url}) on `{spec.features}`"

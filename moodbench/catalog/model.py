@@ -142,6 +142,12 @@ class ModelSpec:
     url: str | None = field(default=None, metadata=_read(_address, of_weights=True))
     """Weights from an address."""
 
+    by_hand: str | None = field(default=None, metadata=_read(Entry.text, of_weights=True))
+    """How a person gets the file, where no program can: it is then named with ``--checkpoint``."""
+
+    runs: str | None = field(default=None, metadata=_read(Entry.text))
+    """The group of training runs that this is one of: the same recipe with another seed."""
+
     sha256: str | None = field(
         default=None, metadata=_read(lambda entry, key: entry.digest(key, None), of_weights=True)
     )

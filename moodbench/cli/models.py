@@ -10,7 +10,14 @@ from moodbench.sizes import many
 
 Record = dict[str, Any]
 
-_SOURCES = {"embedded": "bundled", "timm hub": "hub", "hub": "hub", "address": "address", "cached features": "cached"}
+_SOURCES = {
+    "embedded": "bundled",
+    "timm hub": "hub",
+    "hub": "hub",
+    "address": "address",
+    "cached features": "cached",
+    "by hand": "by hand",
+}
 """Where weights come from, as short as a column wants it."""
 
 

@@ -153,6 +153,8 @@ def _model_text(r: Record) -> str:
         "arguments": r.get("args"),
         "weights": r["weights"] if r.get("url") is None else r["url"],
         "checkpoint": r.get("checkpoint"),
+        "to get it": r.get("by_hand"),
+        "training runs": r.get("runs"),
         "on this disk": None if r.get("on_disk") is None else ("yes" if r["on_disk"] else "no"),
         "size": None if size is None else human_bytes(size),
         "sha256": r.get("sha256"),

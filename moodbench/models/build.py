@@ -12,6 +12,7 @@ from torch import nn
 
 from moodbench.catalog import ModelSpec
 from moodbench.errors import ModelError, UsageError
+from moodbench.models import small_resnet  # noqa: F401 (imported for the architecture that it registers)
 from moodbench.models.clip.library import known
 
 

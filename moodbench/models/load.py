@@ -30,6 +30,7 @@ from moodbench.models.formats.base import FORMATS
 from moodbench.models.head import NO_HEAD, read_classifier
 from moodbench.models.sources import fetched, head_file, own_file
 from moodbench.models.transforms import TRANSFORMS, build_transform, image_of, sized
+from moodbench.models.weights import by_hand
 from moodbench.types import Head
 
 # Names of networks trained on pairs of pictures and texts; unless fine-tuned to classes, what timm files as their
@@ -124,6 +125,8 @@ def _load(spec: ModelSpec, checkpoint: Path | None, key: str | None, format: str
         file = fetched(spec.name, spec.url, spec.sha256)
         loaded = load_file(spec, file, spec.format, headed, spec.checkpoint_key)
         return replace(loaded, source=f"{loaded.source} of {urlsplit(spec.url).netloc}")
+    if spec.by_hand is not None:
+        raise by_hand(spec)
     return _from_timm(spec, headed)
 
 

@@ -80,6 +80,11 @@ def _stranger(checkpoint: Checkpoint, file: Path) -> str | None:
     """Return how to use a network of another project, if its names give it away."""
     for pattern, what, network in _STRANGERS:
         if any(re.search(pattern, name) for name in checkpoint.tensors):
+            if network == "ResNet18_32x32" and _has_18_layers(checkpoint.tensors):
+                return (
+                    f"the names are those of {what}: --model timm:resnet18_32x32 --checkpoint {file}, or "
+                    "'timm: resnet18_32x32' in an entry"
+                )
             classes = _classes(checkpoint.tensors)
             return f"the names are those of {what}; timm has none of that kind, so that no entry can load it;\n" + (
                 from_python(
@@ -91,6 +96,12 @@ def _stranger(checkpoint: Checkpoint, file: Path) -> str | None:
                 )
             )
     return None
+
+
+def _has_18_layers(tensors: Mapping[str, Tensor]) -> bool:
+    """Say whether this is the network that `moodbench.models.small_resnet` has: four stages of two plain blocks."""
+    others = ("layer1.2.conv1.weight", "layer1.0.conv3.weight", "layer4.2.conv1.weight")
+    return {"layer4.1.conv2.weight", "fc.weight"} <= tensors.keys() and not tensors.keys() & {*others}
 
 
 def _classes(tensors: Mapping[str, Tensor]) -> int | str:

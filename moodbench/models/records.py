@@ -31,6 +31,8 @@ def model_record(spec: ModelSpec) -> Record:
 def _source(spec: ModelSpec) -> str:
     if spec.checkpoint is not None:
         return "embedded"
+    if spec.by_hand is not None:
+        return "by hand"
     return "address" if spec.url is not None else "hub" if spec.clip is not None else "timm hub"
 
 

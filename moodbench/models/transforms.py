@@ -187,6 +187,8 @@ def _data_config_of(spec: ModelSpec) -> DataConfig:
         return known(spec.clip).pictures
     from timm.models import get_pretrained_cfg
 
+    import moodbench.models.small_resnet  # noqa: F401 (imported for the architecture that it registers)
+
     config: Any = get_pretrained_cfg(spec.timm)
     record: DataConfig = {} if config is None else config.to_dict()
     return record

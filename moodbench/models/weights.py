@@ -59,6 +59,8 @@ def weights_on_disk(spec: ModelSpec) -> Path | None:
         return _existing(spec.checkpoint)
     if spec.url is not None:
         return _existing(hub.url_file(spec.url))
+    if spec.by_hand is not None:
+        return None
     named = _named_repository(spec)
     source = _asked_of_library(spec) if named is None else named
     if source.hub_id is not None:
@@ -89,10 +91,19 @@ def check_obtainable(spec: ModelSpec) -> None:
         check_installed()
     if spec.url is not None:
         hub.ready_url(spec.name, spec.url)
+    elif spec.by_hand is not None:
+        raise by_hand(spec)
     elif spec.checkpoint is None:
         _ask_hub(spec)
     if spec.head.url is not None:
         hub.ready_url(spec.name, spec.head.url, head=True)
+
+
+def by_hand(spec: ModelSpec) -> ModelError:
+    """Return the error that says how a person gets weights which no program can fetch."""
+    return ModelError(
+        f"no program can fetch the weights of '{spec.name}'", fix=f"{spec.by_hand}; then name it with --checkpoint FILE"
+    )
 
 
 def digest_known(spec: ModelSpec) -> str:
@@ -101,7 +112,7 @@ def digest_known(spec: ModelSpec) -> str:
         return "whole"
     if spec.url is not None:
         return "none" if hub.digest_in_name(hub.url_file(spec.url)) is None else "prefix"
-    return "none" if spec.checkpoint is not None else "hub"
+    return "none" if spec.checkpoint is not None or spec.by_hand is not None else "hub"
 
 
 def fetch_weights(spec: ModelSpec, *, report: Report = lambda line: None, progress: bool = False) -> Weights:
@@ -139,6 +150,8 @@ def _main(spec: ModelSpec, report: Report, progress: bool) -> Weights:
         return _of_catalogue(spec, spec.checkpoint, spec.sha256)
     if spec.url is not None:
         return _from_url(spec, spec.url, spec.sha256, spec.bytes, report, progress)
+    if spec.by_hand is not None:
+        raise by_hand(spec)
     _ask_hub(spec)
     source = _asked_of_library(spec)
     if source.hub_id is not None:

@@ -59,6 +59,7 @@ def every_model():
 
 def test_builtin_models_name_what_exists():
     timm = pytest.importorskip("timm")
+    from moodbench.models.build import check_name
     from moodbench.models.features import RECIPES
     from moodbench.models.formats.base import FORMATS
     from moodbench.models.transforms import TRANSFORMS
@@ -70,9 +71,9 @@ def test_builtin_models_name_what_exists():
         assert spec.features in RECIPES
         if spec.clip is not None:
             continue
-        architecture, _, tag = spec.timm.partition(".")
-        assert timm.is_model(architecture), name
-        if spec.checkpoint is None and spec.url is None:
+        check_name(spec)
+        tag = spec.timm.partition(".")[2]
+        if spec.checkpoint is None and spec.url is None and spec.by_hand is None:
             assert tag, "a bare architecture name means whatever timm's default tag is"
             config = timm.get_pretrained_cfg(spec.timm)
             assert config.hf_hub_id == f"timm/{spec.timm}"  # where a list looks for it
