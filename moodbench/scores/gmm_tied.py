@@ -8,7 +8,7 @@ from torch import Tensor
 
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
-from moodbench.scores.machinery.gaussian import fit_class_gaussians, squared_distance
+from moodbench.scores.machinery.gaussian import ClassGaussians, fit_class_gaussians, squared_distance
 from moodbench.scores.machinery.vectorised import row_argmax
 
 
@@ -46,9 +46,14 @@ class TiedMixture(Score):
         self.note_ = self.classes_.note
 
     def score(self, block: Block) -> Tensor:
-        terms = self.classes_.halves(block) + self.log_shares_
-        # the largest term directly, because the expanded square cancels in float32; the others relative to it
-        nearest = row_argmax(terms)
-        terms.sub_(terms.gather(1, nearest[:, None]))
-        distance = squared_distance(self.classes_.whitener.rows(block), self.classes_.means, nearest)
-        return self.log_shares_[nearest] - distance / 2 + log_sum_exp(terms)
+        return log_density(self.classes_, self.log_shares_, block)
+
+
+def log_density(classes: ClassGaussians, log_shares: Tensor, block: Block) -> Tensor:
+    """Return the log density of a mixture of classes with these shares (K,), but for a constant, (B,) float64."""
+    terms = classes.halves(block) + log_shares
+    # the largest term directly, because the expanded square cancels in float32; the others relative to it
+    nearest = row_argmax(terms)
+    terms.sub_(terms.gather(1, nearest[:, None]))
+    distance = squared_distance(classes.whitener.rows(block), classes.means, nearest)
+    return log_shares[nearest] - distance / 2 + log_sum_exp(terms)

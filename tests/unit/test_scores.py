@@ -136,6 +136,7 @@ ABSOLUTE = {
     "hopfield": "beta has the unit of one over a squared feature",
     "nci": "alpha has the unit of the head's weight by that of the features",
     "pnml": "the head is applied to unit features, so its logits change with the weight",
+    "heat": "the sample is in the order of the features' bits, and batches are drawn from it",
     "cea": "the paper adds 0.1 to the mean norm",
 }
 """Scores that know how large features are."""

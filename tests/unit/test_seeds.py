@@ -17,6 +17,7 @@ ROWS = {
     "knn_coreset": 60,
     "cfood": 60,
     "combood": 60,
+    "heat": 60,
     "iforest": 60,
     "ocsvm": 60,
     "lof": 60,
