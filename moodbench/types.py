@@ -30,8 +30,8 @@ ALL_GROUPS = "all"
 """The `group` of the mean over every OOD dataset of a benchmark."""
 
 
-TEXTS = ("negatives", "negated")
-"""What may come with a head of texts: words that are far from all classes (NegLabel), the classes negated (CLIPN)."""
+TEXTS: Mapping[str, str] = {"negatives": "negative labels", "negated": "negated classes"}
+"""What may come with a head, and in words: texts far from all classes (NegLabel), the classes negated (CLIPN)."""
 
 
 @dataclass(frozen=True)

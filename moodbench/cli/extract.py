@@ -47,7 +47,7 @@ def extract(
         list[str],
         typer.Option(
             metavar="MODEL",
-            help="A model from the catalogue, or timm:NAME; either may be followed by @VARIANT. Repeatable.",
+            help="A model from the catalogue, timm:NAME or clip:ARCH/TAG, with or without @VARIANT. Repeatable.",
             autocompletion=completion.models,
         ),
     ],

@@ -35,7 +35,7 @@ def _named(complete: completion.Complete) -> Any:
 def model(*, name: Annotated[str, _named(completion.models_and_caches)], json_: Json = False, run: Run) -> None:
     """Show a model: weights, what it has seen, features, caches.
 
-    NAME is a model of the catalogue or timm:NAME, either with @VARIANT, or another one that has caches.
+    NAME is a model of the catalogue, timm:NAME or clip:ARCH/TAG, with or without @VARIANT, or another that has caches.
 
     Example: moodbench show model beitv2@fair
     """

@@ -113,7 +113,7 @@ def extract(
     Parameters
     ----------
     model : str, Backbone or sequence of str
-        A model of the catalogue, ``timm:NAME``, either with ``@VARIANT``; or any network
+        A model of the catalogue, ``timm:NAME`` or ``clip:ARCH/TAG``, with or without ``@VARIANT``; or any network
         (`Backbone.from_module`), which needs a `name`. Several names: one model after another. If one of them fails,
         the others are extracted all the same before that is raised.
     benchmark, dataset : str or sequence of str

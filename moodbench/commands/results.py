@@ -103,11 +103,13 @@ def show_result(
 
 def _row(space: Workspace, cell: str, benchmarks: Sequence[str], params: str | None) -> Result:
     """Return the only row that a cell names."""
-    model, slash, rest = cell.partition("/")
-    score, _, ood = rest.partition("/")
-    if not slash or not model or not score:
-        raise UsageError(f"'{cell}' names no cell of results", fix=f"write {CELL}, as in vit/msp/texture or vit/msp")
     rows = [row for name in benchmarks for row in read_all(space.results_dir, name)]
+    # names of open_clip have a slash themselves
+    named = (row.model for row in rows if cell.startswith(f"{row.model}/"))
+    model = max(named, key=len, default=cell.partition("/")[0])
+    score, _, ood = cell[len(model) + 1 :].partition("/")
+    if not model or not score:
+        raise UsageError(f"'{cell}' names no cell of results", fix=f"write {CELL}, as in vit/msp/texture or vit/msp")
     for kind, wanted in (("model", model), ("score", score)):
         known = {getattr(row, kind) for row in rows}
         if wanted not in known:

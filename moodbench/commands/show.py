@@ -55,7 +55,8 @@ def show_model(name: str, workspace: Workspace | None = None) -> Record:
     Parameters
     ----------
     name : str
-        A model of the catalogue or ``timm:NAME``, either with ``@VARIANT``, or another one that has caches.
+        A model of the catalogue, ``timm:NAME`` or ``clip:ARCH/TAG``, with or without ``@VARIANT``, or another one that
+        has caches.
     workspace : Workspace, optional
 
     Raises

@@ -150,7 +150,7 @@ def test_neglabel_reads_them_and_a_detector_keeps_them(extracted, words, picture
     assert done.exit_code == 0, done.stderr
     assert "2 scores, ID accuracy" in done.stderr
     done = call("score", "--model", MODEL, "--head", "plain", *some)
-    assert "left empty: neglabel (no negatives with the head)" in " ".join(done.stderr.split())
+    assert "left empty: neglabel (no negative labels with the head)" in " ".join(done.stderr.split())
     detector = moodbench.Detector.load(
         model=MODEL,
         score="neglabel",

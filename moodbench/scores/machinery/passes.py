@@ -218,9 +218,9 @@ def _lacking(score: Score, train: Train) -> str | None:
         return error.what
     if "head" in score.needs and train.weight is None:
         return "no head"
-    for kind in TEXTS:
+    for kind, words in TEXTS.items():
         if kind in score.needs and kind not in train.texts:
-            return f"no {kind} with the head"
+            return f"no {words} with the head"
     if "logits" in score.needs and train.classes is None:
         return "no logits"
     if "labels" in score.needs and train.label_classes == 0:

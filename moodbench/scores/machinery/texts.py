@@ -12,6 +12,7 @@ from moodbench.errors import ScoreError
 from moodbench.scores.base import Train
 from moodbench.scores.block import TINY, Block
 from moodbench.scores.machinery.statistics import Statistic
+from moodbench.types import TEXTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,5 +77,5 @@ class HeadTexts(Statistic[Tensor]):
     def finalize(self) -> Tensor:
         """Return them."""
         if self._texts is None:
-            raise ScoreError(f"no {self.kind} came with the head")
+            raise ScoreError(f"no {TEXTS[self.kind]} with the head")
         return self._texts

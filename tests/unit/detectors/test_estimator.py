@@ -186,5 +186,5 @@ def test_texts_that_come_with_the_head():
     e = [np.exp(c / np.linalg.norm(unseen, axis=1, keepdims=True) / 0.01) for c in cosines]
     expected = np.mean([one[:, :4].sum(axis=1) / one.sum(axis=1) for one in e], axis=0)
     np.testing.assert_allclose(detector.score_samples(unseen), expected, rtol=1e-3)
-    with pytest.raises(ScoreError, match="no negatives with the head"):
+    with pytest.raises(ScoreError, match="no negative labels with the head"):
         detectors.of("neglabel")().fit(train, labels, head=(weight, bias))
