@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ WEIGHT_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 _SQUARES = {"shortest": "center", "squash": "squash", "longest": "border"}
 """open_clip's words for how a picture becomes a square, and ours."""
+
+_SET_BY_IT = "TOKENIZERS_PARALLELISM"  # in the environment, when it is imported
 
 _SHOWN = 12  # tags that a message lists
 
@@ -50,11 +53,15 @@ def open_clip() -> Any:
         It is not installed, or cannot be imported.
     """
     check_installed()
+    before = os.environ.get(_SET_BY_IT)
     try:
         with quiet():
             import open_clip as library
     except ImportError as error:  # of a version that does not fit torch or timm
         raise ModelError(f"open_clip cannot be imported: {error}", fix="pip install -U 'moodbench[clip]'") from error
+    finally:
+        os.environ.pop(_SET_BY_IT, None)
+        os.environ.update({} if before is None else {_SET_BY_IT: before})
     return library
 
 

@@ -221,3 +221,82 @@ def test_the_tower_of_captioners_returns_its_tokens_too():
     assert torch.linalg.vector_norm(Embeddings()(Tower(), torch.rand(2, 3, 4, 4)), dim=1).tolist() == pytest.approx(
         [1, 1]
     )
+
+
+@pytest.fixture
+def published(weights, monkeypatch):
+    """A tag of the architecture whose weights lie at the hub, prepared otherwise than open_clip does by default."""
+    import open_clip.pretrained
+
+    tag = {"hf_hub": "me/tiny/", "mean": (0.5,) * 3, "std": (0.5,) * 3, "interpolation": "bicubic"}
+    tags = {"mine": {**tag, "resize_mode": "squash", "quick_gelu": True}}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, clips.ARCHITECTURE, tags)
+    return CATALOG.model(f"clip:{clips.ARCHITECTURE}/mine")
+
+
+def test_weights_of_a_tag_come_from_the_hub_cache(published, monkeypatch, tmp_path):
+    from huggingface_hub import constants
+    from safetensors.torch import save_file
+
+    from moodbench.models import hub
+    from moodbench.models.weights import is_complete
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "reachable", lambda url: False)
+    with pytest.raises(ModelError, match="does not answer") as error:
+        load_model(published)
+    assert "--checkpoint FILE" in error.value.fix
+    assert not is_complete(published)
+    folder = tmp_path / "models--me--tiny"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("abc")
+    (folder / "snapshots" / "abc").mkdir(parents=True)
+    state = {name: tensor.contiguous().clone() for name, tensor in clips.network().state_dict().items()}
+    save_file(state, folder / "snapshots" / "abc" / "open_clip_model.safetensors")
+    monkeypatch.setattr(hub, "reachable", lambda url: pytest.fail("the network was asked"))
+    assert is_complete(published)
+    backbone = load_model(published)
+    assert backbone.record["weights"] == "hub me/tiny"
+    assert backbone.record["args"] == {"quick_gelu": True}
+    assert backbone.transform.record["crop_mode"] == "squash"
+    pixels = torch.rand(2, 3, 32, 32)
+    theirs = clips.network(force_quick_gelu=True).encode_image(pixels, normalize=True)
+    assert torch.allclose(backbone.forward(pixels)[0], theirs, atol=1e-6)
+
+
+def test_a_file_in_the_place_of_a_tags_weights_is_prepared_as_the_tag_says(published, weights):
+    backbone = load_model(published, checkpoint=weights)
+    assert backbone.transform.record["mean"] == [0.5, 0.5, 0.5]
+    assert backbone.record["weights"].startswith("file tiny.pt")
+
+
+def test_a_network_with_a_trunk_of_timm_and_a_logit_bias(tmp_path):
+    import json
+
+    import open_clip
+
+    config = {
+        "embed_dim": 64,
+        "init_logit_bias": -3,
+        "custom_text": True,
+        "vision_cfg": {"image_size": 32, "timm_model_name": "test_vit", "timm_pool": "avg", "timm_proj": "none"},
+        "text_cfg": {**clips.CONFIG["text_cfg"], "pool_type": "last"},
+    }
+    (tmp_path / "moodbench-sigmoid.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "moodbench-sigmoid.json")
+    with library.quiet():
+        network = open_clip.create_model("moodbench-sigmoid").eval()
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    spec = CATALOG.model("clip:moodbench-sigmoid")
+    pixels = torch.rand(2, 3, 32, 32)
+    features, _ = load_model(spec, checkpoint=tmp_path / "w.pt").forward(pixels)
+    assert torch.allclose(features, network.encode_image(pixels, normalize=True), atol=1e-6)
+    tower = load_text_tower(spec, CPU, checkpoint=tmp_path / "w.pt")
+    assert tower.bias == -3
+    texts = ["a cat", "a dog"]
+    with torch.no_grad():
+        logits, _ = network.get_logits(pixels, open_clip.get_tokenizer("moodbench-sigmoid")(texts))
+    from moodbench.texts.encode import as_head
+
+    head = as_head(tower, tower.embed(texts), None)
+    assert torch.allclose(features @ torch.from_numpy(head.weight).T + torch.from_numpy(head.bias), logits, atol=1e-5)
