@@ -106,6 +106,10 @@ def table(
         str | None,
         typer.Option(metavar="NAME", help="What LaTeX (\\ref) and HTML (#NAME) call it, as tab:main."),
     ] = None,
+    runs: Annotated[
+        bool,
+        typer.Option("--runs", help="Show the training runs of one recipe as one model: mean ± standard deviation."),
+    ] = False,
     out: Out = None,
     run: Run,
 ) -> None:
@@ -142,6 +146,7 @@ def table(
         caption=caption,
         label=label,
         width=width,
+        runs=runs,
         workspace=run.workspace,
     )
     for file in unverified_results(run.workspace, benchmark or ()):

@@ -25,6 +25,7 @@ from moodbench.tables.grid import pivot
 from moodbench.tables.marks import DECIMALS
 from moodbench.tables.order import models_in_order
 from moodbench.tables.paper import Part, paper_tables
+from moodbench.tables.runs import together
 from moodbench.tables.selection import Found, NoSuchHeadError, chosen_benchmarks, holding, only, rows_of, titles_of
 from moodbench.tables.shown import Tables
 from moodbench.types import ALL_GROUPS, Result
@@ -62,6 +63,7 @@ def table(
     caption: str | None = None,
     label: str | None = None,
     width: int | None = None,
+    runs: bool = False,
     workspace: Workspace | None = None,
 ) -> Tables:
     """Return the tables of one benchmark or several, one after another, as text that Jupyter shows as tables.
@@ -113,6 +115,9 @@ def table(
         Of the table, where it is the only one: its title, and the name by which LaTeX and HTML refer to it.
     width : int, optional
         Letters that a line of the format "plain" may have: wider tables go on below with further columns.
+    runs : bool
+        Show the training runs of one recipe (``runs: GROUP`` in the catalogue) as one model, called as their group: the
+        mean over them, and the standard deviation behind it.
 
     Returns
     -------
@@ -137,10 +142,19 @@ def table(
     shown = list(dict.fromkeys(FPR95[positive] if name == "fpr95" else name for name in as_names(metric)))
     deep = layout == "depth"
     found = _with_head(space, chosen_benchmarks(space, as_names(benchmark)), head, models, deep)
+    groups = {name: spec.runs for name, spec in space.catalog.models.items() if spec.runs is not None}
+    if runs:
+        if significance or not axes:
+            what = "--significance" if significance else f"the layout '{layout}'"
+            raise UsageError(f"{what} is about single models, and --runs shows means over several", fix="leave one out")
+        taken = sorted({*groups.values()} & {*space.catalog.models})
+        if taken:
+            raise UsageError(f"'{taken[0]}' is a model and a group of training runs", fix="rename the group ('runs')")
+        found = [(name, together(marked_stale(space, name, results), groups)) for name, results in found]
     found = only(found, "model", models, lambda row: line_of(row.model) if deep else row.model)
     found = only(found, "score", scores, lambda row: row.score)
     found = holding(found, "OOD dataset", datasets, lambda row: row.ood)
-    found = [(name, marked_stale(space, name, results)) for name, results in found]
+    found = found if runs else [(name, marked_stale(space, name, results)) for name, results in found]
     tables: list[Table] = []
     parts: list[Part] = []
     for name, results in found:
@@ -303,7 +317,8 @@ def _pretraining(space: Workspace, model: str) -> tuple[Callable[[str], bool | N
 def _seen(space: Workspace, rows: Iterable[Result]) -> dict[str, Exposure]:
     """Return what the models of these results have seen, as far as the catalogue knows them."""
     names = {name: ModelName.parse(name) for name in dict.fromkeys(row.model for row in rows)}
-    known = space.catalog.models
+    models = space.catalog.models
+    known = {**{spec.runs: spec for spec in models.values() if spec.runs is not None}, **models}
     return {
         name: seen_by(known[parsed.base].variant(parsed.variant))
         for name, parsed in names.items()
