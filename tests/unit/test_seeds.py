@@ -30,7 +30,7 @@ ROWS = {
 }
 """Scores of a sample, and one that does not hold every row of the world."""
 
-SEEDED = sorted([*ROWS, "corp", "rpd", "weiper", "random"])
+SEEDED = sorted([*ROWS, "corp", "rpd", "weiper", "weiper_kld", "random"])
 
 
 @pytest.fixture(scope="module")
