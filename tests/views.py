@@ -43,9 +43,26 @@ def changed_of(features: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+STATES = {"nac-blocks.0": 8, "nac-layer3": 13}
+"""States of neurons of layers, and their number."""
+
+
+def numbers_of(features: np.ndarray) -> dict[str, np.ndarray]:
+    """Return view → (B, width) float32 of rows (B, D): numbers that are no features, and no larger for longer rows."""
+    x = features.astype(np.float64)
+    lengths = np.linalg.norm(x, axis=1, keepdims=True)
+    unit = x / np.where(lengths > 0, lengths, 1.0)
+    found = {}
+    for seed, (name, width) in enumerate(STATES.items()):
+        mix = np.random.default_rng(100 + seed).normal(size=(x.shape[1], width))
+        found[name] = (unit @ mix).astype(np.float32)
+    found["blood-10"] = (np.array([1.0, 3.0, 2.0]) / (lengths**2 + 1e-12)).astype(np.float32)  # rough where short
+    return found
+
+
 def views_of(features: np.ndarray) -> dict[str, np.ndarray]:
     """Return the same under the names of caches: layers, and views of changed images; (B, width) float32 each."""
     return {
         **{f"layer-{name}": values for name, values in layers_of(features).items()},
-        **{f"view-{name}": values for name, values in changed_of(features).items()},
+        **{f"view-{name}": values for name, values in (changed_of(features) | numbers_of(features)).items()},
     }

@@ -57,7 +57,7 @@ class Views:
         from moodbench.models.recipes.base import create_recipe
 
         layers = () if self.layers is None else choose_layers(backbone.network, self.layers, self.pool)
-        recipes = dict.fromkeys(create_recipe(choice) for choice in self.changed)
+        recipes = dict.fromkeys(one for choice in self.changed for one in create_recipe(choice).of(backbone.network))
         return [*layers, *recipes]
 
     def check(self) -> None:

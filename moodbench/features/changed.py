@@ -44,12 +44,18 @@ class Changed:
         """
         traced: Traced | None = None
         with computing(self.taps.network, images.device), torch.no_grad():
-            seen = self.open(images, numbers)
+            seen = self._opened(images, numbers)
             if any(recipe.gradients for recipe in self.recipes):
                 with self.taps.reading() as layers:
                     features = seen.traced
                 traced = features.detach(), [layer.detach() for layer in layers]
             return [recipe.compute(seen).detach().float() for recipe in self.recipes], traced
+
+    def _opened(self, images: Tensor, numbers: Tensor) -> Pass:
+        seen = self.open(images, numbers)
+        wanted = (name for recipe in self.recipes for name in recipe.reads(self.taps.network))
+        seen.reading = list(dict.fromkeys(wanted))
+        return seen
 
     def check(self, images: Tensor) -> list[int]:
         """Refuse recipes that this network does not serve; return the width of each one's vector.
@@ -67,8 +73,8 @@ class Changed:
         with computing(network, images.device), torch.no_grad():
             if any(recipe.gradients for recipe in self.recipes):
                 noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0)).to(images)
-                self._check_gradients(self.open(torch.cat([images, noise]), numbers.repeat(2)))
-            return [self._check_one(recipe, self.open(images, numbers)) for recipe in self.recipes]
+                self._check_gradients(self._opened(torch.cat([images, noise]), numbers.repeat(2)))
+            return [self._check_one(recipe, self._opened(images, numbers)) for recipe in self.recipes]
 
     def _check_gradients(self, seen: Pass) -> None:
         def mixed(features: Tensor) -> Tensor:

@@ -93,6 +93,28 @@ def interval_edges(points: int) -> Tensor:
     return torch.cat([logits, torch.zeros(1, dtype=torch.float64), -logits.flip(0)])
 
 
+def coverage_of(counts: Tensor, full: float) -> Tensor:
+    """Return the rows of every interval, (states,) int64, with a mark in place of those that reach `full`."""
+    return torch.where(counts.double() < full, counts, _FULL)
+
+
+def mean_coverage(states: Tensor, coverage: Tensor, full: float) -> Tensor:
+    """Return the mean over neurons of min(rows of the state's interval / full, 1), (B,) float64.
+
+    Parameters
+    ----------
+    states : (B, D) int64
+        The interval of every neuron, counted through all neurons.
+    coverage : (states,) int64
+        As `coverage_of` returns it.
+    full : float
+    """
+    total = coverage.index_select(0, states.view(-1)).view_as(states).sum(dim=1)
+    filled = total.div(_FULL, rounding_mode="floor")
+    rows = (total - filled * _FULL).double()
+    return (rows / full + filled) / states.shape[1]
+
+
 @SCORES.register("nac_last")
 @dataclass
 class NACLast(Score):
@@ -160,11 +182,7 @@ class NACLast(Score):
         self.states_ = States(train.weight, steepness, Bins(interval_edges(self.points).float().to(train.device)))
         counts: Tensor = yield StateCounts(self.states_, min(1.0, self.rows / train.rows), self.seed)
         self.full_ = self.share * max(int(counts.sum()) // train.dim, 1)
-        self.coverage_ = torch.where(counts.double() < self.full_, counts, _FULL)
+        self.coverage_ = coverage_of(counts, self.full_)
 
     def score(self, block: Block) -> Tensor:
-        states = self.states_.of(block)
-        total = self.coverage_.index_select(0, states.view(-1)).view_as(states).sum(dim=1)
-        full = total.div(_FULL, rounding_mode="floor")
-        rows = (total - full * _FULL).double()
-        return (rows / self.full_ + full) / states.shape[1]
+        return mean_coverage(self.states_.of(block), self.coverage_, self.full_)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import expit
 
 from tests.parity.case import Case
-from tests.views import layers_of
+from tests.views import STATES, layers_of, numbers_of
 
 
 def layers_of_rows(rows):
@@ -36,7 +37,45 @@ def knn_layers(w, b, train, labels, rows, k):
     return np.array(scores)
 
 
+def nac(w, b, train, labels, rows, steepness, points, share, each):
+    def edges(m):
+        lower = np.log(np.linspace(1, np.sqrt(1000), m // 2)) / np.log(1000)
+        return np.concatenate([lower[:-1], (1 - lower)[::-1]])[1:-1]
+
+    def states_of_last(x):
+        logits = x @ w.T + b
+        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return x * ((p / p.sum(axis=1, keepdims=True) - 1 / len(b)) @ w)
+
+    signed = (train < 0).mean() >= 0.005
+    layers = [(states_of_last(train), states_of_last(rows), 100.0 if signed else 3000.0, 50, 0.01 * len(train))]
+    ours = {"nac-layer3": (3.0, 50, 0.02)}
+    for name in STATES:
+        one = ours.get(name, (steepness, points, share))
+        known, found = (numbers_of(x.astype(np.float32))[name].astype(np.float64) for x in (train, rows))
+        layers.append((known, found, one[0], one[1], max(one[2] * len(train), 1)))
+    scores = np.zeros(len(rows))
+    for known, found, alpha, m, full in layers:
+        bounds = edges(m)
+        bank, its = (np.searchsorted(bounds, expit(alpha * x), side="right") for x in (known, found))
+        for i in range(len(rows)):
+            counts = (bank == its[i]).sum(axis=0)
+            scores[i] += np.minimum(counts / full, 1).mean() / len(layers)
+    return scores
+
+
+def blood(w, b, train, labels, rows):
+    return np.array([-np.mean(squares) for squares in numbers_of(rows.astype(np.float32))["blood-10"]])
+
+
 CASES = {
     "maha_layers": Case(maha_layers),
     "knn_layers": Case(knn_layers, params={"k": 7}),
+    "nac": Case(
+        nac,
+        # a state may lie on the other side of an interval's bound: 1 / 1000 of a neuron's coverage and more
+        tolerance=5e-2,
+        params={"steepness": 2.0, "points": 100, "share": 0.05, "each": "layer3=3/50/0.02"},
+    ),
+    "blood": Case(blood),
 }

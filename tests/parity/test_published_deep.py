@@ -15,6 +15,7 @@ SETS = ("val", "blend_a", "blend_b")
 
 PUBLISHED = {
     "maha_layers": ("maha_layers", {}, 2.0),
+    "nac": ("nac", {"steepness": 2.0, "points": 100, "share": 0.05, "each": "layer3=3/50/0.02"}, 1.0),
 }
 """Name in the file → score, parameters, and how many times ours is theirs."""
 

@@ -27,7 +27,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -70,6 +70,20 @@ class Recipe(ABC):
         rows (`Pass.numbers`), whatever is summed over rows is taken apart again. Gradients are off, `Pass.gradient`
         and ``torch.enable_grad()`` switch them on; the weights have none.
         """
+
+    def of(self, network: nn.Module) -> Sequence[Recipe]:
+        """Return the recipes that are meant on this network: itself, or one for each of several layers.
+
+        Raises
+        ------
+        UnknownNameError
+            The network has no such layer.
+        """
+        return [self]
+
+    def reads(self, network: nn.Module) -> Sequence[str]:
+        """Return the modules whose outputs it asks `Pass.output` for. None by default."""
+        return ()
 
     def check(self, network: nn.Module, head: Head | None) -> None:  # noqa: B027
         """Refuse a network that it cannot be used on, before anything is computed. Nothing by default.

@@ -78,11 +78,11 @@ class Dropout(Recipe):
                 handle.remove()
 
     def _hook(self, position: int, numbers: Tensor) -> Any:
-        seeds = _mixed((numbers + 1) * 2654435761 + self.seed * 40503 + position * 2246822519)
+        seeds = mixed((numbers + 1) * 2654435761 + self.seed * 40503 + position * 2246822519)
 
         def drop(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            drawn = _drawn(seeds.to(output.device), output[0].numel()).view(output.shape)
-            return torch.where(drawn >= round(self.p * 2**32) - 2**31, output / (1 - self.p), 0.0)
+            thrown = drawn(seeds.to(output.device), output[0].numel()).view(output.shape)
+            return torch.where(thrown >= round(self.p * 2**32) - 2**31, output / (1 - self.p), 0.0)
 
         return drop
 
@@ -92,13 +92,13 @@ def _layers(network: nn.Module) -> list[nn.Module]:
     return [layer for layer in network.modules() if isinstance(layer, kinds)]
 
 
-def _drawn(seeds: Tensor, count: int) -> Tensor:
+def drawn(seeds: Tensor, count: int) -> Tensor:
     """Return evenly distributed int32, (B, count), that are functions of the seed (B,) int64 and the place."""
     places = torch.arange(count, dtype=torch.int32, device=seeds.device).mul_(_STEP)
     return _scrambled(places[None] ^ seeds.to(torch.int32)[:, None])
 
 
-def _mixed(values: Tensor) -> Tensor:
+def mixed(values: Tensor) -> Tensor:
     """Return seeds, int64 within the range of int32, of whole numbers."""
     folded = (values ^ (values >> 32)) & 0xFFFFFFFF
     return _scrambled(torch.where(folded >= 2**31, folded - 2**32, folded).to(torch.int32)).to(torch.int64)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from moodbench.errors import ModelError
 from moodbench.models.backbone import Backbone
+
+T = TypeVar("T")
 
 PerRow = Callable[[Tensor], Tensor]
 """(B, D) features → (B,) numbers, each of its own row alone."""
@@ -34,6 +36,11 @@ class Pass:
         Opens the block within which the network computes.
     layout : memory format
         That pictures have.
+
+    Attributes
+    ----------
+    reading : sequence of str
+        Modules whose outputs `output` returns; set before anything is computed.
     """
 
     def __init__(
@@ -51,6 +58,9 @@ class Pass:
         self.head = head
         self._precision = precision
         self._layout = layout
+        self.reading: Sequence[str] = ()
+        self._outputs: dict[str, Tensor] = {}
+        self._memo: dict[str, Any] = {}
 
     def __len__(self) -> int:
         return len(self.images)
@@ -102,12 +112,28 @@ class Pass:
 
     @cached_property
     def _traced(self) -> tuple[Tensor, Tensor]:
-        return self._trace(self.images)
+        with self.maps(self.reading) as self._outputs:
+            return self._trace(self.images)
 
     @property
     def traced(self) -> Tensor:
         """(B, D) float32, the features of `images` with the graph of their computation; computed once for all."""
         return self._traced[1]
+
+    def output(self, name: str) -> Tensor:
+        """Return what a module made of `images`, with the graph from there to `traced`.
+
+        Recipes name the modules that they want (`Recipe.reads`). As it is: tokens (B, N, D) or a map (B, D, H, W).
+        """
+        _ = self._traced
+        return self._outputs[name]
+
+    def shared(self, key: str, compute: Callable[[], T]) -> T:
+        """Return what is filed under `key`, computed by the first recipe that asks for it."""
+        if key not in self._memo:
+            self._memo[key] = compute()
+        found: T = self._memo[key]
+        return found
 
     def _trace(self, images: Tensor) -> tuple[Tensor, Tensor]:
         leaf = images.detach().requires_grad_()
