@@ -31,6 +31,7 @@ CHANGED = (
     "pro-0.0005",
     "dropout-0.1",
     "dropout-0.1-seed1",
+    "rankfeat-published",
 )
 """Views of changed images, as wide as the features: the head fits."""
 
@@ -48,7 +49,7 @@ STATES = {"nac-blocks.0": 8, "nac-layer3": 13}
 
 
 def numbers_of(features: np.ndarray) -> dict[str, np.ndarray]:
-    """Return view → (B, width) float32 of rows (B, D): numbers that are no features, and no larger for longer rows."""
+    """Return view → (B, width) float32 of rows (B, D): numbers that are no features."""
     x = features.astype(np.float64)
     lengths = np.linalg.norm(x, axis=1, keepdims=True)
     unit = x / np.where(lengths > 0, lengths, 1.0)
@@ -57,6 +58,9 @@ def numbers_of(features: np.ndarray) -> dict[str, np.ndarray]:
         mix = np.random.default_rng(100 + seed).normal(size=(x.shape[1], width))
         found[name] = (unit @ mix).astype(np.float32)
     found["blood-10"] = (np.array([1.0, 3.0, 2.0]) / (lengths**2 + 1e-12)).astype(np.float32)  # rough where short
+    sizes = np.abs(x)
+    for name in ("gaia_a", "gaia_z"):
+        found[name] = -np.stack([sizes.mean(axis=1), sizes.max(axis=1)], axis=1).astype(np.float32)
     return found
 
 
