@@ -81,7 +81,7 @@ def with_views(
     wanted: dict[str, None] = {}
     for score in scores:
         try:
-            wanted |= dict.fromkeys(score.views_among(cached))
+            wanted |= dict.fromkeys(score.views_counted(cached))
         except ScoreError:  # its cell says so
             continue
     views = [view for view in cached if view in wanted]

@@ -187,6 +187,10 @@ class Score(ABC):
         """
         return ()
 
+    def views_counted(self, cached: Sequence[str]) -> tuple[str, ...]:
+        """Return what blocks must have so that `views_among` finds the same in them; by default just that."""
+        return self.views_among(cached)
+
     def fit(self, train: Train) -> Fit:
         """Learn from ID train rows. Nothing to learn by default.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -34,11 +36,12 @@ def spread():
     before = set(SCORES.names())
 
     @SCORES.register("apart")
+    @dataclass
     class Apart(OverLayers):
         title, family, paper = "Apart", "feature", "A test"
 
         def score(self, block):
-            values = [block.layers[name].double().norm(dim=1) for name in block.layers]
+            values = [block.layers[name].double().norm(dim=1) for name in self.layers_read(list(block.views))]
             return torch.stack([block.features[:, 0].double(), *values]).sum(dim=0)
 
     yield
@@ -179,3 +182,15 @@ def test_a_view_is_found_by_its_kind_where_there_is_one():
         changed_view("noise", cached)
     with pytest.raises(ScoreError, match="no view 'adascale'"):
         changed_view("adascale", cached)
+
+
+def test_every_second_layer_is_counted_among_all_of_them(space):
+    for layer in (2, 3):
+        for dataset in ROWS:
+            put(space, f"net@layer-b.{layer}", dataset, seed=layer + 1, dim=3)
+    run(space, score="apart", params={"apart": {"layers": ["every:2", "b.1+b.3"]}})
+    noted = read_provenance(space.results_file("deep", ModelName("net")))["views"]
+    assert [list(its) for its in noted.values()] == [["layer-b.1", "layer-b.3"]] * 2
+    rows = read_results(space.results_file("deep", ModelName("net")))
+    every, named = (row.auroc for row in rows if row.ood == "far")
+    assert every == named

@@ -58,6 +58,12 @@ class OverLayers(Score):
         wanted = self.layers_read(cached)
         return tuple(name for name in cached if (view := LayerView.parse(name)) is not None and view.name in wanted)
 
+    def views_counted(self, cached: Sequence[str]) -> tuple[str, ...]:
+        """Return the caches of those layers; of ``every:3`` all layers, for every third is counted among them."""
+        found = self.views_among(cached)
+        every = self.layers.strip().startswith("every")
+        return tuple(name for name in cached if LayerView.parse(name) is not None) if every else found
+
 
 def changed_view(wanted: str, cached: Sequence[str]) -> str:
     """Return the cached view of changed images that `wanted` means: its name, or what it begins with, as ``odin``.
