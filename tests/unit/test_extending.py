@@ -96,7 +96,7 @@ def extended(tmp_path):
     shutil.copytree(source, site / "moodbench", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(source.parent / "datasets.yaml", site)
     example = (source.parent / "docs" / "extending.md").read_text(encoding="utf-8").split("```python\n")
-    (code,) = (part.split("```")[0] for part in example if "SCORES.register" in part.split("```")[0])
+    (code,) = (part.split("```")[0] for part in example if "feature_spread" in part.split("```")[0])
     for kind, (name, text) in NEW.items():
         file = site / "moodbench" / name
         assert not file.exists()
