@@ -96,7 +96,10 @@ def _without_time(lacking: Mapping[Model, Sequence[Series]]) -> list[str]:
     scores = list(dict.fromkeys(one.title for some in lacking.values() for one in some))
     if not scores:
         return []
-    measured = "moodbench score measures all scores but those that walk over more than 20,000 rows of ID train."
+    measured = (
+        "moodbench score measures all scores but imported ones, and those that walk over more than 20,000 rows of ID "
+        "train."
+    )
     return [f"Without a measured time, hence not shown: {listed(scores)}. {measured}"]
 
 
