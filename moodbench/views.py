@@ -40,6 +40,11 @@ def split_at(text: str) -> tuple[str | None, str | None]:
     return (variant, view) if at and is_view(view) else (text, None)
 
 
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return what sorts names of layers by the numbers in them: ``blocks.2`` before ``blocks.10``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]
+
+
 @dataclass(frozen=True)
 class LayerView:
     """The view that a layer is.

@@ -17,7 +17,7 @@ from moodbench.features.reader import RowReader
 from moodbench.results.made import ViewContents
 from moodbench.scores.base import Score
 from moodbench.types import Report
-from moodbench.views import CHANGED
+from moodbench.views import CHANGED, natural
 from moodbench.workspace import ModelName, Workspace
 
 WEIGHTS = "weights_sha256"
@@ -32,7 +32,7 @@ def views_of(space: Workspace, name: ModelName, caches: Caches, report: Report =
     if name.view is not None:
         return []
     datasets = [reader.file.stem for reader in caches.readers.values()]
-    found: dict[str, tuple[int, int, str]] = {}
+    found: dict[str, tuple[bool, int, list[tuple[int, str]]]] = {}
     for model in space.views_of(name):
         view = str(model.view)
         there = space.cached_datasets(model)
@@ -46,7 +46,7 @@ def views_of(space: Workspace, name: ModelName, caches: Caches, report: Report =
         if lacking:
             report(f"leave out the view {model}: no complete cache of {', '.join(lacking)}")
         elif not (caches.recompute and noted.get("view", {}).get("head")):
-            found[view] = (view.startswith(CHANGED), int(noted.get("layer", {}).get("index", 0)), view)
+            found[view] = (view.startswith(CHANGED), int(noted.get("layer", {}).get("index", 0)), natural(view))
     return sorted(found, key=found.__getitem__)
 
 

@@ -12,7 +12,7 @@ from moodbench.tables.cells import Table
 from moodbench.tables.grid import pivot
 from moodbench.tables.order import Titles
 from moodbench.types import ALL_GROUPS, Result
-from moodbench.views import LayerView
+from moodbench.views import LayerView, natural
 from moodbench.workspace import ModelName, Workspace
 
 OUTPUT = "output"
@@ -100,13 +100,9 @@ def _numbered(found: Mapping[str, Depth]) -> dict[str, Depth]:
     numbered = dict(found)
     for line in {(depth.line, depth.pool) for depth in found.values() if depth.count == 0}:
         its = {name: depth for name, depth in found.items() if (depth.line, depth.pool) == line}
-        ordered = sorted(its, key=lambda name: _natural(its[name].name))
+        ordered = sorted(its, key=lambda name: natural(its[name].name))
         numbered |= {name: replace(its[name], index=i, count=len(its)) for i, name in enumerate(ordered)}
     return numbered
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]
 
 
 def _refuse_mixed(space: Workspace, benchmark: str, found: Depths, made: Mapping[str, Mapping[str, Any]]) -> None:

@@ -194,3 +194,12 @@ def test_every_second_layer_is_counted_among_all_of_them(space):
     rows = read_results(space.results_file("deep", ModelName("net")))
     every, named = (row.auroc for row in rows if row.ood == "far")
     assert every == named
+
+
+def test_imported_layers_are_in_the_order_of_their_numbers(space):
+    for layer in (2, 10):
+        for dataset in ROWS:
+            put(space, f"net@layer-b.{layer}", dataset, seed=layer + 3, dim=3)
+    run(space, score="apart", params={"apart": {"layers": "every:2"}})
+    (its,) = read_provenance(space.results_file("deep", ModelName("net")))["views"].values()
+    assert set(its) == {"layer-b.1", "layer-b.10"}
