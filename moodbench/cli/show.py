@@ -139,6 +139,17 @@ def _numbered(title: str, texts: list[str]) -> str:
     return "" if not lines else "\n" + "\n".join([title, *lines]) + "\n"
 
 
+def _recipe(view: Record | None) -> str | None:
+    """Return a recipe of changed images with its parameters, as ``odin (eps=0.0014, temperature=1000)``."""
+    if view is None:
+        return None
+    parameters = ", ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in view["parameters"].items()
+    )
+    return f"{view['name']} ({parameters})" if parameters else str(view["name"])
+
+
 def _model_text(r: Record) -> str:
     from moodbench.sizes import human_bytes
 
@@ -146,6 +157,7 @@ def _model_text(r: Record) -> str:
     pictures = r.get("pictures", {})
     facts = {
         "view of": r.get("view_of"),
+        "changed by": _recipe(r.get("view")),
         "pretext task": r["pretext"],
         "method": r.get("method"),
         "timm name": r.get("timm") or None,

@@ -9,7 +9,7 @@ from typing import Any
 
 from moodbench.catalog import FEATURES_ONLY, BenchmarkSpec, DatasetSpec, ModelSpec
 from moodbench.commands.list_ import benchmark_record, cached_datasets, dataset_record, score_record, views_by_model
-from moodbench.errors import UnknownNameError
+from moodbench.errors import MoodbenchError, UnknownNameError
 from moodbench.workspace import ModelName, Workspace
 
 Record = dict[str, Any]
@@ -88,7 +88,13 @@ def show_model(name: str, workspace: Workspace | None = None) -> Record:
     if model.view is not None:
         if not infos:
             raise UnknownNameError("cached model", str(model), map(str, space.cached_models()))
-        known = known | {"dim": infos[0].dim, "head": "none", "view_of": str(model.whole)}
+        known = known | {
+            "dim": infos[0].dim,
+            "head": "own" if infos[0].classes else "none",
+            "view_of": str(model.whole),
+        }
+        if (view := _recipe(space, model, infos[0].dataset)) is not None:
+            known = known | {"view": view}
     return (
         {"name": str(model)}
         | known
@@ -100,6 +106,18 @@ def show_model(name: str, workspace: Workspace | None = None) -> Record:
             "results": _scored_on(space, model),
         }
     )
+
+
+def _recipe(space: Workspace, model: ModelName, dataset: str) -> Record | None:
+    """Return the recipe of changed images and its parameters, as a cache notes them; None for a layer."""
+    from moodbench.features.cache import FeatureCache
+
+    try:
+        with FeatureCache(space.cache_file(model, dataset)) as cache:
+            found: Record | None = cache.provenance.get("view")
+    except MoodbenchError:  # whose fault `cache list` tells
+        return None
+    return found
 
 
 def _imported(dim: int | None, *, features: bool = True) -> Record:

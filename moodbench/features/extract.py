@@ -35,7 +35,6 @@ from moodbench.features.settings import Settings
 from moodbench.features.targets import Arithmetic, Target, View, is_done, targets_of
 from moodbench.features.verify import check_cache
 from moodbench.models.backbone import Backbone
-from moodbench.models.layers import Layer
 from moodbench.models.recipes.base import Recipe
 from moodbench.progress import bar
 from moodbench.types import Head
@@ -106,13 +105,15 @@ class _Job:
         """Of the images that the network sees, in pixels."""
         return int(self.backbone.transform.record["size"])
 
-    def store_head(self) -> None:
-        """Write the head beside the cache."""
-        head = self.file.with_name("head.h5")
+    def store_head(self, target: Target) -> None:
+        """Write the head beside a cache whose logits it makes."""
+        head = target.file.with_name("head.h5")
+        if not target.headed:
+            return
         if self.backbone.head is not None:
-            store_head(head, named_head(self.backbone.head, self.backbone.record), of=self.file)
+            store_head(head, named_head(self.backbone.head, self.backbone.record), of=target.file)
         else:
-            drop_left_over(head, of=self.file)
+            drop_left_over(head, of=target.file)
 
 
 def named_head(head: Head, record: Mapping[str, Any]) -> Head:
@@ -177,8 +178,9 @@ def extract_images(
     begun = dict.fromkeys(targets, len(job.rows))
     at_once: dict[Target, int] = {}
     seconds = 0.0
-    if own not in waiting:
-        job.store_head()
+    for target in targets:
+        if target not in waiting:
+            job.store_head(target)
     if waiting:
         with ExitStack() as locks:
             for target in waiting:
@@ -254,12 +256,9 @@ def _begun(job: _Job, new: Sequence[Target], how: Arithmetic | None) -> Network:
     ids, labels = [images.ids[i] for i in rows], images.labels[rows]
     layouts = {}
     for target in new:
-        if target.view is None:
-            job.store_head()
-        if isinstance(target.view, Layer) or (target.view is not None and target.view.numbers):
-            layouts[target] = Layout(ids, labels, widths[target.view], None, images.classes)
-        else:
-            layouts[target] = Layout(ids, labels, widths[target.view], classes, images.classes, head)
+        job.store_head(target)
+        logits, of = (classes, head) if target.headed else (None, None)
+        layouts[target] = Layout(ids, labels, widths[target.view], logits, images.classes, of)
     refuse_if_full(job.file.parent, sum(layout.size for layout in layouts.values()))
     made = {"batch_size": network.rows, "channels_last": network.channels_last}
     for target, layout in layouts.items():

@@ -38,6 +38,11 @@ class Target:
     noted: Mapping[str, Any] = field(compare=False)
     view: View | None = None
 
+    @property
+    def headed(self) -> bool:
+        """Whether the model's head is put on what it holds; on layers, and on numbers of recipes, it is not."""
+        return self.view is None or (isinstance(self.view, Recipe) and not self.view.numbers)
+
 
 def targets_of(own: Target, views: Sequence[View]) -> list[Target]:
     """Return the model's own target and those of its views."""

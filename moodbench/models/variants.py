@@ -8,7 +8,7 @@ from typing import Any
 
 from moodbench.catalog import Catalog, ModelSpec, check_image
 from moodbench.choices import Decoder, Precision
-from moodbench.errors import UsageError
+from moodbench.errors import UnknownNameError, UsageError
 from moodbench.names import check_name
 from moodbench.views import LayerView, is_view
 from moodbench.workspace import ModelName
@@ -68,12 +68,23 @@ def resolve(
 def refuse_view(name: ModelName) -> None:
     """Raise a `UsageError` if a view is named where a network is wanted: views are made together with their model's."""
     if name.view is not None:
-        layer = LayerView.parse(name.view)
-        pool = "" if layer is None or layer.pool is None else f" --pool {layer.pool}"
         raise UsageError(
             f"'{name}' is a view of '{name.whole}', and made together with it",
-            fix=f"--model {name.whole}" + ("" if layer is None else f" --layers {layer.layer}{pool}"),
+            fix=f"--model {name.whole}{_option_of(name.view)}",
         )
+
+
+def _option_of(view: str) -> str:
+    """Return the option that makes a view, after a blank; nothing where no option does."""
+    layer = LayerView.parse(view)
+    if layer is not None:
+        return f" --layers {layer.layer}" + ("" if layer.pool is None else f" --pool {layer.pool}")
+    from moodbench.models.recipes.base import choice_of
+
+    try:
+        return f" --view {choice_of(view)}"
+    except UnknownNameError:
+        return ""
 
 
 def _with_transforms(base: ModelSpec) -> ModelSpec:

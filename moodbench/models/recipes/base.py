@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -154,6 +155,25 @@ def create_recipe(choice: ChangedChoice) -> Recipe:
             )
         values[key] = _read(choice.name, key, value, usual[key])
     return cls(**values)
+
+
+def choice_of(view: str) -> str:
+    """Return what ``--view`` is to be given for a view of this name, as ``odin:eps=0.01`` of ``view-odin-0.01``.
+
+    Raises
+    ------
+    UnknownNameError
+        No recipe makes it.
+    """
+    name, _, rest = view.removeprefix(CHANGED).partition("-")
+    usual = VIEWS.get(name).parameters()
+    first, *others = re.split(f"-(?={'|'.join(map(re.escape, usual))})", rest) if usual and rest else [""]
+    given = dict(zip(usual, [first] if first else [], strict=False))
+    for part in others:
+        key = next(key for key in sorted(usual, key=len, reverse=True) if part.startswith(key))
+        given[key] = part.removeprefix(key)
+    parameters = [f"{key}={value}" for key, value in given.items() if value != _written(usual[key])]
+    return name + (":" + ",".join(parameters) if parameters else "")
 
 
 def _read(name: str, key: str, text: str, usual: Any) -> Any:

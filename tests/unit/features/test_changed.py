@@ -18,7 +18,7 @@ from moodbench.errors import ModelError, UnknownNameError, UsageError
 from moodbench.features.cache import FeatureCache
 from moodbench.features.network import Network
 from moodbench.features.settings import Settings
-from moodbench.models.recipes.base import VIEWS, create_recipe
+from moodbench.models.recipes.base import VIEWS, choice_of, create_recipe
 from moodbench.views import ChangedChoice
 from tests.extracting import KILLED, OfMyOwn, arrays, run, same
 
@@ -278,3 +278,99 @@ def test_recipes_keep_the_contract(name):
     assert made.paper
     assert set(made.record) == {"name", "parameters", "head"}
     assert VIEWS.get(name).__doc__.count("References") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "odin",
+        "odin:eps=0.01",
+        "odin:eps=1e-05,temperature=10",
+        "pro:steps=1,confidence=entropy",
+        "dropout:p=0.25,seed=3",
+    ],
+)
+def test_names_say_how_a_view_is_made(text):
+    assert choice_of(recipe(text).view) == text
+    assert choice_of(f"view-{text.partition(':')[0]}") == text.partition(":")[0]
+
+
+def by_hand(space, pictures, i):
+    """Return picture i of ID train, and (x → (features, logits)), one picture each."""
+    backbone = moodbench.load_model(space.catalog.model("tiny"))
+    image = backbone.transform(folder_images(pictures / "train").load(i))[None].requires_grad_()
+
+    def forward(x):
+        features = backbone.network.forward_head(backbone.network.forward_features(x), pre_logits=True)
+        return features, backbone.network.head(features)
+
+    return image, torch.tensor(backbone.transform.record["std"]).view(3, 1, 1), forward
+
+
+def gradient_of(value, image):
+    return torch.autograd.grad(value, image)[0]
+
+
+@pytest.mark.parametrize("i", [3, 30])
+def test_other_recipes_are_what_their_authors_wrote(space, pictures, i):
+    (done,) = run(space, view=["iodin:eps=0.2", "adascale", "pro:eps=0.01,steps=2", "she"])
+    image, std, forward = by_hand(space, pictures, i)
+    logits = forward(image)[1]
+    c = int(logits.argmax())
+    stored = [arrays(one.file)["features"][i] for one in done.views.values()]
+
+    g = gradient_of(torch.nn.functional.cross_entropy(logits / 1000, logits.argmax(1)), image)
+    place = g.abs().flatten().argmax()
+    x = image.detach().clone()
+    x.view(-1)[place] -= 0.2 * (1 if g.view(-1)[place] >= 0 else -1) / std.expand(3, 32, 32).reshape(-1)[place]
+    wanted = [forward(x)[0]]
+
+    g = gradient_of(forward(image)[1][0, c], image)
+    order = g.abs().flatten().argsort()[: int(3072 * 0.05)]
+    x = image.detach().clone()
+    x.view(-1)[order] += 0.5 * g.view(-1)[order].sign()
+    wanted.append(forward(x)[0])
+
+    x, met = image, []
+    for _ in range(3):
+        features, logits = forward(x)
+        met.append((float(logits.softmax(1).amax().detach()), features))
+        g = gradient_of(logits.softmax(1).amax(), x)
+        x = (x - 0.01 * g.sign()).detach().requires_grad_()
+    wanted.append(min(met, key=lambda one: one[0])[1])
+
+    g = gradient_of(torch.nn.functional.cross_entropy(forward(image)[1], torch.tensor([c])), image)
+    wanted.append(forward(image.detach() - 0.0014 * torch.where(g >= 0, 1.0, -1.0) / std)[0])
+    for found, one in zip(stored, wanted, strict=True):
+        # a gradient that is nearly zero may have another sign where rows are summed otherwise
+        values = one[0].detach().numpy()
+        np.testing.assert_allclose(found, values, atol=5e-3 * np.abs(values).max())
+
+
+def test_dropout_draws_the_same_whatever_the_batches_are(space):
+    (eights,) = run(space, variant="eights", view=["dropout", "dropout:seed=1"])
+    (fives,) = run(space, variant="fives", view="dropout", batch_size=5)
+    first, second = (arrays(one.file)["features"] for one in eights.views.values())
+    other = arrays(files(fives)[1])["features"]
+    np.testing.assert_allclose(first, other, rtol=1e-4, atol=1e-5)
+    assert np.abs(first - second).max() > 0.1
+    assert np.abs(first - arrays(eights.file)["features"]).max() > 0.1
+
+
+def test_dropout_needs_dropout_layers(space, pictures):
+    backbone, _ = network_of(lambda values: values)
+    with pytest.raises(ModelError, match="Sequential has no dropout layers"):
+        moodbench.extract(
+            backbone, name="mine", dataset=["x"], images=pictures / "ood", workspace=space, view="dropout"
+        )
+    assert not list(space.cache_dir.rglob("*.h5"))
+
+
+def test_dropout_keeps_the_mean():
+    from moodbench.models.recipes.dropout import Dropout
+
+    layer = torch.nn.Dropout(0.0).eval()
+    outputs = torch.ones(64, 500)
+    dropped = Dropout(p=0.3)._hook(0, torch.arange(64))(layer, None, outputs)
+    assert sorted(dropped.unique().tolist()) == pytest.approx([0, 1 / 0.7])
+    assert float(dropped.mean()) == pytest.approx(1, abs=0.02)
