@@ -125,7 +125,7 @@ def score(
     models = _models(space, model, head, layers, report)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import check_threads, resolve_device
-    from moodbench.evaluation.beside import contents_of, lacking_views, read_along, reads_views, views_of, with_views
+    from moodbench.evaluation.beside import contents_of, lacking_besides, read_along, reads_views, views_of, with_views
     from moodbench.evaluation.by_class import write_class_results
     from moodbench.evaluation.imported import chosen_scores, imported_scores
     from moodbench.evaluation.opening import lacks_ood_val, open_ood_val, open_scorable
@@ -157,7 +157,7 @@ def score(
     plain = not (tune or shares)
     out: list[Result] = []
     unnamed: dict[str, None] = {}
-    viewless: dict[str, str] = {}
+    left_out: dict[str, str] = {}
     featureless: dict[str, None] = {}
     faults: list[MoodbenchError] = []
     for spec in benchmarks:
@@ -169,8 +169,8 @@ def score(
                     report(f"skip {name} on {spec.name}: no cache of {', '.join(lacking)} to choose parameters on")
                 elif caches is not None:
                     cached = views_of(space, name, caches, report) if any(map(reads_views, scores.values())) else []
-                    lacks = {} if score else lacking_views(scores, cached)
-                    viewless |= {score_of(label): lack for label, lack in lacks.items()}
+                    lacks = {} if score else lacking_besides(scores, cached, caches.head)
+                    left_out |= {score_of(label): lack for label, lack in lacks.items()}
                     its = {label: one for label, one in scores.items() if label not in lacks}
                     caches = with_views(space, name, caches, its.values(), cached)
                     views = contents_of(caches, its)
@@ -227,8 +227,8 @@ def score(
             except (CacheError, ModelError, ResultsError) as error:  # the others are not to blame
                 faults.append(error)
                 report(f"cannot score {name} on {spec.name}: {error.what}")
-    if viewless:
-        report(_without_views(viewless))
+    if left_out:
+        report(_without(left_out))
     by_number = unnamed_note(unnamed)
     if by_number:
         report(f"note: {by_number}")
@@ -250,15 +250,15 @@ def score(
     return out
 
 
-def _without_views(lacking: Mapping[str, str]) -> str:
-    """Return the line on scores that `score --all` leaves out: what they read of a model besides is not cached."""
+def _without(lacking: Mapping[str, str]) -> str:
+    """Return the line on scores that `score --all` leaves out: what they read of a model besides is not there."""
     why: dict[str, list[str]] = {}
     for name, lack in lacking.items():
         why.setdefault(lack, []).append(name)
     said = "; ".join(f"{', '.join(names)} ({lack})" for lack, names in why.items())
     return (
-        f"left out {many(len(lacking), 'score')} where no layers or views of a model are cached: {said}; "
-        "moodbench extract --layers all or --view NAME makes them"
+        f"left out {many(len(lacking), 'score')} where a model lacks what they read besides: {said}; moodbench extract "
+        "makes layers (--layers all) and views (--view NAME), moodbench head text makes texts"
     )
 
 

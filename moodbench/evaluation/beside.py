@@ -16,7 +16,7 @@ from moodbench.features.cache import FeatureCache
 from moodbench.features.reader import RowReader
 from moodbench.results.made import ViewContents
 from moodbench.scores.base import Score
-from moodbench.types import Report
+from moodbench.types import TEXTS, Head, Report
 from moodbench.views import CHANGED, natural
 from moodbench.workspace import ModelName, Workspace
 
@@ -55,10 +55,13 @@ def reads_views(score: Score) -> bool:
     return bool(score.needs & {"layers", "views"})
 
 
-def lacking_views(scores: Mapping[str, Score], cached: Sequence[str]) -> dict[str, str]:
-    """Return the scores that read layers or views which are not there, with what is lacking in words."""
+def lacking_besides(scores: Mapping[str, Score], cached: Sequence[str], head: Head | None) -> dict[str, str]:
+    """Return the scores that read layers, views or texts which are not there, with what is lacking in words."""
     lacking = {}
     for label, score in scores.items():
+        for kind, words in TEXTS.items():
+            if kind in score.needs and (head is None or kind not in head.texts):
+                lacking[label] = f"no {words} with the head"
         try:
             score.views_among(cached)
         except ScoreError as error:
