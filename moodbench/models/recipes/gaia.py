@@ -30,8 +30,9 @@ class GAIAZ(Recipe):
 
     Notes
     -----
-    One more forward pass and one backward pass. All layers of batch normalisation; in networks without, all of group
-    normalisation in the last stage. What makes gradients zero is a ReLU: networks in which none is are refused.
+    One more forward pass and one backward pass: with the plain one 4 times the time of that alone (ResNet-50, CPU). All
+    layers of batch normalisation; in networks without, all of group normalisation in the last stage. What makes
+    gradients zero is a ReLU: networks in which none is are refused.
 
     References
     ----------
@@ -73,10 +74,10 @@ class GAIAA(Recipe):
 
     Notes
     -----
-    One more forward pass and one backward pass. Layers of batch normalisation; in networks without, those of group
-    normalisation in the last stage alone. For ResNets the program takes the mean over places of the gradient at the
-    last map in the place of the gradient at the features, which is smaller by the number of places: its numbers are so
-    many times as large.
+    One more forward pass and one backward pass: with the plain one 3.4 times the time of that alone (ResNet-50, CPU).
+    Layers of batch normalisation; in networks without, those of group normalisation in the last stage alone. For
+    ResNets the program takes the mean over places of the gradient at the last map in the place of the gradient at the
+    features, which is smaller by the number of places: its numbers are so many times as large.
 
     References
     ----------
