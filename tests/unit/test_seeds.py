@@ -31,7 +31,7 @@ ROWS = {
 }
 """Scores of a sample, and one that does not hold every row of the world."""
 
-SEEDED = sorted({*ROWS, "corp", "rpd", "weiper", "random"})
+SEEDED = sorted({*ROWS, "corp", "neglabel", "rpd", "weiper", "random"})
 
 
 @pytest.fixture(scope="module")
