@@ -138,6 +138,18 @@ class Margin(ScoreDetector):
         threads: int | None = ...,
     ) -> None: ...
 
+class ExCeL(ScoreDetector):
+    def __init__(
+        self,
+        *,
+        alpha: float = ...,
+        upper: float = ...,
+        reward: float = ...,
+        ranks: int = ...,
+        device: str = ...,
+        threads: int | None = ...,
+    ) -> None: ...
+
 class LogitGap(ScoreDetector):
     def __init__(
         self,
@@ -248,6 +260,18 @@ class KNN(ScoreDetector):
         threads: int | None = ...,
     ) -> None: ...
 
+class KNNCoreset(ScoreDetector):
+    def __init__(
+        self,
+        *,
+        coreset: float = ...,
+        k: int = ...,
+        rows: int = ...,
+        seed: int = ...,
+        device: str = ...,
+        threads: int | None = ...,
+    ) -> None: ...
+
 class Residual(ScoreDetector):
     def __init__(
         self,
@@ -297,6 +321,23 @@ class TiedMixture(ScoreDetector):
         threads: int | None = ...,
     ) -> None: ...
 
+class HEAT(ScoreDetector):
+    def __init__(
+        self,
+        *,
+        temperature: float = ...,
+        hidden: int = ...,
+        layers: int = ...,
+        steps: int = ...,
+        epochs: int = ...,
+        batch: int = ...,
+        rate: float = ...,
+        rows: int = ...,
+        seed: int = ...,
+        device: str = ...,
+        threads: int | None = ...,
+    ) -> None: ...
+
 class KMeansDistance(ScoreDetector):
     def __init__(
         self,
@@ -320,6 +361,15 @@ class MeanL1(ScoreDetector):
     def __init__(
         self,
         *,
+        device: str = ...,
+        threads: int | None = ...,
+    ) -> None: ...
+
+class MeanShifted(ScoreDetector):
+    def __init__(
+        self,
+        *,
+        k: int = ...,
         device: str = ...,
         threads: int | None = ...,
     ) -> None: ...
@@ -376,6 +426,17 @@ class WDiscOOD(ScoreDetector):
         threads: int | None = ...,
     ) -> None: ...
 
+class COMBOOD(ScoreDetector):
+    def __init__(
+        self,
+        *,
+        k: int = ...,
+        rows: int = ...,
+        seed: int = ...,
+        device: str = ...,
+        threads: int | None = ...,
+    ) -> None: ...
+
 class Conformance(ScoreDetector):
     def __init__(
         self,
@@ -428,6 +489,26 @@ class VarianceNorm(ScoreDetector):
     def __init__(
         self,
         *,
+        device: str = ...,
+        threads: int | None = ...,
+    ) -> None: ...
+
+class CFOOD(ScoreDetector):
+    def __init__(
+        self,
+        *,
+        k: float = ...,
+        rows: int = ...,
+        seed: int = ...,
+        device: str = ...,
+        threads: int | None = ...,
+    ) -> None: ...
+
+class GradPCA(ScoreDetector):
+    def __init__(
+        self,
+        *,
+        explained: float = ...,
         device: str = ...,
         threads: int | None = ...,
     ) -> None: ...
@@ -505,6 +586,15 @@ class DICEReAct(ScoreDetector):
         *,
         percentile: float = ...,
         quantile: float = ...,
+        device: str = ...,
+        threads: int | None = ...,
+    ) -> None: ...
+
+class MCM(ScoreDetector):
+    def __init__(
+        self,
+        *,
+        temperature: float = ...,
         device: str = ...,
         threads: int | None = ...,
     ) -> None: ...
@@ -731,6 +821,18 @@ class WeiPerKLD(ScoreDetector):
         lambda_2: float = ...,
         rows: int = ...,
         seed: int = ...,
+        device: str = ...,
+        threads: int | None = ...,
+    ) -> None: ...
+
+class ActSub(ScoreDetector):
+    def __init__(
+        self,
+        *,
+        percentile: float = ...,
+        lam: float = ...,
+        k: int = ...,
+        decisive: int = ...,
         device: str = ...,
         threads: int | None = ...,
     ) -> None: ...
