@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-import moodbench
 from moodbench.models.recipes.base import create_recipe
-from moodbench.models.recipes.seen import Pass
 from moodbench.scores.base import create_score
 from moodbench.scores.block import Block
 from moodbench.views import ChangedChoice
 from tests.networks import drawn_network, drawn_pictures
-
-SMALL_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "num_heads": 2, "depth": 12}
+from tests.passes import TWELVE_BLOCKS, made, seen_by
 
 PUBLISHED = {
     "rankfeat": ("rankfeat", "test_resnet", {}, 96, 1),
-    "rankfeat_vit": ("rankfeat", "vit_tiny_patch16_224", SMALL_VIT, 32, 1),
+    "rankfeat_vit": ("rankfeat", "vit_tiny_patch16_224", TWELVE_BLOCKS, 32, 1),
     "gaia_z": ("gaia_z", "test_resnet", {}, 96, 1),
     "gaia_a": ("gaia_a", "test_resnet", {}, 96, 9),
 }
 """Name in the file → score and view, network, its arguments, size of pictures, how many times ours is theirs."""
-
-
-class Plain:
-    record = {"size": 96, "std": [1, 1, 1]}  # noqa: RUF012
-
-
-def seen_by(network, images):
-    """Return the pass of pictures through a network of timm."""
-    backbone = moodbench.Backbone.from_module(network, Plain())
-    for weight in network.parameters():
-        weight.requires_grad_(False)
-    head = torch.from_numpy(backbone.head.weight), torch.from_numpy(backbone.head.bias)
-    return Pass(backbone, images, torch.arange(len(images)), head, nullcontext, torch.contiguous_format)
-
-
-def made(name, seen):
-    """Return what the view `name` makes of a pass."""
-    with torch.no_grad():
-        return create_recipe(ChangedChoice.parse(name)).compute(seen)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

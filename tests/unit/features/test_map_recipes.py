@@ -15,7 +15,7 @@ from moodbench.models.recipes.base import create_recipe
 from moodbench.views import ChangedChoice
 from tests.extracting import arrays, run
 from tests.networks import drawn_network, drawn_pictures
-from tests.parity.test_published_maps import SMALL_VIT, Plain, made, seen_by
+from tests.passes import TWELVE_BLOCKS, Plain, made, seen_by
 
 SMALL_SWIN = {"img_size": 64, "embed_dim": 16, "depths": (1, 1, 1), "num_heads": (2, 2, 2), "window_size": 4}
 
@@ -51,7 +51,7 @@ def test_rankfeat_of_both_is_the_mean():
 @pytest.mark.parametrize(
     ("name", "args", "size", "layer"),
     [
-        ("vit_tiny_patch16_224", SMALL_VIT, 32, "blocks.10"),
+        ("vit_tiny_patch16_224", TWELVE_BLOCKS, 32, "blocks.10"),
         ("swin_tiny_patch4_window7_224", SMALL_SWIN, 64, "layers.1"),
     ],
 )
@@ -175,8 +175,8 @@ def test_widths():
 @pytest.mark.parametrize(
     ("name", "network", "what"),
     [
-        ("gaia_z", lambda: drawn_network("vit_tiny_patch16_224", **SMALL_VIT), "VisionTransformer has none"),
-        ("gaia_a", lambda: drawn_network("vit_tiny_patch16_224", **SMALL_VIT), "VisionTransformer has none"),
+        ("gaia_z", lambda: drawn_network("vit_tiny_patch16_224", **TWELVE_BLOCKS), "VisionTransformer has none"),
+        ("gaia_a", lambda: drawn_network("vit_tiny_patch16_224", **TWELVE_BLOCKS), "VisionTransformer has none"),
         ("gaia_z", lambda: Grouped(norm=lambda: nn.BatchNorm2d(8), act=nn.SiLU), "no gradient at a layer .* is zero"),
         ("rankfeat", lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 5)), "Sequential does not name"),
     ],
