@@ -44,6 +44,9 @@ def changed_of(features: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+GRAMS = {"gram-blocks.0": 7, "gram-blocks.1-powers3": 10}
+"""Row sums of Gram matrices of layers, and their number."""
+
 STATES = {"nac-blocks.0": 8, "nac-layer3": 13}
 """States of neurons of layers, and their number."""
 
@@ -57,6 +60,9 @@ def numbers_of(features: np.ndarray) -> dict[str, np.ndarray]:
     for seed, (name, width) in enumerate(STATES.items()):
         mix = np.random.default_rng(100 + seed).normal(size=(x.shape[1], width))
         found[name] = (unit @ mix).astype(np.float32)
+    for seed, (name, width) in enumerate(GRAMS.items()):
+        mix = np.random.default_rng(200 + seed).normal(size=(x.shape[1], width))
+        found[name] = (1 + np.abs(unit @ mix)).astype(np.float32)
     found["blood-10"] = (np.array([1.0, 3.0, 2.0]) / (lengths**2 + 1e-12)).astype(np.float32)  # rough where short
     sizes = np.abs(x)
     for name in ("gaia_a", "gaia_z"):
