@@ -131,16 +131,20 @@ class Gram(OnView):
 
     view: str = "gram"
 
-    def views_among(self, cached: Sequence[str]) -> tuple[str, ...]:
-        """Return the caches that begin with `view`, one of each layer."""
-        found: dict[str, None] = {}
+    def views_counted(self, cached: Sequence[str]) -> tuple[str, ...]:
+        """Return the caches that begin with `view`, of one layer perhaps several."""
+        found: set[str] = set()
         for part in self.view.split("+"):
             wanted = CHANGED + part
-            exact = [name for name in cached if name == wanted]
-            some = exact or [name for name in cached if name.startswith(f"{wanted}-")]
+            some = {wanted} & set(cached) or {name for name in cached if name.startswith(f"{wanted}-")}
             if not some:
                 raise ScoreError(f"no view '{part}'")
-            found |= dict.fromkeys(some)
+            found |= some
+        return tuple(name for name in cached if name in found)
+
+    def views_among(self, cached: Sequence[str]) -> tuple[str, ...]:
+        """Return the same, and refuse several of one layer."""
+        found = self.views_counted(cached)
         layers: dict[str, str] = {}
         for name in found:
             layer = name.partition("-powers")[0]
@@ -148,7 +152,7 @@ class Gram(OnView):
                 both = " and ".join(one.removeprefix(CHANGED) for one in (layers[layer], name))
                 raise ScoreError(f"several views of one layer, and the parameter view does not say which: {both}")
             layers[layer] = name
-        return tuple(name for name in cached if name in found)
+        return found
 
     def fit(self, train: Train) -> Fit:
         assert train.classes is not None

@@ -67,5 +67,6 @@ def test_views_are_those_that_begin_so_one_of_each_layer():
     assert chosen.views_among(cached) == ("view-gram-a", "view-gram-b-powers3")
     with pytest.raises(ScoreError, match="gram-b and gram-b-powers3"):
         create_score("gram").views_among(cached)
+    assert len(create_score("gram").views_counted(cached)) == 3  # with which it is refused for the same reason
     with pytest.raises(ScoreError, match="no view 'gram-c'"):
         create_score("gram", {"view": "gram-a+gram-c"}).views_among(cached)
