@@ -91,6 +91,18 @@ class Head:
 
 
 @dataclass(frozen=True)
+class NamedHead:
+    """Another head of a model than its own, under its name; the same where name and values are."""
+
+    name: str
+    head: Head = field(compare=False, repr=False)
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", self.head.digest)
+
+
+@dataclass(frozen=True)
 class Result:
     """One row of the tidy results table: (benchmark, model, score, OOD dataset or group mean) → metrics.
 

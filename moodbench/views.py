@@ -17,6 +17,9 @@ from moodbench.errors import UnknownNameError, UsageError
 LAYER, CHANGED = "layer-", "view-"
 """What the names of views begin with; variants cannot."""
 
+WITH_HEAD = "-head-"
+"""What the name of another head follows in the name of a view that reads one; no parameter of a recipe has it."""
+
 POOLS = ("cls", "mean")
 """How the outputs of a layer become one vector: the class token, or the mean over patches or the map."""
 
@@ -38,6 +41,16 @@ def split_at(text: str) -> tuple[str | None, str | None]:
         return None, text
     variant, at, view = text.rpartition("@")
     return (variant, view) if at and is_view(view) else (text, None)
+
+
+def split_head(view: str) -> tuple[str, str | None]:
+    """Split the name of a view of changed images into what it is called with the model's own head, and another head.
+
+    >>> split_head("view-odin-0.0014-head-probe")
+    ('view-odin-0.0014', 'probe')
+    """
+    own, there, head = view.partition(WITH_HEAD)
+    return (own, head) if there and view.startswith(CHANGED) else (view, None)
 
 
 def natural(name: str) -> list[tuple[int, str]]:

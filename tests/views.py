@@ -64,6 +64,7 @@ def numbers_of(features: np.ndarray) -> dict[str, np.ndarray]:
         mix = np.random.default_rng(200 + seed).normal(size=(x.shape[1], width))
         found[name] = (1 + np.abs(unit @ mix)).astype(np.float32)
     found["blood-10"] = (np.array([1.0, 3.0, 2.0]) / (lengths**2 + 1e-12)).astype(np.float32)  # rough where short
+    found["gl_mcm-1"] = (0.1 + 0.01 * unit[:, :1]).astype(np.float32)
     sizes = np.abs(x)
     for name in ("gaia_a", "gaia_z"):
         found[name] = -np.stack([sizes.mean(axis=1), sizes.max(axis=1)], axis=1).astype(np.float32)

@@ -188,6 +188,15 @@ def extract(
             autocompletion=completion.views,
         ),
     ] = None,
+    view_head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A head of the model (of probe, head text, head import) that those views read in the place of its "
+            "own: MODEL@view-NAME-VALUES-head-HEAD.",
+            autocompletion=completion.cached_heads,
+        ),
+    ] = None,
     device: Device = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Precision of the network. Features are always stored as float32.")
@@ -284,6 +293,7 @@ def extract(
         layers=layers,
         pool=pool,
         view=view or (),
+        view_head=view_head,
         device=device,
         precision=precision,
         decoder=decoder,

@@ -140,14 +140,18 @@ def _numbered(title: str, texts: list[str]) -> str:
 
 
 def _recipe(view: Record | None) -> str | None:
-    """Return a recipe of changed images with its parameters, as ``odin (eps=0.0014, temperature=1000)``."""
+    """Return a recipe of changed images with its parameters, as ``odin (eps=0.0014, temperature=1000)``, and its head.
+
+    The model's own head goes without saying.
+    """
     if view is None:
         return None
     parameters = ", ".join(
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in view["parameters"].items()
     )
-    return f"{view['name']} ({parameters})" if parameters else str(view["name"])
+    head = f", with the head '{view['head_name']}'" if "head_name" in view else ""
+    return (f"{view['name']} ({parameters})" if parameters else str(view["name"])) + head
 
 
 def _model_text(r: Record) -> str:

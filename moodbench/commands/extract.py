@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.arguments import as_names
 from moodbench.choices import Decoder, OnError, Pool, Precision, check_choice
 from moodbench.datasets.request import ImageRequest, ImageSet
-from moodbench.errors import ModelError, MoodbenchError, UsageError, listed
+from moodbench.errors import ModelError, MoodbenchError, UnknownNameError, UsageError, listed
 from moodbench.features.settings import Settings
 from moodbench.models.choice import ModelChoice
+from moodbench.names import check_name
 from moodbench.sizes import many
-from moodbench.types import Report
+from moodbench.types import NamedHead, Report
 from moodbench.views import CHANGED, ChangedChoice, LayerChoice
-from moodbench.workspace import Workspace
+from moodbench.workspace import ModelName, Workspace
 
 if TYPE_CHECKING:
     from moodbench.features.extract import Extraction
@@ -45,27 +46,45 @@ class Views:
     pool : {"model", "cls", "mean"}
         How each layer becomes one vector.
     changed : tuple of ChangedChoice
+    head : str, optional
+        Another head of the model, which recipes that read a head read in the place of its own.
     """
 
     layers: LayerChoice | None = None
     pool: Pool = "model"
     changed: tuple[ChangedChoice, ...] = ()
+    head: str | None = None
 
-    def of(self, backbone: Backbone) -> list[View]:
-        """Return those of a network."""
+    def of(self, backbone: Backbone, space: Workspace, name: ModelName) -> list[View]:
+        """Return those of a network, whose heads lie where those of `name` do."""
         from moodbench.models.layers import choose_layers
         from moodbench.models.recipes.base import create_recipe
 
         layers = () if self.layers is None else choose_layers(backbone.network, self.layers, self.pool)
-        recipes = dict.fromkeys(one for choice in self.changed for one in create_recipe(choice).of(backbone.network))
+        other = None if self.head is None else _named_head(space, name, self.head)
+        wanted = [create_recipe(choice).with_head(other) for choice in self.changed]
+        recipes = dict.fromkeys(one for recipe in wanted for one in recipe.of(backbone.network))
         return [*layers, *recipes]
 
     def check(self) -> None:
         """Refuse recipes that are unknown or cannot be followed so; this imports torch."""
         from moodbench.models.recipes.base import create_recipe
 
-        for choice in self.changed:
-            create_recipe(choice)
+        recipes = [create_recipe(choice) for choice in self.changed]
+        if self.head is not None and not any(recipe.head for recipe in recipes):
+            raise UsageError("--view-head says which head views read, and none of these reads one", fix="leave it out")
+
+
+def _named_head(space: Workspace, model: ModelName, name: str) -> NamedHead:
+    """Read another head of a model."""
+    from moodbench.features.heads import stored_head
+
+    file = space.head_file(replace(model, head=name))
+    if not file.exists():
+        there = [file.stem for file in space.other_heads(model)]
+        made_by = f"moodbench probe --model {model}, or moodbench head text; the rows must be cached before"
+        raise UnknownNameError("cached head", name, there, fix=None if there else made_by)
+    return NamedHead(name, stored_head(file))
 
 
 NO_VIEWS = Views()
@@ -94,6 +113,7 @@ def extract(
     layers: str | Sequence[str] | None = None,
     pool: Pool = "model",
     view: str | Sequence[str] = (),
+    view_head: str | None = None,
     device: str = "auto",
     precision: Precision = "fp32",
     decoder: Decoder = "exact",
@@ -139,6 +159,9 @@ def extract(
     view : str or sequence of str
         Changed images whose features are cached besides, as ``MODEL@view-NAME-VALUES``: recipes, each with what it is
         given of its parameters (``odin``, ``odin:eps=0.002``); see `docs/views.md`.
+    view_head : str, optional
+        A head of the model (trained by `probe`, made by `text_head`, imported) that those views read in the place of
+        its own: ``MODEL@view-NAME-VALUES-head-HEAD``. Views that read no head are made as without it.
     image : mapping, optional
         Single values over those of the transform: ``size`` (the network is built for it where it must be), ``crop``,
         ``crop_mode``, ``interpolation``, ``mean``, ``std``; see `moodbench.models.transforms.build_transform`.
@@ -193,25 +216,31 @@ def extract(
         choices,
         ImageRequest(as_names(benchmark), as_names(dataset), images, labels, max_pixels),
         Settings(device, precision, batch_size, workers, limit, on_error, progress, channels_last, compile),
-        views=_chosen(layers, pool, as_names(view), compile),
+        views=_chosen(layers, pool, as_names(view), view_head, compile),
         workspace=workspace or Workspace(),
         report=report,
     )
 
 
-def _chosen(layers: str | Sequence[str] | None, pool: Pool, changed: Sequence[str], compile: bool) -> Views:
+def _chosen(
+    layers: str | Sequence[str] | None, pool: Pool, changed: Sequence[str], head: str | None, compile: bool
+) -> Views:
     """Return which views are wanted."""
     check_choice("pool", pool, Pool)
     recipes = tuple(ChangedChoice.parse(one) for one in changed)
+    if head is not None:
+        check_name(head, "head")
+        if not recipes:
+            raise UsageError("--view-head says which head views read, and none is asked for", fix="--view odin")
     if recipes and compile:
         raise UsageError("a compiled network gives no gradients", fix="leave --compile or --view out")
     if layers is None:
         if pool != "model":
             raise UsageError("--pool says how layers are pooled, and none is asked for", fix="--layers all")
-        return Views(changed=recipes)
+        return Views(changed=recipes, head=head)
     if compile:
         raise UsageError("a compiled network does not show its layers", fix="leave --compile or --layers out")
-    return Views(LayerChoice.parse(layers if isinstance(layers, str) else ",".join(layers)), pool, recipes)
+    return Views(LayerChoice.parse(layers if isinstance(layers, str) else ",".join(layers)), pool, recipes, head)
 
 
 def _check_models(models: Sequence[str | Backbone], of_one: Mapping[str, object]) -> None:
@@ -300,7 +329,7 @@ def _extract_one(
     target, backbone = choice.build(workspace.catalog, settings.precision)
     if choice.reads_file:  # what of it was taken is worth a look: nesting, prefix, format
         report(f"weights of {target}: {backbone.record['weights']}, read as format '{backbone.record['format']}'")
-    chosen = views.of(backbone)
+    chosen = views.of(backbone, workspace, target)
     done = []
     for one in sets:
         for remark in one.remarks():

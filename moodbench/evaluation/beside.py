@@ -26,8 +26,8 @@ WEIGHTS = "weights_sha256"
 def views_of(space: Workspace, name: ModelName, caches: Caches, report: Report = lambda line: None) -> list[str]:
     """Return the views of a model that have a complete cache of every dataset that is read.
 
-    Layers come first, from the input to the output. Views that were made with the model's own head are left out where
-    another head is asked for. `report` is told of views that lack a dataset.
+    Layers come first, from the input to the output. Views that were made with another head than the one that is asked
+    for are left out. `report` is told of them, and of views that lack a dataset.
     """
     if name.view is not None:
         return []
@@ -45,9 +45,23 @@ def views_of(space: Workspace, name: ModelName, caches: Caches, report: Report =
                     lacking.append(dataset)
         if lacking:
             report(f"leave out the view {model}: no complete cache of {', '.join(lacking)}")
-        elif not (caches.recompute and noted.get("view", {}).get("head")):
+        elif (made_with := _another_head(noted.get("view", {}), name, caches)) is not None:
+            report(f"leave out the view {model}: made with {made_with}")
+        else:
             found[view] = (view.startswith(CHANGED), int(noted.get("layer", {}).get("index", 0)), natural(view))
     return sorted(found, key=found.__getitem__)
+
+
+def _another_head(noted: Mapping[str, Any], name: ModelName, caches: Caches) -> str | None:
+    """Say with which head a view was made, unless it reads none or the one of the caches."""
+    if not noted.get("head"):
+        return None
+    digest = noted.get("head_sha256")
+    if digest is None:
+        return "the model's own head" if caches.recompute else None
+    if caches.head is not None and caches.head.digest == digest:
+        return None
+    return f"the head '{noted['head_name']}'" + (" as it was before" if name.head == noted["head_name"] else "")
 
 
 def reads_views(score: Score) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -15,6 +15,10 @@ from moodbench.errors import ModelError, UsageError
 from moodbench.models.layers import Taps
 from moodbench.models.recipes.base import Recipe
 from moodbench.models.recipes.seen import Pass
+from moodbench.types import NamedHead
+
+OnDevice = tuple[Tensor, Tensor] | None
+"""Weight (C, D) and bias (C,) of a head, if there is one."""
 
 Traced = tuple[Tensor, list[Tensor]]
 """Features (B, D) and layers, (B, width) each, of the pictures as they are."""
@@ -31,11 +35,14 @@ class Changed:
         (images, their numbers) → Pass
     taps : Taps
         The layers that are read in the pass that gradients are taken of.
+    heads : mapping
+        What recipes ask for as `Recipe.other` → that head; of None, the model's own.
     """
 
     recipes: Sequence[Recipe]
     open: Callable[[Tensor, Tensor], Pass]
     taps: Taps
+    heads: Mapping[NamedHead | None, OnDevice]
 
     def __call__(self, images: Tensor, numbers: Tensor) -> tuple[list[Tensor], Traced | None]:
         """Return what each recipe makes of a batch, (B, D) float32; and features and layers of it unchanged.
@@ -49,7 +56,11 @@ class Changed:
                 with self.taps.reading() as layers:
                     features = seen.traced
                 traced = features.detach(), [layer.detach() for layer in layers]
-            return [recipe.compute(seen).detach().float() for recipe in self.recipes], traced
+            return [self._made(recipe, seen).detach().float() for recipe in self.recipes], traced
+
+    def _made(self, recipe: Recipe, seen: Pass) -> Tensor:
+        with seen.under(self.heads[recipe.other]):
+            return recipe.compute(seen)
 
     def _opened(self, images: Tensor, numbers: Tensor) -> Pass:
         seen = self.open(images, numbers)
@@ -89,7 +100,7 @@ class Changed:
     def _check_one(self, recipe: Recipe, seen: Pass) -> int:
         what = f"the view '{recipe.name}'"
         with _explained(what, seen.network) if recipe.gradients else nullcontext():
-            made = recipe.compute(seen)
+            made = self._made(recipe, seen)
         if made.ndim != 2 or len(made) != len(seen) or not made.shape[1]:
             raise ModelError(f"{what} made {tuple(made.shape)} of {len(seen)} pictures, not one vector of each")
         if not bool(torch.isfinite(made).all()):

@@ -107,13 +107,14 @@ class _Job:
 
     def store_head(self, target: Target) -> None:
         """Write the head beside a cache whose logits it makes."""
-        head = target.file.with_name("head.h5")
         if not target.headed:
             return
-        if self.backbone.head is not None:
-            store_head(head, named_head(self.backbone.head, self.backbone.record), of=target.file)
+        file, head = target.file.with_name("head.h5"), target.head(self.backbone.head)
+        if head is None:
+            drop_left_over(file, of=target.file)
         else:
-            drop_left_over(head, of=target.file)
+            own = head is self.backbone.head
+            store_head(file, named_head(head, self.backbone.record) if own else head, of=target.file)
 
 
 def named_head(head: Head, record: Mapping[str, Any]) -> Head:
@@ -231,12 +232,14 @@ def _check_recipes(backbone: Backbone, views: Sequence[View], settings: Settings
     recipes = [view for view in views if isinstance(view, Recipe)]
     refuse_settings(recipes, settings.precision, settings.compile)
     for recipe in recipes:
-        if recipe.head and backbone.head is None:
+        head = backbone.head if recipe.other is None else recipe.other.head
+        if recipe.head and head is None:
             raise ModelError(
                 f"the view '{recipe.name}' reads the model's own head, and it has none",
-                fix="a model with a classifier; --head-file FILE takes one from a file",
+                fix="--view-head NAME, a head that moodbench probe or head text made; --head-file FILE takes one from "
+                "a file",
             )
-        recipe.check(backbone.network, backbone.head)
+        recipe.check(backbone.network, head)
 
 
 def _selection(total: int, limit: int | None) -> Rows:
@@ -249,15 +252,15 @@ def _selection(total: int, limit: int | None) -> Rows:
 def _begun(job: _Job, new: Sequence[Target], how: Arithmetic | None) -> Network:
     """Create caches, once the network has proved that it can fill them; `how` others of this network are made."""
     images, rows = job.images, job.rows
-    network, widths, classes = _tried(job, _views(new), how)
+    network, widths = _tried(job, _views(new), how)
     if how is None:
         settle_batch_size(network, job.settings, job.side)
-    head = None if job.backbone.head is None else job.backbone.head.digest
     ids, labels = [images.ids[i] for i in rows], images.labels[rows]
     layouts = {}
     for target in new:
         job.store_head(target)
-        logits, of = (classes, head) if target.headed else (None, None)
+        head = target.head(job.backbone.head)
+        logits, of = (None, None) if head is None else (head.classes, head.digest)
         layouts[target] = Layout(ids, labels, widths[target.view], logits, images.classes, of)
     refuse_if_full(job.file.parent, sum(layout.size for layout in layouts.values()))
     made = {"batch_size": network.rows, "channels_last": network.channels_last}
@@ -266,20 +269,24 @@ def _begun(job: _Job, new: Sequence[Target], how: Arithmetic | None) -> Network:
     return network
 
 
-def _tried(
-    job: _Job, views: Sequence[View], how: Arithmetic | None
-) -> tuple[Network, dict[View | None, int], int | None]:
-    """Return the network, checked on the first images; the widths of its features and views; and of its logits.
+def _tried(job: _Job, views: Sequence[View], how: Arithmetic | None) -> tuple[Network, dict[View | None, int]]:
+    """Return the network, checked on the first images, and the widths of its features and views.
 
     Where nothing says `how`, it is in the first memory layout that it takes.
     """
     pixels = read_batch(job.images, job.rows[:_CHECKED_IMAGES], job.backbone.transform).pixels
 
-    def tried(settings: Settings) -> tuple[Network, dict[View | None, int], int | None]:
+    def tried(settings: Settings) -> tuple[Network, dict[View | None, int]]:
         network = Network(job.backbone, settings, how.batch_size if how else 1, views)
         network.check(pixels)
-        dim, classes = network.widths(job.side)
-        return network, dict(zip((None, *views), (dim, *network.check_views(pixels)), strict=True)), classes
+        dim = network.width(job.side)
+        for other in filter(None, network.heads):
+            if other.head.dim != dim:
+                raise ModelError(
+                    f"the head '{other.name}' reads {other.head.dim} numbers, and the features are {dim} wide",
+                    fix="name a head of this model with --view-head",
+                )
+        return network, dict(zip((None, *views), (dim, *network.check_views(pixels)), strict=True))
 
     if how is not None:
         return tried(replace(job.settings, channels_last=how.channels_last))

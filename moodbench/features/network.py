@@ -13,13 +13,14 @@ from torch import Tensor
 
 from moodbench.devices import is_out_of_memory
 from moodbench.errors import ModelError
-from moodbench.features.changed import Changed, Traced, refuse_settings
+from moodbench.features.changed import Changed, OnDevice, Traced, refuse_settings
 from moodbench.features.settings import Settings
 from moodbench.features.targets import View
 from moodbench.models.backbone import Backbone
 from moodbench.models.layers import Layer, Taps
 from moodbench.models.recipes.seen import Pass
 from moodbench.models.transforms import Transform
+from moodbench.types import Head, NamedHead
 
 TOLERANCE = 1e-4
 """Largest difference of the network's logits from features @ W.T + b in float32, relative to the largest logit."""
@@ -93,13 +94,17 @@ class Network:
         self.own = own
         self.layers = [view for view in views if isinstance(view, Layer)]
         self.taps = Taps(backbone.network, self.layers)
-        self.changed = Changed(recipes, self._opened, self.taps)
+        self.head = self._placed(backbone.head)
+        self.heads: dict[NamedHead | None, OnDevice] = {None: self.head}
+        self.heads |= {one: self._placed(one.head) for one in dict.fromkeys(view.other for view in recipes) if one}
+        self.changed = Changed(recipes, self._opened, self.taps, self.heads)
         self._changed_rows: int | None = None
         self._shares: dict[int, bool] = {}
-        head = backbone.head
-        self.head: tuple[Tensor, Tensor] | None = None
-        if head is not None:
-            self.head = torch.from_numpy(head.weight).to(self.device), torch.from_numpy(head.bias).to(self.device)
+
+    def _placed(self, head: Head | None) -> OnDevice:
+        if head is None:
+            return None
+        return torch.from_numpy(head.weight).to(self.device), torch.from_numpy(head.bias).to(self.device)
 
     def __call__(self, pixels: Tensor, numbers: Tensor | None = None, *, changed: bool = True) -> Output:
         """Compute features (B, D), logits (B, C) and views; logits are made from the features in float32.
@@ -154,12 +159,12 @@ class Network:
         recipes = iter(made)
         features, read = self._plain(images, traced)
         layers = iter(read)
-        parts: list[Part | None] = [None if features is None else (features, self._logits(features))]
+        parts: list[Part | None] = [None if features is None else (features, self._logits(features, self.head))]
         for view in self.views:
             if isinstance(view, Layer):
                 parts.append((next(layers), None))
             elif (values := next(recipes, None)) is not None:
-                parts.append((values, None if view.numbers else self._logits(values)))
+                parts.append((values, None if view.numbers else self._logits(values, self.heads[view.other])))
         return parts
 
     def _plain(self, images: Tensor, traced: Traced | None) -> tuple[Tensor | None, list[Tensor]]:
@@ -197,11 +202,11 @@ class Network:
             self._changed_rows = -(-rows // 2)
             self._let_go()
 
-    def _logits(self, features: Tensor) -> Tensor | None:
-        if self.head is None:
+    def _logits(self, features: Tensor, head: OnDevice) -> Tensor | None:
+        if head is None:
             return None
         # a product rounds the logits of a few rows otherwise than those of many: always as many as a batch has
-        weight, bias = self.head
+        weight, bias = head
         count = len(features)
         rows = torch.cat([features, features.new_zeros(self.rows - count, features.shape[1])])
         return torch.addmm(bias, rows, weight.T)[:count]
@@ -243,12 +248,12 @@ class Network:
             if self.rows == rows:
                 return
 
-    def widths(self, size: int) -> tuple[int, int | None]:
-        """Return D and C."""
+    def width(self, size: int) -> int:
+        """Return D."""
         blank = torch.zeros(1, 3, size, size, device=self.device).contiguous(memory_format=self.layout)
         with self._precision():
             features, _ = self.backbone.forward(blank)
-        return features.shape[1], None if self.head is None else len(self.head[0])
+        return int(features.shape[1])
 
     def check_views(self, pixels: Tensor) -> list[int]:
         """Refuse views that cannot be computed of this network, or not as they should; return their widths.

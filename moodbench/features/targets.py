@@ -12,6 +12,7 @@ from moodbench.features.provenance import refuse_mismatch
 from moodbench.features.settings import Settings
 from moodbench.models.layers import Layer
 from moodbench.models.recipes.base import Recipe
+from moodbench.types import Head
 
 View = Layer | Recipe
 """Another vector of the same images: what a layer returns, or what a recipe makes of them."""
@@ -40,8 +41,15 @@ class Target:
 
     @property
     def headed(self) -> bool:
-        """Whether the model's head is put on what it holds; on layers, and on numbers of recipes, it is not."""
+        """Whether a head is put on what it holds; on layers, and on numbers of recipes, none is."""
         return self.view is None or (isinstance(self.view, Recipe) and not self.view.numbers)
+
+    def head(self, own: Head | None) -> Head | None:
+        """Return the head that its logits are made with: the model's `own`, the one that its recipe reads, or none."""
+        if not self.headed:
+            return None
+        other = self.view.other if isinstance(self.view, Recipe) else None
+        return own if other is None else other.head
 
 
 def targets_of(own: Target, views: Sequence[View]) -> list[Target]:

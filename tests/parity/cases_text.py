@@ -8,6 +8,7 @@ from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 
 from tests.parity.case import Case
 from tests.texts import texts_of
+from tests.views import numbers_of
 
 # Negatives are shuffled by torch's generator; the order is part of the definition, as a seed is.
 GROUPS = 5
@@ -19,6 +20,11 @@ def cosines(w, x):
 
 def mcm(w, b, train, labels, rows, temperature=1.0):
     return np.array([softmax(cosines(w, x) / temperature).max() for x in rows])
+
+
+def gl_mcm(w, b, train, labels, rows, weight=0.5):
+    local = numbers_of(rows.astype(np.float32))["gl_mcm-1"].astype(np.float64)
+    return mcm(w, b, train, labels, rows) + weight * local[:, 0]
 
 
 def neglabel(w, b, train, labels, rows, temperature=0.01, groups=GROUPS):
@@ -49,6 +55,7 @@ def clipn_ctw(w, b, train, labels, rows):
 
 CASES = {
     "mcm": Case(mcm),
+    "gl_mcm": Case(gl_mcm, params={"weight": 0.5}),
     "neglabel": Case(neglabel, params={"groups": GROUPS}),
     "clipn": Case(clipn),
     "clipn_ctw": Case(clipn_ctw),

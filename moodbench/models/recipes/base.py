@@ -7,7 +7,7 @@ cached as ``MODEL@view-NAME-VALUES`` beside the model's own features. A new reci
     @VIEWS.register("fgsm")
     @dataclass(frozen=True)
     class FGSM(Recipe):
-        head = True  # it reads the model's own head
+        head = True  # it reads the model's own head, or the one that is named
         paper = "..."
         eps: float = 0.01  # a parameter: a dataclass field with a default; the first one is always part of the name
 
@@ -36,8 +36,8 @@ from torch import Tensor, nn
 from moodbench.errors import UsageError
 from moodbench.models.recipes.seen import Pass
 from moodbench.registry import Registry
-from moodbench.types import Head
-from moodbench.views import CHANGED, ChangedChoice
+from moodbench.types import Head, NamedHead
+from moodbench.views import CHANGED, WITH_HEAD, ChangedChoice, split_head
 
 MOST = 1e6
 """Largest value of a parameter; whatever is larger is a slip."""
@@ -49,10 +49,15 @@ class Recipe(ABC):
 
     Class attributes
     ----------------
-    head : it reads the model's own head, and cannot do without
+    head : it reads a head, and cannot do without: the model's own, or `other`
     gradients : it asks `Pass.gradient` of the pictures as they are; they are then shared with the plain forward pass
     numbers : it returns numbers of its own, no features of the network, and no head can be put on them
     paper : where it is from
+
+    Attributes
+    ----------
+    other : NamedHead, optional
+        Read in the place of the model's own head: no parameter, `with_head` sets it.
     """
 
     key: ClassVar[str] = "view"
@@ -62,6 +67,12 @@ class Recipe(ABC):
     gradients: ClassVar[bool] = True
     numbers: ClassVar[bool] = False
     paper: ClassVar[str] = ""
+
+    other: NamedHead | None = dataclasses.field(default=None, kw_only=True)
+
+    def with_head(self, other: NamedHead | None) -> Recipe:
+        """Return the recipe that reads this head; itself where it reads none."""
+        return dataclasses.replace(self, other=other) if self.head else self
 
     @abstractmethod
     def compute(self, seen: Pass) -> Tensor:
@@ -97,7 +108,7 @@ class Recipe(ABC):
     @classmethod
     def parameters(cls) -> dict[str, Any]:
         """Return the parameters' names and default values."""
-        return {field.name: field.default for field in dataclasses.fields(cls)}
+        return {field.name: field.default for field in dataclasses.fields(cls) if field.name != "other"}
 
     @property
     def name(self) -> str:
@@ -108,19 +119,21 @@ class Recipe(ABC):
     def view(self) -> str:
         """What follows ``@`` in the name of its cache: the first parameter, and the others where they are not usual.
 
-        ``view-odin-0.0014``, or ``view-odin-0.002-temperature10``.
+        ``view-odin-0.0014``, or ``view-odin-0.002-temperature10``; with another head ``view-odin-0.0014-head-probe``.
         """
         parts = [CHANGED + self.name]
         for position, (key, usual) in enumerate(self.parameters().items()):
             value = getattr(self, key)
             if position == 0 or value != usual:
                 parts.append(("" if position == 0 else key) + _written(value))
-        return "-".join(parts)
+        return "-".join(parts) + ("" if self.other is None else WITH_HEAD + self.other.name)
 
     @property
     def record(self) -> dict[str, Any]:
         """What the provenance of its cache notes."""
-        return {"name": self.name, "parameters": dataclasses.asdict(self), "head": self.head}
+        values = {key: getattr(self, key) for key in self.parameters()}
+        other = {} if self.other is None else {"head_name": self.other.name, "head_sha256": self.other.digest}
+        return {"name": self.name, "parameters": values, "head": self.head, **other}
 
     def refuse_unless(self, fine: bool, parameter: str, wanted: str) -> None:
         """Raise a `UsageError` that says what a parameter must be, unless that is so."""
@@ -160,11 +173,14 @@ def create_recipe(choice: ChangedChoice) -> Recipe:
 def choice_of(view: str) -> str:
     """Return what ``--view`` is to be given for a view of this name, as ``odin:eps=0.01`` of ``view-odin-0.01``.
 
+    Where it was made with another head, the option that names that follows: ``odin --view-head probe``.
+
     Raises
     ------
     UnknownNameError
         No recipe makes it.
     """
+    view, head = split_head(view)
     name, _, rest = view.removeprefix(CHANGED).partition("-")
     usual = VIEWS.get(name).parameters()
     first, *others = re.split(f"-(?={'|'.join(map(re.escape, usual))})", rest) if usual and rest else [""]
@@ -173,7 +189,7 @@ def choice_of(view: str) -> str:
         key = next(key for key in sorted(usual, key=len, reverse=True) if part.startswith(key))
         given[key] = part.removeprefix(key)
     parameters = [f"{key}={value}" for key, value in given.items() if value != _written(usual[key])]
-    return name + (":" + ",".join(parameters) if parameters else "")
+    return name + (":" + ",".join(parameters) if parameters else "") + ("" if head is None else f" --view-head {head}")
 
 
 def _read(name: str, key: str, text: str, usual: Any) -> Any:

@@ -31,7 +31,7 @@ class Pass:
     numbers : (B,) int64
         Of the pictures within their dataset, on the CPU: what chance is drawn from.
     head : (weight (C, D), bias (C,)) or None
-        On the device.
+        On the device. `under` puts another in its place.
     precision : callable
         Opens the block within which the network computes.
     layout : memory format
@@ -60,7 +60,7 @@ class Pass:
         self._layout = layout
         self.reading: Sequence[str] = ()
         self._outputs: dict[str, Tensor] = {}
-        self._memo: dict[str, Any] = {}
+        self._memo: dict[tuple[int, str], Any] = {}
 
     def __len__(self) -> int:
         return len(self.images)
@@ -101,7 +101,7 @@ class Pass:
         return features.float()
 
     def logits(self, features: Tensor) -> Tensor:
-        """Return what the model's own head makes of features (B, D): (B, C) float32.
+        """Return what the head makes of features (B, D): (B, C) float32.
 
         Recipes that ask for them say ``head = True``.
         """
@@ -129,11 +129,21 @@ class Pass:
         return self._outputs[name]
 
     def shared(self, key: str, compute: Callable[[], T]) -> T:
-        """Return what is filed under `key`, computed by the first recipe that asks for it."""
-        if key not in self._memo:
-            self._memo[key] = compute()
-        found: T = self._memo[key]
+        """Return what is filed under `key`, computed by the first recipe that asks for it with this head."""
+        place = id(self.head), key
+        if place not in self._memo:
+            self._memo[place] = compute()
+        found: T = self._memo[place]
         return found
+
+    @contextmanager
+    def under(self, head: tuple[Tensor, Tensor] | None) -> Iterator[Pass]:
+        """Put a head in the place of the model's own within the block; it must outlive the pass."""
+        before, self.head = self.head, head
+        try:
+            yield self
+        finally:
+            self.head = before
 
     def _trace(self, images: Tensor) -> tuple[Tensor, Tensor]:
         leaf = images.detach().requires_grad_()
