@@ -19,7 +19,7 @@ from moodbench.scores.machinery.unit import unit_features, unit_rows
 class NegLabel(Score):
     """``mean_g P / (P + N_g)`` with ``P = sum_k exp(cos(x, w_k) / tau)`` and ``N_g`` that of the negatives of group g.
 
-    w_k are the rows of a text head, the negatives words that came with it (``moodbench head text --negatives FILE``).
+    w_k are the rows of a text head, the negatives words that came with it (``head text`` with ``--negatives FILE``).
     They are shuffled and parted into groups of equal size.
 
     Parameters
