@@ -256,10 +256,7 @@ def _without(lacking: Mapping[str, str]) -> str:
     for name, lack in lacking.items():
         why.setdefault(lack, []).append(name)
     said = "; ".join(f"{', '.join(names)} ({lack})" for lack, names in why.items())
-    return (
-        f"left out {many(len(lacking), 'score')} where a model lacks what they read besides: {said}; moodbench extract "
-        "makes layers (--layers all) and views (--view NAME), moodbench head text makes texts"
-    )
+    return f"left out {many(len(lacking), 'score')} where a model lacks what they read besides: {said}"
 
 
 def _with_validation(benchmarks: Sequence[BenchmarkSpec], *, asked: bool) -> list[BenchmarkSpec]:

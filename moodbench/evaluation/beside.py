@@ -102,14 +102,13 @@ def with_views(
         except ScoreError:  # its cell says so
             continue
     views = [view for view in cached if view in wanted]
-    if not views:
-        return caches
 
     def beside(reader: RowReader) -> RowReader:
         return read_along(space, name, reader, views)
 
     return replace(
         caches,
+        cached_views=tuple(cached),
         train=beside(caches.train),
         held_out=None if caches.held_out is None else beside(caches.held_out),
         test={dataset: beside(reader) for dataset, reader in caches.test.items()},
@@ -143,7 +142,7 @@ def contents_of(caches: Caches, scores: Mapping[str, Score]) -> dict[str, ViewCo
 
     As the results note it: when one of them changes, the numbers of these scores are old.
     """
-    cached = list(caches.train.views)
+    cached = caches.cached_views
     found: dict[str, ViewContents] = {}
     for label, score in scores.items():
         try:

@@ -31,6 +31,8 @@ class Caches:
         The numbering that all labels here are in; see `by_name`.
     columns : tuple of int, optional
         The outputs of the head that cached logits are restricted to; `head` has no others then.
+    cached_views : tuple of str
+        Every view of the model that could be read along (`moodbench.evaluation.beside`); readers have what is wanted.
     """
 
     train: RowReader
@@ -41,6 +43,7 @@ class Caches:
     recompute: bool = False
     joined: Classes | None = None
     columns: tuple[int, ...] | None = None
+    cached_views: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for reader in self.readers.values():

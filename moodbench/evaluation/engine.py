@@ -100,6 +100,7 @@ class Engine:
             bias=self.bias,
             device=device,
             views={name: view.dim for name, view in caches.train.views.items()},
+            cached_views=caches.cached_views,
             texts={} if head is None else {kind: torch.from_numpy(t).to(device) for kind, t in head.texts.items()},
             bank=partial(self.blocks, caches.train, thinned_to=bank_rows),
         )

@@ -100,6 +100,8 @@ class Train:
         input to the output, before views of changed images.
     texts : mapping of str to (M, D) float32 tensor
         Those that came with the head (`moodbench.types.TEXTS`), on `device`.
+    cached_views : sequence of str
+        All that are cached of the model: what a score reads is chosen among these, whatever others have asked for.
     bank : callable
         Starts a walk over the ID train rows in blocks, for scores that compare every test row with every train row.
         Such scores keep no rows in memory; `--bank-rows` may have thinned them out.
@@ -117,6 +119,7 @@ class Train:
     own_classes: bool = True
     used_classes: int | None = None
     views: Mapping[str, int] = field(default_factory=dict)
+    cached_views: Sequence[str] = ()
     texts: Mapping[str, Tensor] = field(default_factory=dict)
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 

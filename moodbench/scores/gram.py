@@ -14,7 +14,7 @@ from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Train
 from moodbench.scores.block import HELD_OUT, Block
 from moodbench.scores.machinery.statistics import Mean, Statistic
-from moodbench.scores.machinery.viewing import OnView
+from moodbench.scores.machinery.viewing import OnView, lacking_view
 from moodbench.views import CHANGED
 
 TINY = 1e-6
@@ -138,7 +138,7 @@ class Gram(OnView):
             wanted = CHANGED + part
             some = {wanted} & set(cached) or {name for name in cached if name.startswith(f"{wanted}-")}
             if not some:
-                raise ScoreError(f"no view '{part}'")
+                raise ScoreError(lacking_view(part))
             found |= some
         return tuple(name for name in cached if name in found)
 

@@ -13,7 +13,7 @@ from moodbench.scores.base import SCORES, Fit, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.bins import Bins
 from moodbench.scores.machinery.layered import of_view
-from moodbench.scores.machinery.viewing import OnView
+from moodbench.scores.machinery.viewing import OnView, lacking_view
 from moodbench.scores.nac_last import NACLast, StateCounts, States, coverage_of, interval_edges, mean_coverage
 from moodbench.views import CHANGED
 
@@ -125,7 +125,7 @@ class NAC(OnView):
         wanted = CHANGED + self.view
         found = tuple(name for name in cached if name == wanted or name.startswith(f"{wanted}-"))
         if not found:
-            raise ScoreError(f"no view '{self.view}'")
+            raise ScoreError(lacking_view(self.view))
         return found
 
     def fit(self, train: Train) -> Fit:

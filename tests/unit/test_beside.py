@@ -15,7 +15,7 @@ from moodbench.evaluation.kept import kept_rows
 from moodbench.evaluation.stale import marked_stale
 from moodbench.results import read_provenance, read_results
 from moodbench.scores.base import SCORES
-from moodbench.scores.machinery.viewing import OverLayers, changed_view
+from moodbench.scores.machinery.viewing import OnView, OverLayers, changed_view
 from moodbench.tables.footnotes import STALE
 from moodbench.workspace import ModelName, Workspace
 
@@ -137,7 +137,10 @@ def test_all_leaves_out_what_reads_layers_that_are_not_there(space):
     assert any("apart" in line and "no layers" in line and "--layers all" in line for line in said)
     assert "apart" not in rows_of(space)
     run(space, score="apart")
-    assert (rows_of(space)["apart"].auroc, rows_of(space)["apart"].note) == (None, "no layers")
+    assert (rows_of(space)["apart"].auroc, rows_of(space)["apart"].note) == (
+        None,
+        "no layers (extract --layers all)",
+    )
 
 
 def test_a_layer_that_lacks_a_dataset_is_left_out(space):
@@ -146,6 +149,29 @@ def test_a_layer_that_lacks_a_dataset_is_left_out(space):
     assert "leave out the view net@layer-b.1: no complete cache of far" in said
     (its,) = read_provenance(space.results_file("deep", ModelName("net")))["views"].values()
     assert list(its) == ["layer-b.0"]
+
+
+def test_what_is_chosen_does_not_depend_on_what_others_read(space):
+    @SCORES.register("near_view")
+    @dataclass
+    class NearView(OnView):
+        title, family, paper = "Near view", "feature", "A test"
+        view: str = "noise"
+
+        def score(self, block):
+            return block.views[self.view_read(list(block.views))].features[:, 0]
+
+    for value in ("0.1", "0.2"):
+        for dataset in ROWS:
+            put(space, f"net@view-noise-{value}", dataset, seed=3)
+    run(space, score="near_view", params={"near_view": {"view": ["noise", "noise-0.2"]}})
+    rows = [row for row in read_results(space.results_file("deep", ModelName("net"))) if row.ood == "far"]
+    found = {row.params: (row.auroc is None, row.note) for row in rows}
+    assert found["view=noise-0.2"] == (False, "")
+    assert found["view=noise"][0]
+    assert "several views 'noise'" in found["view=noise"][1]
+    noted = read_provenance(space.results_file("deep", ModelName("net")))["views"]
+    assert list(noted) == ["near_view view=noise-0.2"]
 
 
 @pytest.mark.parametrize(

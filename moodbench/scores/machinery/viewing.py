@@ -44,7 +44,7 @@ class OverLayers(Score):
         """
         there = [view for name in cached if (view := LayerView.parse(name)) is not None]
         if not there:
-            raise ScoreError("no layers")
+            raise ScoreError("no layers (extract --layers all)")
         try:
             choice = LayerChoice.parse(self.layers.replace("+", ","))
             offered = [view.name for view in there if choice.names or view.pool is None]
@@ -82,7 +82,13 @@ def changed_view(wanted: str, cached: Sequence[str]) -> str:
     if found:
         several = ", ".join(name.removeprefix(CHANGED) for name in found)
         raise ScoreError(f"several views '{wanted}', and the parameter view names none: {several}")
-    raise ScoreError(f"no view '{wanted}'")
+    raise ScoreError(lacking_view(wanted))
+
+
+def lacking_view(wanted: str) -> str:
+    """Return what a note says where a view is not there; of a view with numbers in its name not how it is made."""
+    how = "" if "-" in wanted else f" (extract --view {wanted})"
+    return f"no view '{wanted}'{how}"
 
 
 @dataclass
