@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moodbench.arguments import as_names
 from moodbench.catalog import BenchmarkSpec
@@ -19,16 +17,9 @@ from moodbench.errors import (
     UnknownNameError,
     UsageError,
 )
-from moodbench.results import changing, check_results, read_provenance, read_results, row_scores_file
-from moodbench.sizes import many, percent
+from moodbench.sizes import many
 from moodbench.types import Report, Result
 from moodbench.workspace import ModelName, Workspace
-
-if TYPE_CHECKING:
-    from moodbench.evaluation.caches import Caches
-    from moodbench.evaluation.ways import Done
-
-NO_FEATURES = "it has no features, and no imported score of it is asked for"
 
 Params = Mapping[str, Mapping[str, Any]]
 
@@ -125,23 +116,15 @@ def score(
     models = _models(space, model, head, layers, report)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import check_threads, resolve_device
-    from moodbench.evaluation.beside import contents_of, lacking_besides, read_along, reads_views, views_of, with_views
-    from moodbench.evaluation.by_class import write_class_results
-    from moodbench.evaluation.imported import chosen_scores, imported_scores
-    from moodbench.evaluation.opening import lacks_ood_val, open_ood_val, open_scorable
-    from moodbench.evaluation.provenance import provenance_of, rows_to_keep
-    from moodbench.evaluation.saved import drop_kept, kept_row_scores, owner_of
+    from moodbench.evaluation.imported import chosen_scores
+    from moodbench.evaluation.one_model import NO_FEATURES, ModelRuns
     from moodbench.evaluation.seeds import check_seeds
-    from moodbench.evaluation.ways import make_plan, runs
-    from moodbench.features.imported import has_features
-    from moodbench.progress import Progress
+    from moodbench.evaluation.ways import make_plan
     from moodbench.scores.base import display_order
-    from moodbench.scores.machinery.variants import score_of
 
     computed, imported = chosen_scores(space, models, score, plain=not (tune or shares))
     names = display_order(computed)
     plan = make_plan(names, params or {}, label_noise=shares, tune=tune, named=bool(score), report=report)
-    scores = plan.scores
     benchmarks = _with_validation(benchmarks, asked=bool(benchmark)) if tune else benchmarks
     place = resolve_device(device)
     check_threads(threads)
@@ -150,93 +133,42 @@ def score(
             f"the number of bank rows must be at least 1, got {bank_rows}",
             fix="--bank-rows 10000, or none of it for all rows",
         )
-    check_seeds(seeds, scores)
+    check_seeds(seeds, plan.scores)
     if by_class and not row_scores:
         raise UsageError("results by class are made from row scores, and none are to be kept")
-    how: dict[str, Any] = {"device": place, "threads": threads, "bank_rows": bank_rows, "seeds": seeds}
-    plain = not (tune or shares)
+    each = ModelRuns(
+        space,
+        plan,
+        imported,
+        {"device": place, "threads": threads, "bank_rows": bank_rows, "seeds": seeds},
+        named_scores=bool(score),
+        named_benchmarks=bool(benchmark),
+        tune=tune,
+        save_scores=save_scores,
+        row_scores=row_scores,
+        by_class=by_class,
+        report=report,
+        progress=progress,
+    )
     out: list[Result] = []
-    unnamed: dict[str, None] = {}
-    left_out: dict[str, str] = {}
-    featureless: dict[str, None] = {}
     faults: list[MoodbenchError] = []
     for spec in benchmarks:
         for name in models:
             try:
-                caches = open_scorable(space, name, spec, asked=bool(benchmark), report=report)
-                lacking = lacks_ood_val(space, name, spec) if tune and caches is not None and not benchmark else []
-                if lacking:
-                    report(f"skip {name} on {spec.name}: no cache of {', '.join(lacking)} to choose parameters on")
-                elif caches is not None:
-                    cached = views_of(space, name, caches, report) if any(map(reads_views, scores.values())) else []
-                    lacks = {} if score else lacking_besides(scores, cached, caches.head)
-                    left_out |= {score_of(label): lack for label, lack in lacks.items()}
-                    its = {label: one for label, one in scores.items() if label not in lacks}
-                    caches = with_views(space, name, caches, its.values(), cached)
-                    views = contents_of(caches, its)
-                    file = space.results_file(spec.name, name)
-                    _check_results(file, spec.name, str(name), save_scores)
-                    pretext = _pretext(space, name, caches)
-                    now = provenance_of(spec, str(name), caches)
-                    stay: list[Result] = []
-                    if plain and (seeds > 1 or by_class) and not save_scores and file.exists():
-                        stay = rows_to_keep(read_results(file), read_provenance(file), now, its, bank_rows, views)
-                        if row_scores:
-                            kept = kept_row_scores(space.kept_scores_file(name, spec.name), owner_of(now))
-                            stay = [row for row in stay if (row.score, row.params) in kept]
-                    stay = [row for row in stay if row.pretext == pretext]
-                    out += stay
-                    done = {(row.score, row.params) for row in stay}
-                    if done:
-                        count = len({score for score, _ in done})
-                        report(
-                            f"{name} on {spec.name}: kept the results of {many(count, 'score')} without a random part"
-                        )
-                    brought = imported_scores(space, name, caches, imported, report)
-                    its = {**(its if has_features(caches.train.provenance) else {}), **brought}
-                    if not its:
-                        featureless[str(name)] = None
-                        report(f"skip {name} on {spec.name}: {NO_FEATURES}")
-                    todo = {label: one for label, one in its.items() if (score_of(label), one.describe()) not in done}
-                    ood_val = open_ood_val(space, name, spec, caches) if tune else {}
-                    along = list(caches.train.views)
-                    ood_val = {dataset: read_along(space, name, one, along) for dataset, one in ood_val.items()}
-                    bars = Progress(f"{name} on {spec.name}", progress)
-                    if todo:
-                        bars.begins(f"scoring, {many(len(todo), 'score')}")
-                    about: dict[str, Any] = {
-                        "model": str(name),
-                        "pretext": pretext,
-                        "progress": bars,
-                        "timed": row_scores,
-                    }
-                    for ended in runs(plan, spec, caches, todo, ood_val, **about, **how) if todo else ():
-                        _write(file, now, caches, ended, seeds, save_scores, report)
-                        if row_scores:
-                            _keep(space.kept_scores_file(name, spec.name), now, caches, ended, report)
-                        elif any(map(reads_views, ended.scores.values())):
-                            drop_kept(space.kept_scores_file(name, spec.name), ended.scores, report)
-                        out += ended.run.rows
-                        report(_describe(str(name), spec.name, ended))
-                        for hint in ended.run.hints:
-                            report(f"note: {name} on {spec.name}: {hint}; see 'labels' in docs/files.md")
-                    if todo and caches.joined is not None:
-                        unnamed |= dict.fromkeys(caches.joined.unnamed)
-                    if by_class:
-                        write_class_results(space, spec.name, name, report)
+                out += each.run(name, spec)
             except (CacheError, ModelError, ResultsError) as error:  # the others are not to blame
                 faults.append(error)
                 report(f"cannot score {name} on {spec.name}: {error.what}")
-    if left_out:
-        report(_without(left_out))
-    by_number = unnamed_note(unnamed)
+    if each.left_out:
+        report(_without(each.left_out))
+    by_number = unnamed_note(each.unnamed)
     if by_number:
         report(f"note: {by_number}")
     if faults:
         raise faults[0]
-    if not out and featureless:
+    if not out and each.featureless:
         raise CacheError(
-            f"nothing of {', '.join(featureless)} can be scored: {NO_FEATURES}",
+            f"nothing of {', '.join(each.featureless)} can be scored: {NO_FEATURES}",
             file=space.cache_dir,
             fix="--score NAME, or leave --score out for all that was imported",
         )
@@ -293,100 +225,3 @@ def _models(space: Workspace, names: Sequence[str], head: str | None, layers: bo
         fix = f"train it: moodbench probe --all-models --name {head} (with --benchmark B where several could be meant)"
         raise UnknownNameError("cached head", head, known, fix=fix)
     return there
-
-
-def _pretext(space: Workspace, name: ModelName, caches: Caches) -> str:
-    if name.base in space.catalog.models:
-        return space.catalog.models[name.base].pretext
-    return str(caches.train.provenance.get("pretext") or "unspecified")
-
-
-def _write(
-    file: Path, made_from: Mapping[str, Any], caches: Caches, ended: Done, seeds: int, save_scores: bool, report: Report
-) -> None:
-    from moodbench.evaluation.beside import contents_of
-    from moodbench.evaluation.imported import noted_imported
-    from moodbench.evaluation.provenance import described, made_with, views_noted
-
-    provenance = dict(made_from)
-    scored = ended.run
-
-    def waiting() -> None:
-        report(f"{file}: another process is writing it: waiting")
-
-    with changing(file, waiting=waiting) as there:
-        before = there.provenance or {}
-        keep = before.get("inputs") == provenance["inputs"]
-        if there.rows and not keep:
-            report(f"{file}: made from other caches; its rows are dropped")
-        provenance["scores"] = described(ended.scores, before.get("scores", {}) if keep else {})
-        provenance["made_with"] = made_with(scored.rows, provenance, there.rows if keep else [], before)
-        views = views_noted(ended.scores, contents_of(caches, ended.scores), there.rows if keep else [], before, seeds)
-        if views:
-            provenance["views"] = views
-        tuned = {**(before.get("tuned", {}) if keep else {}), **ended.tuned}
-        if tuned:
-            provenance["tuned"] = tuned
-        imported = noted_imported(ended.scores, before.get("imported", {}) if keep else {})
-        if imported:
-            provenance["imported"] = imported
-        if save_scores:
-            from moodbench.evaluation.saved import owner_of, save_row_scores
-
-            owner = owner_of(provenance)
-            save_row_scores(row_scores_file(file), owner, caches, ended.scores, scored.values, report)
-        there.write(scored.rows, provenance, keep=keep)
-
-
-def _keep(file: Path, made_from: Mapping[str, Any], caches: Caches, ended: Done, report: Report) -> None:
-    """Keep row scores and times among the caches; where that is refused, say so: the results are there."""
-    from moodbench.evaluation.saved import keep_row_scores, owner_of
-    from moodbench.features.times import times_file, write_times
-    from moodbench.scores.machinery.variants import score_of
-
-    try:
-        keep_row_scores(file, owner_of(made_from), caches, ended.scores, ended.run, report)
-        its = {(score_of(label), ended.scores[label].describe()): took for label, took in ended.seconds.items()}
-        if its:
-            write_times(times_file(file), owner_of(made_from), its)
-    except (CacheError, ResultsError) as error:
-        whose = f"{made_from['model']} on {made_from['benchmark']}"
-        report(
-            f"note: the row scores of {whose} are not kept in {file}: {error.what}; the results are, and "
-            "--no-row-scores does without"
-        )
-
-
-def _check_results(file: Path, benchmark: str, model: str, save_scores: bool) -> None:
-    """Raise now, and not after the work, if what is there cannot be read or is of others: it is never overwritten."""
-    check_results(file, benchmark, model)
-    if save_scores and row_scores_file(file).exists():
-        from moodbench.evaluation.saved import read_saved
-
-        read_saved(row_scores_file(file), benchmark, model)
-
-
-def _describe(model: str, benchmark: str, ended: Done) -> str:
-    scored = ended.run
-    valued = {(row.score, row.params) for row in scored.rows if row.auroc is not None}
-    scores = {score for score, _ in valued}
-    empty = {(row.score, row.params): row.note for row in scored.rows if row.auroc is None}
-    how = next(
-        (
-            f" with {100 * one.label_noise_[0]:g} % of the labels wrong"
-            for one in ended.scores.values()
-            if one.label_noise_
-        ),
-        "",
-    )
-    text = f"scored {model} on {benchmark}{how}: {many(len(scores), 'score')}"
-    if len(valued) > len(scores):
-        text += f" in {len(valued)} variants"
-    accuracy = scored.rows[0].id_accuracy if scored.rows else None
-    if accuracy is not None:
-        text += f", ID accuracy {percent(accuracy)}"
-    if empty:
-        variants = Counter(score for score, _ in {(row.score, row.params) for row in scored.rows})
-        named = {pair: pair[0] if variants[pair[0]] == 1 else " ".join(pair) for pair in empty}
-        text += "; left empty: " + ", ".join(f"{named[pair]} ({note})" for pair, note in empty.items())
-    return text
