@@ -156,9 +156,11 @@ def _check_free(score: str) -> None:
             f"'{score[:80]}' cannot name a score",
             fix="use letters, digits, '_', '-' and '.', a letter first, and at most 64",
         )
-    if score in SCORES:
+    taken = {text.casefold(): one for one in SCORES for text in (one, SCORES.get(one).title)}
+    if (own := taken.get(score.casefold())) is not None:  # tables show titles: two rows would be called the same
         raise UsageError(
-            f"'{score}' is a score that moodbench computes itself", fix="choose another name for the imported one"
+            f"'{score}' is what moodbench calls a score that it computes itself ('{own}')",
+            fix="choose another name for the imported one",
         )
 
 

@@ -25,9 +25,9 @@ def check_fitted(file: Path) -> None:
 
 def with_words(file: Path, inspect: Any) -> None:
     """Open the file and look at it with `inspect`; turn what is wrong into an error that says what to do."""
+    if not file.exists():
+        raise CacheError("there is no such file of a detector", file=file, fix="check the path, or save one first")
     try:
-        if not file.exists():
-            raise UnreadableError("there is no such file")
         open_hdf5(file, inspect)
     except (OSError, UnreadableError) as error:
         raise CacheError(

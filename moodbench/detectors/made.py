@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from moodbench.detectors.estimator import ScoreDetector
+from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Score, create_score, display_order
 from moodbench.types import TEXTS
 
@@ -69,8 +70,15 @@ def class_of(score: str) -> type[ScoreDetector]:
     ------
     UnknownNameError
         There is no such score.
+    UsageError
+        It reads layers or changed images, which are in caches.
     """
     own = SCORES.get(score)
+    if own.needs & {"layers", "views"}:
+        raise UsageError(
+            f"the score '{score}' reads more than one vector of an image, and arrays hold one",
+            fix=f"moodbench extract with --layers or --view, then moodbench score --score {score}",
+        )
     defaults = {**own.parameters(), **COMMON}
 
     def make(self: Any, **given: Any) -> None:

@@ -38,13 +38,14 @@ def views_of(space: Workspace, name: ModelName, caches: Caches, report: Report =
         there = space.cached_datasets(model)
         lacking = [dataset for dataset in datasets if dataset not in there]
         noted: Mapping[str, Any] = {}
-        for dataset in [] if lacking else datasets:
+        for dataset in (one for one in datasets if one in there):
             with FeatureCache(space.cache_file(model, dataset)) as cache:
                 noted = cache.provenance
                 if not cache.complete:
                     lacking.append(dataset)
         if lacking:
-            report(f"leave out the view {model}: no complete cache of {', '.join(lacking)}")
+            named = ", ".join(dataset for dataset in datasets if dataset in lacking)
+            report(f"leave out the view {model}: no complete cache of {named}; the same moodbench extract goes on")
         elif (made_with := _another_head(noted.get("view", {}), name, caches)) is not None:
             report(f"leave out the view {model}: made with {made_with}")
         else:

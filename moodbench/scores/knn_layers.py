@@ -58,6 +58,7 @@ class KNNLayers(OverLayers):
     k: int = 50
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.k < 1:
             raise UsageError(f"the number of neighbours must be at least 1, got {self.k}")
 

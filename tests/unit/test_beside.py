@@ -10,11 +10,11 @@ import torch
 
 import moodbench
 from moodbench.commands.import_ import import_features
-from moodbench.errors import CacheMismatchError, ScoreError
+from moodbench.errors import CacheMismatchError, ScoreError, UsageError
 from moodbench.evaluation.kept import kept_rows
 from moodbench.evaluation.stale import marked_stale
 from moodbench.results import read_provenance, read_results
-from moodbench.scores.base import SCORES
+from moodbench.scores.base import SCORES, create_score
 from moodbench.scores.machinery.viewing import OnView, OverLayers, changed_view
 from moodbench.tables.footnotes import STALE
 from moodbench.workspace import ModelName, Workspace
@@ -146,7 +146,7 @@ def test_all_leaves_out_what_reads_layers_that_are_not_there(space):
 def test_a_layer_that_lacks_a_dataset_is_left_out(space):
     space.cache_file(ModelName.parse("net@layer-b.1"), "far").unlink()
     said = run(space, score="apart")
-    assert "leave out the view net@layer-b.1: no complete cache of far" in said
+    assert any(line.startswith("leave out the view net@layer-b.1: no complete cache of far;") for line in said)
     (its,) = read_provenance(space.results_file("deep", ModelName("net")))["views"].values()
     assert list(its) == ["layer-b.0"]
 
@@ -198,6 +198,12 @@ def test_layers_that_are_not_there_are_said():
         Some().layers_read(["view-odin-0.1"])
     with pytest.raises(ScoreError, match=r"'d'.*cached: a"):
         Some(layers="d").layers_read(["layer-a"])
+
+
+@pytest.mark.parametrize("layers", ["every:0", "", "a+", "a b"])
+def test_what_cannot_name_layers_is_refused_at_once(layers):
+    with pytest.raises(UsageError, match="the parameter 'layers' cannot be"):
+        create_score("maha_layers", {"layers": layers})
 
 
 def test_a_view_is_found_by_its_kind_where_there_is_one():

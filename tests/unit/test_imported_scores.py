@@ -195,7 +195,13 @@ def test_order_is_taken_only_where_it_can_be_right(space, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("msp", "moodbench computes itself"), ("a/b", "cannot name a score"), ("9", "cannot name a score")],
+    [
+        ("msp", "it computes itself"),
+        ("ViM", "it computes itself"),
+        ("gradNORM", "it computes itself"),
+        ("a/b", "cannot name a score"),
+        ("9", "cannot name a score"),
+    ],
 )
 def test_names_that_are_taken_or_none(space, name, message):
     with pytest.raises(UsageError, match=message):

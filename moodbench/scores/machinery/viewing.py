@@ -29,6 +29,17 @@ class OverLayers(Score):
 
     layers: str = "all"
 
+    def __post_init__(self) -> None:
+        self._choice()
+
+    def _choice(self) -> LayerChoice:
+        try:
+            return LayerChoice.parse(self.layers.replace("+", ","))
+        except UsageError:
+            raise UsageError(
+                f"the parameter 'layers' cannot be '{self.layers}'", fix="all, every:3, or names joined by '+'"
+            ) from None
+
     @property
     def made_by(self) -> str:
         """The option of ``moodbench extract`` that makes what it reads."""
@@ -46,7 +57,7 @@ class OverLayers(Score):
         if not there:
             raise ScoreError("no layers (extract --layers all)")
         try:
-            choice = LayerChoice.parse(self.layers.replace("+", ","))
+            choice = self._choice()
             offered = [view.name for view in there if choice.names or view.pool is None]
             found = choice.of(offered or [view.name for view in there])
         except (UsageError, UnknownNameError) as error:

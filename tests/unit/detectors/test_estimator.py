@@ -159,6 +159,12 @@ def test_parameters_are_checked_when_they_are_given():
         _ = detectors.KNNN
 
 
+def test_scores_over_several_vectors_are_refused():
+    for name in ("maha_layers", "odin"):
+        with pytest.raises(UsageError, match="arrays hold one"):
+            detectors.of(name)
+
+
 def test_a_failed_fit_leaves_nothing_of_the_one_before():
     detector = detectors.of("mahalanobis")().fit(TRAIN, LABELS).calibrate(UNSEEN)
     with pytest.raises(ScoreError):
