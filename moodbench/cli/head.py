@@ -74,7 +74,7 @@ def text(
     force: Force = False,
     run: Run,
 ) -> None:
-    """Make a zero-shot head: the names of ID classes in prompts, embedded by the text tower of the model.
+    """Make a zero-shot head of the names of ID classes, in prompts.
 
     For models of open_clip (clip:…). Classes called by WordNet ids of ImageNet have OpenAI's names; others are called
     as their dataset calls them, with blanks for underscores. `moodbench score --head zeroshot` uses the head; the
@@ -118,7 +118,7 @@ def import_(
     force: Force = False,
     run: Run,
 ) -> None:
-    """Keep a head that another program made: class embeddings of learned prompts (CoOp, LoCoOp), or another probe.
+    """Keep a head that another program made, as CoOp or LoCoOp.
 
     Example: moodbench head import --model clip_b16 --name locoop locoop.npz
     """

@@ -76,7 +76,7 @@ def import_scores(
     ] = None,
     run: Run,
 ) -> None:
-    """Take the scores that another method gave the images of a dataset.
+    """Take the scores that another method gave images.
 
     They become a score like any other, marked as imported: score, table, plot, rank, compare and report take it.
     Numbers imported before under the same names are replaced.

@@ -47,7 +47,7 @@ def rank(
     out: Out = None,
     run: Run,
 ) -> None:
-    """Rank pairs of model and score, and tell differences from luck.
+    """Rank pairs of model and score; tell differences from luck.
 
     In order of their mean AUROC, each with its 95 % interval and its difference to the best, on the same images: what
     `score` kept of every row is read, nothing is scored. A pair counts as worse only where its difference is more than

@@ -23,7 +23,7 @@ def example():
     """The Python of the docs' example."""
     text = (DOCS / "extending.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    (code,) = [block for block in blocks if "SCORES.register" in block]
+    (code,) = [block for block in blocks if "feature_spread" in block]
     assert code.strip().count("\n") <= 24
     return code
 

@@ -51,7 +51,7 @@ def test_two_formats_are_never_guessed_between():
 
 def test_the_formats():
     """The names that entries of catalogues may use; none is lost by accident."""
-    known = "beit dino dinov2 efficientnet_lite mae mmpretrain moco moco_v3 timm torchvision"
+    known = "beit dino dinov2 efficientnet_lite mae mmpretrain moco moco_v3 openood timm torchvision"
     assert sorted(FORMATS) == known.split()
 
 
