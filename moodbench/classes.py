@@ -347,3 +347,11 @@ def natural_key(name: str) -> list[int | str]:
 def orders_differ(names: Sequence[str]) -> bool:
     """Say whether natural order and that of code points number these classes differently."""
     return sorted(names) != sorted(names, key=natural_key)
+
+
+def without_gaps(labels: NDArray[np.int64], present: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the places of labels among those that are `present`, (K,) rising; -1 for others. Unchanged if K is 0."""
+    if len(present) == 0:
+        return labels
+    place = np.searchsorted(present, labels).clip(max=len(present) - 1)
+    return np.where(present[place] == labels, place, -1)

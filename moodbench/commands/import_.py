@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from moodbench.arguments import as_path
 from moodbench.choices import pretext_fault
 from moodbench.digests import file_sha256
-from moodbench.errors import CacheError, CacheMismatchError, UsageError
+from moodbench.errors import CacheMismatchError, UsageError
 from moodbench.features.cache import DONE, FeatureCache
 from moodbench.features.checksums import row_checksums
-from moodbench.features.create import Layout, create_cache, reason
+from moodbench.features.create import Layout
+from moodbench.features.filling import filling
 from moodbench.features.given import GivenRows, read_given
 from moodbench.features.heads import drop_left_over, is_left_over, read_head, store_head, stored_head
 from moodbench.features.lock import exclusive
@@ -165,21 +165,8 @@ def _equal_rows(checksums: NDArray[np.uint32], given: GivenRows) -> bool:
 def _write(
     target: Path, model: str, dataset: str, given: GivenRows, provenance: dict[str, Any], head: Head | None
 ) -> None:
-    """Fill a cache under a name of its own and rename it at the end: an import is whole or not there."""
-    unfinished = target.with_name(f".{target.name}.import")
     digest = None if head is None else head.digest
     layout = Layout(given.ids, given.labels, given.dim, given.classes, given.class_names, digest)
-    create_cache(unfinished, model, dataset, layout, provenance)
-    try:
-        with FeatureCache(unfinished, write=True) as cache:
-            for start, features, logits in given.blocks():
-                cache.write(start, features, logits, np.full(len(features), DONE, np.uint8))
-            cache.finish()
-        unfinished.replace(target)
-    except OSError as error:
-        raise CacheError(
-            f"the cache cannot be created: {reason(error)}", file=target, fix="make room or choose another --cache-dir"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    with filling(target, model, dataset, layout, provenance) as cache:
+        for start, features, logits in given.blocks():
+            cache.write(start, features, logits, np.full(len(features), DONE, np.uint8))

@@ -15,7 +15,8 @@ from moodbench.choices import Positive, check_choice, pretext_fault
 from moodbench.digests import file_sha256
 from moodbench.errors import CacheError, MoodbenchError, UnknownNameError, UsageError
 from moodbench.features.cache import DONE, FeatureCache
-from moodbench.features.create import Layout, create_cache, reason
+from moodbench.features.create import Layout
+from moodbench.features.filling import filling
 from moodbench.features.given_scores import GivenScores, named, read_given_scores
 from moodbench.features.imported import ROWS, ImportedScores, Matched, Origin, read_imported, write_imported
 from moodbench.features.lock import exclusive
@@ -248,17 +249,5 @@ def _write_rows(source: Path, target: Path, model: str, dataset: str, like: str,
         layout = Layout(cache.ids, cache.labels, 1, None, cache.class_names or ())
         status, limit = cache.status, cache.provenance.get("limit")
     provenance = {"source": ROWS, "rows_of": like, "pretext": pretext, "limit": limit}
-    unfinished = target.with_name(f".{target.name}.import")
-    create_cache(unfinished, model, dataset, layout, provenance)
-    try:
-        with FeatureCache(unfinished, write=True) as cache:
-            cache.write(0, np.zeros((layout.rows, 1), np.float32), None, status)
-            cache.finish()
-        unfinished.replace(target)
-    except OSError as error:
-        raise CacheError(
-            f"the cache cannot be created: {reason(error)}", file=target, fix="make room or choose another --cache-dir"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    with filling(target, model, dataset, layout, provenance) as cache:
+        cache.write(0, np.zeros((layout.rows, 1), np.float32), None, status)

@@ -15,6 +15,7 @@ import torch
 from isal.isal_zlib import crc32
 from numpy.typing import NDArray
 
+from moodbench.classes import without_gaps
 from moodbench.errors import UsageError
 from moodbench.evaluation.engine import BLOCK, logits_of
 from moodbench.scores.block import Block
@@ -214,10 +215,7 @@ class Rows:
 
     def numbered(self, labels: Labels) -> Labels:
         """Return labels as scores see them: of a head's classes as they are, others without gaps."""
-        if self._present is None or len(self._present) == 0:
-            return labels
-        place = np.searchsorted(self._present, labels).clip(max=len(self._present) - 1)
-        return np.where(self._present[place] == labels, place, -1)
+        return labels if self._present is None else without_gaps(labels, self._present)
 
     def facts(self) -> dict[str, Any]:
         """Return the numbers of `moodbench.scores.base.Train`."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from moodbench.classes import without_gaps
 from moodbench.errors import CacheError
 from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.predictions import Predictions
@@ -123,10 +124,7 @@ class Engine:
 
         Whatever is kept for each class is as large as there are classes, even where one is number 999,999.
         """
-        if self._present is None or len(self._present) == 0:
-            return labels
-        place = np.searchsorted(self._present, labels).clip(max=len(self._present) - 1)
-        return np.where(self._present[place] == labels, place, -1)
+        return labels if self._present is None else without_gaps(labels, self._present)
 
     def settle_classes(self) -> Caches:
         """Return the caches with it said whether the head's classes are the data's, where only predictions can tell.

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from moodbench.errors import UnknownNameError
-from moodbench.models.layers import layer_names
-from moodbench.models.recipes.base import VIEWS, Recipe
+from moodbench.models.recipes.base import VIEWS
+from moodbench.models.recipes.one_layer import OneLayer
 from moodbench.models.recipes.seen import Pass
-from moodbench.views import LayerChoice
 
 HIGHEST = 10
 """The highest order of the paper."""
@@ -23,7 +20,7 @@ AT_ONCE = 1 << 22
 
 @VIEWS.register("gram")
 @dataclass(frozen=True)
-class Gram(Recipe):
+class Gram(OneLayer):
     """``G_pi = sign(r) |r|^(1/p), r = sum_j sum_s f_is^p f_js^p`` for orders p = 1, ..., `powers` and all channels i.
 
     f_is is what a layer has in channel i at place s: of a map, or of the patch tokens (without class token and
@@ -55,24 +52,10 @@ class Gram(Recipe):
     numbers = True
     paper = "Sastry and Oore, ICML 2020, arXiv 1912.12510"
 
-    layer: str = "all"
     powers: int = 5
 
     def __post_init__(self) -> None:
         self.refuse_unless(1 <= self.powers <= HIGHEST, "powers", f"must lie between 1 and {HIGHEST}")
-
-    def of(self, network: nn.Module) -> Sequence[Recipe]:
-        """Return one recipe for each layer."""
-        choice = LayerChoice.parse(self.layer.replace("+", ","))
-        known = dict(network.named_modules())
-        for name in choice.names:
-            if not name or name not in known:
-                raise UnknownNameError("layer", name, layer_names(network))
-        return [replace(self, layer=name) for name in choice.names or choice.of(layer_names(network))]
-
-    def reads(self, network: nn.Module) -> Sequence[str]:
-        """Return the layer."""
-        return (self.layer,)
 
     def compute(self, seen: Pass) -> Tensor:
         """Return the numbers, (B, powers · D) float32."""

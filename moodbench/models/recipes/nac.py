@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from moodbench.errors import UnknownNameError
-from moodbench.models.layers import layer_names
-from moodbench.models.recipes.base import VIEWS, Recipe
+from moodbench.models.recipes.base import VIEWS
+from moodbench.models.recipes.one_layer import OneLayer
 from moodbench.models.recipes.seen import Pass
-from moodbench.views import LayerChoice
 
 
 @VIEWS.register("nac")
 @dataclass(frozen=True)
-class NAC(Recipe):
+class NAC(OneLayer):
     """``(sum_p z_p) * (sum_p d/dz_p KL(u || softmax(l(x))))``, entry by entry: z_p a layer's output at place p.
 
     Places are tokens (the class token too) or those of a map; u is the uniform distribution.
@@ -42,21 +39,6 @@ class NAC(Recipe):
     head = True
     numbers = True
     paper = "Liu et al., ICLR 2024, arXiv 2306.02879"
-
-    layer: str = "all"
-
-    def of(self, network: nn.Module) -> Sequence[Recipe]:
-        """Return one recipe for each layer."""
-        choice = LayerChoice.parse(self.layer.replace("+", ","))
-        known = dict(network.named_modules())
-        for name in choice.names:
-            if not name or name not in known:
-                raise UnknownNameError("layer", name, layer_names(network))
-        return [replace(self, layer=name) for name in choice.names or choice.of(layer_names(network))]
-
-    def reads(self, network: nn.Module) -> Sequence[str]:
-        """Return the layer."""
-        return (self.layer,)
 
     def compute(self, seen: Pass) -> Tensor:
         """Return the states, (B, D) float32, before any sigmoid."""
