@@ -112,7 +112,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     if name == "__version__":
-        return import_module("importlib.metadata").version("moodbench")
+        return import_module("moodbench.release").__version__
     if name not in _HOME:
         raise AttributeError(f"module 'moodbench' has no attribute '{name}'")
     return getattr(import_module(_HOME[name]), name)

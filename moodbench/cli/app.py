@@ -14,6 +14,7 @@ from moodbench.cli.output import of_the_system, say_interrupted, show_error, wri
 from moodbench.cli.usage import Command, WrongUsage, in_our_words
 from moodbench.errors import MoodbenchError
 from moodbench.interrupts import watching
+from moodbench.release import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -109,9 +110,7 @@ app = Commands(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        write(f"moodbench {version('moodbench')}\n")
+        write(f"moodbench {__version__}\n")
         raise typer.Exit
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from moodbench.arguments import as_path, as_paths
 from moodbench.digests import file_sha256
 from moodbench.errors import CacheMismatchError, ModelError, UnknownNameError, UsageError
 from moodbench.names import check_name
+from moodbench.release import __version__, versions
 from moodbench.sizes import many
 from moodbench.texts.candidates import QUANTILE, SHARE, read_candidates
 from moodbench.texts.prompts import DEFAULT, read_prompts
@@ -351,10 +351,10 @@ def _write(
 
     provenance = {  # no time: equal inputs give equal bytes
         "source": source,
-        "moodbench": version("moodbench"),
+        "moodbench": __version__,
         "model": str(model),
         "inputs": dict(inputs),
-        "versions": {package: version(package) for package in packages},
+        "versions": versions(*packages),
     }
     with exclusive(file, tidy=True):
         write_head(file, head, provenance, notes)

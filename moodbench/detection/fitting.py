@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from moodbench.evaluation.kept import LackingError, kept_params, kept_rows, run_
 from moodbench.evaluation.rows import TestRows
 from moodbench.features.rowscores import ID, place_of
 from moodbench.progress import Progress
+from moodbench.release import versions
 from moodbench.results import read_results
 from moodbench.scores.base import Score
 from moodbench.scores.machinery.answers import Answer, OtherQuestionsError, recorded
@@ -171,7 +171,7 @@ def _inputs(wanted: Wanted, rows: TestRows, bank_rows: int | None, device: torch
         "params": wanted.score.describe(),
         "bank_rows": bank_rows,
         "device": device.type,
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": versions(*PACKAGES),
     }
     if not is_own(type(wanted.score)):
         place = class_place(type(wanted.score))

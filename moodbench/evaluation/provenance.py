@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from moodbench.catalog import BenchmarkSpec
@@ -12,6 +11,7 @@ from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.engine import THINNED
 from moodbench.evaluation.inputs import digest_of
 from moodbench.metrics import METRICS
+from moodbench.release import __version__, versions
 from moodbench.results.made import ViewContents, row_name, versions_of, views_read
 from moodbench.scores.base import Score
 from moodbench.scores.machinery.variants import score_of
@@ -52,7 +52,7 @@ def provenance_of(spec: BenchmarkSpec, model: str, caches: Caches) -> dict[str, 
     joined = caches.joined
     known = None if joined is None or joined.train.names is None else list(joined.train.names)
     return {
-        "moodbench": version("moodbench"),
+        "moodbench": __version__,
         "benchmark": spec.name,
         "model": model,
         "inputs": inputs,
@@ -61,7 +61,7 @@ def provenance_of(spec: BenchmarkSpec, model: str, caches: Caches) -> dict[str, 
         "metrics": {name: metric.convention for name, metric in METRICS.items() if metric.convention},
         "intervals": "95 %, DeLong's variance and half an unseen row, inverted as Wilson does; ID rows are shared;"
         " over several seeds the means of the limits",
-        "versions": {package: version(package) for package in ("numpy", "scipy", "torch")},
+        "versions": versions("numpy", "scipy", "torch"),
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from moodbench.errors import CacheMismatchError
 from moodbench.features.cache import FeatureCache
 from moodbench.features.settings import Settings
 from moodbench.models.backbone import Backbone
+from moodbench.release import versions
 
 Provenance = dict[str, Any]
 
@@ -41,7 +41,7 @@ def provenance(backbone: Backbone, images: ImageSource, settings: Settings) -> P
         "images": {"fingerprint": images.fingerprint, "count": len(images)},
         "limit": settings.limit if settings.limit is not None and settings.limit < len(images) else None,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
-        "versions": {name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "versions": versions(*_PACKAGES) | {"python": platform.python_version()},
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.errors import CacheMismatchError, ModelError
 from moodbench.probing.outcome import ProbeOutcome, remarks_of
 from moodbench.probing.task import Task
+from moodbench.release import __version__, versions
 from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
 
@@ -121,12 +121,12 @@ class Probing:
         """Return what is stored beside the head. No time: equal inputs give equal bytes."""
         return {
             "source": "probe",
-            "moodbench": version("moodbench"),
+            "moodbench": __version__,
             "model": str(model),
             "inputs": inputs,
             "fit": record,
             "device": self.device.type,
-            "versions": {package: version(package) for package in ("numpy", "scipy", "torch")},
+            "versions": versions("numpy", "scipy", "torch"),
         }
 
     def _probed(self, model: ModelName, file: Path, record: Mapping[str, Any], **more: Any) -> ProbeOutcome:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from moodbench.names import printable
+from moodbench.release import __version__
 from moodbench.reporting.chapter import Chapter, Plot
 from moodbench.reporting.svg import Pictures
 
@@ -56,7 +56,7 @@ def page(chapters: Sequence[Chapter], pictures: Pictures) -> bytes:
         style=Markup(style),  # ours, and colours as #rrggbb
         script=Markup(script),  # ours
         shared=Markup(pictures.shared()),  # written by `Pictures`, which escapes
-        version=version("moodbench"),
+        version=__version__,
     )
     return html.encode("utf-8", "backslashreplace")  # names of files that are no UTF-8
 

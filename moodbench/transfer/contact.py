@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from moodbench.errors import UsageError
+from moodbench.release import __version__
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -37,7 +37,7 @@ def session() -> Session:
 
     if not hasattr(_local, "session"):
         _local.session = Session()
-        _local.session.headers["User-Agent"] = f"moodbench/{version('moodbench')}"
+        _local.session.headers["User-Agent"] = f"moodbench/{__version__}"
         _local.session.headers["Accept-Encoding"] = "identity"  # bytes as they lie there: sizes and ranges count them
     made: Session = _local.session
     return made

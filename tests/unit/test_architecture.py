@@ -29,6 +29,7 @@ LAYERS = [
         "ranking",
         "reading",
         "registry",
+        "release",
         "resampling",
         "selective",
         "sheets",

@@ -1,6 +1,6 @@
 """What open_clip knows by name: architectures, tags of weights, and how pictures are prepared for them.
 
-open_clip is an extra (``pip install 'moodbench[clip]'``), and imported when a model of it is asked for, not before.
+open_clip is an extra (``pip install 'moodbench-ood[clip]'``), and imported when a model of it is asked for, not before.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from moodbench.errors import ModelError, UsageError
+from moodbench.release import with_extra
 
 WEIGHT_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 """Names under which open_clip looks for weights in a hub repository that names no file."""
@@ -40,7 +41,7 @@ def check_installed() -> None:
     if not is_installed():
         raise ModelError(
             "models of open_clip (clip:…) and text heads need the package open_clip_torch, which is not installed",
-            fix="pip install 'moodbench[clip]'  (or pip install open_clip_torch)",
+            fix=f"{with_extra('clip')}  (or pip install open_clip_torch)",
         )
 
 
@@ -58,7 +59,7 @@ def open_clip() -> Any:
         with quiet():
             import open_clip as library
     except ImportError as error:  # of a version that does not fit torch or timm
-        raise ModelError(f"open_clip cannot be imported: {error}", fix="pip install -U 'moodbench[clip]'") from error
+        raise ModelError(f"open_clip cannot be imported: {error}", fix=with_extra("clip", upgrade=True)) from error
     finally:
         os.environ.pop(_SET_BY_IT, None)
         os.environ.update({} if before is None else {_SET_BY_IT: before})

@@ -109,7 +109,7 @@ def test_without_weights_or_without_open_clip(weights, monkeypatch):
     for checkpoint in (None, weights):
         with pytest.raises(ModelError, match="need the package open_clip_torch") as error:
             ModelChoice("clip:ViT-B-16/openai", checkpoint=checkpoint).check(CATALOG)
-        assert "pip install 'moodbench[clip]'" in error.value.fix
+        assert "pip install 'moodbench-ood[clip]'" in error.value.fix
 
 
 def test_weights_that_do_not_fit(weights, tmp_path):
