@@ -26,7 +26,7 @@ def resolve_device(name: str) -> torch.device:
     except RuntimeError:
         raise UsageError(f"there is no device '{name}'", fix="use auto, cpu, cuda or cuda:N") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"there is no CUDA device '{name}' on this machine", fix="use --device cpu, or auto")
+        raise UsageError(f"there is no CUDA device '{name}' on this machine", fix="use cpu, or auto")
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"the device '{name}' is not supported", fix="use auto, cpu, cuda or cuda:N")
     return device
@@ -68,7 +68,7 @@ def check_threads(threads: int | None) -> None:
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise UsageError(
             f"the number of threads must be at least 1 and at most {MOST_THREADS}, got {threads}",
-            fix="--threads 4, or none of it for all cores",
+            fix="a number of cores, or leave it out for all",
         )
 
 

@@ -29,6 +29,8 @@ MEAN = "mean"
 ALL_GROUPS = "all"
 """The `group` of the mean over every OOD dataset of a benchmark."""
 
+MOST_TIMED = 20_000
+"""Rows of ID train above which a score that walks over all of them is not timed: it would take as long as the run."""
 
 TEXTS: Mapping[str, str] = {"negatives": "negative labels", "negated": "negated classes"}
 """What may come with a head, and in words: texts far from all classes (NegLabel), the classes negated (CLIPN)."""

@@ -101,5 +101,7 @@ def import_scores(
         report=run.output.say,
     )
     word = {"same": "skip", "other": "replaced"}.get(done.before, "imported")
-    behind = {"same": " (already there)", "other": "; results of it are stale until moodbench score runs again"}
-    run.output.say(f"{word} {score} of {model} on {dataset}: {done.rows} rows{behind.get(done.before, '')}")
+    there = " (already there)" if done.before == "same" else ""
+    on = ", ".join(done.stale)
+    behind = f"; results of it on {on} are stale until moodbench score --score {score} runs again" if on else ""
+    run.output.say(f"{word} {score} of {model} on {dataset}: {done.rows} rows{there}{behind}")

@@ -159,6 +159,8 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     for one in record["imported"]:
         higher = "in-distribution" if one["orientation"] == "id" else "out-of-distribution"
         yield "imported", f"{one['dataset']}: {one['file']} (sha256 {one['sha256'][:SHORT]}), higher is {higher}"
+    for view, of in record["views"].items():
+        yield "view", f"{view} ({_together(of)})"
     for made in record["made_with"]:
         yield "made with", made
     yield from _common(record["inputs"]).items()
@@ -166,6 +168,13 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
         yield "head", f"sha256 {record['head']['sha256'][:SHORT]} ({record['head']['state']})"
     rows = record["row_scores"]
     yield "row scores", rows["file"] if rows["fault"] is None else f"of no use: {rows['fault']}"
+
+
+def _together(states: Mapping[str, str]) -> str:
+    """Return the states of the caches of a view in words: one for all, or those of single datasets."""
+    if len({*states.values()}) == 1:
+        return next(iter(states.values()))
+    return ", ".join(f"{dataset}: {state}" for dataset, state in states.items())
 
 
 def _common(inputs: list[Record]) -> dict[str, str]:

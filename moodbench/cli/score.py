@@ -112,13 +112,14 @@ def score(
     """Fit and run scores over the caches, and write the results.
 
     An option that is left out means all of its kind; with --param alone, the scores that it names. A score that lacks
-    something it needs (a head, labels) leaves an empty cell and a note. With --label-noise, what each score loses is
-    printed.
+    something it needs (a head, labels) leaves an empty cell and a note; where scores are named and no cell gets a
+    number, the exit code is 1. With --label-noise, what each score loses is printed.
 
     Example: moodbench score --all
     """
     from moodbench.cli.shown import format_for, put
     from moodbench.commands.losses import losses
+    from moodbench.commands.score import all_empty
     from moodbench.commands.score import score as work
     from moodbench.scores.base import load_scores
 
@@ -152,6 +153,8 @@ def score(
         report=run.output.say,
         progress=run.output.progress,
     )
+    if score and (fault := all_empty(rows)):
+        raise fault
     if label_noise is not None:
         width = terminal_width()
         put(losses(rows, format=format_for(None, None, width), width=width, workspace=run.workspace), None, run)

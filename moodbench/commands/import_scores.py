@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,14 @@ from moodbench.arguments import as_path
 from moodbench.choices import Positive, check_choice, pretext_fault
 from moodbench.digests import file_sha256
 from moodbench.errors import CacheError, MoodbenchError, UnknownNameError, UsageError
+from moodbench.evaluation.stale import imported_anew
 from moodbench.features.cache import DONE, FeatureCache
 from moodbench.features.create import Layout
 from moodbench.features.filling import filling
 from moodbench.features.given_scores import GivenScores, named, read_given_scores
 from moodbench.features.imported import ROWS, ImportedScores, Matched, Origin, read_imported, write_imported
 from moodbench.features.lock import exclusive
+from moodbench.results import benchmarks_with_results, read_provenance
 from moodbench.sizes import many
 from moodbench.types import Family, Report
 from moodbench.workspace import ModelName, Workspace
@@ -38,12 +41,15 @@ class ScoresOutcome:
         Ids of the file that are no images of the dataset.
     before : {"", "same", "other"}
         What was there: nothing, the same numbers (nothing was written), or others, which were replaced.
+    stale : tuple of str
+        Benchmarks with results of this score that were made from other numbers than are there now.
     """
 
     file: Path
     rows: int
     extra: tuple[str, ...]
     before: str
+    stale: tuple[str, ...] = ()
 
 
 def import_scores(
@@ -127,7 +133,20 @@ def import_scores(
         if not same:
             write_imported(target, made)
     changed = there is not None and there.contents != made.contents
-    return ScoresOutcome(target, len(ids), tuple(extra), "same" if same else "other" if changed else "")
+    before = "same" if same else "other" if changed else ""
+    return ScoresOutcome(target, len(ids), tuple(extra), before, _stale(space, name, dataset, score))
+
+
+def _stale(space: Workspace, name: ModelName, dataset: str, score: str) -> tuple[str, ...]:
+    """Return the benchmarks with results of a score that were made from other numbers than those that are there."""
+    found = []
+    for benchmark in benchmarks_with_results(space.results_dir):
+        noted: Mapping[str, Any] = {}
+        with contextlib.suppress(MoodbenchError):  # of damaged results `table` and `score` say what is wrong
+            noted = read_provenance(space.results_file(benchmark, name))
+        if dataset in imported_anew(space, name, noted).get(score, ()):
+            found.append(benchmark)
+    return tuple(found)
 
 
 def _are(extra: Sequence[str]) -> str:

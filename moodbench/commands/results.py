@@ -15,7 +15,7 @@ from moodbench.atomic import sweep, sync_folder, temporary_file, writing
 from moodbench.comparison.changes import Changes, changes
 from moodbench.comparison.folder import no_results_in, provenance_in
 from moodbench.errors import CacheError, ResultsError, UnknownNameError, UsageError
-from moodbench.evaluation.stale import imported_anew, states_of
+from moodbench.evaluation.stale import imported_anew, states_of, view_states
 from moodbench.lock import exclusive
 from moodbench.metrics import METRICS
 from moodbench.results import (
@@ -27,7 +27,7 @@ from moodbench.results import (
     read_results,
     result_files,
 )
-from moodbench.results.made import ITS_HEAD, is_part_of, made_with_of, roles_of, used_by
+from moodbench.results.made import ITS_HEAD, is_part_of, made_with_of, roles_of, used_by, views_read
 from moodbench.results.merge import Source, joined
 from moodbench.sizes import many
 from moodbench.tables.selection import chosen_benchmarks
@@ -78,6 +78,8 @@ def show_result(
     states = states_of(space, name, inputs)
     used = used_by(inputs, row)
     changed = sorted(what for what, state in states.items() if state == "changed" and what in {*used, ITS_HEAD})
+    views = view_states(space, name, views_read(noted, row))
+    changed += [f"the view {view}" for view, of in views.items() if "changed" in of.values()]
     anew = imported_anew(space, name, noted).get(row.score, set())
     changed += [f"the imported numbers of {dataset}" for dataset in sorted(anew & used)]
     return {
@@ -96,6 +98,7 @@ def show_result(
         "changed": changed,
         "row_scores": _row_scores(space, row),
         "imported": _imported(noted, row, used),
+        "views": views,
         "head": {"sha256": inputs["head"], "state": states.get(ITS_HEAD)} if "head" in inputs else None,
         "inputs": [_input(space, name, one, noted, states) for one in roles_of(inputs) if one in used],
     }

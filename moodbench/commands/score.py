@@ -14,6 +14,7 @@ from moodbench.errors import (
     ModelError,
     MoodbenchError,
     ResultsError,
+    ScoreError,
     UnknownNameError,
     UsageError,
 )
@@ -180,6 +181,20 @@ def score(
             fix="run moodbench extract --model M (or moodbench import) for ID train, ID test and an OOD dataset first",
         )
     return out
+
+
+def all_empty(rows: Sequence[Result]) -> ScoreError | None:
+    """Return the error that says why, if none of these rows of named scores has a number."""
+    if not rows or any(row.auroc is not None for row in rows):
+        return None
+    why: dict[str, dict[str, None]] = {}
+    for row in rows:
+        why.setdefault(row.note or "no number was recorded", {})[row.score] = None
+    said = "; ".join(f"{', '.join(scores)} ({note})" for note, scores in why.items())
+    return ScoreError(
+        f"no number came of the scores that are named: {said}",
+        fix="give them what they lack; their cells are empty in the results, with this reason",
+    )
 
 
 def _without(lacking: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -21,7 +22,7 @@ from moodbench.detection.scoring import Scoring
 from moodbench.detectors.rows import Rows, as_batch, as_head
 from moodbench.devices import arithmetic, check_threads, resolve_device
 from moodbench.errors import CacheError, ScoreError, UsageError
-from moodbench.scores.base import Score, Train, create_score
+from moodbench.scores.base import SCORES, Score, Train, create_score
 from moodbench.scores.machinery.answers import Answer, OtherQuestionsError, recorded
 from moodbench.scores.machinery.passes import fit_scores
 
@@ -236,11 +237,10 @@ class ScoreDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return found
 
     def _score_params(self) -> dict[str, Any]:
-        own = create_score(self.score_).parameters()
-        return {name: getattr(self, name) for name in own}
+        return {name: getattr(self, name) for name in SCORES.get(self.score_).parameters()}
 
     def _unfitted(self) -> Score:
-        return create_score(self.score_, self._score_params())
+        return created(type(self).__name__, self.score_, self._score_params())
 
     def _train(self, rows: Rows, device: torch.device) -> Train:
         both = (None, None) if rows.head is None else (rows.head.weight, rows.head.bias)
@@ -270,6 +270,21 @@ class ScoreDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self._ready()
         if "offset_" not in self.__dict__:
             raise NotFittedError("there is nothing to hold rows against: call calibrate with ID rows first")
+
+
+def created(called: str, score: str, params: Mapping[str, Any]) -> Score:
+    """Return the score with these parameters; what is refused is said in Python's words, of the class `called` so.
+
+    Raises
+    ------
+    UsageError
+        A value is none for its parameter.
+    """
+    try:
+        return create_score(score, params)
+    except UsageError as error:
+        usual = ", ".join(f"{name}={value!r}" for name, value in SCORES.get(score).parameters().items())
+        raise UsageError(error.what, fix=f"its defaults are {called}({usual})") from None
 
 
 def _advice(lack: str) -> str | None:

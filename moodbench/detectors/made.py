@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from moodbench.detectors.estimator import ScoreDetector
-from moodbench.errors import UsageError
-from moodbench.scores.base import SCORES, Score, create_score, display_order
+from moodbench.detectors.estimator import ScoreDetector, created
+from moodbench.errors import UnknownNameError, UsageError
+from moodbench.scores.base import SCORES, Score, display_order
 from moodbench.types import TEXTS
 
 COMMON: Mapping[str, Any] = {"device": "auto", "threads": None}
@@ -77,16 +77,20 @@ def class_of(score: str) -> type[ScoreDetector]:
     if own.needs & {"layers", "views"}:
         raise UsageError(
             f"the score '{score}' reads more than one vector of an image, and arrays hold one",
-            fix=f"moodbench extract with --layers or --view, then moodbench score --score {score}",
+            fix=f"it runs over caches: moodbench extract and moodbench score, or moodbench.score(score='{score}')",
         )
     defaults = {**own.parameters(), **COMMON}
 
-    def make(self: Any, **given: Any) -> None:
-        bound = inspect.signature(type(self)).bind(**given)
-        bound.apply_defaults()
-        for name, value in bound.arguments.items():
+    def make(self: Any, *unnamed: Any, **given: Any) -> None:
+        if unnamed:
+            called = f"{own.__name__}({', '.join(f'{name}=…' for name in list(defaults)[: len(unnamed)])})"
+            raise UsageError(f"parameters of {own.__name__} are given by name", fix=f"as in {called}")
+        unknown = [name for name in given if name not in defaults]
+        if unknown:
+            raise UnknownNameError(f"parameter of {own.__name__}", unknown[0], defaults, plural="parameters of it")
+        for name, value in {**defaults, **given}.items():
             setattr(self, name, value)
-        create_score(score, {name: getattr(self, name) for name in own.parameters()})  # refused before the fit
+        created(own.__name__, score, {name: getattr(self, name) for name in own.parameters()})  # refused before the fit
 
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from moodbench.errors import CacheMismatchError, ScoreError
@@ -23,12 +24,24 @@ from moodbench.workspace import ModelName, Workspace
 WEIGHTS = "weights_sha256"
 
 
-def views_of(space: Workspace, name: ModelName, caches: Caches, report: Report = lambda line: None) -> list[str]:
+Headers = dict[Path, tuple[bool, Mapping[str, Any]]]
+"""Cache file → whether it is complete, and its provenance, as far as they were looked at in a run."""
+
+
+def views_of(
+    space: Workspace,
+    name: ModelName,
+    caches: Caches,
+    report: Report = lambda line: None,
+    headers: Headers | None = None,
+) -> list[str]:
     """Return the views of a model that have a complete cache of every dataset that is read.
 
     Layers come first, from the input to the output. Views that were made with another head than the one that is asked
-    for are left out. `report` is told of them, and of views that lack a dataset.
+    for are left out. `report` is told of them, and of views that lack a dataset. `headers` that are known are not
+    read again, and those that are read are added: several benchmarks share datasets.
     """
+    headers = {} if headers is None else headers
     if name.view is not None:
         return []
     datasets = [reader.file.stem for reader in caches.readers.values()]
@@ -39,10 +52,9 @@ def views_of(space: Workspace, name: ModelName, caches: Caches, report: Report =
         lacking = [dataset for dataset in datasets if dataset not in there]
         noted: Mapping[str, Any] = {}
         for dataset in (one for one in datasets if one in there):
-            with FeatureCache(space.cache_file(model, dataset)) as cache:
-                noted = cache.provenance
-                if not cache.complete:
-                    lacking.append(dataset)
+            complete, noted = _header(space.cache_file(model, dataset), headers)
+            if not complete:
+                lacking.append(dataset)
         if lacking:
             named = ", ".join(dataset for dataset in datasets if dataset in lacking)
             report(f"leave out the view {model}: no complete cache of {named}; the same moodbench extract goes on")
@@ -51,6 +63,13 @@ def views_of(space: Workspace, name: ModelName, caches: Caches, report: Report =
         else:
             found[view] = (view.startswith(CHANGED), int(noted.get("layer", {}).get("index", 0)), natural(view))
     return sorted(found, key=found.__getitem__)
+
+
+def _header(file: Path, known: Headers) -> tuple[bool, Mapping[str, Any]]:
+    if file not in known:
+        with FeatureCache(file) as cache:
+            known[file] = cache.complete, cache.provenance
+    return known[file]
 
 
 def _another_head(noted: Mapping[str, Any], name: ModelName, caches: Caches) -> str | None:

@@ -18,7 +18,7 @@ from moodbench.classes import without_gaps
 from moodbench.errors import CacheError
 from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.predictions import Predictions
-from moodbench.evaluation.timing import LARGE, seconds_a_row
+from moodbench.evaluation.timing import seconds_a_row
 from moodbench.features.reader import RowBlock, RowReader
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score, Train
@@ -28,6 +28,7 @@ from moodbench.scores.machinery.notes import not_numbers, note_degenerate
 from moodbench.scores.machinery.passes import failure, fit_scores
 from moodbench.scores.machinery.returned import numbers
 from moodbench.scores.machinery.written import is_own
+from moodbench.types import MOST_TIMED
 from moodbench.views import CHANGED
 
 BLOCK = 2048
@@ -218,7 +219,7 @@ class Engine:
         """Add how long scores take for a row that nobody knows of yet, on the first block of test rows."""
         block = next(self.blocks(next(iter(self.caches.test.values()))))
         for name in fitted.keys() - seconds.keys() - self.failures.keys():
-            if fitted[name].cost == "memory bank" and self.train.rows > LARGE:
+            if fitted[name].cost == "memory bank" and self.train.rows > MOST_TIMED:
                 continue
             found = seconds_a_row(fitted[name], block)
             if found is not None:

@@ -95,7 +95,7 @@ def chosen_scores(
         return list(SCORES), [one for one in there if one not in SCORES] if plain else []
     unknown = [name for name in names if name not in SCORES and name not in there]
     if unknown:
-        raise UnknownNameError("score", unknown[0], [*SCORES, *there])
+        raise _not_there(space, models, unknown[0], [*SCORES, *there])
     imported = [name for name in names if name not in SCORES]
     if imported and not plain:
         raise UsageError(
@@ -103,6 +103,21 @@ def chosen_scores(
             fix="run it without --tune and --label-noise",
         )
     return [name for name in names if name in SCORES], imported
+
+
+def _not_there(space: Workspace, models: Sequence[ModelName], score: str, known: Iterable[str]) -> MoodbenchError:
+    """Return the error about a score that is none of ours, and was imported for none of the models."""
+    of = [str(model) for model in space.model_folders() if score in space.imported_scores(model)]
+    if not of:
+        return UnknownNameError("score", score, known)
+    asked = [str(model) for model in models]
+    if {*of} & {str(model.without_head) for model in models}:
+        what = "belongs to the model itself, and a head is asked for"
+        return UsageError(f"'{score}' is an imported score of {', '.join(of)}: it {what}", fix="leave --head out")
+    return UsageError(
+        f"the score '{score}' was imported for {', '.join(of)}, and not for {', '.join(asked)}",
+        fix=f"--model {of[0]}, or moodbench import-scores --model {asked[0]} --score {score}",
+    )
 
 
 def imported_scores(

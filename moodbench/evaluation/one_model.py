@@ -11,6 +11,7 @@ from typing import Any
 from moodbench.catalog import BenchmarkSpec
 from moodbench.errors import CacheError, ResultsError
 from moodbench.evaluation.beside import (
+    Headers,
     contents_of,
     lacking_besides,
     read_along,
@@ -69,6 +70,8 @@ class ModelRuns:
         Classes that have no names, in order.
     featureless : dict
         Models that have no features, in order.
+    headers : dict
+        What is known of views' caches, which several benchmarks share.
     """
 
     space: Workspace
@@ -86,6 +89,7 @@ class ModelRuns:
     left_out: dict[str, str] = field(default_factory=dict)
     unnamed: dict[str, None] = field(default_factory=dict)
     featureless: dict[str, None] = field(default_factory=dict)
+    headers: Headers = field(default_factory=dict)
 
     def run(self, name: ModelName, spec: BenchmarkSpec) -> list[Result]:
         """Score one model on one benchmark, and write what comes out; return its rows, and those that stayed.
@@ -131,7 +135,8 @@ class ModelRuns:
     def _readable(self, name: ModelName, caches: Caches) -> tuple[dict[str, Score], Caches]:
         """Return the scores that are run, and the caches with the views that these read along."""
         scores = self.plan.scores
-        cached = views_of(self.space, name, caches, self.report) if any(map(reads_views, scores.values())) else []
+        reads_more = any(map(reads_views, scores.values()))
+        cached = views_of(self.space, name, caches, self.report, self.headers) if reads_more else []
         lacks = {} if self.named_scores else lacking_besides(scores, cached, caches.head)
         self.left_out |= {score_of(label): lack for label, lack in lacks.items()}
         some = {label: one for label, one in scores.items() if label not in lacks}

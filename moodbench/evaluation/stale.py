@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from moodbench.errors import CacheError, ResultsError
 from moodbench.results import read_provenance
-from moodbench.results.made import ITS_HEAD, row_name, used_by
+from moodbench.results.made import ITS_HEAD, ViewContents, row_name, used_by
 from moodbench.tables.footnotes import STALE
 from moodbench.types import Result
 from moodbench.workspace import ModelName, Workspace
@@ -27,14 +27,10 @@ def states_of(space: Workspace, name: ModelName, inputs: Mapping[str, Any]) -> d
     states: dict[str, State] = dict.fromkeys(inputs.get("contents", {}), "gone")
     if not there and not head:  # a folder of results alone: HDF5 is not even imported
         return states
-    from moodbench.evaluation.inputs import changes_since, has_changed
+    from moodbench.evaluation.inputs import changes_since
 
     for dataset in there:
-        try:
-            changed = has_changed(space, name, dataset, inputs["contents"][dataset])
-            states[dataset] = "changed" if changed else "same"
-        except CacheError:  # what it holds now nobody can say; `cache verify` says what is wrong with it
-            states[dataset] = "unreadable"
+        states[dataset] = _state_of(space, name, dataset, inputs["contents"][dataset])
     if "head" in inputs:
         states[ITS_HEAD] = "gone"
         with suppress(CacheError):
@@ -43,6 +39,26 @@ def states_of(space: Workspace, name: ModelName, inputs: Mapping[str, Any]) -> d
                 changed_ones = list(changes_since(space, name, {**inputs, "contents": {}}))
                 states[ITS_HEAD] = "changed" if changed_ones else "same"
     return states
+
+
+def _state_of(space: Workspace, name: ModelName, dataset: str, contents: str) -> State:
+    if not space.cache_file(name, dataset).exists():
+        return "gone"
+    from moodbench.evaluation.inputs import has_changed
+
+    try:
+        return "changed" if has_changed(space, name, dataset, contents) else "same"
+    except CacheError:  # what it holds now nobody can say; `cache verify` says what is wrong with it
+        return "unreadable"
+
+
+def view_states(space: Workspace, name: ModelName, read: ViewContents) -> dict[str, dict[str, State]]:
+    """Return view → dataset → state of the caches beside a model's own that a row was made from."""
+    found = {}
+    for view, of in read.items():
+        model = replace(name.whole, view=view)
+        found[view] = {dataset: _state_of(space, model, dataset, digest) for dataset, digest in of.items()}
+    return found
 
 
 def imported_anew(space: Workspace, name: ModelName, noted: Mapping[str, Any]) -> dict[str, set[str]]:
@@ -66,7 +82,8 @@ def imported_anew(space: Workspace, name: ModelName, noted: Mapping[str, Any]) -
 def marked_stale(space: Workspace, benchmark: str, rows: Sequence[Result]) -> list[Result]:
     """Return results of a benchmark, with a remark on those that were made from caches that are others now.
 
-    Removed caches contradict nobody. What cannot be read is no reason to doubt a number: it was made before that.
+    Removed caches contradict nobody, and neither do removed views. What cannot be read is no reason to doubt a number:
+    it was made before that.
     """
     found: list[Result] = []
     of: dict[str, list[Result]] = {}
@@ -88,17 +105,14 @@ def marked_stale(space: Workspace, benchmark: str, rows: Sequence[Result]) -> li
 
 def changed_views(space: Workspace, name: ModelName, noted: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the rows of scores that were made from layers or views some of which are others now → which."""
-    contents: Mapping[str, Mapping[str, Mapping[str, str]]] = noted.get("views", {})
-    states: dict[tuple[str, str], bool] = {}
+    contents: Mapping[str, ViewContents] = noted.get("views", {})
+    known: dict[tuple[str, str, str], bool] = {}
 
     def changed(view: str, dataset: str, digest: str) -> bool:
-        from moodbench.evaluation.inputs import has_changed
-
-        if (view, dataset) not in states:
-            states[view, dataset] = False
-            with suppress(CacheError):
-                states[view, dataset] = has_changed(space, replace(name.whole, view=view), dataset, digest)
-        return states[view, dataset]
+        key = view, dataset, digest
+        if key not in known:
+            known[key] = _state_of(space, replace(name.whole, view=view), dataset, digest) == "changed"
+        return known[key]
 
     found: dict[str, list[str]] = {}
     for row, its in contents.items():

@@ -18,9 +18,6 @@ TRIES = 5
 LONG = 0.02
 """Seconds after which a score is not tried again."""
 
-LARGE = 20_000
-"""Rows of ID train above which scores that walk over all of them are not measured: it would take as long as the run."""
-
 
 def seconds_a_row(score: Score, block: Block) -> float | None:
     """Return the least time of a few runs of a fitted score over some rows, divided by their number.

@@ -26,7 +26,7 @@ from moodbench.plots.parts import (
 )
 from moodbench.plots.points import name_points
 from moodbench.tables.order import COLOURS, Model, Series
-from moodbench.types import FAMILIES, Family, Result
+from moodbench.types import FAMILIES, MOST_TIMED, Family, Result
 
 MOST_MODELS = 12
 
@@ -97,8 +97,8 @@ def _without_time(lacking: Mapping[Model, Sequence[Series]]) -> list[str]:
     if not scores:
         return []
     measured = (
-        "moodbench score measures all scores but imported ones, and those that walk over more than 20,000 rows of ID "
-        "train."
+        "moodbench score measures all scores but imported ones, and those that walk over more than "
+        f"{MOST_TIMED:,} rows of ID train."
     )
     return [f"Without a measured time, hence not shown: {listed(scores)}. {measured}"]
 

@@ -187,5 +187,5 @@ class RestMean(UnitMean):
         self.basis = basis
         self.key = ("rest_mean", basis.shape[1])
 
-    def update(self, block: Block) -> None:
-        super().update(rest_of(block, self.basis))
+    def rows(self, block: Block) -> Tensor:
+        return super().rows(rest_of(block, self.basis))

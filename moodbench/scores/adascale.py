@@ -53,21 +53,24 @@ class _Shifts(Sample):
         super().update(Block(self.shift(block)[:, None]))
 
 
+@dataclass
 class _AdaSCALE(OnView):
-    """What both have: the ratio s1 / s2 of each row at its own percentile."""
+    """What both have: their parameters, and the ratio s1 / s2 of each row at its own percentile."""
 
     family = "feature+logit"
     needs: ClassVar = frozenset({"logits", "head", "views"})
     paper = "Regmi, 2025, arXiv 2503.08023"
     year = 2025
+    sweep = {"low": (60.0, 70.0, 75.0, 80.0)}
 
-    low: float
-    high: float
-    kept: float
-    shifted: float
-    weight: float
-    rows: int
-    seed: int
+    view: str = "adascale"
+    low: float = 75.0
+    high: float = 85.0
+    kept: float = 5.0
+    shifted: float = 1.0
+    weight: float = 10.0
+    rows: int = 5000
+    seed: int = 0
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -144,16 +147,6 @@ class AdaSCALEA(_AdaSCALE):
     """
 
     title = "AdaSCALE-A"
-    sweep = {"low": (60.0, 70.0, 75.0, 80.0)}
-
-    view: str = "adascale"
-    low: float = 75.0
-    high: float = 85.0
-    kept: float = 5.0
-    shifted: float = 1.0
-    weight: float = 10.0
-    rows: int = 5000
-    seed: int = 0
 
     def fit(self, train: Train) -> Fit:
         assert train.bias is not None
@@ -199,16 +192,6 @@ class AdaSCALEL(_AdaSCALE):
     """
 
     title = "AdaSCALE-L"
-    sweep = {"low": (60.0, 70.0, 75.0, 80.0)}
-
-    view: str = "adascale"
-    low: float = 75.0
-    high: float = 85.0
-    kept: float = 5.0
-    shifted: float = 1.0
-    weight: float = 10.0
-    rows: int = 5000
-    seed: int = 0
 
     def score(self, block: Block) -> Tensor:
         return log_sum_exp(block.logits * self.ratio(block).square()[:, None])

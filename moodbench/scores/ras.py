@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -12,34 +11,17 @@ from torch import Tensor
 from moodbench.scores.base import SCORES, Fit, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.shaping import ShapedEnergy, top_entries
-from moodbench.scores.machinery.statistics import Statistic
+from moodbench.scores.machinery.statistics import RowMean
 from moodbench.scores.machinery.vectorised import row_order
 
 
-class MeanOfSorted(Statistic[Tensor]):
+class MeanOfSorted(RowMean):
     """The mean over rows of their sorted entries, (D,) float64: what the r-th smallest entry of a row is on average."""
 
     key: Hashable = "mean_of_sorted"
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._total: Tensor | None = None
-
-    def update(self, block: Block) -> None:
-        self._add(len(block), top_entries(block, block.features.shape[1]).sum(dim=0, dtype=torch.float64))
-
-    def _add(self, count: int, total: Tensor) -> None:
-        self._count += count
-        self._total = total if self._total is None else self._total + total
-
-    def merge(self, other: Self) -> None:
-        if other._total is not None:
-            self._add(other._count, other._total)
-
-    def finalize(self) -> Tensor:
-        if self._total is None:
-            raise ValueError("no rows were seen")
-        return self._total / self._count
+    def rows(self, block: Block) -> Tensor:
+        return top_entries(block, block.features.shape[1])
 
 
 @SCORES.register("ras")

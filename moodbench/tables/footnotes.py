@@ -16,14 +16,17 @@ EMPTY = "—"
 """Stands in a cell without a number."""
 
 FLAG = "†"
-"""Follows the title of a model whose numbers all carry a remark (a trial run)."""
+"""Follows the title of a model whose numbers all carry a remark (a trial run, imported numbers)."""
+
+STALE_FLAG = "§"
+"""Follows the title of a model some of whose numbers were made from caches which have changed since."""
 
 NOT_WORSE = "‡"
 """Precedes a number that is not significantly worse than the best of its column; before it, so that numbers stay below
 one another."""
 
 STALE = "stale"
-"""With what the remark of a result begins that was made from caches which have changed since. It flags a model too."""
+"""With what the remark of a result begins that was made from caches which have changed since."""
 
 MOST_NAMED = 12
 """Scores or OOD datasets that a footnote names; it counts more of them."""
@@ -81,8 +84,9 @@ class Index:
         return tuple(names)
 
     def title(self, model: Model) -> str:
-        """Return the title of a model, flagged if all its numbers carry a remark, or any is stale."""
-        return f"{model.title} {FLAG}" if self._flagged(model) else model.title
+        """Return the title of a model, flagged if all its numbers carry a remark, and if any is stale."""
+        flags = "".join(dict.fromkeys(_flag(part) for part in self._flagged(model)))
+        return f"{model.title} {flags}" if flags else model.title
 
     def footnotes(self, places: Sequence[Place], metrics: Sequence[str]) -> list[str]:
         """Return the footnotes of a table that shows `metrics` of `places`."""
@@ -107,12 +111,12 @@ class Index:
         return list(dict.fromkeys([*self._shared(model), *parts]))
 
     def remarks(self, models: Sequence[Model]) -> list[str]:
-        """Return the remarks that the flag stands for."""
+        """Return the remarks that the flags stand for."""
         found: dict[str, list[str]] = {}
         for model in models:
             for part in self._flagged(model):
                 found.setdefault(part, []).append(model.title)
-        return [f"{FLAG} {part}: {', '.join(titles)}" for part, titles in found.items()]
+        return [f"{_flag(part)} {part}: {', '.join(titles)}" for part, titles in found.items()]
 
     def _score_remarks(self, models: Sequence[Model], series: Sequence[Series]) -> list[str]:
         found: dict[str, dict[tuple[Model, Series], None]] = {}
@@ -266,6 +270,11 @@ def _grouped(what: str, values: Mapping[Model, str | None]) -> list[str]:
 
 def _conventions(metrics: Sequence[str]) -> list[str]:
     return [f"{METRICS[name].label}: {METRICS[name].convention}" for name in metrics if METRICS[name].convention]
+
+
+def _flag(part: str) -> str:
+    """Return the sign of a remark that flags a model."""
+    return STALE_FLAG if part.startswith(STALE) else FLAG
 
 
 def _parts(row: Result) -> list[str]:

@@ -31,7 +31,9 @@ def test_scores_read_the_views_that_are_there(changed):
     done = call("score", "--all", *SCORES)
     assert done.exit_code == 0, done.stderr
     assert "she_noise" in done.stderr  # whose view was not asked for
-    assert "no view 'she'" in call("score", "--model", "tiny", "--score", "she_noise").stderr
+    empty = call("score", "--model", "tiny", "--score", "she_noise")
+    assert empty.exit_code == 1
+    assert "no number came of the scores that are named: she_noise (no view 'she'" in empty.stderr
     assert sorted(file.name for file in (changed / "results" / "tiny").glob("*.csv")) == ["tiny.csv"]
     table = call("table", "--model", "tiny")
     assert table.exit_code == 0, table.stderr
@@ -85,7 +87,7 @@ def test_scores_of_other_heads_do_not_read_views_of_the_models_own(changed):
     [
         (["--view", "odin:eps"], "does not say which view"),
         (["--view", "odim"], "there is no view 'odim'. Did you mean"),
-        (["--view", "odin:eps=-1"], "must not be negative"),
+        (["--view", "odin:eps=-1"], "must lie between 0 and 1"),
         (["--view", "odin", "--compile"], "a compiled network gives no gradients"),
     ],
 )

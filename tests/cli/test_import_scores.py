@@ -47,8 +47,44 @@ def test_somebodys_numbers_stand_beside_ours(brought):
     assert "Files" in call("show", "score", "theirs").stdout
     assert any(line.startswith("theirs") for line in call("list", "scores", "theirs").stdout.splitlines())
     assert "theirs" in offered("moodbench score --score thei")[0]
-    bring("tiny_ood", "--orientation", "ood")
-    assert "stale" in call("table", "--benchmark", "tiny", "--format", "plain").stdout
+    turned = bring("tiny_ood", "--orientation", "ood")
+    assert "replaced theirs of tiny on tiny_ood" in turned.stderr
+    assert "results of it on tiny are stale until moodbench score --score theirs runs again" in turned.stderr
+    table = call("table", "--benchmark", "tiny", "--format", "plain").stdout
+    assert "§ stale: its numbers were imported anew since" in table
+    back = bring("tiny_ood")  # the numbers that the results were made from
+    assert "replaced theirs of tiny on tiny_ood" in back.stderr
+    assert "stale" not in back.stderr
+    assert "stale" not in call("table", "--benchmark", "tiny", "--format", "plain").stdout
+
+
+def test_a_score_that_was_imported_for_another_model_is_known(brought):
+    for name in DATASETS:
+        bring(name, "--like", "tiny", model="ddpm")
+    result = call("score", "--model", "tiny", "--score", "theirs")
+    assert result.exit_code == 2
+    assert "the score 'theirs' was imported for ddpm, and not for tiny" in result.stderr
+    assert "--model ddpm, or moodbench import-scores --model tiny --score theirs" in result.stderr
+    assert call("probe", "--model", "tiny", "--benchmark", "tiny", "--name", "p").exit_code == 0
+    bring("tiny_ood")
+    result = call("score", "--model", "tiny", "--head", "p", "--score", "theirs")
+    assert result.exit_code == 2
+    assert "'theirs' is an imported score of ddpm, tiny: it belongs to the model itself" in result.stderr
+    assert "there is no score 'thiers'" in call("score", "--model", "tiny", "--score", "thiers").stderr
+
+
+def test_imported_and_stale_have_signs_of_their_own(brought):
+    for name in DATASETS:
+        bring(name, "--like", "tiny", model="ddpm")
+    assert call("score", "--model", "ddpm", "--benchmark", "tiny").exit_code == 0
+    shown = call("table", "--benchmark", "tiny", "--format", "plain").stdout
+    assert "ddpm †" in shown
+    assert "† imported from 2 files: ddpm" in shown
+    assert "§" not in shown
+    bring("tiny_ood", "--orientation", "ood", model="ddpm")
+    shown = call("table", "--benchmark", "tiny", "--format", "plain").stdout
+    assert "ddpm †§" in shown
+    assert "§ stale: its numbers were imported anew since" in shown
 
 
 def test_files_of_them_are_listed_checked_and_removed(brought):

@@ -83,7 +83,7 @@ def test_views_of_a_head_that_was_replaced_are_left_out_and_refused(probed):
     file = probed / "cache/tiny/heads/probe.h5"
     before = stored_head(file)
     write_head(file, replace(before, weight=2 * before.weight), head_provenance(file))
-    said = done("score", "--model", "tiny", "--head", "probe", "--score", "odin").stderr
+    said = done("score", "--model", "tiny", "--head", "probe", "--score", "odin", code=1).stderr
     assert "made with the head 'probe' as it was before" in said
     assert "view.head_sha256" in done(*OWN, *ODIN, "--view-head", "probe", code=1).stderr
 

@@ -94,7 +94,7 @@ def test_a_tower_of_one_block():
 
 
 def test_parameters():
-    with pytest.raises(UsageError, match="must be positive"):
+    with pytest.raises(UsageError, match=r"must lie between 0\.001 and 1e\+06"):
         create_recipe(ChangedChoice("gl_mcm", (("temperature", "0"),)))
     for params in ({"temperature": 0}, {"weight": -1}):
         with pytest.raises(UsageError, match="'gl_mcm' needs"):

@@ -10,7 +10,9 @@ import torch
 
 import moodbench
 from moodbench.commands.import_ import import_features
+from moodbench.commands.results import show_result
 from moodbench.errors import CacheMismatchError, ScoreError, UsageError
+from moodbench.evaluation import beside
 from moodbench.evaluation.kept import kept_rows
 from moodbench.evaluation.stale import marked_stale
 from moodbench.results import read_provenance, read_results
@@ -102,6 +104,35 @@ def test_what_was_read_is_noted_and_old_when_it_changes(space):
     assert stale(space) == {"apart"}
     run(space, score="apart")
     assert not stale(space)
+
+
+def test_a_layer_that_was_removed_contradicts_nobody_and_is_shown_as_gone(space):
+    run(space, score="apart")
+    put(space, "net@layer-b.1", "far", seed=9, dim=5)
+    record = show_result("net/apart/far", workspace=space)
+    assert record["changed"] == ["the view layer-b.1"]
+    assert record["views"]["layer-b.1"] == {"train": "same", "test": "same", "far": "changed"}
+    for dataset in ROWS:
+        space.cache_file(ModelName.parse("net@layer-b.1"), dataset).unlink()
+    record = show_result("net/apart/far", workspace=space)
+    assert record["changed"] == []
+    assert record["views"] == {
+        "layer-b.0": dict.fromkeys(["train", "test", "far"], "same"),
+        "layer-b.1": dict.fromkeys(["train", "test", "far"], "gone"),
+    }
+    assert not stale(space)
+
+
+def test_headers_of_views_are_read_once_for_all_benchmarks(space, monkeypatch):
+    (file,) = space.catalogs
+    file.write_text(CATALOG + "  again: {title: Again, id_train: train, id_test: test, ood: {far: [far]}}\n")
+    space = Workspace(space.data_dir, space.cache_dir, space.results_dir, (file,))
+    opened = []
+    whole = beside.FeatureCache
+    monkeypatch.setattr(beside, "FeatureCache", lambda path: opened.append(path) or whole(path))
+    rows = moodbench.score(model="net", score="apart", workspace=space)
+    assert {row.benchmark for row in rows} == {"deep", "again"}
+    assert len(opened) == len({*opened}) == 6
 
 
 def test_rows_are_not_kept_beside_results_of_other_layers(space):

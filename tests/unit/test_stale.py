@@ -85,7 +85,8 @@ def test_tables_say_it_once_about_the_model_and_give_the_command(space):
     shown = moodbench.table(workspace=space, format="plain")
     said = "stale: the cache of train changed since (moodbench score --benchmark b --model vit)"
     assert shown.count(said) == 1
-    assert "†" in shown
+    assert "§" in shown
+    assert "†" not in shown
     (made,) = json.loads(moodbench.table(workspace=space, format="json"))
     assert {record["model"] for record in made["records"] if STALE in record["note"]} == {"vit"}
 
@@ -137,7 +138,7 @@ def test_one_stale_number_flags_its_model_with_all_that_changed(space):
     cached(space, "vit", "near", 98)
     cached(space, "vit", "sea", 99)
     shown = moodbench.table(workspace=space, layout="datasets", format="plain")
-    said = "† stale: the cache of near, the cache of sea changed since (moodbench score --benchmark b --model vit): "
+    said = "§ stale: the cache of near, the cache of sea changed since (moodbench score --benchmark b --model vit): "
     assert shown.count(said) == shown.count("stale") == 1
     assert "ViT" in shown.split(said)[1].splitlines()[0] or "vit" in shown.split(said)[1].splitlines()[0]
     rows = marked_stale(space, "b", rows_of("vit", oods=("far",)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from moodbench.models.recipes.base import VIEWS, Recipe
+from moodbench.models.recipes.base import NORMALISED, STEP, VIEWS, Recipe
 from moodbench.models.recipes.seen import Pass, of_predicted
 
 
@@ -41,8 +41,8 @@ class AdaSCALE(Recipe):
     eps: float = 0.5
 
     def __post_init__(self) -> None:
-        self.refuse_unless(0 <= self.share <= 1, "share", "lies in [0, 1]")
-        self.refuse_unless(self.eps >= 0, "eps", "must not be negative")
+        self.refuse_outside("share", 0, 1)
+        self.refuse_outside("eps", 0, STEP, NORMALISED)
 
     def compute(self, seen: Pass) -> Tensor:
         """Return the features of the changed pictures."""

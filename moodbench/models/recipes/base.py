@@ -12,7 +12,7 @@ cached as ``MODEL@view-NAME-VALUES`` beside the model's own features. A new reci
         eps: float = 0.01  # a parameter: a dataclass field with a default; the first one is always part of the name
 
         def __post_init__(self) -> None:
-            self.refuse_unless(self.eps >= 0, "eps", "must not be negative")
+            self.refuse_outside("eps", 0, STEP, NORMALISED)
 
         def compute(self, seen: Pass) -> Tensor:
             gradient = seen.gradient(lambda features: seen.logits(features).amax(1))
@@ -41,6 +41,16 @@ from moodbench.views import CHANGED, WITH_HEAD, ChangedChoice, split_head
 
 MOST = 1e6
 """Largest value of a parameter; whatever is larger is a slip."""
+
+COLDEST = 1e-3
+"""Lowest temperature: below it, differences of logits leave the range of float32."""
+
+IN_PIXELS = "a step in pixels on a scale from 0 to 1"
+"""What steps are that are divided by the transform's standard deviation: at most 1, the whole of that scale."""
+
+NORMALISED = "a step in the numbers that the network sees, where the pixels of a picture span about 4"
+STEP = 10.0
+"""The longest step in those numbers: black to white is 1 over the standard deviation, which is seldom below 0.2."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +144,12 @@ class Recipe(ABC):
         values = {key: getattr(self, key) for key in self.parameters()}
         other = {} if self.other is None else {"head_name": self.other.name, "head_sha256": self.other.digest}
         return {"name": self.name, "parameters": values, "head": self.head, **other}
+
+    def refuse_outside(self, parameter: str, low: float, high: float, meaning: str = "") -> None:
+        """Raise a `UsageError` unless a number lies between the two, which says what it means."""
+        what = f"is {meaning}, and must" if meaning else "must"
+        fine = low <= getattr(self, parameter) <= high
+        self.refuse_unless(fine, parameter, f"{what} lie between {low:g} and {high:g}")
 
     def refuse_unless(self, fine: bool, parameter: str, wanted: str) -> None:
         """Raise a `UsageError` that says what a parameter must be, unless that is so."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from moodbench.errors import ModelError
 from moodbench.models.layers import layer_names
-from moodbench.models.recipes.base import VIEWS, Recipe
+from moodbench.models.recipes.base import MOST, VIEWS, Recipe
 from moodbench.models.recipes.dropout import drawn, mixed
 from moodbench.models.recipes.seen import Pass
 from moodbench.types import Head
@@ -52,8 +52,8 @@ class BLOOD(Recipe):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self.refuse_unless(1 <= self.draws <= 1000, "draws", "lies between 1 and 1000")
-        self.refuse_unless(self.seed >= 0, "seed", "must not be negative")
+        self.refuse_outside("draws", 1, 1000)
+        self.refuse_outside("seed", 0, MOST)
 
     def reads(self, network: nn.Module) -> Sequence[str]:
         """Return all layers."""

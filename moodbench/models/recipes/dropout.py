@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from moodbench.errors import ModelError
-from moodbench.models.recipes.base import VIEWS, Recipe
+from moodbench.models.recipes.base import MOST, VIEWS, Recipe
 from moodbench.models.recipes.seen import Pass
 from moodbench.types import Head
 
@@ -50,8 +50,8 @@ class Dropout(Recipe):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self.refuse_unless(0 <= self.p < 1, "p", "lies between 0 and below 1")
-        self.refuse_unless(self.seed >= 0, "seed", "must not be negative")
+        self.refuse_unless(0 <= self.p < 1, "p", "is a probability, and must be at least 0 and below 1")
+        self.refuse_outside("seed", 0, MOST)
 
     def check(self, network: nn.Module, head: Head | None) -> None:
         """Refuse a network without dropout layers."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from moodbench.errors import ModelError
-from moodbench.models.recipes.base import VIEWS, Recipe
+from moodbench.models.recipes.base import COLDEST, MOST, VIEWS, Recipe
 from moodbench.models.recipes.seen import Pass
 from moodbench.types import Head
 
@@ -50,7 +50,7 @@ class GLMCM(Recipe):
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        self.refuse_unless(self.temperature > 0, "temperature", "must be positive")
+        self.refuse_outside("temperature", COLDEST, MOST)
 
     def check(self, network: nn.Module, head: Head | None) -> None:
         """Refuse networks that are no such transformer."""

@@ -55,7 +55,7 @@ class Gram(OneLayer):
     powers: int = 5
 
     def __post_init__(self) -> None:
-        self.refuse_unless(1 <= self.powers <= HIGHEST, "powers", f"must lie between 1 and {HIGHEST}")
+        self.refuse_outside("powers", 1, HIGHEST)
 
     def compute(self, seen: Pass) -> Tensor:
         """Return the numbers, (B, powers · D) float32."""

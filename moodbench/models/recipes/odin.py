@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from moodbench.models.recipes.base import VIEWS, Recipe
+from moodbench.models.recipes.base import COLDEST, IN_PIXELS, MOST, VIEWS, Recipe
 from moodbench.models.recipes.seen import Pass, of_predicted
 
 
@@ -41,8 +41,8 @@ class ODIN(Recipe):
     temperature: float = 1000.0
 
     def __post_init__(self) -> None:
-        self.refuse_unless(self.eps >= 0, "eps", "must not be negative")
-        self.refuse_unless(self.temperature > 0, "temperature", "must be positive")
+        self.refuse_outside("eps", 0, 1, IN_PIXELS)
+        self.refuse_outside("temperature", COLDEST, MOST)
 
     def compute(self, seen: Pass) -> Tensor:
         """Return the features of the changed pictures."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from moodbench.models.recipes.base import VIEWS, Recipe
+from moodbench.models.recipes.base import NORMALISED, STEP, VIEWS, Recipe
 from moodbench.models.recipes.seen import Pass, of_predicted
 
 CONFIDENCES = ("msp", "entropy")
@@ -47,9 +47,9 @@ class PRO(Recipe):
     confidence: str = "msp"
 
     def __post_init__(self) -> None:
-        self.refuse_unless(self.eps >= 0, "eps", "must not be negative")
-        self.refuse_unless(1 <= self.steps <= 100, "steps", "lies between 1 and 100")
-        self.refuse_unless(self.confidence in CONFIDENCES, "confidence", "is msp or entropy")
+        self.refuse_outside("eps", 0, STEP, NORMALISED)
+        self.refuse_outside("steps", 1, 100)
+        self.refuse_unless(self.confidence in CONFIDENCES, "confidence", "must be msp or entropy")
 
     def compute(self, seen: Pass) -> Tensor:
         """Return the features where the confidence is smallest; of equal ones the first."""

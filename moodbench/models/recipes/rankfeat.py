@@ -52,7 +52,7 @@ class RankFeat(Recipe):
     layers: str = "published"
 
     def __post_init__(self) -> None:
-        self.refuse_unless(self.layers in CHOICES, "layers", "is published, last, previous or both")
+        self.refuse_unless(self.layers in CHOICES, "layers", "must be published, last, previous or both")
 
     def check(self, network: nn.Module, head: Head | None) -> None:
         """Refuse a network that does not name its last two stages."""

@@ -84,7 +84,7 @@ class Crew:
             if "new thread" not in str(error):
                 raise
             raise MoodbenchError(
-                "the system allows no further thread", fix="run fewer programs at once, or give --threads 1"
+                "the system allows no further thread", fix="run fewer programs at once, or compute on one thread"
             ) from None
 
 

@@ -258,17 +258,19 @@ def exact_softmax(logits: Tensor) -> Tensor:
     return x
 
 
-class UnitMean(Statistic[Tensor]):
-    """The mean of the unit features, (D,) float64."""
-
-    key: Hashable = "unit_mean"
+class RowMean(Statistic[Tensor]):
+    """The mean over rows of a vector of each, float64; subclasses say which."""
 
     def __init__(self) -> None:
         self._count = 0
         self._total: Tensor | None = None
 
+    @abstractmethod
+    def rows(self, block: Block) -> Tensor:
+        """Return the vectors, (B, W)."""
+
     def update(self, block: Block) -> None:
-        self._add(len(block), exact_unit_features(block).sum(dim=0))
+        self._add(len(block), self.rows(block).sum(dim=0, dtype=torch.float64))
 
     def _add(self, count: int, total: Tensor) -> None:
         self._count += count
@@ -282,6 +284,15 @@ class UnitMean(Statistic[Tensor]):
         if self._total is None:
             raise ValueError("no rows were seen")
         return self._total / self._count
+
+
+class UnitMean(RowMean):
+    """The mean of the unit features, (D,) float64."""
+
+    key: Hashable = "unit_mean"
+
+    def rows(self, block: Block) -> Tensor:
+        return exact_unit_features(block)
 
 
 class Mean(Statistic[float]):

@@ -153,16 +153,31 @@ def test_rows_of_another_width_are_refused():
 def test_parameters_are_checked_when_they_are_given():
     with pytest.raises(UsageError, match="neighbours must be at least 1"):
         detectors.of("knn")(k=0)
-    with pytest.raises(TypeError):
+    with pytest.raises(UsageError, match="there is no parameter of KNN 'neighbours'") as unknown:
         detectors.of("knn")(neighbours=3)
+    assert "known parameters of it: device, k, threads" in str(unknown.value)
+    with pytest.raises(UsageError, match="parameters of KNN are given by name") as unnamed:
+        detectors.of("knn")(5)
+    assert "KNN(k=…)" in str(unnamed.value)
+    with pytest.raises(UsageError, match=r"'far' is not a whole number, which the parameter 'knn\.k'") as wrong:
+        detectors.of("knn")(k="far")
+    assert "its defaults are KNN(k=50)" in str(wrong.value)
     with pytest.raises(AttributeError, match="no attribute 'KNNN'"):
         _ = detectors.KNNN
 
 
 def test_scores_over_several_vectors_are_refused():
     for name in ("maha_layers", "odin"):
-        with pytest.raises(UsageError, match="arrays hold one"):
+        with pytest.raises(UsageError, match="arrays hold one") as refused:
             detectors.of(name)
+        assert f"moodbench.score(score='{name}')" in str(refused.value)
+
+
+@pytest.mark.parametrize(("given", "says"), [({"threads": 0}, "threads"), ({"device": "cuda:99"}, "cuda:99")])
+def test_no_message_borrows_an_option_of_the_command_line(given, says):
+    with pytest.raises(UsageError, match=says) as refused:
+        detectors.of("msp")(**given).fit(TRAIN, logits=TRAIN[:, :4])
+    assert "--" not in str(refused.value)
 
 
 def test_a_failed_fit_leaves_nothing_of_the_one_before():

@@ -193,5 +193,5 @@ def test_extraction_makes_them(space):
     assert view.shape == last.shape == own.shape
     assert np.abs(view - own).max() > 1e-3
     assert np.abs(view - last).max() > 1e-3
-    with pytest.raises(UsageError, match="is published, last, previous or both, got first"):
+    with pytest.raises(UsageError, match="must be published, last, previous or both, got first"):
         run(space, view="rankfeat:layers=first")
