@@ -7,7 +7,7 @@ The commands as functions, with the same words::
     moodbench.extract("digits_mim", benchmark=["digits"])
     moodbench.score()
     print(moodbench.table(format="markdown"))
-    moodbench.frame()  # the tidy results, in pandas
+    moodbench.frame()  # the tidy results of every OOD dataset, in pandas; means=True: the means over them
 
 Nothing heavy is imported before it is used.
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from moodbench.commands.detect import detect
     from moodbench.commands.download import download
     from moodbench.commands.extract import extract
+    from moodbench.commands.frame import frame
     from moodbench.commands.head import import_head, text_head
     from moodbench.commands.import_ import import_features
     from moodbench.commands.import_scores import import_scores
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from moodbench.commands.report import report
     from moodbench.commands.results import diff_results, merge_results, show_result
     from moodbench.commands.score import score
-    from moodbench.commands.table import frame, table
+    from moodbench.commands.table import table
     from moodbench.commands.verify import verify
     from moodbench.detection.detector import Detector
     from moodbench.errors import MoodbenchError
@@ -90,7 +91,7 @@ _HOME = {
     "diff_results": "moodbench.commands.results",
     "download": "moodbench.commands.download",
     "extract": "moodbench.commands.extract",
-    "frame": "moodbench.commands.table",
+    "frame": "moodbench.commands.frame",
     "import_features": "moodbench.commands.import_",
     "import_head": "moodbench.commands.head",
     "import_scores": "moodbench.commands.import_scores",

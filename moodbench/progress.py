@@ -1,14 +1,18 @@
-"""How far long work is, and how much time is left, on stderr: a bar on a terminal, else a line now and then."""
+"""How far long work is, and how much time is left: a bar on a terminal or in a notebook, else a line now and then."""
 
 from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 SECONDS = 1.0
 """Work that is done sooner shows no bar."""
@@ -103,7 +107,7 @@ def bar(
     clock: Clock | None = None,
     **look: Any,
 ) -> Bar:
-    """Return a bar on a terminal, else lines in its place; what does nothing unless `shown`.
+    """Return a bar on a terminal or in a notebook, else lines in its place; what does nothing unless `shown`.
 
     Parameters
     ----------
@@ -116,14 +120,36 @@ def bar(
     clock : Clock, optional
         Of the lines, where several phases share one.
     **look
-        Of the bar on a terminal; see tqdm.
+        Of the bar; see tqdm.
     """
-    if shown and sys.stderr.isatty():
-        from tqdm import tqdm
-
-        bar: Bar = tqdm(total=total, initial=done, desc=what, unit=unit, **look)
+    if shown and has_bars():
+        bar: Bar = bars()(total=total, initial=done, desc=what, unit=unit, **look)
         return bar
     return Lines(what, total, done, clock, silent=not shown)
+
+
+def has_bars() -> bool:
+    """Whether bars are seen as such: on a terminal, and in a notebook, whose stderr is none."""
+    return sys.stderr.isatty() or in_notebook()
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook. Nothing is imported for it: there, IPython is loaded."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return "IPKernelApp" in getattr(shell, "config", {})
+
+
+def bars() -> type[tqdm[Any]]:
+    """Return tqdm's bars for where this runs; in a notebook widgets, or text where ipywidgets is not installed."""
+    if not in_notebook():
+        from tqdm import tqdm
+
+        return tqdm
+    with warnings.catch_warnings():  # that ipywidgets is missing: text does as well
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm as widgets
+    kind: type[tqdm[Any]] = widgets
+    return kind
 
 
 def say(line: str) -> None:
@@ -147,8 +173,8 @@ class Progress:
     clock: Clock = field(default_factory=Clock, compare=False)
 
     def begins(self, what: str) -> None:
-        """Say that some work begins, in a pipe alone: on a terminal its bars do."""
-        if self.shown and not sys.stderr.isatty():
+        """Say that some work begins, in a pipe alone: elsewhere its bars do."""
+        if self.shown and not has_bars():
             say(self._named(what))
 
     @contextmanager

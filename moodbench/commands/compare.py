@@ -14,6 +14,7 @@ from moodbench.comparison.published import PUBLISHED
 from moodbench.comparison.reference import METRICS, Comparison, Given, Reference
 from moodbench.comparison.sheet import read_sheet
 from moodbench.comparison.spelling import Shown, in_our_words
+from moodbench.comparison.text import tables_with_words
 from moodbench.comparison.words import place
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
 from moodbench.evaluation.stale import marked_stale
@@ -87,7 +88,7 @@ def compare(
     made = Comparison(theirs, beside(theirs, ours))
     if made.worst is None and theirs.kind != "published":
         raise _nothing_met(made, ours, space)
-    return made
+    return replace(made, tables=tables_with_words(made, titles_for(space)))
 
 
 def titles_for(space: Workspace) -> Titles:

@@ -19,10 +19,13 @@ from moodbench.sizes import many
 from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.formats.text import PLAIN, plain_within
 from moodbench.tables.grid import Cell, Column, Row, Table
+from moodbench.tables.notebooks import InNotebooks, frame_of
 from moodbench.types import Report
 from moodbench.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from moodbench.detection.detector import Verdict
     from moodbench.detection.id_train import Neighbour
     from moodbench.detection.share import Share
@@ -34,7 +37,7 @@ FIELDS = ("image", "model", "score", "value", "p_value", "verdict", "error", "ne
 
 
 @dataclass(frozen=True)
-class Detected:
+class Detected(InNotebooks):
     """The verdicts in the order in which images were named, and how to show them. Printed: the table in Markdown.
 
     Attributes
@@ -54,6 +57,14 @@ class Detected:
 
     def __str__(self) -> str:
         return self.text("markdown")
+
+    def readable(self) -> list[Table]:
+        """Return the table."""
+        return [self.table]
+
+    def to_frame(self) -> DataFrame:
+        """Return the verdicts in pandas, a row an image."""
+        return frame_of(self.verdicts)
 
     def text(self, format: str = PLAIN, width: int | None = None) -> str:
         """Return the table as text; `width`: letters of a line of the format "plain"."""

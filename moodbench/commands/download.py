@@ -11,6 +11,8 @@ from moodbench.arguments import as_names, as_path
 from moodbench.catalog import FEATURES_ONLY, DatasetSpec
 from moodbench.choices import Link, check_choice
 from moodbench.errors import DataError, MoodbenchError, UsageError
+from moodbench.progress import bars
+from moodbench.tables.notebooks import Records
 from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
 
@@ -56,7 +58,7 @@ def download(
     report: Report = lambda line: None,
     instruct: Report = lambda text: None,
     progress: bool = False,
-) -> list[Asset]:
+) -> Records[Asset]:
     """Put datasets and weights on this disk; go on with what was begun, and skip what is there.
 
     Parameters
@@ -111,7 +113,7 @@ def download(
     for steps in run.steps:
         run.instruct(steps)
     run.outcome.raise_failures()
-    return run.outcome.assets
+    return Records(run.outcome.assets)
 
 
 def _jobs(space: Workspace, dataset: Sequence[str], benchmark: Sequence[str], everything: bool) -> list[Job]:
@@ -251,9 +253,7 @@ def _clear_of_bars(tell: Report) -> Report:
     """Return `tell` with the progress bars out of its way while it writes."""
 
     def told(text: str) -> None:
-        from tqdm import tqdm
-
-        with tqdm.external_write_mode():
+        with bars().external_write_mode():
             tell(text)
 
     return told

@@ -17,6 +17,7 @@ from moodbench.features.settings import Settings
 from moodbench.models.choice import ModelChoice
 from moodbench.names import check_name
 from moodbench.sizes import many
+from moodbench.tables.notebooks import Records
 from moodbench.types import NamedHead, Report
 from moodbench.views import CHANGED, ChangedChoice, LayerChoice
 from moodbench.workspace import ModelName, Workspace
@@ -127,7 +128,7 @@ def extract(
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
     progress: bool = False,
-) -> list[Extraction]:
+) -> Records[Extraction]:
     """Extract features, logits and labels into ``<cache-dir>/<model>/<dataset>.h5``; resume what was begun.
 
     Parameters
@@ -263,7 +264,7 @@ def extract_features(
     views: Views = NO_VIEWS,
     workspace: Workspace,
     report: Report,
-) -> list[Extraction]:
+) -> Records[Extraction]:
     """As `extract`: features of the images of `source`, computed by the networks of `choices` under `settings`."""
     # torch and timm take seconds: names, folders and the networks are checked before
     failed: dict[str, MoodbenchError] = {}
@@ -294,7 +295,7 @@ def extract_features(
             report(f"cannot extract {choice.model}: {fault.what}")
     if failed:
         raise _all_of(failed, choices)
-    return done
+    return Records(done)
 
 
 def _all_of(failed: Mapping[str, MoodbenchError], choices: Sequence[ModelChoice]) -> MoodbenchError:

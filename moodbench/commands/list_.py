@@ -11,6 +11,7 @@ from moodbench.arguments import as_names
 from moodbench.catalog import ArchiveSpec, BenchmarkSpec, DatasetSpec, ListSpec
 from moodbench.catalog.entry import UNKNOWN
 from moodbench.choices import Needs, PretextTask, check_choices, wrong_choice
+from moodbench.tables.notebooks import Records
 from moodbench.types import Family
 from moodbench.workspace import ModelName, Workspace
 
@@ -22,7 +23,7 @@ Record = dict[str, Any]
 
 def list_models(
     space: Workspace, text: str = "", *, pretext: str | Sequence[str] = (), cached: bool = False
-) -> list[Record]:
+) -> Records[Record]:
     """Return every model of the catalogue, and every other one that has caches (variants, imported features).
 
     `on_disk` says whether everything that the model is loaded from is here; `bytes` is the size of its weights where
@@ -69,14 +70,14 @@ def list_models(
             }
         )
     records = [record | {"views": views.get(record["name"], []) if record["cached"] else []} for record in records]
-    return [
+    return Records(
         record
         for record in records
         if has(record, text) and (not chosen or record["pretext"] in chosen) and (record["cached"] or not cached)
-    ]
+    )
 
 
-def list_fair(space: Workspace, text: str = "", *, pretext: str | Sequence[str] = ()) -> list[Record]:
+def list_fair(space: Workspace, text: str = "", *, pretext: str | Sequence[str] = ()) -> Records[Record]:
     """Return groups of models that have seen the same (labels, data, pairs with text) and are of one size.
 
     Models come with those of their declared variants that have other weights or another head. First are the groups in
@@ -85,13 +86,14 @@ def list_fair(space: Workspace, text: str = "", *, pretext: str | Sequence[str] 
     from moodbench.models.records import fair_groups
 
     chosen = check_pretexts("pretext", pretext, space)
-    return fair_groups(
+    groups = fair_groups(
         {
             name: spec
             for name, spec in space.catalog.models.items()
             if has({"name": name, "title": spec.title}, text) and (not chosen or spec.pretext in chosen)
         }
     )
+    return Records(groups)
 
 
 def has(record: Mapping[str, Any], text: str) -> bool:
@@ -118,7 +120,7 @@ def _choices(name: str, given: str | Sequence[str], choice: Any) -> tuple[str, .
 
 def list_datasets(
     space: Workspace, text: str = "", *, benchmark: str | Sequence[str] = (), present: bool | None = None
-) -> list[Record]:
+) -> Records[Record]:
     """Return every dataset of the catalogue: what it is, in what state it is on this disk, and where it came from.
 
     Looks at notes and names, never at images; `images_here` and `bytes` are those of the last verification or download.
@@ -143,13 +145,13 @@ def list_datasets(
     space.check_data_dir()
     of = {name for one in as_names(benchmark) for name in space.catalog.benchmark(one).datasets}
     cached = cached_datasets(space)
-    return [
+    return Records(
         dataset_record(spec, space, cached)
         for spec in space.catalog.datasets.values()
         if has({"name": spec.name, "title": spec.title}, text)
         and (not benchmark or spec.name in of)
         and present in (None, is_on_disk(spec, space.data_dir))
-    ]
+    )
 
 
 def cached_datasets(space: Workspace) -> dict[str, set[str]]:
@@ -226,7 +228,7 @@ def _list(image_list: ListSpec) -> Record:
     return {"file": image_list.file, **place, **digests, **rules}
 
 
-def list_benchmarks(space: Workspace, text: str = "", *, dataset: str | Sequence[str] = ()) -> list[Record]:
+def list_benchmarks(space: Workspace, text: str = "", *, dataset: str | Sequence[str] = ()) -> Records[Record]:
     """Return every benchmark: its datasets by role, and which models can be scored on it now.
 
     Parameters
@@ -244,11 +246,11 @@ def list_benchmarks(space: Workspace, text: str = "", *, dataset: str | Sequence
     """
     wanted = {space.catalog.dataset(name).name for name in as_names(dataset)}
     cached = cached_datasets(space)
-    return [
+    return Records(
         benchmark_record(spec, cached)
         for spec in space.catalog.benchmarks.values()
         if has({"name": spec.name, "title": spec.title}, text) and (not wanted or wanted & set(spec.datasets))
-    ]
+    )
 
 
 def benchmark_record(spec: BenchmarkSpec, cached: Mapping[str, Collection[str]]) -> Record:
@@ -270,7 +272,7 @@ def list_scores(
     family: str | Sequence[str] = (),
     needs: str | Sequence[str] = (),
     workspace: Workspace | None = None,
-) -> list[Record]:
+) -> Records[Record]:
     """Return every registered score: family, what it needs besides features, parameters with defaults, paper.
 
     Behind them stand those that were imported into a workspace.
@@ -295,13 +297,13 @@ def list_scores(
         from moodbench.commands.imported import imported_records
 
         records += [record for name, record in imported_records(workspace).items() if name not in SCORES]
-    return [
+    return Records(
         record
         for record in records
         if has(record, text)
         and (not families or record["family"] in families)
         and (not wanted or set(wanted) & set(record["needs"] or ["nothing"]))
-    ]
+    )
 
 
 def views_by_model(space: Workspace) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from moodbench.errors import CacheError, ModelError, MoodbenchError
 from moodbench.names import check_name
 from moodbench.probing.outcome import ProbeOutcome, describe
 from moodbench.probing.task import choose_models, choose_task, is_ready
+from moodbench.tables.notebooks import Records
 from moodbench.types import Report
 from moodbench.workspace import Workspace
 
@@ -31,7 +32,7 @@ def probe(
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
     progress: bool = False,
-) -> list[ProbeOutcome]:
+) -> Records[ProbeOutcome]:
     """Train a linear head on the cached ID train features of each model: ``<cache-dir>/<model>/heads/<name>.h5``.
 
     Multinomial logistic regression on features that are standardised by ID train; the penalty lam / 2 · ||W||² is the
@@ -109,4 +110,4 @@ def probe(
         report(f"note: {by_number}")
     if faults:
         raise faults[0]
-    return done
+    return Records(done)

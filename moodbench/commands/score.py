@@ -19,10 +19,14 @@ from moodbench.errors import (
     UsageError,
 )
 from moodbench.sizes import many
+from moodbench.tables.notebooks import Records
 from moodbench.types import Report, Result
 from moodbench.workspace import ModelName, Workspace
 
 Params = Mapping[str, Mapping[str, Any]]
+
+SHOWN = ("benchmark", "model", "score", "params", "ood", "group", "auroc", "fpr95", "n_id", "n_ood", "note")
+"""Of a result in a notebook; it has many metrics more."""
 
 
 def score(
@@ -45,7 +49,7 @@ def score(
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
     progress: bool = False,
-) -> list[Result]:
+) -> Records[Result]:
     """Fit and run scores over the caches, and write ``<results-dir>/<benchmark>/<model>.csv`` and ``.json``.
 
     Parameters
@@ -180,7 +184,7 @@ def score(
             file=space.cache_dir,
             fix="run moodbench extract --model M (or moodbench import) for ID train, ID test and an OOD dataset first",
         )
-    return out
+    return Records(out, SHOWN)
 
 
 def all_empty(rows: Sequence[Result]) -> ScoreError | None:

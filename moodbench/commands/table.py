@@ -1,19 +1,18 @@
-"""What ``moodbench table`` does: the results of whole benchmarks → tables, or a data frame."""
+"""What ``moodbench table`` does: the results of whole benchmarks → tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from moodbench.arguments import as_names
 from moodbench.catalog import Exposure, seen_by
 from moodbench.choices import Axis, Layout, Positive, check_choice
 from moodbench.errors import ResultsError, UsageError
 from moodbench.evaluation.stale import marked_stale
-from moodbench.results import read_all, unverified
+from moodbench.results import unverified
 from moodbench.tables.arrange import captioned, in_order, looking
 from moodbench.tables.cells import Table
 from moodbench.tables.classes import class_tables
@@ -30,9 +29,6 @@ from moodbench.tables.selection import Found, NoSuchHeadError, chosen_benchmarks
 from moodbench.tables.shown import Tables
 from moodbench.types import ALL_GROUPS, Result
 from moodbench.workspace import ModelName, Workspace
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 FOR_PROGRAMS = ("csv", "json")
 """Formats that keep every column, also those that are empty for one reason."""
@@ -324,26 +320,6 @@ def _seen(space: Workspace, rows: Iterable[Result]) -> dict[str, Exposure]:
         for name, parsed in names.items()
         if parsed.base in known
     }
-
-
-def frame(*, benchmark: str | Sequence[str] = (), workspace: Workspace | None = None) -> DataFrame:
-    """Return the tidy results of one benchmark or several in pandas: a row per (score, OOD dataset or mean).
-
-    Parameters
-    ----------
-    benchmark : str or sequence of str
-        By default every benchmark that has results.
-
-    Raises
-    ------
-    ResultsError, UnknownNameError
-        As `table`.
-    """
-    import pandas
-
-    space = workspace or Workspace()
-    rows = [row for name in chosen_benchmarks(space, as_names(benchmark)) for row in read_all(space.results_dir, name)]
-    return pandas.DataFrame(map(asdict, rows))
 
 
 def unverified_results(space: Workspace, benchmark: str | Sequence[str] = ()) -> list[Path]:

@@ -16,6 +16,7 @@ from moodbench.inspection.findings import KINDS, Finding, counts
 from moodbench.inspection.overlap import NEAR_BITS, Pictures, duplicates, nearly_overlaps, overlaps
 from moodbench.inspection.quick import Inspection, how_to_mend, inspect
 from moodbench.inspection.verdicts import Verdict, note_verdict, now
+from moodbench.tables.notebooks import Records
 from moodbench.types import Report
 from moodbench.workspace import Workspace
 
@@ -98,7 +99,7 @@ def verify(
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
     progress: bool = False,
-) -> list[Verification]:
+) -> Records[Verification]:
     """Compare datasets on this disk with the catalogue, their lists and their manifests.
 
     The quick look opens no image: lists, names, number and sizes. The deep one reads and decodes every image and
@@ -154,7 +155,7 @@ def verify(
             report(how_to_mend(look.spec, space.catalog, space.data_dir))
     kept = [made for look, made in zip(looks, done, strict=True) if look.folder is not None and made.state != "missing"]
     _note(kept, space.data_dir, report)
-    return done
+    return Records(done)
 
 
 def _look(spec: DatasetSpec, space: Workspace) -> Inspection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moodbench.comparison.causes import causes
 from moodbench.comparison.reference import place_of
@@ -14,15 +14,19 @@ from moodbench.results.differences import ROW, Difference, differences
 from moodbench.tables.cells import Cell, Column, Row, Table
 from moodbench.tables.formats.text import plain_within
 from moodbench.tables.marks import printed, signed
+from moodbench.tables.notebooks import InNotebooks, frame_of
 from moodbench.tables.order import NO_TITLES, Titles
 from moodbench.types import Result
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Side = tuple[str, Sequence[Result], Mapping[tuple[str, str], Mapping[str, Any]]]
 """What a folder is called, its rows, and their provenance by benchmark and model."""
 
 
 @dataclass(frozen=True)
-class Changes:
+class Changes(InNotebooks):
     """What differs between two results.
 
     Attributes
@@ -71,6 +75,14 @@ class Changes:
             where = f"{_score(row, self.titles)} on {self.titles.model(row.model)}, {row.benchmark}, {ood}"
             text += f"; the largest difference is {signed(worst.difference or 0.0)} points of {_label(worst)} ({where})"
         return text + _only(only_a, self.a) + _only(only_b, self.b) + "."
+
+    def readable(self) -> list[Table]:
+        """Return the table of `table`; where nothing differs it has no rows."""
+        return [self.table()]
+
+    def to_frame(self) -> DataFrame:
+        """Return `records` in pandas."""
+        return frame_of(self.records())
 
     def records(self) -> list[dict[str, Any]]:
         """Return a record for each difference; metrics are fractions, and so is their difference ``b - a``."""

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
+from moodbench.tables.notebooks import InNotebooks, frame_of
 from moodbench.types import ALL_GROUPS, MEAN, Result
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from moodbench.tables.cells import Table
 
 Kind = Literal["published", "sheet", "folder"]
 """A table that comes with moodbench, somebody's CSV file, or a folder of results."""
@@ -116,11 +122,20 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Comparison(Sequence[Compared]):
-    """A reference, and all rows of ours and theirs; it is a sequence of these rows."""
+class Comparison(InNotebooks, Sequence[Compared]):
+    """A reference, and all rows of ours and theirs; it is a sequence of these rows, in a notebook tables.
+
+    Attributes
+    ----------
+    reference : Reference
+    rows : tuple of Compared
+    tables : tuple of Table
+        What a notebook shows of it.
+    """
 
     reference: Reference
     rows: tuple[Compared, ...]
+    tables: tuple[Table, ...] = field(default=(), compare=False, repr=False)
 
     @overload
     def __getitem__(self, number: int) -> Compared: ...
@@ -133,6 +148,14 @@ class Comparison(Sequence[Compared]):
     def __len__(self) -> int:
         """Return how many rows there are."""
         return len(self.rows)
+
+    def readable(self) -> tuple[Table, ...]:
+        """Return the tables, the answer in words below the first."""
+        return self.tables
+
+    def to_frame(self) -> DataFrame:
+        """Return the rows in pandas; numbers are fractions."""
+        return frame_of(self.rows)
 
     @property
     def worst(self) -> Compared | None:

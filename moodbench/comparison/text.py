@@ -52,13 +52,13 @@ def as_text(comparison: Comparison, format: str, *, width: int | None = None, ti
         return json.dumps(records(comparison), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if format == "csv":
         return _csv(comparison)
+    if format == "html":
+        return render(tables_with_words(comparison, titles))
     tables, first, last = (
         _tables(comparison, titles),
         flat(answer(comparison, titles)),
         [*map(flat, missing(comparison))],
     )
-    if format == "html":
-        return _page(tables, [first, *last])
     if format == "latex":
         comments = [f"% {line}" for line in (first, *last)]
         return "\n".join([_ascii(line) for line in comments]) + "\n" + (render(tables) if tables else "")
@@ -88,14 +88,14 @@ def _ascii(text: str) -> str:
     return text.replace("→", "->").replace("±", "+-").encode("ascii", "replace").decode()
 
 
-def _page(tables: Sequence[Table], lines: Sequence[str]) -> str:
-    """Return a page that says the lines below its first table."""
+def tables_with_words(comparison: Comparison, titles: Titles = NO_TITLES) -> tuple[Table, ...]:
+    """Return the tables, below the first one the answer in words and what is missing."""
+    tables = _tables(comparison, titles)
+    lines = [flat(answer(comparison, titles)), *map(flat, missing(comparison))]
     if not tables:
         column = Column(("what is missing",), kind="text")
-        tables = [Table(lines[0], ("", ""), (column,), tuple(Row("", "", (Cell(line),)) for line in lines[1:]))]
-        return FORMATS.get("html")(tables)
-    first = replace(tables[0], footnotes=(*lines, *tables[0].footnotes))
-    return FORMATS.get("html")([first, *tables[1:]])
+        return (Table(lines[0], ("", ""), (column,), tuple(Row("", "", (Cell(line),)) for line in lines[1:])),)
+    return (replace(tables[0], footnotes=(*lines, *tables[0].footnotes)), *tables[1:])
 
 
 def _scores(rows: Sequence[Compared]) -> list[str]:

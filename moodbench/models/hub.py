@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from moodbench.errors import DownloadError, ModelError
+from moodbench.progress import has_bars
 from moodbench.transfer.contact import Question
 from moodbench.types import Report
 
@@ -277,7 +278,7 @@ def quiet(progress: bool = True) -> Iterator[None]:
 
     loggers = [logging.getLogger(name) for name in _CHATTY]
     levels = [logger.level for logger in loggers]
-    hide = not (progress and sys.stderr.isatty()) and not are_progress_bars_disabled()
+    hide = not (progress and has_bars()) and not are_progress_bars_disabled()
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     if hide:

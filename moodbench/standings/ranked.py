@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
 
 from moodbench.average_ranks import AverageRanks
 from moodbench.choices import RankMetric
@@ -18,8 +19,12 @@ from moodbench.tables.formats.base import FORMATS
 from moodbench.tables.formats.text import PLAIN, plain_within
 from moodbench.tables.grid import Cell, Column, Row, Table
 from moodbench.tables.marks import printed, signed, width_of
+from moodbench.tables.notebooks import InNotebooks, frame_of
 from moodbench.tables.order import Titles
 from moodbench.types import ALL_GROUPS
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 MOST_NAMED = 5
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -57,8 +62,8 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """The standings, best first, and how to show them. Printed, it is the table in markdown.
+class Ranked(InNotebooks):
+    """The standings, best first, and how to show them. Printed: the table in Markdown; in a notebook it is a table.
 
     Attributes
     ----------
@@ -74,6 +79,14 @@ class Ranked:
 
     def __str__(self) -> str:
         return self.text("markdown")
+
+    def readable(self) -> list[Table]:
+        """Return the table."""
+        return [self.table]
+
+    def to_frame(self) -> DataFrame:
+        """Return the standings in pandas, best first; numbers are fractions."""
+        return frame_of(self.pairs)
 
     def text(self, format: str = PLAIN, width: int | None = None) -> str:
         """Return the answer and the table as text; `width`: letters of a line of the format "plain"."""

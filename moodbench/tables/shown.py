@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from moodbench.errors import UsageError
 from moodbench.tables.cells import Table
-from moodbench.tables.formats.base import FORMATS
-from moodbench.tables.formats.html import html_inside
+from moodbench.tables.notebooks import InNotebooks
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-class Tables(str):
+class Tables(InNotebooks, str):
     """The text of tables in the format that was asked for; Jupyter shows them as tables.
 
     It is a text wherever one is wanted: printed, written to a file, compared.
@@ -37,16 +36,8 @@ class Tables(str):
         """Return the text as it is printed: at a prompt too a table is to be read."""
         return str(self).rstrip("\n")
 
-    def _repr_html_(self) -> str:
-        return html_inside(self._readable())
-
-    def _repr_markdown_(self) -> str:
-        return FORMATS.get("markdown")(self._readable())
-
-    def _repr_latex_(self) -> str:
-        return FORMATS.get("latex")(self._readable())
-
-    def _readable(self) -> list[Table]:
+    def readable(self) -> list[Table]:
+        """Return the tables as people read them: without what is empty for one reason."""
         return [table.for_people() for table in self.tables]
 
     def to_frame(self, number: int | None = None) -> DataFrame:

@@ -1,13 +1,12 @@
-"""How far the files are: a protocol, silence, bars on a terminal, and lines where there is none."""
+"""How far the files are: a protocol, silence, bars on a terminal or in a notebook, else lines."""
 
 from __future__ import annotations
 
-import sys
 import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from moodbench.progress import Clock, say
+from moodbench.progress import Clock, bars, has_bars, say
 from moodbench.sizes import human_bytes, many
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Bars:
     """
 
     def __init__(self, *, files: int = 1, total: int | None = None, lines: int = 1, progress: bool = True) -> None:
-        self.shown = progress and sys.stderr.isatty()
+        self.shown = progress and has_bars()
         self._free = list(range(lines))
         self._guard = threading.RLock()
         self._own = threading.local()
@@ -135,9 +134,7 @@ class Bars:
             self._all.update(count)
 
     def _bar(self, name: str, line: int, done: int, total: int | None) -> tqdm[Any]:
-        from tqdm import tqdm
-
-        return tqdm(
+        return bars()(
             desc=name,
             initial=done,
             total=total,
@@ -145,6 +142,6 @@ class Bars:
             leave=False,
             unit="B",
             unit_scale=True,
-            disable=None,
+            disable=False,
             dynamic_ncols=True,
         )

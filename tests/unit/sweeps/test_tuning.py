@@ -78,8 +78,8 @@ def test_results_say_what_was_tuned_on_what_and_stand_beside_the_others(space):
     assert {row.remarks[-1] for row in rows} == {
         "tuned: the parameters with the highest AUROC of val against outliers, no test rows"
     }
-    there = moodbench.frame(benchmark="b", workspace=space)
-    assert len(there) == len(before) + len(rows)
+    there = [moodbench.frame(benchmark="b", means=means, workspace=space) for means in (False, True)]
+    assert sum(map(len, there)) == len(before) + len(rows)
     text = str(moodbench.table(benchmark="b", workspace=space))
     assert "KNN (tuned=k)" in text
     assert "highest AUROC of val against outliers" in text
