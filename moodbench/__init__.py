@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from moodbench.commands.compare import compare
     from moodbench.commands.detect import detect
+    from moodbench.commands.doctor import doctor
     from moodbench.commands.download import download
     from moodbench.commands.extract import extract
     from moodbench.commands.frame import frame
@@ -57,6 +58,7 @@ __all__ = [
     "compare",
     "detect",
     "diff_results",
+    "doctor",
     "download",
     "extract",
     "frame",
@@ -89,6 +91,7 @@ _HOME = {
     "compare": "moodbench.commands.compare",
     "detect": "moodbench.commands.detect",
     "diff_results": "moodbench.commands.results",
+    "doctor": "moodbench.commands.doctor",
     "download": "moodbench.commands.download",
     "extract": "moodbench.commands.extract",
     "frame": "moodbench.commands.frame",

@@ -9,6 +9,7 @@ from moodbench.cli import (  # noqa: F401 (imported for their commands)
     compare,
     demo,
     detect,
+    doctor,
     download,
     extract,
     head,

@@ -38,6 +38,7 @@ ORDER = (
     "plot",
     "report",
     "results",
+    "doctor",
 )
 """The commands in the order in which people use them; others follow."""
 

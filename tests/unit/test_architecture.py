@@ -41,7 +41,7 @@ LAYERS = [
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
     {"plots", "comparison", "features", "pretraining", "inspection"},
-    {"evaluation", "probing", "obtain", "texts"},
+    {"evaluation", "probing", "obtain", "texts", "diagnosis"},
     {"standings", "detection", "reporting"},
     {"detectors"},
     {"commands"},
