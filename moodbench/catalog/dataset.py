@@ -91,6 +91,9 @@ class ListSpec:
         Take the lines alone of which all this holds, by the other columns of a CSV. Empty: all.
     match : {"path", "name"}
         ``name``: the file name alone says which image is meant, in whatever folder it lies.
+    numbers : tuple of int
+        Take the lines alone that end in one of these numbers, and count these from 0 in this order: the classes of a
+        split. In such a list a comma may stand before the number. Empty: all lines, numbers as they are.
     """
 
     file: str
@@ -105,6 +108,7 @@ class ListSpec:
     only: str = ""
     where: tuple[Attribute, ...] = ()
     match: str = "path"
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -320,6 +324,7 @@ def _list(entry: Entry) -> ListSpec | None:
         only=own.take("only", str, ""),
         where=take_attributes(own),
         match=own.choice("match", ("path", "name"), "path"),
+        numbers=_numbers(own),
     )
     if url is not None:
         _check_urls(own, (url,))
@@ -327,8 +332,18 @@ def _list(entry: Entry) -> ListSpec | None:
         raise own.error(
             "has 'where', but no 'column' of paths: only a CSV has columns", fix="name the column of the paths"
         )
+    if spec.numbers and spec.column is not None:
+        raise own.error("has 'numbers', which end lines of plain text, and a 'column' of a CSV", fix="use 'where'")
     own.finish()
     return spec
+
+
+def _numbers(entry: Entry) -> tuple[int, ...]:
+    values = entry.take("numbers", list, [])
+    whole = all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in values)
+    if not whole or len(set(values)) < len(values):
+        raise entry.error("has 'numbers' that are not classes, each once", fix="write  numbers: [0, 3, 4]")
+    return tuple(values)
 
 
 def _check_urls(entry: Entry, urls: tuple[str, ...]) -> None:

@@ -28,6 +28,7 @@ MOST_VALUES = 8
 """Values of a column that a message names."""
 
 _LABEL_AT_END = re.compile(r"^(?P<path>.*\S)\s+(?P<label>-?\d{1,4000})$", re.DOTALL)
+_CLASS_AT_END = re.compile(r"^(?P<path>.*[^\s,])(?:\s+|,)(?P<label>\d{1,9})$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def read_list(spec: ListSpec, file: Path, *, include: Sequence[str] = (), fix: s
     images = tuple(item for item in placed if every or item.path.split("/", 1)[0] in include)
     if not images:
         chosen = f" below '{spec.only}'" if spec.only else ""
+        chosen += " with one of its numbers" if spec.numbers else ""
         chosen += f" with {' and '.join(map(str, spec.where))}" if spec.where else ""
         raise DataError(f"the image list names no images{chosen}", file=file, fix=_there(spec, content, file))
     return ImageList(file, spec.match == "name", images)
@@ -196,7 +198,7 @@ def _table(text: str, file: Path, columns: Sequence[str]) -> Iterator[tuple[int,
 
 
 def _place(spec: ListSpec, line: int, text: str, file: Path) -> ListEntry | None:
-    """Apply `only`, `strip` and `add`; return None for a line that `only` leaves out."""
+    """Apply `only`, `numbers`, `strip` and `add`; return None for a line that one of the first two leaves out."""
     chosen = [(path, label) for path, label in _readings(spec, text) if path.startswith(spec.only)]
     if not chosen:
         return None
@@ -224,6 +226,11 @@ def _readings(spec: ListSpec, text: str) -> Iterable[tuple[str, int | None]]:
     if spec.column is not None:
         return [(text, None)]
     bare = text.strip()
+    if spec.numbers:
+        ends = _CLASS_AT_END.match(bare)
+        if ends is None or int(ends["label"]) not in spec.numbers:
+            return []
+        return [(ends["path"], spec.numbers.index(int(ends["label"])))]
     match = _LABEL_AT_END.match(bare)
     labelled: list[tuple[str, int | None]] = [] if match is None else [(match["path"], int(match["label"]))]
     return dict.fromkeys([*labelled, (bare, None), (text, None)])

@@ -17,6 +17,7 @@ ARCHIVES = [(spec.name, archive) for spec in DATASETS.values() for archive in sp
 WITHOUT_DIGEST = {"ImageNet-ES.zip", "imagenet_c.zip", "ssb_hard.zip"}
 COUNT_UNKNOWN = {
     "midog",
+    "phakir",
     "imagenet_train",
     "imagenet_train_200k",
     "imagenet200_train",
@@ -26,6 +27,9 @@ COUNT_UNKNOWN = {
     "tiny_imagenet_crop",
     "tiny_imagenet_resize",
 }
+OTHER_TERMS = {"midog", "phakir", "stanford_cars", "nabirds", "butterfly200"}
+"""What a person has to fetch for other reasons than ImageNet's terms of access."""
+
 IN_NO_BENCHMARK = {
     "imagenet_es",
     "ninco_unit_tests",
@@ -73,7 +77,7 @@ def test_a_part_leads_to_a_whole_that_can_be_had(name):
 def test_what_needs_a_person_has_exact_steps(name):
     steps = DATASETS[name].steps
     assert len(steps) >= 3
-    assert "terms of access" in " ".join(steps) or name == "midog"  # whose slides anybody may fetch
+    assert "terms of access" in " ".join(steps) or name in OTHER_TERMS
     assert any(re.search(r"https://|Google Drive, id \w+", step) for step in steps)
 
 
@@ -153,11 +157,12 @@ def test_ood_sets_have_no_labels_and_id_sets_have():
         ids = {benchmark.id_train, *benchmark.id_test} | ({benchmark.id_val} if benchmark.id_val else set())
         for name in ids - {"imagenet_c"}:  # its paths do not say the class
             assert DATASETS[name].labels != "none"
-        for name in set(benchmark.ood_datasets) - {"cifar10_test", "imagenet30_test", "imagenet_val"}:  # ID elsewhere
+        id_elsewhere = {"cifar10_test", "imagenet30_test", "imagenet_val", "imagenet_v2", "imagenet_r"}
+        for name in set(benchmark.ood_datasets) - id_elsewhere:
             assert DATASETS[name].labels == "none"
-    # nothing else than its lists and file names says what the cells are; its classifiers have the lists' numbers
-    by_list = {"midog_train", "midog_val", "midog_test", "midog_1b", "midog_1c"}
-    assert {spec.name for spec in DATASETS.values() if spec.labels == "list"} == by_list
+    # nothing else than the lists says what these are, or how classifiers of a part of the classes number it
+    wholes = {"midog", "phakir", "cub", "fgvc_aircraft", "stanford_cars", "nabirds", "butterfly200"}
+    assert {spec.part_of for spec in DATASETS.values() if spec.labels == "list"} == wholes
 
 
 # -- benchmarks ---------------------------------------------------------------------------------------------------
