@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from moodbench.commands.report import report
     from moodbench.commands.results import diff_results, merge_results, show_result
     from moodbench.commands.score import score
+    from moodbench.commands.sharing import pull_results, push_results
     from moodbench.commands.table import table
     from moodbench.commands.verify import verify
     from moodbench.detection.detector import Detector
@@ -69,6 +70,8 @@ __all__ = [
     "merge_results",
     "plot",
     "probe",
+    "pull_results",
+    "push_results",
     "rank",
     "report",
     "score",
@@ -102,6 +105,8 @@ _HOME = {
     "merge_results": "moodbench.commands.results",
     "plot": "moodbench.commands.plot",
     "probe": "moodbench.commands.probe",
+    "pull_results": "moodbench.commands.sharing",
+    "push_results": "moodbench.commands.sharing",
     "rank": "moodbench.commands.rank",
     "report": "moodbench.commands.report",
     "score": "moodbench.commands.score",

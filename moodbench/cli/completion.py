@@ -25,6 +25,9 @@ from moodbench.workspace import ModelName, Workspace
 Given = dict[str, Any]
 """The options that are on the line already, by the names of their parameters."""
 
+REST = "rest"
+"""Stands among them for arguments that have no name yet: the option that is being typed lacks its value."""
+
 Find = Callable[[Workspace, Given], Iterable[str]]
 Complete = Callable[[typer.Context, str], list[str]]
 
@@ -35,7 +38,7 @@ def offer(find: Find) -> Complete:
     """Return the function that typer asks for names, of a function that finds them."""
 
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
-        given = ctx.params
+        given = {**ctx.params, REST: [*ctx.args]}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -206,6 +209,34 @@ def scored_benchmarks(space: Workspace, given: Given) -> list[str]:
     from moodbench.results import benchmarks_with_results
 
     return benchmarks_with_results(space.results_dir)
+
+
+def _shared(space: Workspace, given: Given, part: int) -> list[str]:
+    """Return names from the paths of what is shared in the folder that is named; the hub is not asked."""
+    from moodbench.sharing.layout import submission_files
+    from moodbench.sharing.place import is_hub
+
+    source = given.get("source") or next(iter(given[REST]), "")
+    files = [] if not source or is_hub(source) else submission_files(Path(source))
+    return sorted({file.with_suffix("").parts[part] for file in files})
+
+
+@offer
+def submitters(space: Workspace, given: Given) -> list[str]:
+    """Who shared results in the folder that is named."""
+    return _shared(space, given, -1)
+
+
+@offer
+def shared_models(space: Workspace, given: Given) -> list[str]:
+    """Models of which results are shared there."""
+    return [str(ModelName.of_file(name)) for name in _shared(space, given, -2)]
+
+
+@offer
+def shared_benchmarks(space: Workspace, given: Given) -> list[str]:
+    """Benchmarks on which results are shared there."""
+    return _shared(space, given, -3)
 
 
 @offer

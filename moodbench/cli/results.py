@@ -1,4 +1,4 @@
-"""``moodbench results show``, ``merge`` and ``diff``."""
+"""``moodbench results show``, ``merge``, ``diff``, ``push`` and ``pull``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from moodbench.cli.app import Commands, app
 from moodbench.cli.listing import as_text
 from moodbench.cli.options import Json, Run, with_run, with_run_elsewhere
 from moodbench.cli.output import terminal_width, write
+from moodbench.cli.shown import Models
 from moodbench.errors import MoodbenchError
 
-results = Commands(no_args_is_help=True, help="Trace, join and compare results.", rich_markup_mode=None)
+results = Commands(no_args_is_help=True, help="Trace, join, compare and share results.", rich_markup_mode=None)
 app.add_typer(results, name="results")
 
 Record = Mapping[str, Any]
@@ -122,6 +123,125 @@ def diff(
     write(found.json() if json_ else found.text(terminal_width()))
     if found:
         raise typer.Exit(1)
+
+
+_Submitters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--submitter", metavar="NAME", help="Only what NAME shared. Repeatable.", autocompletion=completion.submitters
+    ),
+]
+_Revision = Annotated[str | None, typer.Option(metavar="NAME", help="hf: the branch (to pull, a tag or commit too).")]
+
+
+@results.command()
+@with_run
+def push(
+    *,
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="A folder, in git or not, or hf:ORG/NAME.", show_default=False)
+    ],
+    submitter: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MOODBENCH_SUBMITTER",
+            metavar="NAME",
+            help="Whose submission it is; people see it.  [hf default: the account's name]",
+        ),
+    ] = None,
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BENCHMARK", help="Only this benchmark. Repeatable.", autocompletion=completion.scored_benchmarks
+        ),
+    ] = None,
+    model: Models = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="In place of what NAME shared of these models before.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and say what would be shared.")] = False,
+    commit: Annotated[
+        bool, typer.Option("--commit", help="Folder in git: commit the files, and push nothing.")
+    ] = False,
+    create: Annotated[bool, typer.Option("--create", help="hf: make the repository, private, if need be.")] = False,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="hf: open a pull request.")] = False,
+    revision: _Revision = None,
+    run: Run,
+) -> None:
+    """Share results in a folder, git, or the Hugging Face hub.
+
+    Every row is checked first. Rows that contradict what others shared from the same inputs are named, and nothing is
+    written. A submitter has files of their own, without folders of this machine in them. Scores of single images are
+    not shared.
+
+    Example: moodbench results push ../lab-results --submitter ann --commit
+    """
+    from moodbench.commands.sharing import push_results
+    from moodbench.sizes import many
+
+    done = push_results(
+        target,
+        submitter=submitter,
+        benchmark=benchmark or (),
+        model=model or (),
+        replace=replace,
+        commit=commit,
+        create=create,
+        create_pr=create_pr,
+        revision=revision,
+        dry_run=dry_run,
+        workspace=run.workspace,
+        report=run.output.say,
+    )
+    if done.files:
+        run.output.say(f"shared {many(len(done.files), 'file')}: {done.place}")
+    if done.advice:
+        run.output.say(f"to commit them: {done.advice}")
+
+
+@results.command()
+@with_run
+def pull(
+    *,
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A shared folder, or hf:ORG/NAME.", show_default=False)
+    ],
+    into: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to put them.  [default: --results-dir]")
+    ] = None,
+    submitter: _Submitters = None,
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BENCHMARK", help="Only this one. Repeatable.", autocompletion=completion.shared_benchmarks
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Only this one. Repeatable.", autocompletion=completion.shared_models),
+    ] = None,
+    revision: _Revision = None,
+    run: Run,
+) -> None:
+    """Join what others shared into a folder of results.
+
+    By the rules of results merge: rows that contradict each other, or were made from other inputs, are refused by
+    name, and nothing is written. Tables, pictures and comparisons then read them as any results.
+
+    Example: moodbench results pull hf:lab/ood-results --into theirs
+    """
+    from moodbench.commands.sharing import pull_results
+
+    pull_results(
+        source,
+        into=into,
+        submitter=submitter or (),
+        benchmark=benchmark or (),
+        model=model or (),
+        revision=revision,
+        workspace=run.workspace,
+        report=run.output.say,
+    )
 
 
 def _shown(record: Record, run: Run) -> str:

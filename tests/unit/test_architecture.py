@@ -40,7 +40,7 @@ LAYERS = [
     {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
-    {"plots", "comparison", "features", "pretraining", "inspection"},
+    {"plots", "comparison", "features", "pretraining", "inspection", "sharing"},
     {"evaluation", "probing", "obtain", "texts", "diagnosis"},
     {"standings", "detection", "reporting"},
     {"detectors"},

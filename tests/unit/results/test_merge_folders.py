@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from moodbench.atomic import temporary_file
-from moodbench.commands import results as command
+from moodbench.sharing import joining as command
 from moodbench.commands.results import merge_results
 from moodbench.errors import ResultsError
 from moodbench.lock import exclusive
