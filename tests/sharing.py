@@ -41,7 +41,9 @@ def refused(done) -> str:
 def files(folder: Path) -> dict[str, bytes]:
     """Return all files of a folder but git's own."""
     found = (file for file in sorted(folder.rglob("*")) if file.is_file())
-    return {str(one.relative_to(folder)): one.read_bytes() for one in found if ".git" not in one.relative_to(folder).parts}
+    return {
+        str(one.relative_to(folder)): one.read_bytes() for one in found if ".git" not in one.relative_to(folder).parts
+    }
 
 
 def git(folder: Path, *words: str, check: bool = True) -> str:

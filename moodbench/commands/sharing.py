@@ -90,10 +90,10 @@ def push_results(
     space = workspace or Workspace()
     on_hub = is_hub(target)
     _check_options(on_hub, commit=commit, create=create, create_pr=create_pr, revision=revision)
+    offers = _offers(space, as_names(benchmark), as_names(model))
     if submitter is None and not on_hub:
         fix = "--submitter NAME, or MOODBENCH_SUBMITTER; people see it, and it need not be your own name"
         raise UsageError("whose submission is it?", fix=fix)
-    offers = _offers(space, as_names(benchmark), as_names(model))
     cleaner = Cleaner([space.data_dir, space.cache_dir, space.results_dir])
 
     def share(folder: Path, name: str) -> list[Path]:

@@ -20,7 +20,7 @@ _LOCAL = ("cwd", "command", "folder", "host", "hostname", "path", "time", "user"
 """Keys of a provenance that say something of a machine or person, whatever wrote them."""
 
 _PART = r"[^\\/\s'\"<>|:;,()]+"
-_PATH = re.compile(rf"(?<![\w:/.\\])(?:file://)?(?:~\w*|\.{{1,2}}|[A-Za-z]:)?[\\/]+(?:{_PART}[\\/]+)*(?P<name>{_PART})")
+_PATH = re.compile(rf"(?<![\w/.\\])(?:file://)?(?:~\w*|\.{{1,2}}|[A-Za-z]:)?[\\/]+(?:{_PART}[\\/]+)*(?P<name>{_PART})")
 """A file or folder with folders before it: ``/home/me/x``, ``~/x``, ``../a/x``, ``C:\\a\\x``."""
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
@@ -58,7 +58,7 @@ class Cleaner:
     def text(self, text: str) -> str:
         """Return a text without folders, and its addresses without user, password and tokens."""
         for folder in self._folders:
-            text = text.replace(f"{folder}/", "").replace(folder, HIDDEN)
+            text = text.replace(f"{folder}/", "~/").replace(folder, HIDDEN)  # the rest of a path goes below
         parts: list[str] = []
         end = 0
         for found in _ADDRESS.finditer(text):

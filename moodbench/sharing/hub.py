@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from moodbench.errors import MoodbenchError, ResultsError, UsageError
 from moodbench.models.hub import endpoint, quiet, reachable
 from moodbench.sharing.card import ATTRIBUTES, README
-from moodbench.sharing.layout import SUBMISSIONS
-from moodbench.sharing.place import HUB
+from moodbench.sharing.layout import HUB, SUBMISSIONS
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -150,7 +149,7 @@ class Repository:
             raise self._error("there is no token of the hub on this machine", _LOGIN) from None
         except HfHubHTTPError as error:
             raise self._explained(error, what) from None
-        except (network, OSError, ValueError) as error:
+        except (network, OSError, ValueError, KeyError, TypeError) as error:
             why = str(error).partition("\n")[0]
             raise self._error(f"talking to the hub failed ({type(error).__name__}: {why})", "try again") from None
 

@@ -18,6 +18,9 @@ from moodbench.sharing.signature import signatures
 from moodbench.types import ALL_GROUPS, MEAN, Result
 from moodbench.workspace import ModelName
 
+HUB = "hf:"
+"""Begins the name of a dataset repository of the Hugging Face hub, which holds the same folder."""
+
 SUBMISSIONS = "submissions"
 """The folder below the shared one that holds them."""
 

@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from moodbench.errors import ResultsError, UsageError
-
-HUB = "hf:"
-"""Begins the name of a repository of the Hugging Face hub."""
+from moodbench.sharing.layout import HUB
 
 
 def is_hub(place: str | Path) -> bool:

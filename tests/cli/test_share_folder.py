@@ -61,7 +61,9 @@ class TestPush:
         assert not (home / "lab").exists()
 
     def test_dry_run_writes_nothing(self, home):
-        assert pushed(workspace(home / "ann"), home / "lab", "ann", "--dry-run").startswith("would share vit on b: 5 rows")
+        assert pushed(workspace(home / "ann"), home / "lab", "ann", "--dry-run").startswith(
+            "would share vit on b: 5 rows"
+        )
         assert not (home / "lab").exists()
 
     def test_a_model_is_chosen_and_an_unknown_one_refused(self, home):

@@ -86,6 +86,8 @@ def required(name, tmp_path):
         "b": RESULTS,
         "key": "plot",
         "rows": (),
+        "target": tmp_path / "shared",
+        "source": tmp_path,
     }
     known = inspect.signature(FUNCTIONS[name]).parameters
     wanted = {"workspace"} | {key for key, one in known.items() if one.default is one.empty}

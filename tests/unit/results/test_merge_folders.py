@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 
 from moodbench.atomic import temporary_file
-from moodbench.sharing import joining as command
 from moodbench.commands.results import merge_results
 from moodbench.errors import ResultsError
 from moodbench.lock import exclusive
 from moodbench.results import read_provenance, read_results, write_results
+from moodbench.sharing import joining as command
 from moodbench.tables.classes import class_rows
 from moodbench.workspace import ModelName, Workspace
 from tests.runs import ROLES, provenance, put, row, rows_of
