@@ -212,9 +212,8 @@ def hub() -> Iterator[Hub]:
             except RefusedError as refusal:
                 status, code, message = (*refusal.args, "", "")[:3]
                 said = {"X-Error-Code": code, "X-Error-Message": message}
-                self._send(
-                    status, {"error": message, "url": f"{known.url}/datasets/lab/results"}, {key: value for key, value in said.items() if value}
-                )
+                told = {"error": message, "url": f"{known.url}/datasets/lab/results"}  # what a 409 has besides
+                self._send(status, told, {key: value for key, value in said.items() if value})
 
         def _send(self, status: int, found: Any, headers: dict[str, str]) -> None:
             data = found if isinstance(found, bytes) else json.dumps(found).encode()
