@@ -64,6 +64,25 @@ among those that a score is tuned over ([parameters.md](parameters.md)).
 """
 
 
+SCORES_LEFT_OUT = """## Looked for and left out
+
+A score is here when its paper or its authors' program says all of it. These were looked for, and `moodbench
+import-scores` takes the numbers of whoever has them:
+
+- **CORE** (arXiv 2603.18290): the energy plus a cosine to class means in what the head does not see, both normalised.
+  Neither the formula nor the authors' program (a pull request to OpenOOD) could be read: which directions count as the
+  head's, what the means are of and what normalises the two stayed open.
+- **GradOrth** (NeurIPS 2023, arXiv 2308.00310): the norm of a gradient in the principal directions of ID train. No
+  program of the authors was found, and two by others differ in the loss, in what the gradient is with respect to, and
+  in how many directions are kept.
+- **Weighted energy** (VOS, ICLR 2022): `log sum_k relu(w_k) exp(l_k)` with weights that are trained together with the
+  network; a head does not have them.
+- **`adv`, `agr`, `ret`, `priv`** of Carlini et al. (arXiv 1910.13427): of the five orderings `conf` alone is had from
+  one network (`msp`). `adv` attacks every image, `agr` needs several networks trained alike, `ret` and `priv` train
+  anew.
+"""
+
+
 DATASETS_INTRO = """# Datasets and benchmarks
 
 Made from `datasets.yaml` by `make docs`; do not edit.
@@ -116,7 +135,7 @@ def scores_page() -> str:
             tuned = "".join(f" · tuned over `{key}`: {', '.join(map(str, some))}" for key, some in sweep.items())
             head = f"### `{record['name']}`: {record['title']}\n\nneeds: {needs} · parameters: {params}{tuned}\n"
             parts.append(f"{head}\n```text\n{text}\n```\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, SCORES_LEFT_OUT])
 
 
 def datasets_page() -> str:
