@@ -32,6 +32,9 @@ ALL_GROUPS = "all"
 MOST_TIMED = 20_000
 """Rows of ID train above which a score that walks over all of them is not timed: it would take as long as the run."""
 
+TRANSDUCTIVE = "transductive (its number of an image depends on the other test images)"
+"""The remark of every result row of such a score."""
+
 TEXTS: Mapping[str, str] = {"negatives": "negative labels", "negated": "negated classes"}
 """What may come with a head, and in words: texts far from all classes (NegLabel), the classes negated (CLIPN)."""
 
@@ -152,6 +155,16 @@ class Result:
     control: bool = False
     note: str = ""
     remarks: tuple[str, ...] = ()
+
+    @property
+    def transductive(self) -> bool:
+        """Whether the score's number of an image depends on other test images."""
+        return TRANSDUCTIVE in self.remarks
+
+    @property
+    def aside(self) -> bool:
+        """Whether the row stands beside the others and competes with none: a control, or a transductive score."""
+        return self.control or self.transductive
 
     @property
     def key(self) -> tuple[str, str, str, str]:

@@ -80,11 +80,12 @@ def _means(
     found = only(found, "model", models, lambda row: row.model)
     found = only(found, "score", scores, lambda row: row.score)
     found = [(name, [row for row in rows if row.score in scores or not row.control]) for name, rows in found]
+    found, streamed = _without_streams(found)
     groups = {row.group for _, rows in found for row in rows} | {ALL_GROUPS}
     if group not in groups:
         raise UnknownNameError("OOD group", group, groups)
     means: dict[str, list[Result]] = {}
-    remarks = []
+    remarks = [f"Transductive, and left out: {', '.join(streamed)}."] if streamed else []
     for name, rows in found:
         its = [row for row in rows if (row.ood, row.group) == (MEAN, group) and getattr(row, metric) is not None]
         if its:
@@ -106,6 +107,21 @@ def _means(
     if any((row.seeds or 1) > 1 for rows in means.values() for row in rows):
         remarks.append("Of scores that were run with several seeds, the first one is ranked.")
     return means, remarks
+
+
+def _without_streams(
+    found: Sequence[tuple[str, list[Result]]],
+) -> tuple[list[tuple[str, list[Result]]], list[str]]:
+    """Return the results without those of transductive scores, and which these are; of nothing else: refuse."""
+    streamed = list(dict.fromkeys(row.score for _, rows in found for row in rows if row.transductive))
+    left = [(name, [row for row in rows if not row.transductive]) for name, rows in found]
+    if streamed and not any(rows for _, rows in left):
+        raise ResultsError(
+            f"a transductive score is not ranked: {', '.join(streamed)}. It knows other test images, which no other "
+            "score does, and its rows are not independent of one another, as every test of a difference assumes",
+            fix="moodbench table shows its numbers; --seeds 5 how far they spread over the order of the images",
+        )
+    return left, streamed
 
 
 def _standings(

@@ -127,7 +127,7 @@ def _best(
     from moodbench.reporting.chapter import Gap, places_of
     from moodbench.reporting.words import plain_answer
 
-    means = [r for r in rows if (r.ood, r.group) == (MEAN, ALL_GROUPS) and r.auroc is not None and not r.control]
+    means = [r for r in rows if (r.ood, r.group) == (MEAN, ALL_GROUPS) and r.auroc is not None and not r.aside]
     if not means:
         what = "no model has a mean over all OOD datasets yet, so there is no best one"
         return None, "No best pair yet", (), ("", ""), Gap(what, f"moodbench score --benchmark {name}")

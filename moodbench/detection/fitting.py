@@ -117,6 +117,12 @@ def ready(wanted: Wanted, *, device: torch.device, threads: int | None, report: 
 def _kept(wanted: Wanted) -> TestRows:
     """Return the row scores, or say what to run."""
     name, benchmark = str(wanted.model), wanted.benchmark.name
+    if wanted.score.is_transductive():
+        raise UsageError(
+            f"the score '{wanted.name}' is transductive: its number of an image depends on the other test images, and "
+            "detect judges each by itself",
+            fix="choose another score; moodbench list scores --needs stream  names those that cannot be chosen",
+        )
     if wanted.benchmark.each:
         raise UsageError(
             f"on '{benchmark}' each class in turn is ID: there is no single detector",

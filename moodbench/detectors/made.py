@@ -38,7 +38,7 @@ def class_names() -> dict[str, str]:
 
 
 def _reads_more(score: type[Score]) -> bool:
-    return bool(score.needs & {"layers", "views", *TEXTS})
+    return bool(score.needs & {"layers", "views", "stream", *TEXTS})
 
 
 def stub() -> str:
@@ -71,13 +71,19 @@ def class_of(score: str) -> type[ScoreDetector]:
     UnknownNameError
         There is no such score.
     UsageError
-        It reads layers or changed images, which are in caches.
+        It reads layers or changed images, which are in caches, or a stream of images.
     """
     own = SCORES.get(score)
     if own.needs & {"layers", "views"}:
         raise UsageError(
             f"the score '{score}' reads more than one vector of an image, and arrays hold one",
             fix=f"it runs over caches: moodbench extract and moodbench score, or moodbench.score(score='{score}')",
+        )
+    if own.is_transductive():
+        raise UsageError(
+            f"the score '{score}' is transductive: its number of an image depends on the others that are tested, and a "
+            "detector judges each by itself",
+            fix=f"moodbench score --score {score} tests it on a benchmark",
         )
     defaults = {**own.parameters(), **COMMON}
 

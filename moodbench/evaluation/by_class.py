@@ -147,8 +147,8 @@ def class_results(
                 continue
             params = kept_params(row.params)
             try:
-                of_id = np.concatenate([tested.scores_of(row.score, params, one, ID) for one in id_places])
-                of_ood = tested.scores_of(row.score, params, place, OOD)[chosen]
+                of_id = np.concatenate([tested.scores_of(row.score, params, one, ID, dataset) for one in id_places])
+                of_ood = tested.scores_of(row.score, params, place, OOD, dataset)[chosen]
             except KeyError:
                 lacking[row.score, row.params] = None
                 continue
@@ -164,6 +164,7 @@ def class_results(
 
 def _row(row: Result, ood: str, group: str, auroc: Interval, fpr95: float, rows: int) -> Result:
     """Return a result of a dataset as one of a class of it, which has no other metric."""
+    low, high = (None, None) if row.transductive else (auroc.low, auroc.high)
     return Result(
         benchmark=row.benchmark,
         model=row.model,
@@ -176,8 +177,8 @@ def _row(row: Result, ood: str, group: str, auroc: Interval, fpr95: float, rows:
         n_id=row.n_id,
         n_ood=rows,
         auroc=auroc.value,
-        auroc_low=auroc.low,
-        auroc_high=auroc.high,
+        auroc_low=low,
+        auroc_high=high,
         fpr95=fpr95,
         id_accuracy=row.id_accuracy,
         seeds=None if row.seeds is None else 1,

@@ -208,8 +208,9 @@ class Engine:
         if self.seconds is not None:
             self._measure(fitted, self.seconds)
         values = {key: array for key, array in values.items() if key[1] not in self.failures}
-        missing |= self.failures | not_numbers(scores, values)
-        note_degenerate(scores, missing, values)
+        alone = {name: score for name, score in scores.items() if not score.is_transductive()}
+        missing |= self.failures | not_numbers(alone, values)
+        note_degenerate(alone, missing, values)
         return values, missing
 
     def _pieces(self, readers: Mapping[str, RowReader]) -> Iterator[Piece]:
@@ -219,7 +220,7 @@ class Engine:
         """Add how long scores take for a row that nobody knows of yet, on the first block of test rows."""
         block = next(self.blocks(next(iter(self.caches.test.values()))))
         for name in fitted.keys() - seconds.keys() - self.failures.keys():
-            if fitted[name].cost == "memory bank" and self.train.rows > MOST_TIMED:
+            if fitted[name].is_transductive() or (fitted[name].cost == "memory bank" and self.train.rows > MOST_TIMED):
                 continue
             found = seconds_a_row(fitted[name], block)
             if found is not None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from moodbench.catalog import BenchmarkSpec
 from moodbench.metrics import METRICS
 from moodbench.ranking import Comparison, mean_auroc
-from moodbench.types import ALL_GROUPS, MEAN, Result
+from moodbench.types import ALL_GROUPS, MEAN, TRANSDUCTIVE, Result
 
 if TYPE_CHECKING:
     from moodbench.scores.base import Score
@@ -60,6 +60,9 @@ class ResultRows:
     ) -> list[Result]:
         """Return the rows of a score with its metrics; a mean is the plain mean over the OOD datasets of its group.
 
+        Intervals take rows for independent of one another, which those of a stream are not: transductive scores have
+        none.
+
         Parameters
         ----------
         against : mapping of OOD dataset to Comparison
@@ -75,7 +78,7 @@ class ResultRows:
             metrics: Metrics = {}
             if all(member in against for member in members):
                 metrics = _means([values[member] for member in members])
-                if self.same_id or ood != MEAN:
+                if (self.same_id or ood != MEAN) and not score.is_transductive():
                     interval = mean_auroc([against[member] for member in members])
                     metrics |= {"auroc_low": interval.low, "auroc_high": interval.high}
             rows.append(self._row(name, score, ood, group, members, note, metrics))
@@ -96,6 +99,7 @@ class ResultRows:
         self, name: str, score: Score, ood: str, group: str, members: Sequence[str], note: str, metrics: Metrics
     ) -> Result:
         logits = self.about_logits if score.needs & {"logits", "head"} else ()
+        stream = [TRANSDUCTIVE] if score.is_transductive() else []
         bank = [self.about_bank.get(one, "") for one in members] if score.cost == "memory bank" else []
         return Result(
             benchmark=self.benchmark.name,
@@ -112,7 +116,7 @@ class ResultRows:
             id_accuracy=None if self.correct is None else float(self.correct.mean()),
             control=score.control,
             note=note,
-            remarks=tuple(filter(None, dict.fromkeys([*bank, *logits, *self.remarks]))),
+            remarks=tuple(filter(None, dict.fromkeys([*stream, *bank, *logits, *self.remarks]))),
             **metrics,
         )
 

@@ -222,7 +222,7 @@ def _write(
             provenance["imported"] = imported
         if save_scores:
             owner = owner_of(provenance)
-            save_row_scores(row_scores_file(file), owner, caches, ended.scores, scored.values, report)
+            save_row_scores(row_scores_file(file), owner, caches, ended.scores, scored, report)
         there.write(scored.rows, provenance, keep=keep)
 
 

@@ -17,6 +17,7 @@ from moodbench.errors import CacheError
 from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.engine import Array, Engine
 from moodbench.evaluation.measure import ResultRows
+from moodbench.evaluation.streams import Streams, run_streams
 from moodbench.features.reader import RowReader
 from moodbench.features.rowscores import ID, NEITHER, OOD
 from moodbench.ranking import Comparison, Ranking
@@ -40,6 +41,8 @@ class ScoreRun:
         What to say to whoever asked for it: the labels seem to be in another order than the head's classes.
     sides : mapping of dataset to (N,) int8
         What each row counts as: `features.rowscores.ID`, `OOD` or `NEITHER`.
+    streams : mapping (dataset, OOD dataset, score) → (N,) float64
+        The numbers of transductive scores, which depend on the stream.
     """
 
     rows: list[Result] = field(default_factory=list)
@@ -47,6 +50,7 @@ class ScoreRun:
     hints: list[str] = field(default_factory=list)
     values: dict[tuple[str, str], Array] = field(default_factory=dict)
     sides: dict[str, NDArray[np.int8]] = field(default_factory=dict)
+    streams: Streams = field(default_factory=dict)
 
 
 Protocol = Callable[
@@ -137,8 +141,8 @@ def out_of_model_scope(
 def _fitted_once(
     engine: Engine,
     scores: Mapping[str, Score],
-    values: Mapping[tuple[str, str], Array],
-    missing: Mapping[str, str],
+    values: dict[tuple[str, str], Array],
+    missing: dict[str, str],
     is_id: Mapping[str, NDArray[np.bool_]],
     is_ood: Mapping[str, NDArray[np.bool_]],
     rows: Callable[..., ResultRows],
@@ -156,14 +160,16 @@ def _fitted_once(
     made = rows(n_id=dict.fromkeys(n_ood, n_id), n_ood=n_ood, about_bank=dict.fromkeys(n_ood, engine.thinned or ""))
     lacking = {ood: lack for ood, count in n_ood.items() if (lack := _too_few(n_id, count))}
     lacking |= {o: why for o, why in (emptied or {}).items() if o in lacking and n_id > 1 and not n_ood[o]}
-    found = _rows(made, scores, values, missing, lacking, is_id, is_ood, ranked, confidence, engine.absent)
-    return ScoreRun(found, values=dict(values), sides=_all_sides(engine.caches, is_id, is_ood))
+    met = {ood: (ood, mask) for ood, mask in is_ood.items() if ood not in lacking}
+    streams = run_streams(engine, scores, values, missing, is_id, met)
+    found = _rows(made, scores, (values, streams), missing, lacking, is_id, is_ood, ranked, confidence, engine.absent)
+    return ScoreRun(found, values=values, sides=_all_sides(engine.caches, is_id, is_ood), streams=streams)
 
 
 def _rows(
     made: ResultRows,
     scores: Mapping[str, Score],
-    values: Mapping[tuple[str, str], Array],
+    values: tuple[Mapping[tuple[str, str], Array], Streams],
     missing: Mapping[str, str],
     lacking: Mapping[str, str],
     is_id: Mapping[str, NDArray[np.bool_]],
@@ -187,13 +193,25 @@ def _rows(
         lacking = {**lacking, **everywhere}
         notes = {ood: lacking.get(ood, score.said) for ood in is_ood} if lacking else None
         against: dict[str, Comparison] = {}
-        if len(lacking) < len(is_ood):
-            id_values = np.concatenate([values[test, name][chosen] for test, chosen in is_id.items()])
-            ranked = Ranking(_nan_as(-np.inf, id_values), correct, np.isnan(id_values), confidence)
-            ood_values = {ood: values[ood, name][chosen] for ood, chosen in is_ood.items() if ood not in lacking}
-            against = {ood: ranked.against(_nan_as(np.inf, array)) for ood, array in ood_values.items()}
+        ranked: Ranking | None = None
+        for ood, chosen in is_ood.items():
+            if ood in lacking:
+                continue
+            of = _of_stream(values[1], ood, name) if score.is_transductive() else _of_score(values[0], name)
+            if ranked is None or score.is_transductive():
+                id_values = np.concatenate([of[test][some] for test, some in is_id.items() if some.any()])
+                ranked = Ranking(_nan_as(-np.inf, id_values), correct, np.isnan(id_values), confidence)
+            against[ood] = ranked.against(_nan_as(np.inf, of[ood][chosen]))
         found += made.compared(name, score, against, notes)
     return found
+
+
+def _of_score(values: Mapping[tuple[str, str], Array], name: str) -> dict[str, Array]:
+    return {dataset: array for (dataset, one), array in values.items() if one == name}
+
+
+def _of_stream(streams: Streams, ood: str, name: str) -> dict[str, Array]:
+    return {dataset: array for (dataset, stream, one), array in streams.items() if (stream, one) == (ood, name)}
 
 
 def _all_sides(
@@ -238,6 +256,9 @@ def one_class(
             engine = make(caches.fit_on([label]))
             bank[class_name] = engine.thinned or ""
             values, missing = engine.run(fitted)
+            met = {class_name: (test, (reader.labels != label) & (reader.labels >= 0))}
+            streams = run_streams(engine, fitted, values, missing, {test: reader.labels == label}, met)
+            values |= {(dataset, name): array for (dataset, _, name), array in streams.items()}
         out.values |= {(f"{class_name}/{dataset}", name): array for (dataset, name), array in values.items()}
         is_id, is_ood = reader.labels == label, (reader.labels != label) & (reader.labels >= 0)
         out.sides |= {f"{class_name}/{dataset}": _sides(is_id, is_ood) for dataset, _ in values}

@@ -122,15 +122,18 @@ class TestRows:
         of_id = [_joined([sample(place, ID) for place in some]) for some in ids]
         return of_id, [sample(place, OOD) for place in oods]
 
-    def scores_of(self, score: str, params: str, place: str, side: int) -> Array:
+    def scores_of(self, score: str, params: str, place: str, side: int, against: str | None = None) -> Array:
         """Return the scores of the rows of one place that count as `ID` or `OOD`, in the order of the images' ids.
+
+        Of a transductive score, those in the stream of the OOD dataset `against`; others are the same in all of them.
 
         Raises
         ------
         KeyError
             There are none of this score with these parameters in this place.
         """
-        return self._side(self.kept.of(score, params), place, side)[0]
+        values = self.kept.of(score, params) or self.kept.of(score, params, against)
+        return self._side(values, place, side)[0]
 
     def images_of(self, place: str, side: int) -> tuple[str, ...]:
         """Return the ids of the images that `scores_of` has the scores of, in the same order."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from moodbench.errors import ResultsError
 from moodbench.evaluation.caches import Caches
@@ -14,8 +15,9 @@ from moodbench.evaluation.engine import Array
 from moodbench.evaluation.imported import Imported
 from moodbench.evaluation.kept import kept_params
 from moodbench.evaluation.protocols import ScoreRun
+from moodbench.evaluation.streams import Streams
 from moodbench.features.lock import exclusive
-from moodbench.features.rowscores import KEPT, RowScores, as_bytes, read_row_scores, write_row_scores
+from moodbench.features.rowscores import KEPT, NEITHER, RowScores, as_bytes, read_row_scores, write_row_scores
 from moodbench.scores.base import Score, create_score
 from moodbench.scores.machinery.notes import too_many_not_numbers
 from moodbench.scores.machinery.variants import score_of
@@ -38,7 +40,7 @@ def save_row_scores(
     owner: Mapping[str, Any],
     caches: Caches,
     scores: Mapping[str, Score],
-    values: Mapping[tuple[str, str], Array],
+    run: ScoreRun,
     report: Report,
 ) -> None:
     """Add the scores of every row to those that were made from the same; others are dropped.
@@ -52,7 +54,7 @@ def save_row_scores(
     caches : Caches
     scores : mapping of label to Score
         What was run, with its parameters.
-    values : mapping of (dataset, label) to (N,) float64
+    run : ScoreRun
     report : callable
         Is told of what is dropped.
     """
@@ -61,7 +63,7 @@ def save_row_scores(
         if file.exists():
             report(f"{file}: made from other caches; its scores are dropped")
         there = RowScores(owner)
-    _put(there, caches, scores, values)
+    _put(there, caches, scores, run.values, run.streams)
     write_row_scores(file, there)
 
 
@@ -109,11 +111,21 @@ def keep_row_scores(
         values = {
             (dataset, label): array
             for (dataset, label), array in run.values.items()
-            if (score_of(label), scores[label].describe()) in done and not too_many_not_numbers(np.isnan(array))
+            if (score_of(label), scores[label].describe()) in done
+            and not too_many_not_numbers(np.isnan(array[_counts(run, dataset)]))
+        }
+        streams = {
+            key: array for key, array in run.streams.items() if (score_of(key[2]), scores[key[2]].describe()) in done
         }
         there.put_sides(run.sides)
-        _put(there, caches, scores, values)
+        _put(there, caches, scores, values, streams)
         write_row_scores(file, there)
+
+
+def _counts(run: ScoreRun, dataset: str) -> NDArray[np.bool_]:
+    """Say of each row whether it counts as ID or OOD: of a stream, the others have no number."""
+    counts: NDArray[np.bool_] = run.sides[dataset] != NEITHER
+    return counts
 
 
 def drop_kept(file: Path, scores: Mapping[str, Score], report: Report) -> None:
@@ -148,10 +160,17 @@ def owner_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(
-    there: RowScores, caches: Caches, scores: Mapping[str, Score], values: Mapping[tuple[str, str], Array]
+    there: RowScores,
+    caches: Caches,
+    scores: Mapping[str, Score],
+    values: Mapping[tuple[str, str], Array],
+    streams: Streams,
 ) -> None:
     ids = {dataset: as_bytes(reader.ids) for dataset, reader in (*caches.test.items(), *caches.ood.items())}
-    for (dataset, label), array in values.items():
+    whole: dict[tuple[str, str | None, str], Array] = {
+        (name, None, label): array for (name, label), array in values.items()
+    }
+    for (dataset, stream, label), array in (whole | dict(streams.items())).items():
         there.put(
             dataset,
             ids[dataset.rpartition("/")[2]],  # of a benchmark with one ID class at a time: class/dataset
@@ -159,6 +178,7 @@ def _put(
             score=score_of(label),
             params=scores[label].describe(),
             default=_default(score_of(label), scores[label]),
+            stream=stream,
         )
 
 

@@ -85,7 +85,8 @@ class Copies:
             elif name not in further:
                 merged += its
         values = {key: array for key, array in run.values.items() if key[1] not in further}
-        return replace(run, rows=merged, values=values)
+        streams = {key: array for key, array in run.streams.items() if key[2] not in further}
+        return replace(run, rows=merged, values=values, streams=streams)
 
 
 def _seed(score: Score) -> int:

@@ -42,17 +42,15 @@ def splits_of(kept: KeptRows, pairs: Sequence[Pair], oods: Sequence[str]) -> Map
 def _of_pair(rows: TestRows, score: str, params: str, oods: Sequence[str]) -> list[Split]:
     each = isinstance(rows.roles.get("classes"), dict)
     tests: Sequence[str] = rows.roles["id_test"]
-    whole = None if each else _joined(rows, score, params, [place_of(name) for name in tests])
     splits = []
     there = rows.kept.of(score, params)
+    whole: Array | None = None
     for name in oods:
         place = place_of(f"{name}/{tests[0]}" if each else name)
         if there and place not in there:  # imported numbers may lack a dataset
             continue
-        of_id = _joined(rows, score, params, [place]) if whole is None else whole
-        splits.append(Split(name, of_id, rows.scores_of(score, params, place, OOD)))
+        if each or whole is None or not there:  # of a transductive score, ID rows have a number for each OOD dataset
+            places = [place] if each else [place_of(test) for test in tests]
+            whole = np.concatenate([rows.scores_of(score, params, one, ID, name) for one in places])
+        splits.append(Split(name, whole, rows.scores_of(score, params, place, OOD, name)))
     return [split for split in splits if split.id.size > 1 and split.ood.size]
-
-
-def _joined(rows: TestRows, score: str, params: str, places: Sequence[str]) -> Array:
-    return np.concatenate([rows.scores_of(score, params, place, ID) for place in places])

@@ -8,6 +8,8 @@
                                          time have ``/<class>/<dataset>/<score>``, with ``%``, ``/`` and NUL of
                                          all names written ``%25``, ``%2F`` and ``%00``, and ``.`` alone ``%2E``
 ``/<dataset>/ids``          (N,) UTF-8   the rows' ids
+``/<dataset>/<score>@<ood>``  the same of a transductive score in the stream of an OOD dataset, with the attribute
+                                         ``stream`` besides: its name; NaN for rows that have no part in it
 attributes                               ``benchmark``, ``model``, ``inputs`` (caches, head, roles), each in JSON
 ==========================  ===========  ==============================================================================
 
@@ -87,18 +89,29 @@ class RowScores:
         self.arrays: dict[str, Array] = {}
         self.attributes: dict[str, dict[str, str]] = {}
 
-    def put(self, dataset: str, ids: Array, values: Array, *, score: str, params: str, default: str) -> None:
+    def put(
+        self,
+        dataset: str,
+        ids: Array,
+        values: Array,
+        *,
+        score: str,
+        params: str,
+        default: str,
+        stream: str | None = None,
+    ) -> None:
         """Put the scores of one dataset in place of those of this score with these parameters, which may be there.
 
         `dataset` is its name, or ``CLASS/DATASET`` for those of a class in turn, whose title may be any text; `ids` as
-        `as_bytes` makes them.
+        `as_bytes` makes them; `stream` the OOD dataset of whose stream they are.
         """
         if score == IDS and not self.form.folder:
             raise ResultsError(f"a score called '{IDS}' cannot be saved", fix="give it another name")
         place = place_of(dataset)
         path = f"{place}/{self.form.folder}{row_key(score, params, default)}"
+        path += "" if stream is None else f"@{_part(stream)}"
         self.arrays[path] = values.astype(self.form.dtype)
-        self.attributes[path] = {"score": score, "params": params}
+        self.attributes[path] = {"score": score, "params": params} | ({} if stream is None else {"stream": stream})
         self.arrays[f"{place}/{IDS}"] = ids
 
     def put_sides(self, sides: Mapping[str, Array]) -> None:
@@ -108,7 +121,9 @@ class RowScores:
 
     def drop(self, score: str, params: str) -> None:
         """Take out the scores of all datasets of this score with these parameters."""
-        its = [path for path, said in self.attributes.items() if said == {"score": score, "params": params}]
+        its = [
+            path for path, said in self.attributes.items() if (said.get("score"), said.get("params")) == (score, params)
+        ]
         for path in its:
             del self.arrays[path], self.attributes[path]
 
@@ -118,9 +133,9 @@ class RowScores:
         said = (each for each in self.attributes.values() if "score" in each)
         return list(dict.fromkeys((each["score"], each["params"]) for each in said))
 
-    def of(self, score: str, params: str) -> dict[str, Array]:
-        """Return the scores of all rows, by the datasets' places."""
-        wanted = {"score": score, "params": params}
+    def of(self, score: str, params: str, stream: str | None = None) -> dict[str, Array]:
+        """Return the scores of all rows, by the datasets' places; of a transductive score those of a `stream`."""
+        wanted = {"score": score, "params": params} | ({} if stream is None else {"stream": stream})
         inside = -2 if self.form.folder else -1
         its = (path for path, said in self.attributes.items() if said == wanted)
         return {"/".join(path.split("/")[:inside]): self.arrays[path] for path in its}

@@ -78,7 +78,7 @@ def _values(given: Given) -> tuple[dict[str, dict[Pair, dict[str, float]]], int]
     for row in given.results:
         shown = row.group == given.group or given.group == ALL_GROUPS
         named = not given.oods or row.ood in given.oods
-        known = not row.control or row.score in given.scores
+        known = not row.aside or row.score in given.scores
         if row.ood != MEAN and shown and named and known and row.auroc is not None:
             rows.setdefault(row.benchmark, []).append(row)
     found: dict[str, dict[Pair, dict[str, float]]] = {}

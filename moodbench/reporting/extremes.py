@@ -139,7 +139,7 @@ def galleries(rows: TestRows, score: str, params: str, album: Album, most: int) 
     id_galleries: dict[str, Gallery] = {}
     for number, (name, place) in enumerate(zip(oods, of_ood, strict=True)):
         places = of_id[number if each else 0]
-        id_scores = np.concatenate([rows.scores_of(score, params, one, ID) for one in places])
+        id_scores = np.concatenate([rows.scores_of(score, params, one, ID, name) for one in places])
         ranked = np.sort(id_scores)
         threshold = ranked[len(ranked) - max(19 * len(ranked) // 20, 1)]
         found.append(_gallery(rows, (score, params), name, place, OOD, ranked, threshold, album, most))

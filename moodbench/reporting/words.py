@@ -44,7 +44,7 @@ def facts(rows: Sequence[Result], sheet: Sheet, best: Result | None) -> Iterator
 
 def best_on(rows: Sequence[Result], view: View, titles: Named, most: int) -> Iterator[BestHere]:
     """Yield the pairs with the best AUROC on an OOD dataset, controls left out."""
-    there = [r for r in rows if (r.ood, r.group) == (view.ood, view.group) and r.auroc is not None and not r.control]
+    there = [r for r in rows if (r.ood, r.group) == (view.ood, view.group) and r.auroc is not None and not r.aside]
     for row in sorted(there, key=lambda r: -(r.auroc or 0.0))[:most]:
         title = titles.get((row.model, row.score, row.params), f"{row.score} on {row.model}")
         yield BestHere(title, row.auroc or 0.0, row.auroc_low, row.auroc_high, row.fpr95)

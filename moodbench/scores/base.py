@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from moodbench.scores.block import Block
     from moodbench.scores.machinery.statistics import Statistic
 
-Need = Literal["logits", "head", "labels", "layers", "views", "negatives", "negated"]
+Need = Literal["logits", "head", "labels", "layers", "views", "negatives", "negated", "stream"]
 """What a score may need besides features: cached logits, the linear head, labels of the ID train rows, cached layers of
 the network, features of changed images (`moodbench.scores.machinery.viewing`), texts that came with the head
-(`moodbench.types.TEXTS`)."""
+(`moodbench.types.TEXTS`), the other test rows in an order (`moodbench.scores.machinery.streaming`)."""
 
 Cost = Literal["products", "memory bank", "class covariances", "many directions", "sample", "scikit-learn"]
 """``products``: a handful of matrix products, O(D (D + C)) a row, whatever the number of ID train rows."""
@@ -207,6 +207,11 @@ class Score(ABC):
 
         `block` stays as it is, and so does the score itself: on a CPU, blocks are scored in several threads at once.
         """
+
+    @classmethod
+    def is_transductive(cls) -> bool:
+        """Say whether its number of an image depends on other test images (`moodbench.scores.machinery.streaming`)."""
+        return "stream" in cls.needs
 
     @property
     def said(self) -> str:

@@ -137,6 +137,10 @@ class Block:
             views={name: view.rows(chosen) for name, view in self.views.items()},
         )
 
+    def unlabelled(self) -> Block:
+        """Return the same rows without labels."""
+        return Block(self.features, self._logits, None, self.start, {n: v.unlabelled() for n, v in self.views.items()})
+
     def apart(self) -> Block:
         """Return the same rows as a block that shares nothing: for code that may not know that nobody writes to one."""
         logits, labels = (None if some is None else some.clone() for some in (self._logits, self._labels))

@@ -10,7 +10,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
-from moodbench.scores.machinery.texts import HeadCosines, HeadTexts
+from moodbench.scores.machinery.texts import HeadCosines, HeadTexts, group_mean
 from moodbench.scores.machinery.unit import unit_features, unit_rows
 
 
@@ -37,6 +37,8 @@ class NegLabel(Score):
         The head.
     negatives_ : (M, D) float32
         Unit rows of the negatives, one group after another.
+    order_ : (M,) int64
+        Their numbers in the head.
     groups_ : int
         G.
 
@@ -78,11 +80,10 @@ class NegLabel(Score):
         if self.groups_ < self.groups:
             self.note_ = f"{len(negatives)} negatives, each a group"
         kept = len(negatives) - len(negatives) % self.groups_
-        order = torch.randperm(kept, generator=torch.Generator().manual_seed(self.seed))
-        self.negatives_ = unit_rows(negatives[:kept])[order.to(negatives.device)]
+        self.order_ = torch.randperm(kept, generator=torch.Generator().manual_seed(self.seed)).to(negatives.device)
+        self.negatives_ = unit_rows(negatives[:kept])[self.order_]
 
     def score(self, block: Block) -> Tensor:
         positive = log_sum_exp(self.cosines_.of(block) / self.temperature).double()
         negative = (unit_features(block) @ self.negatives_.T).div_(self.temperature)
-        apart = log_sum_exp(negative.view(len(block) * self.groups_, -1)).view(len(block), self.groups_).double()
-        return torch.sigmoid(positive[:, None] - apart).mean(dim=1)
+        return group_mean(positive, negative, self.groups_)

@@ -23,7 +23,8 @@ COLOURS: Mapping[Family, str] = {
 class Series:
     """One score with its parameters, as a row of a table or a marker of a plot.
 
-    A control knows nothing and checks the harness: it competes for no best and enters no mean.
+    `control`: it competes for no best and enters no mean. A control knows nothing and checks the harness; a
+    transductive score knows other test images, which the others do not.
     """
 
     family: Family
@@ -79,7 +80,7 @@ def series_in_order(results: Iterable[Result], titles: Titles = NO_TITLES) -> li
     for (score, params), row in found.items():
         title = titles.scores.get(score, score)
         title = f"{title} ({params})" if variants[score] > 1 else title
-        series.append(Series(row.family, score, params, title, row.control))
+        series.append(Series(row.family, score, params, title, row.aside))
     return sorted(series, key=lambda s: (FAMILIES.index(s.family), _place(titles.scores, s.score), s.score, s.params))
 
 

@@ -157,7 +157,7 @@ def _best(results: Sequence[Result], model: Model, metric: str) -> tuple[str, st
     means = [
         row
         for row in results
-        if row.model == model.name and (row.ood, row.group) == (MEAN, ALL_GROUPS) and not row.control
+        if row.model == model.name and (row.ood, row.group) == (MEAN, ALL_GROUPS) and not row.aside
     ]
     sign = 1 if METRICS[metric].better == "lower" else -1
     there = [row for row in means if getattr(row, metric) is not None]

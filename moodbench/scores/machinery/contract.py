@@ -97,6 +97,12 @@ def _faults(cls: Any, needs: Collection[str], costs: Collection[str]) -> Iterato
             yield f"its {method} cannot be called as {method}({arguments})"
     yield from _parameter_faults(cls)
     yield from _sweep_faults(cls)
+    if "stream" in cls.needs and not hasattr(cls, "stream"):
+        yield "it needs a stream and is no subclass of moodbench.scores.machinery.streaming.OverStream"
+    elif "stream" in cls.__abstractmethods__:
+        yield "it has no method stream(self, batches)"
+    elif hasattr(cls, "stream") and not ("stream" in cls.needs and {"batch", "seed"} <= set(cls.parameters())):
+        yield "it reads a stream, and lacks the need 'stream', or one of the parameters batch and seed"
 
 
 def _parameter_faults(cls: Any) -> Iterator[str]:

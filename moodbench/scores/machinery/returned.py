@@ -14,8 +14,8 @@ _REAL = "fiub"
 """Kinds of NumPy's numbers that are real: decimals, whole numbers with and without sign, truth values."""
 
 
-def numbers(found: object, rows: int) -> NDArray[np.float64]:
-    """Return what a score returned for a block of `rows` rows as (rows,) float64.
+def numbers(found: object, rows: int, method: str = "score") -> NDArray[np.float64]:
+    """Return what a method of a score returned for a block of `rows` rows as (rows,) float64.
 
     Tensors and NumPy arrays are taken, of any real type. Nothing is broadcast: one number for all rows would rank none.
 
@@ -29,7 +29,9 @@ def numbers(found: object, rows: int) -> NDArray[np.float64]:
             return found.detach().double().cpu().numpy()
     elif isinstance(found, np.ndarray) and found.dtype.kind in _REAL and found.shape == (rows,) and not _hides(found):
         return found.astype(np.float64)
-    raise ScoreError(f"score() returned {_shown(found)} for {rows} rows; it must be ({rows},) real numbers, one a row")
+    raise ScoreError(
+        f"{method}() returned {_shown(found)} for {rows} rows; it must be ({rows},) real numbers, one a row"
+    )
 
 
 def _hides(found: NDArray[Any]) -> bool:

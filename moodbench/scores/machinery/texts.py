@@ -10,7 +10,7 @@ from torch import Tensor
 
 from moodbench.errors import ScoreError
 from moodbench.scores.base import Train
-from moodbench.scores.block import TINY, Block
+from moodbench.scores.block import TINY, Block, log_sum_exp
 from moodbench.scores.machinery.statistics import Statistic
 from moodbench.types import TEXTS
 
@@ -44,6 +44,16 @@ class HeadCosines:
         # x·w_k is the logit less the bias: no product is needed
         lengths = torch.linalg.vector_norm(block.features, dim=1).clamp_min_(TINY)
         return (block.logits - self.bias).div_(self.lengths).div_(lengths[:, None])
+
+
+def group_mean(positive: Tensor, negative: Tensor, groups: int) -> Tensor:
+    """Return ``mean_g P / (P + N_g)``, (B,) float64, of log P (B,) float64 and negatives (B, M), which are overwritten.
+
+    The negatives, cosines over a temperature, are parted into groups of equal size; N_g sums exp over one of them.
+    """
+    rows = len(negative)
+    apart = log_sum_exp(negative.reshape(rows * groups, -1)).view(rows, groups).double()
+    return torch.sigmoid(positive[:, None] - apart).mean(dim=1)
 
 
 class HeadTexts(Statistic[Tensor]):
