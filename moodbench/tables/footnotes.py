@@ -10,7 +10,7 @@ from moodbench.errors import ResultsError, UsageError
 from moodbench.metrics import LABELS, METRICS
 from moodbench.sizes import percent
 from moodbench.tables.order import Model, Series
-from moodbench.types import ALL_GROUPS, MEAN, Result
+from moodbench.types import ALL_GROUPS, MEAN, TRANSDUCTIVE, Result
 
 EMPTY = "—"
 """Stands in a cell without a number."""
@@ -136,7 +136,7 @@ class Index:
         of = list(dict.fromkeys(model for model, _ in pairs))
         on_logits = {(model, one) for model in of for one in series if one.family not in ("feature", "imported")}
         on_logits = {(model, one) for model, one in on_logits if self._has_number(model, one)}
-        if part not in self._remarks or set(pairs) != on_logits:
+        if part not in self._remarks or part == TRANSDUCTIVE or set(pairs) != on_logits:
             return _scope(pairs, models, series)
         return "every score on logits" + ("" if len(of) == len(models) else f" of {', '.join(m.title for m in of)}")
 

@@ -1,4 +1,4 @@
-"""Plain definitions of transductive scores: what a row has by itself (`CASES`), a whole stream of rows (`STREAMS`)."""
+"""Plain definitions of transductive scores: what a row has by itself (`CASES`), a whole stream (`STREAMS`)."""
 
 from __future__ import annotations
 

@@ -97,12 +97,7 @@ def _faults(cls: Any, needs: Collection[str], costs: Collection[str]) -> Iterato
             yield f"its {method} cannot be called as {method}({arguments})"
     yield from _parameter_faults(cls)
     yield from _sweep_faults(cls)
-    if "stream" in cls.needs and not hasattr(cls, "stream"):
-        yield "it needs a stream and is no subclass of moodbench.scores.machinery.streaming.OverStream"
-    elif "stream" in cls.__abstractmethods__:
-        yield "it has no method stream(self, batches)"
-    elif hasattr(cls, "stream") and not ("stream" in cls.needs and {"batch", "seed"} <= set(cls.parameters())):
-        yield "it reads a stream, and lacks the need 'stream', or one of the parameters batch and seed"
+    yield from _stream_faults(cls)
 
 
 def _parameter_faults(cls: Any) -> Iterator[str]:
@@ -129,6 +124,16 @@ def _sweep_faults(cls: Any) -> Iterator[str]:
             yield f"its sweep names {_shown(name)}, which is none of its parameters"
         elif not isinstance(values, (list, tuple)) or not all(isinstance(value, _PLAIN) for value in values):
             yield f"its sweep of {name} is {_shown(values)}; it must be a list of plain values"
+
+
+def _stream_faults(cls: Any) -> Iterator[str]:
+    reads, asks = hasattr(cls, "stream"), isinstance(cls.needs, (set, frozenset)) and "stream" in cls.needs
+    if asks and not reads:
+        yield "it needs a stream and is no subclass of moodbench.scores.machinery.streaming.OverStream"
+    elif "stream" in cls.__abstractmethods__:
+        yield "it has no method stream(self, batches)"
+    elif reads and not (asks and {"batch", "seed"} <= set(cls.parameters())):
+        yield "it reads a stream, and lacks the need 'stream', or @dataclass and with it the parameters batch and seed"
 
 
 def _is_line(value: object) -> bool:
