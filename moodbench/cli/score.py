@@ -107,6 +107,12 @@ def score(
             "--by-class", help="Also write the results of each class of the OOD datasets (table --layout classes)."
         ),
     ] = False,
+    missing: Annotated[
+        bool,
+        typer.Option(
+            "--missing", help="Run only what results lack; what is there from the same caches and versions stays."
+        ),
+    ] = False,
     run: Run,
 ) -> None:
     """Fit and run scores over the caches, and write the results.
@@ -149,6 +155,7 @@ def score(
         save_scores=save_scores,
         row_scores=not no_row_scores,
         by_class=by_class,
+        missing=missing,
         workspace=run.workspace,
         report=run.output.say,
         progress=run.output.progress,

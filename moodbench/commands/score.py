@@ -46,6 +46,7 @@ def score(
     save_scores: bool = False,
     row_scores: bool = True,
     by_class: bool = False,
+    missing: bool = False,
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
     progress: bool = False,
@@ -95,6 +96,9 @@ def score(
         Also take the results apart by the classes of each OOD dataset, out of the rows that are kept, and write them to
         ``<results-dir>/<benchmark>/classes/<model>.csv``. Scores without a random part whose results and rows are there
         already, from the same caches, parameters and versions, are not run again for it.
+    missing : bool
+        Run only what results lack: rows that are there from the same caches, parameters, seeds and versions stay, also
+        empty ones that say why. Scores that were imported, or that are not moodbench's own, are run all the same.
     report : callable
         Is told, line by line, what is done, skipped and left out.
     progress : bool
@@ -103,7 +107,7 @@ def score(
     Returns
     -------
     list of Result
-        The rows written, and those that stayed for `seeds` or `by_class`.
+        The rows written, and those that stayed for `seeds`, `by_class` or `missing`.
 
     Raises
     ------
@@ -154,6 +158,7 @@ def score(
         by_class=by_class,
         report=report,
         progress=progress,
+        missing=missing,
     )
     out: list[Result] = []
     faults: list[MoodbenchError] = []

@@ -22,6 +22,7 @@ from moodbench.evaluation.beside import (
 from moodbench.evaluation.by_class import write_class_results
 from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.imported import imported_scores, noted_imported
+from moodbench.evaluation.kept import kept_params
 from moodbench.evaluation.opening import lacks_ood_val, open_ood_val, open_scorable
 from moodbench.evaluation.provenance import described, made_with, provenance_of, rows_to_keep, views_noted
 from moodbench.evaluation.saved import (
@@ -60,7 +61,7 @@ class ModelRuns:
         Device, threads, size of the memory bank and seeds (`moodbench.evaluation.ways.runs`).
     named_scores, named_benchmarks : bool
         Somebody asked for these; else all there are are meant, and what cannot be is left out.
-    tune, save_scores, row_scores, by_class : bool
+    tune, save_scores, row_scores, by_class, missing : bool
         As those of ``score``.
     report, progress
         Likewise.
@@ -86,6 +87,7 @@ class ModelRuns:
     by_class: bool
     report: Report
     progress: bool
+    missing: bool = False
     left_out: dict[str, str] = field(default_factory=dict)
     unnamed: dict[str, None] = field(default_factory=dict)
     featureless: dict[str, None] = field(default_factory=dict)
@@ -109,7 +111,7 @@ class ModelRuns:
         now = provenance_of(spec, str(name), caches)
         stay = [row for row in self._staying(name, spec, caches, scores, now) if row.pretext == pretext]
         done = {(row.score, row.params) for row in stay}
-        if done:
+        if done and not self.missing:
             count = many(len({score for score, _ in done}), "score")
             self.report(f"{name} on {spec.name}: kept the results of {count} without a random part")
         brought = imported_scores(self.space, name, caches, self.imported, self.report)
@@ -117,7 +119,12 @@ class ModelRuns:
         if not scores:
             self.featureless[str(name)] = None
             self.report(f"skip {name} on {spec.name}: {NO_FEATURES}")
-        todo = {label: one for label, one in scores.items() if (score_of(label), one.describe()) not in done}
+        seeds = self.how["seeds"]
+        todo = {label: one for label, one in scores.items() if (score_of(label), one.describe(seeds)) not in done}
+        if done and self.missing:
+            there = "the results of " + many(len(done), "score" if len(done) == len({*dict(done)}) else "variant")
+            left = f", {len(todo)} to run" if todo else ""
+            self.report(f"{'' if todo else 'skip '}{name} on {spec.name}: {there} are there{left}")
         made = self._scored(name, spec, caches, todo, pretext, now) if todo else []
         if self.by_class:
             write_class_results(self.space, spec.name, name, self.report)
@@ -147,14 +154,18 @@ class ModelRuns:
     ) -> list[Result]:
         """Return the results that are there and need not be made again."""
         file, plain = self.space.results_file(spec.name, name), not (self.tune or self.plan.label_noise)
-        if not plain or self.save_scores or not (self.how["seeds"] > 1 or self.by_class) or not file.exists():
+        seeds, asked = self.how["seeds"], self.missing or self.by_class or self.how["seeds"] > 1
+        if not plain or self.save_scores or not asked or not file.exists():
             return []
         bank_rows, views = self.how["bank_rows"], contents_of(caches, scores)
-        stay = rows_to_keep(read_results(file), read_provenance(file), now, scores, bank_rows, views)
+        again = {"seeds": seeds if self.missing else None}
+        stay = rows_to_keep(read_results(file), read_provenance(file), now, scores, bank_rows, views, **again)
         if not self.row_scores:
             return stay
         kept = kept_row_scores(self.space.kept_scores_file(name, spec.name), owner_of(now))
-        return [row for row in stay if (row.score, row.params) in kept]
+        valued = {(row.score, row.params) for row in stay if row.auroc is not None}
+        lacking = {pair for pair in valued if (pair[0], kept_params(pair[1])) not in kept}
+        return [row for row in stay if (row.score, row.params) not in lacking]
 
     def _scored(
         self,

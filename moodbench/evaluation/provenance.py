@@ -122,8 +122,10 @@ def rows_to_keep(
     scores: Mapping[str, Score],
     bank_rows: int | None,
     views: Mapping[str, ViewContents] | None = None,
+    *,
+    seeds: int | None = None,
 ) -> list[Result]:
-    """Return the rows of scores without a random part that another run would only repeat.
+    """Return the rows of scores that another run would only repeat: without a random part, unless `seeds` says more.
 
     They are of moodbench's own scores (a user's may have changed) with these parameters, made from the same caches with
     the same versions, and have numbers, of all metrics.
@@ -140,11 +142,16 @@ def rows_to_keep(
         To which the run thins out memory banks.
     views : mapping of label to ViewContents, optional
         What scores read besides the model's own caches.
+    seeds : int, optional
+        Also rows of scores with a random part, run with so many seeds; and empty cells that say why, for the same
+        inputs leave them empty again (but where memory ran out: there may be more of it now).
     """
     if before.get("inputs") != provenance["inputs"]:
         return []
-    wanted = {(score_of(label), score.describe()): score for label, score in scores.items() if not score.has_seed()}
-    read = {(score_of(label), scores[label].describe()): its for label, its in (views or {}).items()}
+    every = seeds is not None
+    called = {label: (score_of(label), score.describe(seeds or 1)) for label, score in scores.items()}
+    wanted = {called[label]: score for label, score in scores.items() if every or not score.has_seed()}
+    read = {called[label]: its for label, its in (views or {}).items()}
     of: dict[tuple[str, str], list[Result]] = {}
     for row in there:
         if (row.score, row.params) in wanted:
@@ -155,7 +162,7 @@ def rows_to_keep(
         thinned = any(remark.startswith(THINNED) for row in rows for remark in row.remarks)
         same_bank = wanted[pair].cost != "memory bank" or (bank_rows is None and not thinned)
         same_views = views_read(before, rows[0]) == read.get(pair, {})
-        if own and same_bank and same_views and all(_whole(row) for row in rows):
+        if own and same_bank and same_views and all(_whole(row) or (every and _says_why(row)) for row in rows):
             found += rows
     made = set(made_with([], provenance, found, before).get(versions_of(provenance), []))
     return [row for row in found if row_name(row) in made]
@@ -164,3 +171,8 @@ def rows_to_keep(
 def _whole(row: Result) -> bool:
     """Say whether no number is missing: rows from before there was a metric lack it."""
     return row.auroc is not None and (not row.id_accuracy or all(getattr(row, name) is not None for name in METRICS))
+
+
+def _says_why(row: Result) -> bool:
+    """Say whether a cell is empty for a reason that another run would find again."""
+    return row.auroc is None and bool(row.note) and "memory" not in str(row.note)
