@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from moodbench.commands.rank import rank
     from moodbench.commands.report import report
     from moodbench.commands.results import diff_results, merge_results, show_result
+    from moodbench.commands.run import cost_study, run_study
     from moodbench.commands.score import score
     from moodbench.commands.sharing import pull_results, push_results
     from moodbench.commands.table import table
@@ -57,6 +58,7 @@ __all__ = [
     "Workspace",
     "build_transform",
     "compare",
+    "cost_study",
     "detect",
     "diff_results",
     "doctor",
@@ -74,6 +76,7 @@ __all__ = [
     "push_results",
     "rank",
     "report",
+    "run_study",
     "score",
     "show_result",
     "table",
@@ -92,6 +95,7 @@ _HOME = {
     "Workspace": "moodbench.workspace",
     "build_transform": "moodbench.models.transforms",
     "compare": "moodbench.commands.compare",
+    "cost_study": "moodbench.commands.run",
     "detect": "moodbench.commands.detect",
     "diff_results": "moodbench.commands.results",
     "doctor": "moodbench.commands.doctor",
@@ -109,6 +113,7 @@ _HOME = {
     "push_results": "moodbench.commands.sharing",
     "rank": "moodbench.commands.rank",
     "report": "moodbench.commands.report",
+    "run_study": "moodbench.commands.run",
     "score": "moodbench.commands.score",
     "show_result": "moodbench.commands.results",
     "table": "moodbench.commands.table",

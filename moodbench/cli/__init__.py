@@ -21,6 +21,7 @@ from moodbench.cli import (  # noqa: F401 (imported for their commands)
     rank,
     report,
     results,
+    run,
     score,
     show,
     table,

@@ -20,6 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 ORDER = (
     "demo",
+    "run",
     "list",
     "show",
     "download",

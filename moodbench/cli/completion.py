@@ -313,6 +313,7 @@ def scores(space: Workspace, given: Given) -> list[str]:
 table_formats = _registered("tables/formats", "FORMATS")
 plots = _registered("plots", "PLOTS")
 widths = _words("column", "text")
+example_studies = _words("demo", "paper")
 transforms = _registered("models/transforms.py", "TRANSFORMS")
 checkpoint_formats = _registered("models/formats", "FORMATS")
 recipes = _registered("models/features.py", "RECIPES")

@@ -100,6 +100,11 @@ def with_run_elsewhere(command: F) -> F:
     return _with(command, tuple(name for name in inspect.signature(_run).parameters if name not in FOLDERS))
 
 
+def with_run_into(command: F) -> F:
+    """The same but for the results, for a command that has a folder for them and more."""
+    return _with(command, tuple(name for name in inspect.signature(_run).parameters if name != "results_dir"))
+
+
 def _with(command: F, names: tuple[str, ...]) -> F:
     hints = get_type_hints(command, include_extras=True)
     common_hints = get_type_hints(_run, include_extras=True)

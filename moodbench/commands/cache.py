@@ -17,6 +17,7 @@ from moodbench.features.cache import PENDING, SKIPPED, FeatureCache
 from moodbench.features.heads import is_left_over, stored_head
 from moodbench.features.imported import has_features, read_imported
 from moodbench.features.lock import exclusive
+from moodbench.features.rates import RATES
 from moodbench.features.rowscores import KEPT, read_row_scores
 from moodbench.features.times import times_file
 from moodbench.features.verify import NOTES, check_cache
@@ -259,7 +260,8 @@ def _removed(space: Workspace, name: ModelName, infos: Sequence[CacheInfo]) -> I
             gone = is_left_over(head)
             there = gone and os.path.lexists(head)
             if gone:
-                head.with_name(NOTES).unlink(missing_ok=True)
+                for notes in (NOTES, RATES):
+                    head.with_name(notes).unlink(missing_ok=True)
             if there:
                 head.unlink()
         if there:

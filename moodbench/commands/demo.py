@@ -8,21 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from moodbench.arguments import as_path, as_paths
-from moodbench.catalog import ModelSpec
-from moodbench.commands.extract import extract
-from moodbench.commands.plot import plot
 from moodbench.commands.rank import rank
-from moodbench.commands.report import report as write_report
-from moodbench.commands.score import score
+from moodbench.commands.run import run_study
 from moodbench.commands.table import table
 from moodbench.errors import DataError
+from moodbench.studies.examples import example_file
 from moodbench.types import Report
 from moodbench.workspace import Workspace
 
 BENCHMARK = "digits"
-SCORES = ("msp", "kl_matching", "energy", "max_logit", "mahalanobis", "residual", "energy_react", "gradnorm", "vim")
-"""The nine of the MOODv2 reference: a grid that fits a screen. `moodbench score --all` runs every score."""
-
 _CAVEAT = """\
 This is a miniature: 8 × 8 digits, a ViT of 0.3 million parameters, minutes of training. It shows that the pipeline
 works and what its output looks like. It says nothing about which pretext task is best, and these are not the
@@ -67,20 +61,9 @@ def run_demo(
     if out.exists() and not out.is_dir():
         raise DataError("the demo needs a folder, but this is a file", file=out, fix="choose another --out")
     space = Workspace(out / "data", out / "cache", out / "results", as_paths(catalogs))
-    models = embedded_models(space)
-    for model in models:
-        extract(model.name, benchmark=[BENCHMARK], workspace=space, report=report, progress=progress, device="cpu")
-    names = [model.name for model in models]
-    score(model=names, score=SCORES, benchmark=[BENCHMARK], workspace=space, report=report, device="cpu")
-    picture = plot("grid", benchmark=BENCHMARK, out=out / "grid.png", workspace=space)
-    files = [picture]
-    for format, suffix in (("markdown", "md"), ("html", "html")):
-        file = out / f"grid.{suffix}"
-        file.write_text(table(benchmark=[BENCHMARK], format=format, layout="all", workspace=space), encoding="utf-8")
-        files.append(file)
+    run_study(example_file("demo"), out=out, workspace=space, report=report, progress=progress)
+    files = [out / name for name in ("grid.png", "grid.md", "grid.html", "report.html")]
     grid = table(benchmark=[BENCHMARK], format="plain", width=width, workspace=space)
-    report("report and rank: what the numbers say")
-    files.append(write_report(benchmark=BENCHMARK, out=out / "report.html", workspace=space))
     answer = "Best: " + rank(benchmark=BENCHMARK, workspace=space).answer
     parts = [
         grid,
@@ -93,11 +76,6 @@ def run_demo(
         _next(out, program),
     ]
     return "\n".join(parts) + "\n"
-
-
-def embedded_models(space: Workspace) -> list[ModelSpec]:
-    """Return the models whose checkpoints come with moodbench, in catalogue order."""
-    return [model for model in space.catalog.models.values() if model.name.startswith(f"{BENCHMARK}_")]
 
 
 def _where(out: Path, files: list[Path]) -> str:

@@ -217,13 +217,13 @@ def extract(
         choices,
         ImageRequest(as_names(benchmark), as_names(dataset), images, labels, max_pixels),
         Settings(device, precision, batch_size, workers, limit, on_error, progress, channels_last, compile),
-        views=_chosen(layers, pool, as_names(view), view_head, compile),
+        views=chosen_views(layers, pool, as_names(view), view_head, compile),
         workspace=workspace or Workspace(),
         report=report,
     )
 
 
-def _chosen(
+def chosen_views(
     layers: str | Sequence[str] | None, pool: Pool, changed: Sequence[str], head: str | None, compile: bool
 ) -> Views:
     """Return which views are wanted."""

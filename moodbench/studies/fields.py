@@ -1,4 +1,4 @@
-"""Kinds of values in a study file. Each checks a value, naming its place, and says itself as JSON schema for editors."""
+"""Kinds of values in a study file. Each checks a value, naming its place, and says itself as JSON schema."""
 
 from __future__ import annotations
 
@@ -75,6 +75,22 @@ class Text(Kind):
     def schema(self) -> dict[str, Any]:
         """A string."""
         return {"type": "string", "minLength": 1}
+
+
+@dataclass(frozen=True)
+class Inches(Text):
+    """A word, or a number of inches."""
+
+    words: str = "column, text, or a number of inches"
+
+    def read(self, value: object, at: Place) -> str:
+        """Take a number as its text."""
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return super().read(str(value) if number else value, at)
+
+    def schema(self) -> dict[str, Any]:
+        """A string or a number."""
+        return {"type": ["string", "number"]}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from moodbench.catalog.plain import PlainError, load_plain
 from moodbench.errors import UsageError
 from moodbench.reading import read_text
 from moodbench.studies.fields import Place
-from moodbench.studies.schema import STUDY, SWITCHES, WITH_DEFAULTS
+from moodbench.studies.schema import MODEL, STUDY, SWITCHES, WITH_DEFAULTS
 
 MOST_BYTES = 1 << 20
 """Of a study file."""
@@ -27,15 +27,13 @@ class Study:
         Where it was read.
     said : mapping
         Every key of `moodbench.studies.schema.STUDY`, with its default where the file says nothing.
-    written : frozenset of str
-        The keys that the file says itself.
-    models : tuple of dict
-        Every key of `moodbench.studies.schema.MODEL` for each.
+    text : str
+        As it was read.
     """
 
     file: Path
     said: Mapping[str, Any]
-    written: frozenset[str] = field(default_factory=frozenset)
+    text: str = field(default="", compare=False)
 
     @property
     def folder(self) -> Path:
@@ -44,7 +42,7 @@ class Study:
 
     @property
     def models(self) -> tuple[dict[str, Any], ...]:
-        """The models with their settings, in order."""
+        """The models in order, each with every key of `moodbench.studies.schema.MODEL`."""
         return tuple(self.said["models"])
 
     @property
@@ -88,8 +86,6 @@ def parse_study(text: str, file: Path) -> Study:
     said = STUDY.read(values, Place(file))
     top = Place(file)
     models = []
-    from moodbench.studies.schema import MODEL
-
     for number, one in enumerate(said["models"]):
         at = top.key("models").item(number)
         models.append(one if isinstance(one, dict) else MODEL.read({"model": one}, at))
@@ -101,4 +97,4 @@ def parse_study(text: str, file: Path) -> Study:
     for name, keys in SWITCHES.items():
         given = said[name]
         said[name] = keys.read({}, top.key(name)) if given is True else None if given is False else given
-    return Study(file, said, frozenset(values))
+    return Study(file, said, text)

@@ -22,6 +22,7 @@ from moodbench.studies.fields import (
     Either,
     File,
     Flag,
+    Inches,
     Key,
     Keys,
     List,
@@ -150,7 +151,7 @@ PLOT = Keys(
         "group": Key(Text(), "The OOD group that is drawn, or whose mean is.", "all"),
         "head": Key(Text(), "Only models with this head; own: with none of another name."),
         "param": Key(Text(), "Of a sweep: the parameter, where several were swept."),
-        "width": Key(Either(Text("column, text, or inches"), Keys({})), "column, text, or inches."),
+        "width": Key(Inches(), "column, text, or inches."),
     }
 )
 
@@ -178,7 +179,9 @@ STUDY = Keys(
         "catalogs": Key(Names(File()), "More catalogue files, relative to this file.", ()),
         "scores_from": Key(Names(File()), "Python files that register scores, relative to this file.", ()),
         "models": Key(
-            List(Either(Text("the name of a model"), MODEL)), "Models, as on the command line, or with settings.", REQUIRED
+            List(Either(Text("the name of a model"), MODEL)),
+            "Models, as on the command line, or with settings.",
+            REQUIRED,
         ),
         "benchmarks": Key(Names(), "Benchmarks of the catalogue.", REQUIRED),
         "layers": Key(Names(), "Layers to cache too: all, every:3, or names."),
