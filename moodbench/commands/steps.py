@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moodbench.commands.extract import BEFORE_TORCH, chosen_views, extract_features
 from moodbench.commands.head import text_head
@@ -27,6 +27,9 @@ from moodbench.studies.plan import OF_RESULTS, Step
 from moodbench.types import Report
 from moodbench.views import LAYER
 from moodbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from moodbench.features.extract import Extraction
 
 
 @dataclass(frozen=True)
@@ -106,22 +109,11 @@ class Execution:
         from moodbench.features.rates import note_rate
         from moodbench.studies.cost import views_text
 
-        study = self.known.study
-        views, layers, head = study["views"], study["layers"], study["view_head"]
-        if head is not None:
-            views, layers, head = (views, None, head) if with_head else ((), layers, None)
-        self._did("extract", extraction(model, study.said, views, layers, head))
+        said = self.known.study.said
+        self._did("extract", extraction(model, said, *self._views(with_head=with_head)))
         if not self.sets:
             return False
-        how = study["extract"]
-        outcomes = extract_features(
-            [model.choice],
-            OpenedImages(sets=tuple(self.sets.values())),
-            self.settings(),
-            views=chosen_views(layers, study["pool"] if layers else "model", views, head, how["compile"]),
-            workspace=self.space,
-            report=self.report,
-        )
+        outcomes = self.extracted(model, self.settings(), with_head=with_head)
         name = str(model.name)
         found = dict.fromkeys(view for one in outcomes for view in one.views if view.startswith(LAYER))
         self.layers.setdefault(name, []).extend(f"{name}@{view}" for view in found)
@@ -132,6 +124,27 @@ class Execution:
             folder = self.space.cache_dir / model.name.folder
             note_rate(folder, device, new, seconds, views_text(self.known, with_head=with_head))
         return new > 0
+
+    def _views(self, *, with_head: bool) -> tuple[Sequence[str], Sequence[str] | None, str | None]:
+        """Return the views, the layers, and the head that views read, of the step with such a head or without."""
+        views, layers, head = (self.known.study[key] for key in ("views", "layers", "view_head"))
+        if head is None:
+            return views, layers, None
+        return (views, None, head) if with_head else ((), layers, None)
+
+    def extracted(self, model: Chosen, settings: Settings, *, with_head: bool = False) -> list[Extraction]:
+        """Extract every dataset with a model, and return what came out."""
+        study = self.known.study
+        views, layers, head = self._views(with_head=with_head)
+        pool = study["pool"] if layers else "model"
+        return extract_features(
+            [model.choice],
+            OpenedImages(sets=tuple(self.sets.values())),
+            settings,
+            views=chosen_views(layers, pool, views, head, study["extract"]["compile"]),
+            workspace=self.space,
+            report=self.report,
+        )
 
     def settings(self) -> Settings:
         """Return how features are extracted."""
@@ -158,8 +171,9 @@ class Execution:
             "device": study["device"],
             "threads": study["threads"],
         }
-        self._did("probe", {"model": str(model.name), **said})
-        outcomes = probe(str(model.name), **said, workspace=self.space, report=self.report, progress=self.progress)
+        models = [str(model.name), *(self.layers.get(str(model.name), []) if study["probe"]["layers"] else [])]
+        self._did("probe", {"model": models, **said})
+        outcomes = probe(models, **said, workspace=self.space, report=self.report, progress=self.progress)
         return not all(one.already for one in outcomes)
 
     def _text_head(self, model: Chosen) -> bool:
@@ -182,7 +196,8 @@ class Execution:
     def _score(self, model: Chosen, head: str | None) -> bool:
         study = self.known.study
         how = study["score"]
-        models = [str(model.name), *(self.layers.get(str(model.name), []) if how["layers"] else [])]
+        layers = how["layers"] and (head is None or (head == self._head("probe") and study["probe"]["layers"]))
+        models = [str(model.name), *(self.layers.get(str(model.name), []) if layers else [])]
         benchmarks = [spec.name for spec in self.known.benchmarks if self._can_have(spec.id_train, head)]
         said: dict[str, Any] = {
             "model": models,

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from moodbench.commands.extract import extract_features
-from moodbench.commands.steps import Execution, OpenedImages
+from moodbench.commands.steps import Execution
+from moodbench.datasets.request import ImageSet
 from moodbench.errors import MoodbenchError
+from moodbench.studies.known import Chosen
 from moodbench.studies.plan import Cost
 from moodbench.studies.prepare import Prepared
 from moodbench.types import Report
 
-IMAGES = 96
-"""Of a trial: a few seconds for a ViT-B on a CPU."""
+IMAGES = (32, 128)
+"""Of the two runs of a trial: what they differ in is time for images, and not for a start."""
 
 
 def device_name(device: str) -> str:
@@ -43,29 +44,28 @@ def measured(made: Prepared, costs: Sequence[Cost], report: Report) -> list[Cost
         if step.kind != "extract" or cost.seconds is not None or step.model is None or not made.sets:
             continue
         largest = max(made.sets.values(), key=lambda one: len(one.images))
-        report(f"trial: {many_images(len(largest.images))} of {largest.dataset} with {step.model.name}")
-        with tempfile.TemporaryDirectory(prefix="moodbench-trial-") as folder:
-            space = replace(made.space, cache_dir=Path(folder))
-            work = Execution(made.known, made.sets, space, made.folder, report, progress=False)
-            settings = replace(work.settings(), limit=IMAGES, progress=False)
-            try:
-                (outcome,) = extract_features(
-                    [step.model.choice],
-                    OpenedImages(sets=(largest,)),
-                    settings,
-                    workspace=space,
-                    report=lambda line: None,
-                )
-            except MoodbenchError as error:
-                report(f"{step.model.name} cannot be tried: {error.what}")
-                continue
-        if outcome.seconds > 0:
-            rate = outcome.rows / outcome.seconds
-            by = f"{rate:.0f} images/s in a trial of {outcome.rows} images on {device}"
+        report(f"trial: {IMAGES[-1]} images of {largest.dataset} with {step.model.name}")
+        try:
+            rate = _rate(made, step.model, largest)
+        except MoodbenchError as error:
+            report(f"{step.model.name} cannot be tried: {error.what}")
+            continue
+        if rate is not None:
+            by = f"{rate:.0f} images/s in a trial on {device}"
             found[number] = replace(cost, seconds=cost.left / rate, by=by)
     return found
 
 
-def many_images(count: int) -> str:
-    """Return of how many images a trial is, in words."""
-    return f"{min(IMAGES, count)} images"
+def _rate(made: Prepared, model: Chosen, images: ImageSet) -> float | None:
+    """Return images a second with the views that the study asks for; None where there are too few images to tell."""
+    times = []
+    for limit in IMAGES:
+        with tempfile.TemporaryDirectory(prefix="moodbench-trial-") as folder:
+            space = replace(made.space, cache_dir=Path(folder))
+            work = Execution(
+                made.known, {images.dataset: images}, space, made.folder, lambda line: None, progress=False
+            )
+            (outcome,) = work.extracted(model, replace(work.settings(), limit=limit, progress=False))
+            times.append((outcome.rows, outcome.seconds))
+    (few, short), (more, long) = times
+    return (more - few) / (long - short) if more > few and long > short else None

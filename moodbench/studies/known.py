@@ -121,6 +121,7 @@ def know(study: Study, space: Workspace) -> Known:
     layers, views = _views(study)
     recipes = _recipes(study, views)
     scores, params = _scores(study, recipes)
+    _check_layers(study, layers)
     heads = _heads(study, space, models)
     text_models = _text_models(study, models)
     return Known(
@@ -146,7 +147,9 @@ def _models(study: Study, space: Workspace) -> list[Chosen]:
         at = study.top.key("models").item(number)
         image = {key: value for key, value in (said["image"] or {}).items() if value is not None}
         image = {key: list(value) if isinstance(value, tuple) else value for key, value in image.items()}
-        files = {key: None if said[key] is None else study.path(said[key]) for key in ("checkpoint", "head_file")}
+        files: dict[str, Any] = {
+            key: None if said[key] is None else study.path(said[key]) for key in ("checkpoint", "head_file")
+        }
         for key, file in files.items():
             if file is not None and not file.is_file():
                 raise at.key(key).fault(f"is '{said[key]}', and there is no such file", f"looked at {file}")
@@ -195,6 +198,14 @@ def _views(study: Study) -> tuple[LayerChoice | None, tuple[ChangedChoice, ...]]
             )
         )
     return layers, tuple(views)
+
+
+def _check_layers(study: Study, layers: LayerChoice | None) -> None:
+    """Refuse to score layers, or to train heads on them, where none is extracted."""
+    for section in ("score", "probe"):
+        if layers is None and study[section] is not None and study[section]["layers"]:
+            at = study.top.key(section).key("layers")
+            raise at.fault("is true, and the study extracts no layers", "add  layers: all, or leave it out")
 
 
 def _recipes(study: Study, views: Sequence[ChangedChoice]) -> list[Recipe]:

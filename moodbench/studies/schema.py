@@ -87,6 +87,7 @@ EXTRACT = Keys(
 PROBE = Keys(
     {
         "name": Key(Text("the name of a head"), "Name of the head.", "probe"),
+        "layers": Key(Flag(), "Also one for each layer of the study; layers have no other.", False),
         "benchmark": Key(Text(), "Whose ID train rows; needed where the benchmarks have several ID train datasets."),
     }
 )
