@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from moodbench.choices import Pool
 from moodbench.commands.extract import BEFORE_TORCH, chosen_views, extract_features
 from moodbench.commands.head import text_head
 from moodbench.commands.plot import plot
@@ -136,7 +137,7 @@ class Execution:
         """Extract every dataset with a model, and return what came out."""
         study = self.known.study
         views, layers, head = self._views(with_head=with_head)
-        pool = study["pool"] if layers else "model"
+        pool: Pool = study["pool"] if layers else "model"
         return extract_features(
             [model.choice],
             OpenedImages(sets=tuple(self.sets.values())),

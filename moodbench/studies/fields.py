@@ -261,7 +261,10 @@ class Either(Kind):
             return self.long.read(value, at)
         if isinstance(value, list):
             raise at.wrong(value, self.words)
-        return self.short.read(value, at)
+        try:
+            return self.short.read(value, at)
+        except UsageError as error:
+            raise at.wrong(value, self.words, error.fix) from None
 
     def schema(self) -> dict[str, Any]:
         """Any of both."""

@@ -10,6 +10,7 @@ from tests.commands import call
 
 COMMANDS = [
     ["demo"],
+    ["run"],
     ["list", "models"],
     ["list", "datasets"],
     ["list", "benchmarks"],
@@ -69,6 +70,7 @@ def test_commands_are_listed_in_the_order_of_use():
     names = re.findall(r"^  (\w+) ", text, flags=re.MULTILINE)
     assert names == [
         "demo",
+        "run",
         "list",
         "show",
         "download",

@@ -42,7 +42,7 @@ LAYERS = [
     {"datasets", "models", "scores", "tables"},
     {"plots", "comparison", "features", "pretraining", "inspection", "sharing"},
     {"evaluation", "probing", "obtain", "texts", "diagnosis"},
-    {"standings", "detection", "reporting"},
+    {"standings", "detection", "reporting", "studies"},
     {"detectors"},
     {"commands"},
     {"cli"},
