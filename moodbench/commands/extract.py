@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from moodbench.arguments import as_names
 from moodbench.choices import Decoder, OnError, Pool, Precision, check_choice
@@ -55,6 +55,27 @@ class Views:
     pool: Pool = "model"
     changed: tuple[ChangedChoice, ...] = ()
     head: str | None = None
+
+    @classmethod
+    def asked(
+        cls, layers: str | Sequence[str] | None, pool: Pool, changed: Sequence[str], head: str | None, compile: bool
+    ) -> Self:
+        """Return which views are wanted."""
+        check_choice("pool", pool, Pool)
+        recipes = tuple(ChangedChoice.parse(one) for one in changed)
+        if head is not None:
+            check_name(head, "head")
+            if not recipes:
+                raise UsageError("--view-head says which head views read, and none is asked for", fix="--view odin")
+        if recipes and compile:
+            raise UsageError("a compiled network gives no gradients", fix="leave --compile or --view out")
+        if layers is None:
+            if pool != "model":
+                raise UsageError("--pool says how layers are pooled, and none is asked for", fix="--layers all")
+            return cls(changed=recipes, head=head)
+        if compile:
+            raise UsageError("a compiled network does not show its layers", fix="leave --compile or --layers out")
+        return cls(LayerChoice.parse(layers if isinstance(layers, str) else ",".join(layers)), pool, recipes, head)
 
     def of(self, backbone: Backbone, space: Workspace, name: ModelName) -> list[View]:
         """Return those of a network, whose heads lie where those of `name` do."""
@@ -217,31 +238,10 @@ def extract(
         choices,
         ImageRequest(as_names(benchmark), as_names(dataset), images, labels, max_pixels),
         Settings(device, precision, batch_size, workers, limit, on_error, progress, channels_last, compile),
-        views=chosen_views(layers, pool, as_names(view), view_head, compile),
+        views=Views.asked(layers, pool, as_names(view), view_head, compile),
         workspace=workspace or Workspace(),
         report=report,
     )
-
-
-def chosen_views(
-    layers: str | Sequence[str] | None, pool: Pool, changed: Sequence[str], head: str | None, compile: bool
-) -> Views:
-    """Return which views are wanted."""
-    check_choice("pool", pool, Pool)
-    recipes = tuple(ChangedChoice.parse(one) for one in changed)
-    if head is not None:
-        check_name(head, "head")
-        if not recipes:
-            raise UsageError("--view-head says which head views read, and none is asked for", fix="--view odin")
-    if recipes and compile:
-        raise UsageError("a compiled network gives no gradients", fix="leave --compile or --view out")
-    if layers is None:
-        if pool != "model":
-            raise UsageError("--pool says how layers are pooled, and none is asked for", fix="--layers all")
-        return Views(changed=recipes, head=head)
-    if compile:
-        raise UsageError("a compiled network does not show its layers", fix="leave --compile or --layers out")
-    return Views(LayerChoice.parse(layers if isinstance(layers, str) else ",".join(layers)), pool, recipes, head)
 
 
 def _check_models(models: Sequence[str | Backbone], of_one: Mapping[str, object]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.choices import Pool
-from moodbench.commands.extract import BEFORE_TORCH, chosen_views, extract_features
+from moodbench.commands.extract import BEFORE_TORCH, Views, extract_features
 from moodbench.commands.head import text_head
 from moodbench.commands.plot import plot
 from moodbench.commands.probe import probe
@@ -142,7 +142,7 @@ class Execution:
             [model.choice],
             OpenedImages(sets=tuple(self.sets.values())),
             settings,
-            views=chosen_views(layers, pool, views, head, study["extract"]["compile"]),
+            views=Views.asked(layers, pool, views, head, study["extract"]["compile"]),
             workspace=self.space,
             report=self.report,
         )
