@@ -36,7 +36,7 @@ FIELDS = ("image", "model", "score", "value", "p_value", "verdict", "error", "ne
 """Of an image, in JSON and CSV."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Detected(InNotebooks):
     """The verdicts in the order in which images were named, and how to show them. Printed: the table in Markdown.
 

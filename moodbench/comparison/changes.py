@@ -25,7 +25,7 @@ Side = tuple[str, Sequence[Result], Mapping[tuple[str, str], Mapping[str, Any]]]
 """What a folder is called, its rows, and their provenance by benchmark and model."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Changes(InNotebooks):
     """What differs between two results.
 

@@ -121,7 +121,7 @@ class Compared:
         return abs(self.points) >= 0.005
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(InNotebooks, Sequence[Compared]):
     """A reference, and all rows of ours and theirs; it is a sequence of these rows, in a notebook tables.
 
@@ -135,7 +135,7 @@ class Comparison(InNotebooks, Sequence[Compared]):
 
     reference: Reference
     rows: tuple[Compared, ...]
-    tables: tuple[Table, ...] = field(default=(), compare=False, repr=False)
+    tables: tuple[Table, ...] = field(default=(), compare=False)
 
     @overload
     def __getitem__(self, number: int) -> Compared: ...

@@ -61,7 +61,7 @@ class Standing:
         return Entrant(self.model, self.score, self.params)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ranked(InNotebooks):
     """The standings, best first, and how to show them. Printed: the table in Markdown; in a notebook it is a table.
 

@@ -29,6 +29,10 @@ class InNotebooks:
         """Return the tables as people read them."""
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        """Return the tables as text: at a prompt too they are to be read."""
+        return self._in("markdown").rstrip("\n")
+
     def _repr_html_(self) -> str:
         from moodbench.tables.formats.html import html_inside
 
