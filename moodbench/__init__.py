@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from moodbench.commands.head import import_head, text_head
     from moodbench.commands.import_ import import_features
     from moodbench.commands.import_scores import import_scores
+    from moodbench.commands.leaderboard import leaderboard
     from moodbench.commands.plot import plot
     from moodbench.commands.probe import probe
     from moodbench.commands.rank import rank
@@ -68,6 +69,7 @@ __all__ = [
     "import_features",
     "import_head",
     "import_scores",
+    "leaderboard",
     "load_model",
     "merge_results",
     "plot",
@@ -105,6 +107,7 @@ _HOME = {
     "import_features": "moodbench.commands.import_",
     "import_head": "moodbench.commands.head",
     "import_scores": "moodbench.commands.import_scores",
+    "leaderboard": "moodbench.commands.leaderboard",
     "load_model": "moodbench.models.load",
     "merge_results": "moodbench.commands.results",
     "plot": "moodbench.commands.plot",

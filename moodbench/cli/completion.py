@@ -281,6 +281,12 @@ def references(space: Workspace, given: Given) -> list[str]:
 
 
 @offer
+def folders(space: Workspace, given: Given) -> list[str]:
+    """Folders that lie here."""
+    return sorted(entry.name for entry in Path().iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+@offer
 def label_rules(space: Workspace, given: Given) -> list[str]:
     """Rules by which the images of a folder get their labels."""
     from moodbench.catalog import LABEL_RULES

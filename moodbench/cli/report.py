@@ -27,7 +27,18 @@ def report(
     images: Annotated[
         int, typer.Option(metavar="N", help="Images of each dataset: the most ID-like, or the most OOD-like ones.")
     ] = 12,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="File to write, .html.")] = Path("report.html"),
+    leaderboard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Instead a leaderboard of what people shared in this folder, or hf:ORG/NAME (results push).",
+            autocompletion=completion.folders,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File to write, .html.  [default: report.html, or leaderboard.html]"),
+    ] = None,
     run: Run,
 ) -> None:
     """Write one HTML page that shows everything.
@@ -38,8 +49,14 @@ def report(
 
     Example: moodbench report --benchmark digits --out report.html
     """
-    from moodbench.commands.report import report as work
     from moodbench.sizes import human_bytes
 
-    file = work(benchmark=benchmark or (), out=out, images=images, workspace=run.workspace)
+    if leaderboard is not None:
+        from moodbench.commands.leaderboard import leaderboard as work_on_shared
+
+        file = work_on_shared(leaderboard, benchmark=benchmark or (), out=out or "leaderboard.html")
+    else:
+        from moodbench.commands.report import report as work
+
+        file = work(benchmark=benchmark or (), out=out or "report.html", images=images, workspace=run.workspace)
     run.output.say(f"wrote {file} ({human_bytes(file.stat().st_size)})")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ from moodbench.reporting.svg import Pictures
 if TYPE_CHECKING:
     from typing import Any
 
+    from moodbench.reporting.board import Board
+
 _TEMPLATES = files("moodbench.reporting") / "templates"
 
 
@@ -37,6 +39,29 @@ def page(chapters: Sequence[Chapter], pictures: Pictures) -> bytes:
     pictures : Pictures
         Through which the pictures of the chapters were made.
     """
+    style = f"{_text('report.css')}\n{pictures.style()}\n"
+    names = ", ".join(chapter.title for chapter in chapters)
+    values = {"chapters": [_for_template(chapter) for chapter in chapters]}
+    shared = Markup(pictures.shared())  # written by `Pictures`, which escapes
+    return _page("page.html", f"{names}: OOD detection", style, _text("report.js"), values, shared)
+
+
+def leaderboard_page(boards: Sequence[Board], left_out: Sequence[tuple[str, str]]) -> bytes:
+    """Return the page of leaderboards in UTF-8, with the files that have no part in them and why."""
+    style = f"{_text('report.css')}\n{_text('leaderboard.css')}\n"
+    script = f"{_text('report.js')}\n{_text('leaderboard.js')}"
+    names = ", ".join(dict.fromkeys(board.title for board in boards))
+    values = {
+        "boards": boards,
+        "board_data": [htmlsafe_json_dumps(board.data(), separators=(",", ":")) for board in boards],
+        "left_out": left_out,
+    }
+    return _page("leaderboard.html", f"{names or 'nothing'}: leaderboard of OOD detection", style, script, values)
+
+
+def _page(
+    template: str, title: str, style: str, script: str, values: Mapping[str, Any], shared: Markup | str = ""
+) -> bytes:
     environment = Environment(
         loader=PackageLoader("moodbench.reporting"),
         autoescape=True,
@@ -46,16 +71,14 @@ def page(chapters: Sequence[Chapter], pictures: Pictures) -> bytes:
         keep_trailing_newline=True,
     )
     environment.filters["plain"] = printable
-    style = f"{_text('report.css')}\n{pictures.style()}\n"
-    script = _text("report.js")
-    names = ", ".join(chapter.title for chapter in chapters)
-    html = environment.get_template("page.html").render(
-        title=f"{names}: OOD detection",
-        chapters=[_for_template(chapter) for chapter in chapters],
+    environment.filters["plain_lines"] = lambda text: "\n".join(map(printable, str(text).split("\n")))
+    html = environment.get_template(template).render(
+        **values,
+        title=title,
         policy=_policy(style, script),
         style=Markup(style),  # ours, and colours as #rrggbb
         script=Markup(script),  # ours
-        shared=Markup(pictures.shared()),  # written by `Pictures`, which escapes
+        shared=shared,
         version=__version__,
     )
     return html.encode("utf-8", "backslashreplace")  # names of files that are no UTF-8

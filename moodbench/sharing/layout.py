@@ -6,6 +6,7 @@ is what results are everywhere (`moodbench.results`), with one object more in th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from moodbench.errors import ResultsError, UsageError
 from moodbench.names import check_name, name_fault, title_fault
 from moodbench.results import provenance_file, read_provenance, read_results, result_files
+from moodbench.sharing.shape import shape_fault
 from moodbench.sharing.signature import signatures
 from moodbench.types import ALL_GROUPS, MEAN, Result
 from moodbench.workspace import ModelName
@@ -23,6 +25,9 @@ HUB = "hf:"
 
 SUBMISSIONS = "submissions"
 """The folder below the shared one that holds them."""
+
+_SUBMITTER = re.compile(r"\w[\w.-]{0,63}")
+"""A name becomes that of a file, in git, at the hub and on other people's disks."""
 
 ABOUT = "submission"
 """Key of the JSON file that says who shared the rows, when, and what they were made from, in two digests."""
@@ -69,7 +74,10 @@ def submission_file(folder: Path, benchmark: str, model: str, submitter: str) ->
 
 def check_submitter(name: str) -> str:
     """Return `name` if it can name who shares results, else raise `UsageError`."""
-    return check_name(name, "submitter")
+    if not _SUBMITTER.fullmatch(name):
+        fix = "use up to 64 letters, digits, '_', '-' and '.'"
+        raise UsageError(f"'{name}' cannot name a submitter", fix=fix)
+    return name
 
 
 def submission_files(folder: Path) -> list[Path]:
@@ -102,7 +110,7 @@ def read_submission(file: Path) -> Submission:
     benchmark, model, submitter = file.parent.parent.name, file.parent.name, file.stem
     provenance = {key: value for key, value in noted.items() if key != ABOUT}
     about: Any = noted.get(ABOUT)
-    fault = _about_fault(about, submitter) or _names_fault(rows, benchmark, model)
+    fault = shape_fault(provenance) or _about_fault(about, submitter) or _names_fault(rows, benchmark, model)
     if fault is None and about["signature"] != signatures(provenance):
         fault = "the signature is not that of the inputs that it notes"
     fault = fault or rows_fault(rows, provenance)
@@ -115,7 +123,7 @@ def _about_fault(about: Any, submitter: str) -> str | None:
     """Say why the object `ABOUT` is not what it should be; texts of it are shown to people later on."""
     if not isinstance(about, dict):
         return f"nothing says who shared it ('{ABOUT}' in its .json)"
-    if about.get("submitter") != submitter or name_fault(submitter) is not None:
+    if about.get("submitter") != submitter or not _SUBMITTER.fullmatch(submitter):
         return f"it is called '{submitter}', and says that '{about.get('submitter')}' shared it"
     for key in ("time", "moodbench"):
         if not isinstance(about.get(key), str):
@@ -152,9 +160,10 @@ def rows_fault(rows: Iterable[Result], provenance: Mapping[str, Any]) -> str | N
     """
     rows = list(rows)
     there = {row.key: row for row in rows}
-    roles = provenance.get("inputs", {}).get("benchmark")
-    if not isinstance(roles, dict) or not isinstance(roles.get("ood"), dict):
-        return "its .json does not define the benchmark"
+    fault = shape_fault(provenance)
+    if fault is not None:
+        return fault
+    roles = provenance["inputs"]["benchmark"]
     each = roles.get("classes") if isinstance(roles.get("classes"), dict) else None
     for row in rows:
         name = f"{row.score} {row.params}".strip()
