@@ -27,10 +27,16 @@ class Child:
         How long it may take, from when it is asked for its answer.
     isolated : bool
         Without installed packages and variables of the environment: it is there at once.
+
+    Attributes
+    ----------
+    late : bool
+        Whether it was not waited for any longer.
     """
 
     def __init__(self, script: str, *args: str, seconds: float, isolated: bool = False) -> None:
         self.seconds = seconds
+        self.late = False
         self._fault: str | None = None
         flags: Sequence[str] = ("-I", "-S") if isolated else ("-P",)  # -P: modules beside the script hide no others
         command = [sys.executable, *flags, str(HERE / script), *args]
@@ -49,6 +55,7 @@ class Child:
         try:
             out, err = self._process.communicate(timeout=self.seconds)
         except subprocess.TimeoutExpired:
+            self.late = True
             self._process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):  # one that waits for a dead disk does not hear it
                 self._process.communicate(timeout=1)

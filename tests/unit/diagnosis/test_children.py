@@ -71,7 +71,20 @@ def test_a_library_that_breaks_the_process_is_named(tmp_path, monkeypatch, code,
     assert finding.fix == "pip install -U h5py"
 
 
+def test_a_library_that_takes_long_is_not_called_broken(tmp_path, monkeypatch):
+    """As torch from a cold disk, on a machine with other work."""
+    (tmp_path / "h5py.py").write_text("import time; time.sleep(600)", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    slow = Child("ask_libraries.py", "h5py", seconds=0.2)
+    (finding,) = check({"torch": Answered({}), "h5py": slow, "numpy": Answered({})})
+    assert finding.level == "warning"
+    assert "no answer within 0.2 seconds" in finding.problem
+    assert "once more" in finding.fix
+
+
 class Answered:
+    late = False
+
     def __init__(self, found):
         self.found = found
 
