@@ -233,8 +233,9 @@ def _sized(images: int | None) -> str:
 MODELS_INTRO = """# Models
 
 The {} models that moodbench knows by name, made from `moodbench/models.yaml` by `make docs`; do not edit. Any other
-timm model works as `timm:NAME`, any of open_clip as `clip:ARCH/TAG` ([text.md](text.md)), and a catalogue of your own
-adds more ([extending.md](extending.md)).
+timm model works as `timm:NAME`, any of open_clip as `clip:ARCH/TAG` ([text.md](text.md)), those of transformers, of
+torchvision, of your own code and exports by name too ([any_model.md](any_model.md)), and a catalogue of your own adds
+more ([extending.md](extending.md)).
 
 `MODEL@VARIANT` is the same model with other settings: `moodv2` prepares pictures as the MOODv2 reference does, `fair`
 uses the model's own transform and, where there is one, a checkpoint that saw ImageNet-1k alone.

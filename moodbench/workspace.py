@@ -12,7 +12,7 @@ from moodbench.arguments import as_path, as_paths
 from moodbench.catalog import Catalog, load_catalog
 from moodbench.errors import CacheError, DataError, UnknownNameError, UsageError
 from moodbench.names import check_name, dataset_fault, name_fault
-from moodbench.prefixes import base_fault, base_of, folder_of, split
+from moodbench.prefixes import HOW_WRITTEN, base_fault, base_of, folder_of, split, tidied
 from moodbench.views import LayerView, is_view, split_at
 
 CLASSES = "classes"
@@ -26,8 +26,8 @@ IMPORTED = "imported"
 class ModelName:
     """A model as it is named on the command line: ``BASE[@VARIANT][@VIEW][+HEAD]``.
 
-    A view is a layer, or features of changed images (`moodbench.views`). ``timm:NAME`` and ``clip:ARCH/TAG`` are bases
-    too (`moodbench.prefixes`, which also says how their folders are called).
+    A view is a layer, or features of changed images (`moodbench.views`). ``timm:NAME``, ``hf:ORG/NAME`` and others are
+    bases too (`moodbench.prefixes`, which also says how their folders are called).
     Whatever its parts come from, they can be parts of a path: anything else is a `UsageError`.
     """
 
@@ -45,12 +45,11 @@ class ModelName:
             if part is not None and fault is not None:
                 raise UsageError(
                     f"'{self}' cannot name a model: {kind}'{split(part)[1]}' {fault}",
-                    fix="write MODEL, MODEL@VARIANT, timm:NAME or clip:ARCH/TAG, without blanks or other slashes; "
-                    "a head is called likewise",
+                    fix=f"write MODEL, MODEL@VARIANT, {HOW_WRITTEN}, without blanks; a head is called likewise",
                 )
         fault = name_fault(self.file.replace("@", "-").replace("+", "-"))
         if fault is not None:
-            raise UsageError(f"'{self}' cannot name a model: it {fault}", fix="choose a shorter name")
+            raise UsageError(f"'{self}' cannot name a model: it {fault}", fix="choose a shorter name, or path")
 
     @classmethod
     def parse(cls, name: str) -> ModelName:
@@ -58,7 +57,7 @@ class ModelName:
         rest, plus, head = name.partition("+")
         base, at, settings = rest.partition("@")
         variant, view = split_at(settings) if at else (None, None)
-        return cls(base, variant, head if plus else None, view)
+        return cls(tidied(base), variant, head if plus else None, view)
 
     @classmethod
     def of_folder(cls, folder: str) -> ModelName:

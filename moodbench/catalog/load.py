@@ -20,7 +20,7 @@ from moodbench.catalog.model import HeadSpec, ModelSpec, build_model
 from moodbench.catalog.plain import PlainError, load_plain
 from moodbench.errors import CatalogError, UnknownNameError
 from moodbench.names import fault_of
-from moodbench.prefixes import CLIP, split
+from moodbench.prefixes import CLIP, HOW_WRITTEN, OUTSIDE, split, tidied
 from moodbench.reading import read_text
 
 MOST_BYTES = 16 << 20
@@ -60,14 +60,17 @@ class Catalog:
         return _look_up("benchmark", name, self.benchmarks)
 
     def model(self, name: str) -> ModelSpec:
-        """Return the model `name`; ``timm:NAME`` is any that timm knows, ``clip:ARCH/TAG`` any of open_clip."""
+        """Return the model `name`: of the catalogue, or any that is named by where it is from (``hf:ORG/NAME``)."""
+        name = tidied(name)
         library, rest = split(name)
         if library == CLIP:
             none = HeadSpec("none")
             return ModelSpec(name, rest, "multimodal", clip=rest, head=none, text_supervision=True)
+        if library in OUTSIDE:
+            return ModelSpec(name=name, title=rest, pretext="unspecified", network=name)
         if library is not None:
             return ModelSpec(name=name, title=rest, pretext="unspecified", timm=rest)
-        fix = "any other timm model works as timm:NAME, and those of open_clip as clip:ARCH/TAG"
+        fix = f"any other model works as {HOW_WRITTEN}"
         return _look_up("model", name, self.models, fix=fix)
 
 

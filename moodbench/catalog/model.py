@@ -1,4 +1,4 @@
-"""What the catalogue says about a model: a checkpoint of an architecture of timm or open_clip, and what it has seen."""
+"""What the catalogue says about a model: its network, of timm or from elsewhere, its weights, and what it has seen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moodbench.catalog.entry import Entry
 from moodbench.catalog.image import check_image
 from moodbench.choices import PretextTask
 from moodbench.names import file_fault, name_fault
-from moodbench.prefixes import CLIP, base_fault
+from moodbench.prefixes import CLIP, HF, OUTSIDE, PATHS, base_fault, split, tidied
 from moodbench.views import is_view
 
 PRETEXT_TASKS: tuple[PretextTask, ...] = get_args(PretextTask)
@@ -92,11 +92,11 @@ def _required(entry: Entry, key: str) -> str:
 
 
 def _timm(entry: Entry, key: str) -> str:
-    if not entry.has("clip"):
-        return _required(entry, key)
-    if entry.has(key):
-        raise entry.error("has both 'timm' and 'clip'", fix="keep the one whose network it is")
-    return ""
+    others = [one for one in ("clip", "network") if entry.has(one)]
+    named = [key, *others] if entry.has(key) else others
+    if len(named) > 1:
+        raise entry.error(f"has both '{named[0]}' and '{named[1]}'", fix="keep the one whose network it is")
+    return "" if others else _required(entry, key)
 
 
 def _clip(entry: Entry, key: str) -> str | None:
@@ -105,6 +105,25 @@ def _clip(entry: Entry, key: str) -> str | None:
     if fault is not None:
         raise entry.error(f"has clip: '{name}', which {fault}", fix="write ARCH/TAG as open_clip has them, or ARCH")
     return name
+
+
+def _network(entry: Entry, key: str) -> str | None:
+    name = entry.text(key)
+    if name is None:
+        return None
+    library, rest = split(tidied(name))
+    if library not in OUTSIDE:
+        raise entry.error(
+            f"has network: '{name}'",
+            fix=f"write {', '.join(f'{one}:…' for one in OUTSIDE)}; those of timm under 'timm'",
+        )
+    if library in PATHS and entry.file is not None and not rest.startswith(("/", "~")):
+        here = entry.file.parent / rest
+        rest = str(here) if library != HF or here.is_dir() else rest
+    fault = base_fault(f"{library}:{rest}")
+    if fault is not None:
+        raise entry.error(f"has network: '{name}', which {fault}")
+    return f"{library}:{rest}"
 
 
 @dataclass(frozen=True)
@@ -122,10 +141,13 @@ class ModelSpec:
     pretext: str = field(metadata=_read(lambda entry, key: entry.pretext(key)))
 
     timm: str = field(default="", metadata=_read(_timm))
-    """Architecture, with the tag of its weights where they are timm's own; empty for one of open_clip."""
+    """Architecture, with the tag of its weights where they are timm's own; empty for one from elsewhere."""
 
     clip: str | None = field(default=None, metadata=_read(_clip))
     """Architecture of open_clip, with the tag of its weights where they are open_clip's own (``ViT-B-16/openai``)."""
+
+    network: str | None = field(default=None, metadata=_read(_network))
+    """A network from elsewhere, as ``hf:ORG/NAME`` (`moodbench.models.outside`); a path counts from the file."""
 
     hub: str | None = field(default=None, metadata=_read(Entry.text, of_weights=True))
     """The hub repository of those, so that a list need not ask open_clip."""
@@ -231,7 +253,7 @@ class ModelSpec:
     @property
     def architecture(self) -> str:
         """The name of the network in its library, with the tag of its weights where they are the library's own."""
-        return self.clip or self.timm
+        return self.clip or self.network or self.timm
 
     @property
     def labels_beyond(self) -> str | None:
@@ -262,7 +284,7 @@ _KEYS = tuple(one for one in fields(ModelSpec) if "read" in one.metadata)
 
 def _no_longer_true(changes: Mapping[str, Any]) -> frozenset[str]:
     """Return the keys of an entry that do not hold for a variant with these changes."""
-    if set(changes) & {"timm", "clip", "checkpoint", "url"}:
+    if set(changes) & {"timm", "clip", "network", "checkpoint", "url"}:
         return frozenset(one.name for one in _KEYS if one.metadata["of_weights"])
     # single values belong to the transform that they correct
     return frozenset(["image"] if "transform" in changes else [])
@@ -279,6 +301,8 @@ def _settings(name: str, entry: Entry) -> ModelSpec:
         raise entry.error("has head: own", fix="networks of open_clip have none (moodbench head text makes one)")
     if spec.clip is not None and set(spec.args) - {"quick_gelu"}:
         raise entry.error("has args that open_clip's networks do not take", fix="quick_gelu: true is all there is")
+    if spec.network is not None and spec.args:
+        raise entry.error("has args, which networks of timm alone take")
     if spec.clip is None and spec.hub is not None:
         raise entry.error("has 'hub', which says where weights of open_clip are", fix="leave it out")
     return spec

@@ -47,7 +47,9 @@ def extract(
         list[str],
         typer.Option(
             metavar="MODEL",
-            help="A model from the catalogue, timm:NAME or clip:ARCH/TAG, with or without @VARIANT. Repeatable.",
+            help="A model from the catalogue, timm:NAME, hf:ORG/NAME, hf:FOLDER, torchvision:NAME.WEIGHTS, "
+            "clip:ARCH/TAG, module:FILE.py:FUNCTION, torchscript:FILE or onnx:FILE, with or without @VARIANT. "
+            "Repeatable.",
             autocompletion=completion.models,
         ),
     ],

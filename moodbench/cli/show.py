@@ -35,7 +35,8 @@ def _named(complete: completion.Complete) -> Any:
 def model(*, name: Annotated[str, _named(completion.models_and_caches)], json_: Json = False, run: Run) -> None:
     """Show a model: weights, what it has seen, features, caches.
 
-    NAME is a model of the catalogue, timm:NAME or clip:ARCH/TAG, with or without @VARIANT, or another that has caches.
+    NAME is a model of the catalogue or one by where it is from (timm:NAME, hf:ORG/NAME, …), with or without @VARIANT,
+    or another that has caches.
 
     Example: moodbench show model beitv2@fair
     """
@@ -166,6 +167,7 @@ def _model_text(r: Record) -> str:
         "method": r.get("method"),
         "timm name": r.get("timm") or None,
         "open_clip name": r.get("clip"),
+        "network": r.get("network"),
         "arguments": r.get("args"),
         "weights": r["weights"] if r.get("url") is None else r["url"],
         "checkpoint": r.get("checkpoint"),

@@ -155,8 +155,9 @@ def extract(
     Parameters
     ----------
     model : str, Backbone or sequence of str
-        A model of the catalogue, ``timm:NAME`` or ``clip:ARCH/TAG``, with or without ``@VARIANT``; or any network
-        (`Backbone.from_module`), which needs a `name`. Several names: one model after another. If one of them fails,
+        A model of the catalogue, or one by where it is from (``timm:NAME``, ``hf:ORG/NAME``, ``torchvision:NAME``,
+        ``module:FILE.py:FUNCTION``, …), with or without ``@VARIANT``; or any network (`Backbone.from_module`), which
+        needs a `name`. Several names: one model after another. If one of them fails,
         the others are extracted all the same before that is raised.
     benchmark, dataset : str or sequence of str
         What to extract. Without either: every dataset that a benchmark of the catalogue names and that is on this disk.
@@ -329,7 +330,8 @@ def _extract_one(
 
     target, backbone = choice.build(workspace.catalog, settings.precision)
     if choice.reads_file:  # what of it was taken is worth a look: nesting, prefix, format
-        report(f"weights of {target}: {backbone.record['weights']}, read as format '{backbone.record['format']}'")
+        read = f", read as format '{backbone.record['format']}'" if "format" in backbone.record else ""
+        report(f"weights of {target}: {backbone.record['weights']}{read}")
     chosen = views.of(backbone, workspace, target)
     done = []
     for one in sets:

@@ -55,8 +55,8 @@ def show_model(name: str, workspace: Workspace | None = None) -> Record:
     Parameters
     ----------
     name : str
-        A model of the catalogue, ``timm:NAME`` or ``clip:ARCH/TAG``, with or without ``@VARIANT``, or another one that
-        has caches.
+        A model of the catalogue, or one by where it is from (``timm:NAME``, ``hf:ORG/NAME``, …), with or without
+        ``@VARIANT``, or another one that has caches.
     workspace : Workspace, optional
 
     Raises

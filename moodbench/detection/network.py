@@ -23,7 +23,8 @@ from moodbench.features.settings import CPU_BATCH, Settings
 from moodbench.models.backbone import Backbone
 from moodbench.models.features import PRE_LOGITS
 from moodbench.models.load import load_model
-from moodbench.models.transforms import Transform
+from moodbench.models.transforms import TRANSFORMS, Transform
+from moodbench.prefixes import exported
 from moodbench.workspace import ModelName
 
 Rows = tuple[NDArray[np.float32], NDArray[np.float32] | None, dict[int, MoodbenchError]]
@@ -92,12 +93,19 @@ def _built(catalog: Catalog, about: Mapping[str, Any], checkpoint: Path | None, 
     spec = replace(spec, args=dict(record.get("args") or {}), features=record.get("features", PRE_LOGITS))
     if record.get("classes") is None:
         spec = replace(spec, head=HeadSpec("none"))
+    kind = noted["transform"].get("kind")
+    if exported(spec.network):  # it says nothing of its pictures; how they are prepared is put into its place below
+        spec = replace(spec, image={"size": record["image_size"]}, transform="moodv2")
+    elif spec.network is not None and kind in TRANSFORMS:
+        spec = replace(spec, image={}, transform=str(kind))
     backbone = load_model(
         spec,
         checkpoint=checkpoint,
         checkpoint_key=checkpoint_key,
         format=record.get("format") if checkpoint is not None else None,
     )
+    if kind not in TRANSFORMS:
+        return backbone  # it brought a transform of its own, whose record is compared
     # the record is what is executed
     return replace(backbone, transform=Transform(dict(noted["transform"])), image_size=record["image_size"])
 

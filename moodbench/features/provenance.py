@@ -22,7 +22,17 @@ Provenance = dict[str, Any]
 _IDENTITY = ("model", "transform", "precision", "images", "limit", "layer", "view")
 """The parts of the provenance that change the numbers: caches that differ here are never mixed."""
 
-_MODEL_IDENTITY = ("args", "classes", "dim", "features", "head_sha256", "image_size", "weights_sha256")
+_MODEL_IDENTITY = (
+    "args",
+    "classes",
+    "code_sha256",
+    "dim",
+    "features",
+    "head_sha256",
+    "image_size",
+    "read",
+    "weights_sha256",
+)
 """The same of the model: where a file came from, and what it is called, changes nothing."""
 
 _PACKAGES = ("moodbench", "numpy", "pillow", "timm", "torch", "torchvision")

@@ -14,6 +14,7 @@ from moodbench.catalog import ModelSpec
 from moodbench.errors import ModelError, UsageError
 from moodbench.models import small_resnet  # noqa: F401 (imported for the architecture that it registers)
 from moodbench.models.clip.library import known
+from moodbench.models.outside.library import library_of
 
 
 def create(spec: ModelSpec, headed: bool, *, pretrained: bool, **more: Any) -> nn.Module:
@@ -54,6 +55,8 @@ def check_name(spec: ModelSpec) -> None:
     """Raise a `UsageError` with the nearest names unless the library has the architecture and, where given, the tag."""
     if spec.clip is not None:
         known(spec.clip)
+    elif spec.network is not None:
+        library_of(spec).check(spec, weights=False)
     else:
         _check_timm(spec.timm)
 

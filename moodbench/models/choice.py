@@ -11,6 +11,7 @@ from moodbench.catalog import Catalog, HeadSpec, ModelSpec
 from moodbench.choices import Decoder, Precision, check_choice
 from moodbench.errors import ModelError, UsageError
 from moodbench.models.clip.library import check_installed
+from moodbench.models.outside.library import library_of
 from moodbench.models.variants import refuse_view, resolve
 from moodbench.models.weights import check_obtainable
 from moodbench.workspace import ModelName
@@ -26,8 +27,8 @@ class ModelChoice:
     Attributes
     ----------
     model : str or Backbone
-        A model of the catalogue, ``timm:NAME`` or ``clip:ARCH/TAG``, with or without ``@VARIANT``; or any network
-        (`Backbone.from_module`), which needs a `name`, and brings transform and head along.
+        A model of the catalogue, or one by where it is from (``hf:ORG/NAME``), with or without ``@VARIANT``; or any
+        network (`Backbone.from_module`), which needs a `name`, and brings transform and head along.
     checkpoint, checkpoint_key, format, with_head
         See `moodbench.models.load.load_model`.
     transform : str, optional
@@ -84,7 +85,10 @@ class ModelChoice:
             known = self._with_given(catalog.model(parsed.base).variant(self.variant or parsed.variant))
             if known.clip is not None:
                 check_installed()
-            if self.checkpoint is None:
+            if known.network is not None:
+                elsewhere = (self.checkpoint, known.checkpoint, known.url, known.by_hand)
+                library_of(known).check(known, weights=all(one is None for one in elsewhere))
+            elif self.checkpoint is None:
                 check_obtainable(known if self.with_head else replace(known, head=HeadSpec("none")))
 
     def build(self, catalog: Catalog, precision: Precision) -> tuple[ModelName, Backbone]:

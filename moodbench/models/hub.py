@@ -30,7 +30,7 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """Names under which timm looks for weights in a hub repository."""
 
 _GATEWAY_ERRORS = (502, 503, 504)  # a proxy or balancer answers, the host behind it does not
-_CHATTY = ("timm", "huggingface_hub", "httpx", "urllib3", "filelock", "fsspec")
+_CHATTY = ("timm", "transformers", "huggingface_hub", "httpx", "urllib3", "filelock", "fsspec")
 
 
 def reachable(url: str, seconds: float = PROBE_SECONDS) -> bool:
@@ -92,7 +92,7 @@ def in_hub_cache(hub_id: str, files: Iterable[str] = WEIGHT_FILES) -> bool:
     return cached_in_hub(hub_id, files) is not None
 
 
-def ready_hub(model: str, hub_id: str, files: Iterable[str] = WEIGHT_FILES) -> bool:
+def ready_hub(model: str, hub_id: str, files: Iterable[str] = WEIGHT_FILES, *, instead: str | None = None) -> bool:
     """Return True if the weights are in the hub cache already, False if they must and can be fetched.
 
     Raises
@@ -105,23 +105,26 @@ def ready_hub(model: str, hub_id: str, files: Iterable[str] = WEIGHT_FILES) -> b
     if in_hub_cache(hub_id, files):
         return True
     if constants.HF_HUB_OFFLINE:
-        raise hub_error(model, hub_id, "HF_HUB_OFFLINE is set, so they are not fetched")
+        raise hub_error(model, hub_id, "HF_HUB_OFFLINE is set, so they are not fetched", instead=instead)
     if not reachable(endpoint()):
-        raise hub_error(model, hub_id, f"{endpoint()} does not answer")
+        raise hub_error(model, hub_id, f"{endpoint()} does not answer", instead=instead)
     return False
 
 
-def hub_error(model: str, hub_id: str, why: str, fix: str | None = None) -> ModelError:
-    """Return the one message for weights that cannot be had from the hub; `fix` goes before the general advice."""
+def hub_error(model: str, hub_id: str, why: str, fix: str | None = None, *, instead: str | None = None) -> ModelError:
+    """Return the one message for weights that cannot be had from the hub.
+
+    `fix` goes before the general advice; `instead` is another way to name them than ``--checkpoint``.
+    """
     from huggingface_hub import constants
 
     address = f"{endpoint()}/{hub_id.partition('@')[0]}"
+    otherwise = instead or f"or give the weights as a file: --checkpoint FILE (from {address})"
     general = (
         "connect to the network (a proxy in HTTPS_PROXY, a mirror in HF_ENDPOINT), "
-        f"or copy a hub cache that holds them to the folder above and set HF_HUB_OFFLINE=1,\n"
-        f"or give the weights as a file: --checkpoint FILE (from {address})"
+        f"or copy a hub cache that holds them to the folder above and set HF_HUB_OFFLINE=1,\n{otherwise}"
     )
-    own = None if fix is None else f"{fix},\nor give the weights as a file: --checkpoint FILE (from {address})"
+    own = None if fix is None else f"{fix},\n{otherwise}"
     return ModelError(
         f"the weights of '{model}' are not on this machine, and {why} (hub id: {hub_id})",
         file=constants.HF_HUB_CACHE,
@@ -129,10 +132,11 @@ def hub_error(model: str, hub_id: str, why: str, fix: str | None = None) -> Mode
     )
 
 
-def explained(model: str, hub_id: str, error: Exception) -> ModelError:
+def explained(model: str, hub_id: str, error: Exception, *, instead: str | None = None) -> ModelError:
     """Return the message for what the hub client failed with: terms to accept, nothing there, a broken line."""
     from huggingface_hub import errors
 
+    said = partial(hub_error, model, hub_id, instead=instead)
     repository = hub_id.partition("@")[0]
     if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
         error = error.__cause__  # the client says no more than that the cache lacks it too
@@ -140,21 +144,19 @@ def explained(model: str, hub_id: str, error: Exception) -> ModelError:
     if isinstance(error, errors.GatedRepoError) or (
         status in (401, 403) and not isinstance(error, errors.RepositoryNotFoundError)
     ):
-        return hub_error(
-            model,
-            hub_id,
+        return said(
             "their publisher gives them only to people who have agreed to its terms",
             f"agree at {endpoint()}/{repository}, then name yourself: hf auth login, or a token in HF_TOKEN",
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         why = "the hub does not have them (any more), or not for everybody"
-        return hub_error(model, hub_id, why, f"look at {endpoint()}/{repository}; they may have a new name")
+        return said(why, f"look at {endpoint()}/{repository}; they may have a new name")
     if isinstance(error, errors.RevisionNotFoundError):
-        return hub_error(model, hub_id, "the hub does not have this revision of them", "leave the revision out")
+        return said("the hub does not have this revision of them", "leave the revision out")
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
-        return hub_error(model, hub_id, "the repository does not hold a file with them", "use another tag")
+        return said("the repository does not hold a file with them", "use another tag")
     why = f"{type(error).__name__}" if status is None else f"the hub answered {status}"
-    return hub_error(model, hub_id, f"fetching them failed: {why}")
+    return said(f"fetching them failed: {why}")
 
 
 def endpoint() -> str:

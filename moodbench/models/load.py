@@ -28,6 +28,7 @@ from moodbench.models.features import PRE_LOGITS, RECIPES, check_width, read_hea
 from moodbench.models.fitting import POSITION_TABLES, LoadedModel, load_file
 from moodbench.models.formats.base import FORMATS
 from moodbench.models.head import NO_HEAD, read_classifier
+from moodbench.models.outside.load import load_outside
 from moodbench.models.sources import fetched, head_file, own_file
 from moodbench.models.transforms import TRANSFORMS, build_transform, image_of, sized
 from moodbench.models.weights import by_hand
@@ -79,15 +80,16 @@ def load_model(
     Raises
     ------
     UnknownNameError, UsageError
-        There is no such model of timm or open_clip, tag, format, features recipe or transform; or a key without a
+        There is no such model in its library, tag, format, features recipe or transform; or a key without a
         checkpoint.
     ModelError
         The weights cannot be had, are not the expected ones or do not fit; or the head is not linear.
     """
     kind = transform or spec.transform
     TRANSFORMS.get(kind)  # a misspelt name should not wait for the weights
-    RECIPES.get(spec.features)
-    if format is not None and spec.clip is None:
+    if spec.network is None:
+        RECIPES.get(spec.features)
+    if format is not None and spec.clip is None and spec.network is None:
         FORMATS.get(format)
     if checkpoint_key is not None and checkpoint is None:
         raise UsageError("a checkpoint key says which part of a file to take, and no file is given with --checkpoint")
@@ -99,6 +101,10 @@ def load_model(
         if format not in (None, OPEN_CLIP):
             raise UsageError("a format says how to read weights for timm, and this is a network of open_clip")
         return load_clip(spec, checkpoint=checkpoint, checkpoint_key=checkpoint_key, transform=transform)
+    if spec.network is not None:
+        if format is not None:
+            raise UsageError(f"a format says how to read weights for timm, and this is '{spec.network}'")
+        return load_outside(spec, checkpoint=checkpoint, checkpoint_key=checkpoint_key, transform=transform)
     check_name(spec)
     spec = sized(spec)
     _check_recipe(spec)

@@ -10,6 +10,7 @@ from moodbench.catalog import ModelSpec
 from moodbench.models.build import create
 from moodbench.models.clip.library import is_installed, known
 from moodbench.models.features import RECIPES
+from moodbench.models.outside.library import library_of
 from moodbench.models.transforms import record_of, sized
 
 
@@ -17,7 +18,7 @@ def outline(spec: ModelSpec) -> dict[str, Any]:
     """Return `dim` (D) and `transform` (the record of `moodbench.models.transforms.Transform`) of an entry.
 
     The network is built without numbers in it, which takes neither weights nor memory. Of one of open_clip where that
-    is not installed, nothing is known: None, and no transform.
+    is not installed, and of one that says nothing before it is opened, nothing is known: None, and no transform.
 
     Raises
     ------
@@ -28,6 +29,11 @@ def outline(spec: ModelSpec) -> dict[str, Any]:
         if not is_installed():
             return {"dim": None, "transform": {}}
         return {"dim": known(spec.clip).config["embed_dim"], "transform": record_of(spec)}
+    if spec.network is not None:
+        library = library_of(spec)
+        library.check(spec, weights=False)
+        said = library.data_config(spec)
+        return {"dim": None, "transform": {} if said is None else record_of(spec)}
     with torch.device("meta"):
         network = create(sized(spec), False, pretrained=False)
     return {"dim": RECIPES.get(spec.features).width(network), "transform": record_of(spec)}

@@ -8,6 +8,7 @@ from typing import Any
 
 from moodbench.catalog import PRETEXT_TASKS, TUNINGS, Exposure, ModelSpec, pixels_of, seen_by
 from moodbench.models.weights import digest_known, is_complete, weights_on_disk
+from moodbench.prefixes import split
 
 Record = dict[str, Any]
 
@@ -33,6 +34,8 @@ def _source(spec: ModelSpec) -> str:
         return "embedded"
     if spec.by_hand is not None:
         return "by hand"
+    if spec.network is not None and spec.url is None:
+        return split(spec.network)[0] or "elsewhere"
     return "address" if spec.url is not None else "hub" if spec.clip is not None else "timm hub"
 
 

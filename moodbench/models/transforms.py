@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from moodbench.catalog import ModelSpec, check_image
 from moodbench.errors import ModelError, UsageError
 from moodbench.models.clip.library import known
+from moodbench.models.outside.library import library_of
 from moodbench.models.pixels import Normalise, Pixels, square
 from moodbench.registry import Registry
 
@@ -151,6 +152,10 @@ def _resize(size: int, crop_pct: float) -> int:
     return math.floor(size / crop_pct)
 
 
+_UNSAID: DataConfig = {"input_size": (3, 224, 224), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+"""Stands for what only an opened network says, where settings are compared with one another to name what differs."""
+
+
 def image_of(spec: ModelSpec, kind: str) -> dict[str, Any]:
     """Return the single values of an entry that hold under the transform `kind`.
 
@@ -175,6 +180,8 @@ def sized(spec: ModelSpec) -> ModelSpec:
     size = spec.image.get("size")
     if spec.clip is not None:  # open_clip is told when it builds
         return spec
+    if spec.network is not None:  # it is as it was built
+        return spec
     record = _data_config_of(spec)
     built = spec.args.get("img_size") or record.get("input_size", (0, 0, 0))[1]
     if size is None or size == built or not ("img_size" in spec.args or record.get("fixed_input_size")):
@@ -185,6 +192,9 @@ def sized(spec: ModelSpec) -> ModelSpec:
 def _data_config_of(spec: ModelSpec) -> DataConfig:
     if spec.clip is not None:
         return known(spec.clip).pictures
+    if spec.network is not None:
+        found = library_of(spec).data_config(spec)
+        return _UNSAID if found is None else found
     from timm.models import get_pretrained_cfg
 
     import moodbench.models.small_resnet  # noqa: F401 (imported for the architecture that it registers)

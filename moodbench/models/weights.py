@@ -18,30 +18,9 @@ from moodbench.models import hub
 from moodbench.models.clip.library import WEIGHT_FILES as CLIP_FILES
 from moodbench.models.clip.library import check_installed, known
 from moodbench.models.digest import check_sha256
+from moodbench.models.obtained import Weights
+from moodbench.models.outside.library import library_of
 from moodbench.types import Report
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A file with weights that is on this disk now.
-
-    Attributes
-    ----------
-    file : Path or None
-    bytes : int or None
-    sha256 : str or None
-        In hex, of the file as it is.
-    already : bool
-        It was there before.
-    head : Weights or None
-        The file of the classifier, where it has one of its own.
-    """
-
-    file: Path | None
-    bytes: int | None
-    sha256: str | None
-    already: bool
-    head: Weights | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +40,8 @@ def weights_on_disk(spec: ModelSpec) -> Path | None:
         return _existing(hub.url_file(spec.url))
     if spec.by_hand is not None:
         return None
+    if spec.network is not None:
+        return library_of(spec).weights_on_disk(spec)
     named = _named_repository(spec)
     source = _asked_of_library(spec) if named is None else named
     if source.hub_id is not None:
@@ -93,6 +74,8 @@ def check_obtainable(spec: ModelSpec) -> None:
         hub.ready_url(spec.name, spec.url)
     elif spec.by_hand is not None:
         raise by_hand(spec)
+    elif spec.network is not None:
+        library_of(spec).check(spec, weights=spec.checkpoint is None)
     elif spec.checkpoint is None:
         _ask_hub(spec)
     if spec.head.url is not None:
@@ -152,6 +135,8 @@ def _main(spec: ModelSpec, report: Report, progress: bool) -> Weights:
         return _from_url(spec, spec.url, spec.sha256, spec.bytes, report, progress)
     if spec.by_hand is not None:
         raise by_hand(spec)
+    if spec.network is not None:
+        return library_of(spec).fetch(spec, report, progress)
     _ask_hub(spec)
     source = _asked_of_library(spec)
     if source.hub_id is not None:

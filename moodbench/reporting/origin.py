@@ -64,7 +64,7 @@ def _facts(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     made: Mapping[str, Any] = train.get("model", {}) if isinstance(train.get("model"), dict) else {}
     for what, value in (
         ("features from", train.get("source")),
-        ("architecture", made.get("timm") or made.get("clip")),
+        ("architecture", made.get("timm") or made.get("clip") or made.get("network")),
         ("weights", made.get("weights")),
         ("SHA-256 of the weights", made.get("weights_sha256")),
         ("SHA-256 of the head", inputs.get("head")),
