@@ -21,8 +21,12 @@ Standard library only: every module may import this one.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+_ADDRESS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/(?!/)")
+"""Where a path was made of an address, and two slashes became one."""
 
 
 class MoodbenchError(Exception):
@@ -49,7 +53,7 @@ class MoodbenchError(Exception):
     def __str__(self) -> str:
         lines = [self.what]
         if self.file is not None:
-            lines.append(f"  file: {self.file}")
+            lines.append("  file: " + _ADDRESS.sub(r"\1://", str(self.file)))
         if self.fix is not None:
             lines.append("  fix:  " + self.fix.replace("\n", "\n        "))
         return "\n".join(lines)

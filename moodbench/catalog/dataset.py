@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from moodbench.catalog.attribute import Attribute, take_attributes
@@ -123,6 +125,8 @@ class DatasetSpec:
     path, folder : Path, str or None
         Where its images lie: anywhere, or below the data directory. Neither: bundled, or features only.
         A part (`part_of`) has the folder of the whole, plus `within`.
+    address : str or None
+        Where its images lie that are not on this disk: ``s3://bucket/train.tar`` (`path` with a scheme).
     bundled : str or None
         The images come with an installed package.
     generated : str or None
@@ -155,6 +159,7 @@ class DatasetSpec:
     title: str
     role: str | None = None
     path: Path | None = None
+    address: str | None = None
     folder: str | None = None
     bundled: str | None = None
     generated: str | None = None
@@ -186,6 +191,8 @@ class DatasetSpec:
             return "image by image"
         if self.archives:
             return "download" if all(archive.urls for archive in self.archives) else "by hand"
+        if self.address is not None:
+            return "elsewhere"
         if self.path is not None or self.folder is not None:
             return "by hand" if self.steps else "folder"
         return FEATURES_ONLY
@@ -197,7 +204,7 @@ def build_dataset(name: str, entry: Entry) -> DatasetSpec:
         name=name,
         title=entry.take("title", str),
         role=entry.text("role"),
-        path=entry.path("path"),
+        **_path_or_address(entry),
         folder=_below(entry, "folder", folder_fault),
         bundled=entry.text("bundled"),
         generated=entry.text("generated"),
@@ -222,6 +229,13 @@ def build_dataset(name: str, entry: Entry) -> DatasetSpec:
     return spec
 
 
+def _path_or_address(entry: Entry) -> dict[str, Any]:
+    text = entry.text("path")
+    if text is not None and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        return {"address": text}
+    return {"path": None if text is None else entry.beside(text)}
+
+
 def _labels(entry: Entry) -> str | Path:
     text: str = entry.take("labels", str, "auto")
     rule = label_rule(text)
@@ -234,7 +248,12 @@ def _labels(entry: Entry) -> str | Path:
 
 
 def _check(spec: DatasetSpec, entry: Entry) -> None:
-    places = {"path": spec.path, "folder": spec.folder, "bundled": spec.bundled, "part_of": spec.part_of}
+    places = {
+        "path": spec.path or spec.address,
+        "folder": spec.folder,
+        "bundled": spec.bundled,
+        "part_of": spec.part_of,
+    }
     said = [key for key, value in places.items() if value is not None]
     if len(said) > 1:
         raise entry.error(f"has more than one of {_joined(said)}")

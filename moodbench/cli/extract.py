@@ -66,7 +66,12 @@ def extract(
         typer.Option(metavar="DATASET", help="Extract this dataset. Repeatable.", autocompletion=completion.datasets),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="A folder of images, to be named by --dataset NAME.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A folder of images, to be named by --dataset NAME; or where they lie packed: a .tar, .zip or "
+            ".parquet, a pattern of those, an address as s3://….",
+        ),
     ] = None,
     labels: Annotated[
         str | None,

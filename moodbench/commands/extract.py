@@ -162,7 +162,7 @@ def extract(
     benchmark, dataset : str or sequence of str
         What to extract. Without either: every dataset that a benchmark of the catalogue names and that is on this disk.
     images : Path, optional
-        A folder of images, to be called by the single name in `dataset`.
+        A folder of images, or an archive, table or address of them, to be called by the single name in `dataset`.
     labels : str or Path, optional
         How those get their labels: a rule (`moodbench.catalog.LABEL_RULES`), or a file that names the class folders in
         order.

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from moodbench.arguments import as_names
 from moodbench.catalog import BenchmarkSpec, Catalog, DatasetSpec
 from moodbench.datasets.chosen import chosen_datasets
-from moodbench.datasets.images import MAX_PIXELS, open_images
-from moodbench.errors import MoodbenchError, UsageError
+from moodbench.datasets.images import MAX_PIXELS, packed_at
+from moodbench.errors import UsageError
 from moodbench.inspection.findings import KINDS, Finding, counts
 from moodbench.inspection.overlap import NEAR_BITS, Pictures, duplicates, nearly_overlaps, overlaps
+from moodbench.inspection.packed import inspect_listed
 from moodbench.inspection.quick import Inspection, how_to_mend, inspect
 from moodbench.inspection.verdicts import Verdict, note_verdict, now
 from moodbench.tables.notebooks import Records
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 MOST_BITS = 16
 """Beyond this, different pictures are alike by chance."""
 
-FINE = {"absent", "folder", "large", "list", "note", "overlap"}
+FINE = {"absent", "archive", "folder", "large", "list", "note", "overlap"}
 """Faults that the images themselves have no part in, or that say by themselves what to do."""
 
 _ORDER = {kind: position for position, kind in enumerate(KINDS)}
@@ -159,18 +160,9 @@ def verify(
 
 
 def _look(spec: DatasetSpec, space: Workspace) -> Inspection:
-    if spec.bundled is None:
+    if spec.bundled is None and packed_at(spec, space.data_dir) is None:
         return inspect(spec, space.catalog, space.data_dir)
-    look = Inspection(spec, expected=spec.images, compared=["count"])
-    try:
-        images = open_images(spec, space.data_dir)
-    except MoodbenchError as error:
-        look.found("undecodable", detail=error.what)
-        return look
-    look.sizes = dict.fromkeys(images.ids, 0)
-    if spec.images not in (None, len(images)):
-        look.found("count", detail=f"{len(images)} come with the package, the catalogue says {spec.images}")
-    return look
+    return inspect_listed(spec, space.data_dir)
 
 
 def _decode(
@@ -184,6 +176,19 @@ def _decode(
     shared: dict[str, ImageCheck] = {}
     for look, whole in zip(looks, wholes, strict=True):
         if look.folder is None or not look.sizes:
+            continue
+        if look.packed is not None:
+            checks = check_images(
+                look.packed,
+                near=near,
+                jobs=jobs or cores(),
+                label=look.spec.name,
+                progress=progress,
+                max_pixels=max_pixels,
+            )
+            own = dict(zip(look.packed.ids, checks, strict=True))
+            _compare_content(look, own)
+            yield _by_content(look, own)
             continue
         files = {path: f"{look.folder}/{path}" for path, size in look.sizes.items() if size > 0}
         new = [file for file in files.values() if file not in shared]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,15 @@ class TooLargeError(DataError):
     """A picture has more pixels than are allowed; decoded, it might take all memory."""
 
 
-def decode(path: Path, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+@dataclass(frozen=True)
+class Encoded:
+    """The bytes of an image file that lies in an archive or elsewhere, and what messages call it."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+
+def decode(path: Path | Encoded, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode the first frame of an image file as RGB.
 
     No EXIF rotation: torchvision's loader and the MOODv2 and ViM references apply none, and published numbers depend
@@ -34,7 +44,7 @@ def decode(path: Path, at_least: int | None = None, max_pixels: int = MAX_PIXELS
 
     Parameters
     ----------
-    path : Path
+    path : Path or Encoded
     at_least : int, optional
         A JPEG is decoded at a half, a quarter or an eighth of its size if both edges still have so many pixels: its
         blocks are then transformed to fewer pixels, which are others than those of a picture scaled down afterwards.
@@ -52,18 +62,29 @@ def decode(path: Path, at_least: int | None = None, max_pixels: int = MAX_PIXELS
     except TooLargeError as error:
         raise TooLargeError(
             f"an image is larger than the limit: {error.what}",
-            file=path,
+            file=_named(path),
             fix=f"{error.fix}, or leave such images out with  --on-error skip",
         ) from None
     except Exception as error:  # Pillow's decoders raise anything (KeyError, zlib.error, …) on damaged bytes
         raise DataError(
             f"an image cannot be decoded: {_reason(path, error)}",
-            file=path,
+            file=_named(path),
             fix="replace it with an intact copy, or leave unreadable images out with  --on-error skip",
         ) from error
 
 
-def read_rgb(path: Path, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def _named(path: Path | Encoded) -> str | Path:
+    return path if isinstance(path, Path) else path.name
+
+
+def check_file_size(size: int, max_pixels: int, name: str | Path | None = None) -> None:
+    """Raise `TooLargeError` if a file has more bytes than the largest picture that is allowed."""
+    if size > BYTES_A_PIXEL * max_pixels + AROUND:
+        what = f"its file has {size:,} bytes, more than {BYTES_A_PIXEL} for each of {max_pixels:,} pixels"
+        raise _too_large(what, size // BYTES_A_PIXEL, name)
+
+
+def read_rgb(path: Path | Encoded, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Do the same as `decode`, and raise whatever Pillow raises.
 
     Raises
@@ -72,14 +93,11 @@ def read_rgb(path: Path, at_least: int | None = None, max_pixels: int = MAX_PIXE
     Exception
         Anything, on damaged bytes.
     """
-    size = path.stat().st_size
-    if size > BYTES_A_PIXEL * max_pixels + AROUND:
-        what = f"its file has {size:,} bytes, more than {BYTES_A_PIXEL} for each of {max_pixels:,} pixels"
-        raise _too_large(what, size // BYTES_A_PIXEL)
+    check_file_size(path.stat().st_size if isinstance(path, Path) else len(path.data), max_pixels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd EXIF, palettes and the like
         with _limit_of_pillow(None):  # which names no width and height
-            opened = Image.open(path)
+            opened = Image.open(path if isinstance(path, Path) else io.BytesIO(path.data))
         with opened as image:
             pixels = image.width * image.height
             if pixels > max_pixels:
@@ -92,8 +110,10 @@ def read_rgb(path: Path, at_least: int | None = None, max_pixels: int = MAX_PIXE
             return image if (image.format, image.mode) == ("JPEG", "RGB") else to_rgb(image)
 
 
-def _too_large(what: str, pixels: int) -> TooLargeError:
-    return TooLargeError(what, fix=f"allow it, if memory holds it (3 to 8 bytes a pixel):  --max-pixels {pixels}")
+def _too_large(what: str, pixels: int, name: str | Path | None = None) -> TooLargeError:
+    return TooLargeError(
+        what, file=name, fix=f"allow it, if memory holds it (3 to 8 bytes a pixel):  --max-pixels {pixels}"
+    )
 
 
 @contextmanager
@@ -131,7 +151,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason(path: Path | Encoded, error: Exception) -> str:
     if isinstance(error, DataError):
         return error.what
     if isinstance(error, FileNotFoundError):
@@ -141,10 +161,13 @@ def _reason(path: Path, error: Exception) -> str:
     return str(error).rstrip(".") or type(error).__name__
 
 
-def _what_it_is(path: Path) -> str:
+def _what_it_is(path: Path | Encoded) -> str:
     try:
-        with path.open("rb") as file:
-            head = file.read(64)
+        if isinstance(path, Encoded):
+            head = path.data[:64]
+        else:
+            with path.open("rb") as file:
+                head = file.read(64)
     except OSError as error:
         return f"the file cannot be read: {error.strerror}"
     if not head:

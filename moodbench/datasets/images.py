@@ -7,29 +7,26 @@ Order and labels are the same on every machine: they follow from the names alone
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from moodbench.catalog import FEATURES_ONLY, ListSpec
-from moodbench.classes import natural_key, orders_differ
 from moodbench.datasets import labels as rules
 from moodbench.datasets.decode import MAX_PIXELS, to_rgb
-from moodbench.datasets.image_files import (
-    check_folder,
-    class_folders,
-    counted,
-    file_size,
-    first_level_folders,
-    looks_filled,
-    scan_folder,
-)
+from moodbench.datasets.image_files import file_size, looks_filled
+from moodbench.datasets.inventory import FolderInventory, Inventory
+from moodbench.datasets.labelling import labelled
 from moodbench.datasets.labels import UNKNOWN, imagenet_wnids
 from moodbench.datasets.lists import ImageList, list_file, read_list
 from moodbench.datasets.match import match_list, promised
-from moodbench.datasets.sources import ArrayImages, FolderImages, ImageSource
+from moodbench.datasets.packed.listing import list_packed
+from moodbench.datasets.packed.places import Place, is_packed, packed_is_there, packed_place
+from moodbench.datasets.sources import ArrayImages, FolderImages, ImageSource, PackedImages
 from moodbench.datasets.suffixes import image_suffixes, in_words
 from moodbench.errors import DataError, UnknownNameError
 
@@ -42,6 +39,7 @@ __all__ = [
     "ArrayImages",
     "FolderImages",
     "ImageSource",
+    "PackedImages",
     "bundled_images",
     "dataset_folder",
     "expected_ids",
@@ -50,11 +48,10 @@ __all__ = [
     "is_on_disk",
     "open_folder",
     "open_images",
+    "packed_at",
+    "packed_images",
     "to_rgb",
 ]
-
-
-BESIDE = "beside the class folders"
 
 
 def folder_images(
@@ -92,22 +89,77 @@ def folder_images(
         a name is not UTF-8, or no line of the list has the label that ``list`` asks for.
     """
     root = Path(root)
-    check_folder(root, include)
-    numbers: dict[str, int] = {}
     left_out: Counter[str] = Counter()
+    chosen = _choose(FolderInventory(root), image_list, labels, include, left_out)
+    return FolderImages(
+        root, chosen.ids, chosen.labels, chosen.sizes, chosen.classes, left_out=dict(left_out), remarks=chosen.remarks
+    )
+
+
+def packed_images(
+    place: Place,
+    *,
+    image_list: Path | ImageList | None = None,
+    labels: str | Path = "auto",
+    include: Sequence[str] = (),
+    data_dir: Path | None = None,
+) -> PackedImages:
+    """List the images of an archive, a table or an address, or those that a list selects; see `folder_images`.
+
+    ``auto`` labels are those of a list, else those beside the images (a table's column, WebDataset's ``.cls``), else
+    those of ``folder``; ``list`` takes either of the first two. The index of an archive is kept below `data_dir`.
+    """
+    content = list_packed(place, data_dir, progress=True)
+    left_out: Counter[str] = Counter()
+    chosen = _choose(content, image_list, labels, include, left_out)
+    rows = np.array([content.rows[name] for name in chosen.ids], np.int64)
+    return PackedImages(
+        content.root,
+        content.content,
+        rows,
+        chosen.ids,
+        chosen.labels,
+        chosen.sizes,
+        chosen.classes,
+        left_out=dict(left_out),
+        remarks=chosen.remarks,
+    )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The images that are meant, in order."""
+
+    ids: tuple[str, ...]
+    labels: rules.Labels
+    sizes: NDArray[np.int64]
+    classes: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def _choose(
+    place: Inventory,
+    image_list: Path | ImageList | None,
+    labels: str | Path,
+    include: Sequence[str],
+    left_out: Counter[str],
+) -> _Chosen:
+    place.check(include)
+    numbers: Mapping[str, int]
     if image_list is None:
-        found = scan_folder(root, include, left_out)
+        found, numbers = place.scan(include, left_out), place.numbers
         if not found:
             other = f", but other files: {in_words(left_out)}" if left_out else ""
             raise DataError(
-                f"the folder holds no images{other}",
-                file=root,
+                f"{place.kind} holds no images{other}",
+                file=place.root,
                 fix=f"put images there (any of {' '.join(sorted(image_suffixes()))})",
             )
     else:
         if not isinstance(image_list, ImageList):
             image_list = read_list(ListSpec(image_list.name, image_list), image_list, include=include)
-        found, numbers = match_list(root, image_list, include)
+        found, numbers = match_list(place, image_list, include)
+        numbers = numbers or {name: number for name, number in place.numbers.items() if name in found}
         if labels == "list" and not numbers:
             raise DataError(
                 "labels come from the image list, but none of its lines ends in a number",
@@ -116,75 +168,8 @@ def folder_images(
             )
     ids = tuple(found)
     sizes = np.fromiter(found.values(), dtype=np.int64, count=len(ids))
-    values, classes, remarks = _labelled(root, ids, numbers, labels, include, whole=image_list is None)
-    return FolderImages(root, ids, values, sizes, classes, left_out=dict(left_out), remarks=remarks)
-
-
-def _labelled(
-    root: Path,
-    ids: tuple[str, ...],
-    numbers: dict[str, int],
-    labels: str | Path,
-    include: Sequence[str],
-    *,
-    whole: bool,
-) -> tuple[rules.Labels, tuple[str, ...], tuple[str, ...]]:
-    """Return labels, class names and remarks after the rule `labels`; `whole` says whether `ids` are all images."""
-    if labels == "imagenet":
-        rules.count_from_0(root, ids, first_level_folders(root))
-        values = rules.imagenet_labels(ids)
-        why = "in no folder that is called by a WordNet id or number of ImageNet-1k"
-        return values, imagenet_wnids(), _about_unlabelled(values, why)
-    if labels == "list" or (labels == "auto" and numbers):
-        values = rules.listed_labels(ids, numbers)
-        return values, (), _about_unlabelled(values, "on lines of the list without a number")
-    if labels == "none" or not any("/" in name for name in ids):
-        return rules.unknown_labels(len(ids)), (), ()
-    if labels == "index":
-        values, classes = rules.index_labels(root, ids)
-        return values, classes, _about_unlabelled(values, BESIDE)
-    used = {name.split("/", 1)[0] for name in ids if "/" in name}
-    if isinstance(labels, Path):
-        classes = rules.read_class_file(labels)
-        strange = sorted(used - {*classes})
-        if strange:
-            raise DataError(
-                counted(strange, "class folder is", "class folders are", "not named in the file of class folders"),
-                file=labels,
-                fix="name every folder that holds images, or leave it out with 'include'",
-            )
-        values = rules.folder_labels(ids, classes)
-        return values, classes, _about_unlabelled(values, BESIDE)
-    found = include or (used if whole else class_folders(root))
-    classes = tuple(sorted(found, key=natural_key if labels == "natural" else None))
-    values = rules.folder_labels(ids, classes)
-    remarks = _about_folders(root, classes, labels, include) + _about_unlabelled(values, BESIDE)
-    return values, classes, remarks
-
-
-def _about_unlabelled(labels: rules.Labels, where: str) -> tuple[str, ...]:
-    """Return what to say of images without a label, which lie (or stand) `where`."""
-    count = int((labels == rules.UNKNOWN).sum())
-    has = "has" if count == 1 else "have"
-    return (f"{count} of {len(labels)} images {has} no label ({where})",) if count else ()
-
-
-def _about_folders(root: Path, classes: tuple[str, ...], labels: str, include: Sequence[str]) -> tuple[str, ...]:
-    """Return what to say of class folders: in which order they are numbered, and which are none."""
-    remarks = []
-    if labels in ("auto", "folder") and orders_differ(classes):
-        first, other = (", ".join(map(repr, sorted(classes, key=key)[:3])) for key in (None, natural_key))
-        remarks.append(
-            f"its {len(classes)} class folders are numbered in the order of code points ({first}, …); a classifier "
-            f"that was trained in natural order ({other}, …), as timm's are, needs labels: natural"
-        )
-    empty = [] if include else sorted({*first_level_folders(root)} - {*classes})
-    if empty:
-        remarks.append(
-            counted(empty, "folder holds", "folders hold", "no image and is no class")
-            + "; to keep its number, name all folders in a file (labels: FILE)"
-        )
-    return tuple(remarks)
+    values, classes, remarks = labelled(place, ids, numbers, labels, include, whole=image_list is None)
+    return _Chosen(ids, values, sizes, classes, remarks)
 
 
 def bundled_images(key: str) -> ArrayImages:
@@ -198,7 +183,7 @@ def bundled_images(key: str) -> ArrayImages:
 
 
 def dataset_folder(spec: DatasetSpec, data_dir: Path) -> Path | None:
-    """Return where the images of a dataset are expected; None if it is bundled or has no images."""
+    """Return where on this disk the images of a dataset are expected; None if it is bundled, elsewhere, or has none."""
     if spec.path is not None:
         return spec.path
     return None if spec.folder is None else Path(data_dir) / spec.folder
@@ -208,8 +193,12 @@ def is_on_disk(spec: DatasetSpec, data_dir: Path) -> bool:
     """Say whether a dataset's images, and its list, seem to be there. Cheap: looks at the folder, not at the images."""
     if spec.bundled is not None:
         return True
+    if spec.address is not None:
+        return True
     folder = dataset_folder(spec, data_dir)
-    if folder is None or not looks_filled(folder, spec.include):
+    if folder is None:
+        return False
+    if not (packed_is_there(folder) if is_packed(folder) else looks_filled(folder, spec.include)):
         return False
     return spec.image_list is None or file_size(list_file(spec.image_list, data_dir)) is not None
 
@@ -247,7 +236,8 @@ def unlabelled(spec: DatasetSpec, folder: Path, ids: Sequence[str], data_dir: Pa
         numbers = [labels[0] for labels in read if labels]
         if any(number is not None for number in numbers):
             return numbers.count(None)
-    labels, classes, _ = _labelled(folder, tuple(ids), {}, spec.labels, spec.include, whole=listed is None)
+    place = FolderInventory(folder)
+    labels, classes, _ = labelled(place, tuple(ids), {}, spec.labels, spec.include, whole=listed is None)
     return int((labels == UNKNOWN).sum()) if classes else 0
 
 
@@ -261,6 +251,9 @@ def open_images(spec: DatasetSpec, data_dir: Path) -> ImageSource:
     """
     if spec.bundled is not None:
         return bundled_images(spec.bundled)
+    where = packed_at(spec, data_dir)
+    if where is not None:
+        return _open_packed(spec, where, data_dir)
     folder = dataset_folder(spec, data_dir)
     if folder is None:
         raise DataError(
@@ -275,6 +268,24 @@ def open_images(spec: DatasetSpec, data_dir: Path) -> ImageSource:
             fix=_how_to_obtain(spec),
         )
     return open_folder(spec, folder, data_dir)
+
+
+def packed_at(spec: DatasetSpec, data_dir: Path) -> str | None:
+    """Return the archive, table or address of a dataset whose images lie packed; None of any other."""
+    if spec.address is not None:
+        return spec.address
+    folder = dataset_folder(spec, data_dir)
+    return str(folder) if folder is not None and is_packed(folder) else None
+
+
+def _open_packed(spec: DatasetSpec, where: str, data_dir: Path) -> PackedImages:
+    return packed_images(
+        packed_place(where),
+        image_list=_list_of(spec, data_dir),
+        labels=spec.labels,
+        include=spec.include,
+        data_dir=data_dir,
+    )
 
 
 def open_folder(spec: DatasetSpec, folder: Path, data_dir: Path) -> FolderImages:

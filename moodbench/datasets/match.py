@@ -1,4 +1,4 @@
-"""The lines of a list → image files below a folder."""
+"""The lines of a list → images of a folder, or of whatever they lie in."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from moodbench.datasets.image_files import counted, file_size, scan_folder
+from moodbench.datasets.image_files import counted
+from moodbench.datasets.inventory import FolderInventory, Inventory
 from moodbench.datasets.lists import ImageList, ListEntry
 from moodbench.errors import DataError
 
 
-def match_list(root: Path, listed: ImageList, include: Sequence[str] = ()) -> tuple[dict[str, int], dict[str, int]]:
+def match_list(
+    place: Inventory, listed: ImageList, include: Sequence[str] = ()
+) -> tuple[dict[str, int], dict[str, int]]:
     """Return the byte size of each listed image, in the list's order, and the label of those that have one.
 
     Parameters
     ----------
-    root : Path
-        The dataset's folder.
+    place : Inventory
+        The dataset's folder, or whatever it lies in.
     listed : ImageList
     include : sequence of str
-        Where an image may lie that the list gives by its bare name. Empty: anywhere below `root`.
+        Where an image may lie that the list gives by its bare name. Empty: anywhere.
 
     Raises
     ------
@@ -30,7 +33,7 @@ def match_list(root: Path, listed: ImageList, include: Sequence[str] = ()) -> tu
     sizes: dict[str, int] = {}
     labels: dict[str, int] = {}
     missing: list[str] = []
-    found = _by_name(root, listed, include) if listed.by_name else _by_path(root, listed)
+    found = _by_name(place, listed, include) if listed.by_name else _by_path(place, listed)
     for image, (path, label, size) in zip(listed.images, found, strict=True):
         if path in sizes:
             raise DataError(f"line {image.line} repeats '{path}'", file=listed.file, fix="list each image once")
@@ -42,7 +45,7 @@ def match_list(root: Path, listed: ImageList, include: Sequence[str] = ()) -> tu
     if missing:
         raise DataError(
             counted(missing, "listed image is", "listed images are", "missing"),
-            file=root,
+            file=place.root,
             fix=f"complete the dataset (moodbench verify says what is missing), or correct the list {listed.file}",
         )
     return sizes, labels
@@ -53,7 +56,7 @@ def promised(root: Path | None, listed: ImageList, include: Sequence[str] = ()) 
     if listed.by_name and root is not None and root.is_dir():
         present = [name for name in include if os.path.isdir(root / name)]  # noqa: PTH112 (of any name)
         if present or not include:
-            return tuple(path for path, _, _ in _by_name(root, listed, present))
+            return tuple(path for path, _, _ in _by_name(FolderInventory(root), listed, present))
     return tuple(image.path for image in listed.images)
 
 
@@ -61,14 +64,14 @@ _Found = tuple[str, int | None, int | None]
 """Path, label and byte size of an image; the size is None if there is no such file."""
 
 
-def _by_path(root: Path, listed: ImageList) -> Iterator[_Found]:
+def _by_path(place: Inventory, listed: ImageList) -> Iterator[_Found]:
     for image in listed.images:
-        sized = ((path, label, file_size(root / path)) for path, label in image.readings)
+        sized = ((path, label, place.size(path)) for path, label in image.readings)
         yield next((found for found in sized if found[2] is not None), (*image.readings[0], None))
 
 
-def _by_name(root: Path, listed: ImageList, include: Sequence[str]) -> Iterator[_Found]:
-    sizes = scan_folder(root, include)
+def _by_name(place: Inventory, listed: ImageList, include: Sequence[str]) -> Iterator[_Found]:
+    sizes = place.scan(include)
     places: dict[str, list[str]] = {name: [] for image in listed.images for name, _ in image.readings}
     for path in sizes:
         if (paths := places.get(path.rsplit("/", 1)[-1])) is not None:

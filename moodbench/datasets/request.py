@@ -8,7 +8,16 @@ from pathlib import Path
 
 from moodbench.catalog import LABEL_RULES, label_rule
 from moodbench.datasets.chosen import chosen_datasets
-from moodbench.datasets.images import FolderImages, ImageSource, folder_images, is_on_disk, open_images
+from moodbench.datasets.images import (
+    FolderImages,
+    ImageSource,
+    PackedImages,
+    folder_images,
+    is_on_disk,
+    open_images,
+    packed_images,
+)
+from moodbench.datasets.packed.places import is_packed, packed_place
 from moodbench.datasets.suffixes import in_words
 from moodbench.errors import UsageError
 from moodbench.sizes import many
@@ -43,8 +52,9 @@ class ImageRequest:
     ----------
     benchmark, dataset : sequence of str
         Without either: every dataset that a benchmark of the catalogue names and that is on this disk.
-    images : Path, optional
-        A folder of images, to be called by the single name in `dataset`.
+    images : str or Path, optional
+        A folder of images, or where they lie packed (an archive, a table, an address), to be called by the single name
+        in `dataset`.
     labels : str or Path, optional
         How those get their labels: a rule (`moodbench.catalog.LABEL_RULES`), or a file that names the class folders in
         order.
@@ -74,7 +84,7 @@ class ImageRequest:
         """
         rule = self._rule()
         if self.images is not None:
-            sets = [self._folder(space, Path(self.images), rule)]
+            sets = [self._named(space, self.images, rule)]
         else:
             sets = [
                 ImageSet(spec.name, open_images(spec, space.data_dir), spec.images)
@@ -102,7 +112,7 @@ class ImageRequest:
                 f"the file of labels '{self.labels}' cannot be found: {error}", fix="write its whole path"
             ) from None
 
-    def _folder(self, space: Workspace, folder: Path, rule: str | Path) -> ImageSet:
+    def _named(self, space: Workspace, where: str | Path, rule: str | Path) -> ImageSet:
         if len(self.dataset) != 1 or self.benchmark:
             raise UsageError(
                 "--images FOLDER needs exactly one --dataset NAME to call it by, and no --benchmark",
@@ -115,10 +125,15 @@ class ImageRequest:
                 f"the catalogue's dataset '{name}' has images of its own ({known.source}), and --images names others",
                 fix="choose another --dataset NAME",
             )
-        return ImageSet(name, folder_images(folder, labels=rule), None if known is None else known.images)
+        images: FolderImages | PackedImages
+        if is_packed(where):
+            images = packed_images(packed_place(where), labels=rule, data_dir=space.data_dir)
+        else:
+            images = folder_images(Path(where), labels=rule)
+        return ImageSet(name, images, None if known is None else known.images)
 
     def _limited(self, images: ImageSource) -> ImageSource:
         """Return the same images with another limit of their size."""
-        if self.max_pixels is None or not isinstance(images, FolderImages):
+        if self.max_pixels is None or not isinstance(images, FolderImages | PackedImages):
             return images
         return replace(images, max_pixels=self.max_pixels)

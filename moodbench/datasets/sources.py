@@ -1,4 +1,4 @@
-"""N images in a fixed order, as files below a folder or as arrays in memory."""
+"""N images in a fixed order: files below a folder, members of archives, or arrays in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from moodbench.datasets.decode import MAX_PIXELS, decode
+from moodbench.datasets.decode import MAX_PIXELS, Encoded, check_file_size, decode
 
 
 class ImageSource(Protocol):
@@ -82,14 +82,82 @@ class FolderImages:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over ids, labels and byte sizes."""
-        digest = hashlib.sha256(b"moodbench image list 1\0")
-        for name, label, size in zip(self.ids, self.labels.tolist(), self.sizes.tolist(), strict=True):
-            digest.update(f"{name}\0{label}\0{size}\0".encode())
-        return digest.hexdigest()
+        return _listed(self.ids, self.labels, self.sizes)
 
     def load(self, index: int, at_least: int | None = None) -> Image.Image:
         """Decode image `index` as RGB; see `moodbench.datasets.decode.decode`."""
         return decode(self.root / self.ids[index], at_least, self.max_pixels)
+
+
+class Content(Protocol):
+    """Bytes of images that lie packed, by row. Picklable."""
+
+    def place(self, row: int) -> str:
+        """Return what a message calls an image."""
+        ...
+
+    def read(self, row: int) -> bytes:
+        """Return the bytes of an image, or raise `DataError`."""
+        ...
+
+    @property
+    def extent(self) -> str:
+        """What tells other content apart where images have no sizes of their own; else empty."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class PackedImages:
+    """Images in an archive, a table, or behind an address; never unpacked.
+
+    Of an archive whose members have the paths of a folder, the fingerprint is that of the folder.
+
+    Attributes
+    ----------
+    root : Path
+        The place, as messages call it.
+    content : Content
+    rows : (N,) int64
+        Where in `content` each image is.
+    ids, labels, sizes, classes, left_out, max_pixels, remarks
+        See `FolderImages`; sizes are 0 where the place does not tell them.
+    """
+
+    root: Path
+    content: Content
+    rows: NDArray[np.int64]
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    classes: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    max_pixels: int = MAX_PIXELS
+    remarks: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over ids, labels and byte sizes."""
+        return _listed(self.ids, self.labels, self.sizes, self.content.extent)
+
+    def load(self, index: int, at_least: int | None = None) -> Image.Image:
+        """Decode image `index` as RGB; see `moodbench.datasets.decode.decode`."""
+        row = int(self.rows[index])
+        check_file_size(int(self.sizes[index]), self.max_pixels, self.content.place(row))
+        return decode(Encoded(self.content.place(row), self.content.read(row)), at_least, self.max_pixels)
+
+    def read(self, index: int) -> bytes:
+        """Return the bytes of image `index`, as they lie there."""
+        return self.content.read(int(self.rows[index]))
+
+
+def _listed(ids: tuple[str, ...], labels: NDArray[np.int64], sizes: NDArray[np.int64], extent: str = "") -> str:
+    digest = hashlib.sha256(b"moodbench image list 1\0" + extent.encode("utf-8", "surrogateescape"))
+    for name, label, size in zip(ids, labels.tolist(), sizes.tolist(), strict=True):
+        digest.update(f"{name}\0{label}\0{size}\0".encode())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

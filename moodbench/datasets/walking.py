@@ -48,7 +48,12 @@ def walk(
 def visible(folder: Path) -> list[os.DirEntry[str]]:
     """Return what is in a folder: neither hidden nor junk. One that cannot be read is an `OSError`."""
     with os.scandir(folder) as entries:
-        return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _JUNK]
+        return [entry for entry in entries if not is_junk(entry.name)]
+
+
+def is_junk(name: str) -> bool:
+    """Say whether a file or folder of this name is hidden, or left by an archiver."""
+    return name.startswith(".") or name in _JUNK
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from moodbench.datasets.decode import MAX_PIXELS, TooLargeError, read_rgb
+from moodbench.datasets.decode import MAX_PIXELS, Encoded, TooLargeError, check_file_size, read_rgb
+from moodbench.datasets.images import PackedImages
 from moodbench.errors import DataError
 from moodbench.processes import InOrder, ProcessLostError
 from moodbench.progress import bar
@@ -66,6 +67,24 @@ def check_image(path: str, near: bool = False, max_pixels: int = MAX_PIXELS) -> 
             digest = hashlib.file_digest(stream, "sha256").digest()
     except OSError as error:
         return ImageCheck(fault="undecodable", detail=error.strerror or str(error))
+    return _checked(file, head, digest, near, max_pixels)
+
+
+def check_packed(images: PackedImages, row: int, near: bool = False, max_pixels: int = MAX_PIXELS) -> ImageCheck:
+    """Hash and decode one image that lies packed; see `check_image`."""
+    try:
+        check_file_size(int(images.sizes[row]), max_pixels)
+        data = images.read(row)
+    except TooLargeError as error:
+        return ImageCheck(fault="large", detail=f"{error.what}; {error.fix}")
+    except DataError as error:
+        return ImageCheck(fault="undecodable", detail=error.what)
+    if not data:
+        return ImageCheck(hashlib.sha256().digest(), "undecodable", "the file is empty")
+    return _checked(Encoded(images.ids[row], data), data[:512], hashlib.sha256(data).digest(), near, max_pixels)
+
+
+def _checked(file: Path | Encoded, head: bytes, digest: bytes, near: bool, max_pixels: int) -> ImageCheck:
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         return ImageCheck(digest, "html", f"it begins with {_beginning(head)}")
     try:
@@ -110,7 +129,7 @@ def likeness(image: Image.Image) -> int | None:
 
 
 def check_images(
-    paths: Sequence[str],
+    images: Sequence[str] | PackedImages,
     *,
     near: bool = False,
     jobs: int = 1,
@@ -118,11 +137,12 @@ def check_images(
     progress: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> list[ImageCheck]:
-    """Check many files; the same list for any number of processes.
+    """Check many images; the same list for any number of processes.
 
     Parameters
     ----------
-    paths : sequence of str
+    images : sequence of str, or PackedImages
+        Files, or all images of a packed place.
     near : bool
     jobs : int
         Processes.
@@ -137,16 +157,16 @@ def check_images(
     DataError
         A process died.
     """
-    with bar(label, len(paths), shown=progress) as looked_at:
+    with bar(label, len(images), shown=progress) as looked_at:
         done: list[ImageCheck] = []
-        for checks in _results(_Chunks(paths, near, max_pixels), jobs):
+        for checks in _results(_Chunks(images, near, max_pixels), jobs):
             done += checks
             looked_at.update(len(checks))
         return done
 
 
 def _results(chunks: _Chunks, jobs: int) -> Iterator[list[ImageCheck]]:
-    if jobs == 1 or len(chunks.paths) < FEW:
+    if jobs == 1 or len(chunks.images) < FEW:
         yield from map(chunks, range(len(chunks)))
         return
     try:
@@ -158,15 +178,18 @@ def _results(chunks: _Chunks, jobs: int) -> Iterator[list[ImageCheck]]:
 
 @dataclass(frozen=True)
 class _Chunks:
-    """The task of a process: so many files at a time."""
+    """The task of a process: so many images at a time."""
 
-    paths: Sequence[str]
+    images: Sequence[str] | PackedImages
     near: bool
     max_pixels: int
 
     def __len__(self) -> int:
-        return -(-len(self.paths) // CHUNK)
+        return -(-len(self.images) // CHUNK)
 
     def __call__(self, number: int, place: int = 0) -> list[ImageCheck]:
-        paths = self.paths[number * CHUNK : (number + 1) * CHUNK]
-        return [check_image(path, self.near, self.max_pixels) for path in paths]
+        images = self.images
+        rows = range(number * CHUNK, min((number + 1) * CHUNK, len(images)))
+        if isinstance(images, PackedImages):
+            return [check_packed(images, row, self.near, self.max_pixels) for row in rows]
+        return [check_image(images[row], self.near, self.max_pixels) for row in rows]

@@ -10,6 +10,7 @@ from typing import Any
 FAULTS = {
     "absent": "not on this disk",
     "folder": "folder that cannot be read",
+    "archive": "archive, table or address that cannot be used",
     "list": "image list that cannot be used",
     "note": "note of moodbench's own that cannot be read",
     "count": "wrong number of images",

@@ -8,7 +8,7 @@ from pathlib import Path
 from stat import S_ISDIR
 
 from moodbench.catalog import Catalog, DatasetSpec
-from moodbench.datasets.images import dataset_folder, expected_ids, unlabelled
+from moodbench.datasets.images import PackedImages, dataset_folder, expected_ids, unlabelled
 from moodbench.datasets.suffixes import image_suffixes, looks_like_an_image, suffix_of
 from moodbench.errors import DataError
 from moodbench.inspection.findings import Finding
@@ -34,6 +34,8 @@ class Inspection:
     compared : list of str
         What could be compared: ``count``, ``names``, ``sizes``; ``decoded`` and ``content`` after a deep look.
     findings : list of Finding
+    packed : PackedImages or None
+        The images, where they lie in an archive, a table or behind an address; `folder` then names that.
     """
 
     spec: DatasetSpec
@@ -43,6 +45,7 @@ class Inspection:
     manifest: Mapping[str, FileRecord] | None = None
     compared: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    packed: PackedImages | None = None
 
     def found(self, kind: str, path: str | None = None, detail: str | None = None) -> None:
         """Add a finding."""
@@ -55,7 +58,7 @@ def inspect(spec: DatasetSpec, catalog: Catalog, data_dir: Path) -> Inspection:
     Parameters
     ----------
     spec : DatasetSpec
-        Not a bundled one.
+        Neither bundled nor packed: of those, see `moodbench.inspection.packed`.
     catalog : Catalog
         A part's manifest is that of the whole.
     data_dir : Path

@@ -1,0 +1,1 @@
+"""Images that are never unpacked: tar, zip, WebDataset shards, parquet, Arrow, and object stores."""
