@@ -22,6 +22,7 @@ import numpy as np
 from benchmarks.faults.changes import either, misspoken, mutated
 from moodbench.catalog import ListSpec, load_catalog
 from moodbench.commands.import_ import import_features
+from moodbench.datasets.inventory import FolderInventory
 from moodbench.datasets.lists import read_list
 from moodbench.datasets.match import match_list
 from moodbench.features.given import read_labels
@@ -197,7 +198,7 @@ def _read_list(folder: Path, name: str) -> object:
     for image in ("a/1.png", "a/2.png", "b/3 4.png", "b/5.png"):
         (folder / image).parent.mkdir(exist_ok=True)
         (folder / image).touch()
-    return match_list(folder, read_list(spec, folder / name))
+    return match_list(FolderInventory(folder), read_list(spec, folder / name))
 
 
 def _results() -> list[Files]:

@@ -31,10 +31,11 @@ def labelled(
         return values, rules.imagenet_wnids(), _about_unlabelled(values, why)
     if labels == "list" or (labels == "auto" and numbers):
         values = rules.listed_labels(ids, numbers)
+        where = "without a number beside them" if place.numbers else "on lines of the list without a number"
         return (
             values,
             _named(place.classes, values),
-            _about_unlabelled(values, "on lines of the list, or beside images, without a number"),
+            _about_unlabelled(values, where),
         )
     if labels == "none" or not any("/" in name for name in ids):
         return rules.unknown_labels(len(ids)), (), ()
