@@ -1,8 +1,9 @@
 """Views of images: more than one vector of each, every kind a cache of its own beside the model's.
 
 ``MODEL[@VARIANT]@layer-NAME[-POOL]`` names what a layer of the network returned, pooled; ``MODEL[@VARIANT]@view-NAME``
-the features of changed images. Both are models like every other to whatever reads caches. This module alone knows how
-such names are made and taken apart; the layers' own names are timm's (``blocks.3``, ``layer2``), which have no hyphen.
+the features of changed images, and ``…@view-NAME-layer-NAME[-POOL]`` what a layer returned of those. All are models
+like every other to whatever reads caches. This module alone knows how such names are made and taken apart; the layers'
+own names are timm's (``blocks.3``, ``layer2``), which have no hyphen.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ LAYER, CHANGED = "layer-", "view-"
 
 WITH_HEAD = "-head-"
 """What the name of another head follows in the name of a view that reads one; no parameter of a recipe has it."""
+
+OF_LAYER = f"-{LAYER}"
+"""What the name of a layer follows in the name of a view of changed images; neither parameters nor values have it."""
 
 POOLS = ("cls", "mean")
 """How the outputs of a layer become one vector: the class token, or the mean over patches or the map."""
@@ -94,6 +98,29 @@ class LayerView:
         return cls(name, pool) if hyphen and pool in POOLS else cls(view.removeprefix(LAYER))
 
 
+def split_layer(view: str) -> tuple[str, LayerView | None]:
+    """Split the name of a view of changed images into that of their features, and the layer that it is of, if one.
+
+    >>> split_layer("view-odin-0.0014-layer-blocks.3-head-probe")
+    ('view-odin-0.0014-head-probe', LayerView(layer='blocks.3', pool=None))
+    """
+    own, head = split_head(view)
+    changed, there, layer = own.partition(OF_LAYER)
+    if not (there and layer and own.startswith(CHANGED)):
+        return view, None
+    return changed + ("" if head is None else WITH_HEAD + head), LayerView.parse(LAYER + layer)
+
+
+def layer_of(view: str, layer: LayerView) -> str:
+    """Return the name of a layer of changed images; `split_layer` takes it apart.
+
+    >>> layer_of("view-odin-0.0014-head-probe", LayerView("blocks.3", "cls"))
+    'view-odin-0.0014-layer-blocks.3-cls-head-probe'
+    """
+    own, head = split_head(view)
+    return f"{own}-{layer}" + ("" if head is None else WITH_HEAD + head)
+
+
 @dataclass(frozen=True)
 class ChangedChoice:
     """Which changed images are wanted: a recipe, and what it is given of its parameters.
@@ -138,8 +165,8 @@ class LayerChoice:
     names: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``all``, ``every:N`` or ``NAME,NAME``.
+    def parse(cls, text: str, option: str = "--layers") -> Self:
+        """Read ``all``, ``every:N`` or ``NAME,NAME``; `option` is named where it is none of them.
 
         Raises
         ------
@@ -155,7 +182,7 @@ class LayerChoice:
         if any(not name or name == "all" or ":" in name or any(map(str.isspace, name)) for name in names):
             raise UsageError(
                 f"'{text}' does not say which layers",
-                fix="--layers all, --layers every:3, or --layers NAME,NAME",
+                fix=f"{option} all, {option} every:3, or {option} NAME,NAME",
             )
         return cls(names=names)
 

@@ -18,7 +18,7 @@ TWELVE_BLOCKS = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "num_heads": 
 class Plain:
     """A transform that changes nothing."""
 
-    record = {"size": 96, "std": [1, 1, 1]}  # noqa: RUF012
+    record = {"size": 96, "mean": [0, 0, 0], "std": [1, 1, 1]}  # noqa: RUF012
 
 
 def seen_by(network, images):
@@ -31,6 +31,9 @@ def seen_by(network, images):
 
 
 def made(name, seen):
-    """Return what the view `name` makes of a pass."""
+    """Return what the view `name` makes of a pass, which is traced anew for it."""
+    recipe = create_recipe(ChangedChoice.parse(name))
+    seen.__dict__.pop("_traced", None)
+    seen.watching = recipe.watches(seen.network)
     with torch.no_grad():
-        return create_recipe(ChangedChoice.parse(name)).compute(seen)
+        return recipe.compute(seen)

@@ -71,9 +71,16 @@ def numbers_of(features: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
+def changed_layers_of(features: np.ndarray) -> dict[str, np.ndarray]:
+    """Return view → (B, width) float32 of rows (B, D): the layers of rows that are moved away from themselves."""
+    moved = (features - 0.5 * np.roll(features, 5, axis=1)).astype(np.float32)
+    return {f"fgsm-0.05-layer-{name}": values for name, values in layers_of(moved).items()}
+
+
 def views_of(features: np.ndarray) -> dict[str, np.ndarray]:
     """Return the same under the names of caches: layers, and views of changed images; (B, width) float32 each."""
+    changed = changed_of(features) | numbers_of(features) | changed_layers_of(features)
     return {
         **{f"layer-{name}": values for name, values in layers_of(features).items()},
-        **{f"view-{name}": values for name, values in (changed_of(features) | numbers_of(features)).items()},
+        **{f"view-{name}": values for name, values in changed.items()},
     }

@@ -195,6 +195,15 @@ def extract(
             autocompletion=completion.views,
         ),
     ] = None,
+    view_layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|every:N|NAME,NAME",
+            help="Also cache these layers of those changed images, in the same pass, as "
+            "MODEL@view-NAME-VALUES-layer-NAME: what maha_layers reads to weigh layers.",
+            autocompletion=completion.layers,
+        ),
+    ] = None,
     view_head: Annotated[
         str | None,
         typer.Option(
@@ -300,6 +309,7 @@ def extract(
         layers=layers,
         pool=pool,
         view=view or (),
+        view_layers=view_layers,
         view_head=view_head,
         device=device,
         precision=precision,

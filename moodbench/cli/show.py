@@ -140,6 +140,14 @@ def _numbered(title: str, texts: list[str]) -> str:
     return "" if not lines else "\n" + "\n".join([title, *lines]) + "\n"
 
 
+def _layer(layer: Record | None) -> str | None:
+    """Return which layer a view is of, and how it is pooled."""
+    if layer is None:
+        return None
+    how = {"cls": "the class token", "mean": "the mean over places"}.get(layer["pool"], layer["pool"])
+    return f"{layer['name']}, number {layer['index'] + 1} of {layer['count']}: {how}"
+
+
 def _recipe(view: Record | None) -> str | None:
     """Return a recipe of changed images with its parameters, as ``odin (eps=0.0014, temperature=1000)``, and its head.
 
@@ -163,6 +171,7 @@ def _model_text(r: Record) -> str:
     facts = {
         "view of": r.get("view_of"),
         "changed by": _recipe(r.get("view")),
+        "layer": _layer(r.get("layer")),
         "pretext task": r["pretext"],
         "method": r.get("method"),
         "timm name": r.get("timm") or None,

@@ -5,26 +5,23 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from moodbench.arguments import as_names
-from moodbench.choices import Decoder, OnError, Pool, Precision, check_choice
+from moodbench.choices import Decoder, OnError, Pool, Precision
+from moodbench.commands.extract_said import described
+from moodbench.commands.extract_views import NO_VIEWS, Views
 from moodbench.datasets.request import ImageRequest, ImageSet
-from moodbench.errors import ModelError, MoodbenchError, UnknownNameError, UsageError, listed
+from moodbench.errors import ModelError, MoodbenchError, UsageError, listed
 from moodbench.features.settings import Settings
 from moodbench.models.choice import ModelChoice
-from moodbench.names import check_name
-from moodbench.sizes import many
 from moodbench.tables.notebooks import Records
-from moodbench.types import NamedHead, Report
-from moodbench.views import CHANGED, ChangedChoice, LayerChoice
-from moodbench.workspace import ModelName, Workspace
+from moodbench.types import Report
+from moodbench.workspace import Workspace
 
 if TYPE_CHECKING:
     from moodbench.features.extract import Extraction
-    from moodbench.features.targets import View
     from moodbench.models.backbone import Backbone
 
 BEFORE_TORCH = {
@@ -35,84 +32,6 @@ BEFORE_TORCH = {
     "THP_MEM_ALLOC_ENABLE": "1",
 }
 """Switches of the environment that are read when torch is loaded: no effect where that happened before."""
-
-
-@dataclass(frozen=True)
-class Views:
-    """Which other vectors of the images are wanted.
-
-    Attributes
-    ----------
-    layers : LayerChoice or None
-    pool : {"model", "cls", "mean"}
-        How each layer becomes one vector.
-    changed : tuple of ChangedChoice
-    head : str, optional
-        Another head of the model, which recipes that read a head read in the place of its own.
-    """
-
-    layers: LayerChoice | None = None
-    pool: Pool = "model"
-    changed: tuple[ChangedChoice, ...] = ()
-    head: str | None = None
-
-    @classmethod
-    def asked(
-        cls, layers: str | Sequence[str] | None, pool: Pool, changed: Sequence[str], head: str | None, compile: bool
-    ) -> Self:
-        """Return which views are wanted."""
-        check_choice("pool", pool, Pool)
-        recipes = tuple(ChangedChoice.parse(one) for one in changed)
-        if head is not None:
-            check_name(head, "head")
-            if not recipes:
-                raise UsageError("--view-head says which head views read, and none is asked for", fix="--view odin")
-        if recipes and compile:
-            raise UsageError("a compiled network gives no gradients", fix="leave --compile or --view out")
-        if layers is None:
-            if pool != "model":
-                raise UsageError("--pool says how layers are pooled, and none is asked for", fix="--layers all")
-            return cls(changed=recipes, head=head)
-        if compile:
-            raise UsageError("a compiled network does not show its layers", fix="leave --compile or --layers out")
-        return cls(LayerChoice.parse(layers if isinstance(layers, str) else ",".join(layers)), pool, recipes, head)
-
-    def of(self, backbone: Backbone, space: Workspace, name: ModelName) -> list[View]:
-        """Return those of a network, whose heads lie where those of `name` do."""
-        from moodbench.models.layers import choose_layers
-        from moodbench.models.recipes.base import create_recipe
-
-        layers = () if self.layers is None else choose_layers(backbone.network, self.layers, self.pool)
-        other = None if self.head is None else _named_head(space, name, self.head)
-        wanted = [create_recipe(choice).with_head(other) for choice in self.changed]
-        recipes = dict.fromkeys(one for recipe in wanted for one in recipe.of(backbone.network))
-        return [*layers, *recipes]
-
-    def check(self) -> None:
-        """Refuse recipes that are unknown or cannot be followed so; this imports torch."""
-        from moodbench.models.recipes.base import create_recipe
-
-        recipes = [create_recipe(choice) for choice in self.changed]
-        if self.head is not None and not any(recipe.head for recipe in recipes):
-            raise UsageError("--view-head says which head views read, and none of these reads one", fix="leave it out")
-
-
-def _named_head(space: Workspace, model: ModelName, name: str) -> NamedHead:
-    """Read another head of a model."""
-    from moodbench.features.heads import stored_head
-
-    file = space.head_file(replace(model, head=name))
-    if not file.exists():
-        there = [file.stem for file in space.other_heads(model)]
-        made_by = f"moodbench probe --model {model}, or moodbench head text; the rows must be cached before"
-        raise UnknownNameError("cached head", name, there, fix=None if there else made_by)
-    return NamedHead(name, stored_head(file))
-
-
-NO_VIEWS = Views()
-
-_NAMED = 5
-"""Undecodable images that a line names."""
 
 
 def extract(
@@ -135,6 +54,7 @@ def extract(
     layers: str | Sequence[str] | None = None,
     pool: Pool = "model",
     view: str | Sequence[str] = (),
+    view_layers: str | Sequence[str] | None = None,
     view_head: str | None = None,
     device: str = "auto",
     precision: Precision = "fp32",
@@ -182,6 +102,9 @@ def extract(
     view : str or sequence of str
         Changed images whose features are cached besides, as ``MODEL@view-NAME-VALUES``: recipes, each with what it is
         given of its parameters (``odin``, ``odin:eps=0.002``); see `docs/views.md`.
+    view_layers : str or sequence of str, optional
+        Layers of those changed images that are cached besides, as ``MODEL@view-NAME-VALUES-layer-NAME``, named and
+        pooled as `layers` are; read in the pass that makes the view. Views that have none are made as without it.
     view_head : str, optional
         A head of the model (trained by `probe`, made by `text_head`, imported) that those views read in the place of
         its own: ``MODEL@view-NAME-VALUES-head-HEAD``. Views that read no head are made as without it.
@@ -239,7 +162,7 @@ def extract(
         choices,
         ImageRequest(as_names(benchmark), as_names(dataset), images, labels, max_pixels),
         Settings(device, precision, batch_size, workers, limit, on_error, progress, channels_last, compile),
-        views=Views.asked(layers, pool, as_names(view), view_head, compile),
+        views=Views.asked(layers, pool, as_names(view), view_head, compile, view_layers),
         workspace=workspace or Workspace(),
         report=report,
     )
@@ -348,42 +271,6 @@ def _extract_one(
             settings=settings,
             views=chosen,
         )
-        report(_describe(str(target), one.dataset, outcome))
+        report(described(str(target), one.dataset, outcome))
         done.append(outcome)
     return done
-
-
-def _describe(model: str, dataset: str, outcome: Extraction) -> str:
-    skipped = _undecodable(outcome.undecodable)
-    made = [one for one in (outcome, *outcome.views.values()) if not one.already]
-    if not made:
-        whole = _joined([model, *_counted(outcome.views)])
-        return f"skip {whole} on {dataset}: complete ({many(outcome.rows, 'image')}{skipped})"
-    views = _counted({name: one for name, one in outcome.views.items() if not one.already})
-    what = f"{_joined(views)} of {model}" if outcome.already else _joined([model, *views])
-    begun_at, at_once = min(one.begun_at for one in made), min(one.at_once for one in made)
-    new = outcome.rows - begun_at
-    rate = f", {new / outcome.seconds:.0f} images/s" if outcome.seconds > 0 else ""
-    kept = f", {begun_at} were there" if begun_at else ""
-    pieces = f", {at_once} at once: memory ran out" if at_once < made[0].batch_size else ""
-    return f"extracted {what} on {dataset}: {many(new, 'image')}{kept}{rate}{skipped}{pieces}"
-
-
-def _counted(views: Mapping[str, Extraction]) -> list[str]:
-    """Say how many layers there are among views, and name the others."""
-    changed = [name for name in views if name.startswith(CHANGED)]
-    layers = len(views) - len(changed)
-    return [*([many(layers, "layer")] if layers else []), *changed]
-
-
-def _joined(parts: Sequence[str]) -> str:
-    """Join words for a line: commas, and the last with "and"."""
-    return " and ".join([*([", ".join(parts[:-1])] if parts[1:] else []), parts[-1]])
-
-
-def _undecodable(ids: Sequence[str]) -> str:
-    """Name the first of the images that could not be decoded."""
-    if not ids:
-        return ""
-    more = f", and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-    return f", {len(ids)} could not be decoded: {', '.join(ids[:_NAMED])}{more}"

@@ -93,8 +93,7 @@ def show_model(name: str, workspace: Workspace | None = None) -> Record:
             "head": "own" if infos[0].classes else "none",
             "view_of": str(model.whole),
         }
-        if (view := _recipe(space, model, infos[0].dataset)) is not None:
-            known = known | {"view": view}
+        known = known | _made_by(space, model, infos[0].dataset)
     return (
         {"name": str(model)}
         | known
@@ -108,16 +107,16 @@ def show_model(name: str, workspace: Workspace | None = None) -> Record:
     )
 
 
-def _recipe(space: Workspace, model: ModelName, dataset: str) -> Record | None:
-    """Return the recipe of changed images and its parameters, as a cache notes them; None for a layer."""
+def _made_by(space: Workspace, model: ModelName, dataset: str) -> Record:
+    """Return the recipe of changed images with its parameters (`view`), and the layer, as far as a cache notes them."""
     from moodbench.features.cache import FeatureCache
 
     try:
         with FeatureCache(space.cache_file(model, dataset)) as cache:
-            found: Record | None = cache.provenance.get("view")
+            noted = cache.provenance
     except MoodbenchError:  # whose fault `cache list` tells
-        return None
-    return found
+        return {}
+    return {key: noted[key] for key in ("view", "layer") if noted.get(key) is not None}
 
 
 def _imported(dim: int | None, *, features: bool = True) -> Record:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.choices import Pool
-from moodbench.commands.extract import BEFORE_TORCH, Views, extract_features
+from moodbench.commands.extract import BEFORE_TORCH, extract_features
+from moodbench.commands.extract_views import Views
 from moodbench.commands.head import text_head
 from moodbench.commands.plot import plot
 from moodbench.commands.probe import probe

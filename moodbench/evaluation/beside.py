@@ -7,7 +7,8 @@ the model itself, once it is sure that they are of the same images, and of the s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from moodbench.features.reader import RowReader
 from moodbench.results.made import ViewContents
 from moodbench.scores.base import Score
 from moodbench.types import TEXTS, Head, Report
-from moodbench.views import CHANGED, natural
+from moodbench.views import CHANGED, natural, split_layer
 from moodbench.workspace import ModelName, Workspace
 
 WEIGHTS = "weights_sha256"
@@ -28,23 +29,41 @@ Headers = dict[Path, tuple[bool, Mapping[str, Any]]]
 """Cache file → whether it is complete, and its provenance, as far as they were looked at in a run."""
 
 
+@dataclass(frozen=True)
+class Cached:
+    """The views of a model that are there. Layers come first, from the input to the output.
+
+    Attributes
+    ----------
+    everywhere : tuple of str
+        Those that have a complete cache of every dataset that is read.
+    fitted : tuple of str
+        The same, and layers of changed images of which only the rows that fits read are there.
+    """
+
+    everywhere: tuple[str, ...] = ()
+    fitted: tuple[str, ...] = ()
+
+
 def views_of(
     space: Workspace,
     name: ModelName,
     caches: Caches,
     report: Report = lambda line: None,
     headers: Headers | None = None,
-) -> list[str]:
-    """Return the views of a model that have a complete cache of every dataset that is read.
+) -> Cached:
+    """Return the views of a model that have complete caches.
 
-    Layers come first, from the input to the output. Views that were made with another head than the one that is asked
-    for are left out. `report` is told of them, and of views that lack a dataset. `headers` that are known are not
-    read again, and those that are read are added: several benchmarks share datasets.
+    Views that were made with another head than the one that is asked for are left out. `report` is told of them, and of
+    views that lack a dataset; not of layers of changed images that lack test rows, which no score reads of those.
+    `headers` that are known are not read again, and those that are read are added: several benchmarks share datasets.
     """
     headers = {} if headers is None else headers
     if name.view is not None:
-        return []
+        return Cached()
     datasets = [reader.file.stem for reader in caches.readers.values()]
+    fitting = {reader.file.stem for reader in (caches.train, caches.held_out) if reader is not None}
+    partly: set[str] = set()
     found: dict[str, tuple[bool, int, list[tuple[int, str]]]] = {}
     for model in space.views_of(name):
         view = str(model.view)
@@ -55,14 +74,17 @@ def views_of(
             complete, noted = _header(space.cache_file(model, dataset), headers)
             if not complete:
                 lacking.append(dataset)
-        if lacking:
+        fits = split_layer(view)[1] is not None and not fitting & set(lacking)
+        if lacking and not fits:
             named = ", ".join(dataset for dataset in datasets if dataset in lacking)
             report(f"leave out the view {model}: no complete cache of {named}; the same moodbench extract goes on")
         elif (made_with := _another_head(noted.get("view", {}), name, caches)) is not None:
             report(f"leave out the view {model}: made with {made_with}")
         else:
             found[view] = (view.startswith(CHANGED), int(noted.get("layer", {}).get("index", 0)), natural(view))
-    return sorted(found, key=found.__getitem__)
+            partly |= {view} if lacking else set()
+    fitted = tuple(sorted(found, key=found.__getitem__))
+    return Cached(tuple(view for view in fitted if view not in partly), fitted)
 
 
 def _header(file: Path, known: Headers) -> tuple[bool, Mapping[str, Any]]:
@@ -89,7 +111,7 @@ def reads_views(score: Score) -> bool:
     return bool(score.needs & {"layers", "views"})
 
 
-def lacking_besides(scores: Mapping[str, Score], cached: Sequence[str], head: Head | None) -> dict[str, str]:
+def lacking_besides(scores: Mapping[str, Score], cached: Cached, head: Head | None) -> dict[str, str]:
     """Return the scores that read layers, views or texts which are not there, with what is lacking in words."""
     lacking = {}
     for label, score in scores.items():
@@ -97,16 +119,15 @@ def lacking_besides(scores: Mapping[str, Score], cached: Sequence[str], head: He
             if kind in score.needs and (head is None or kind not in head.texts):
                 lacking[label] = f"no {words} with the head"
         try:
-            score.views_among(cached)
+            score.views_among(cached.everywhere)
+            score.views_fitted(cached.fitted)
         except ScoreError as error:
             lacking[label] = error.what
     return lacking
 
 
-def with_views(
-    space: Workspace, name: ModelName, caches: Caches, scores: Iterable[Score], cached: Sequence[str]
-) -> Caches:
-    """Return caches whose readers read along what these scores want of the `cached` views.
+def with_views(space: Workspace, name: ModelName, caches: Caches, scores: Iterable[Score], cached: Cached) -> Caches:
+    """Return caches whose readers read along what these scores want of the `cached` views; fits may read more.
 
     Raises
     ------
@@ -115,22 +136,25 @@ def with_views(
     CacheError
         One cannot be read.
     """
-    wanted: dict[str, None] = {}
+    wanted: set[str] = set()
+    fitted: set[str] = set()
     for score in scores:
-        try:
-            wanted |= dict.fromkeys(score.views_counted(cached))
-        except ScoreError:  # its cell says so
-            continue
-    views = [view for view in cached if view in wanted]
+        with suppress(ScoreError):  # its cell says what it lacks
+            wanted.update(score.views_counted(cached.everywhere))
+            fitted.update(score.views_fitted(cached.fitted))
+    fitted |= wanted
+    views = [view for view in cached.everywhere if view in wanted]
+    fitting = [view for view in cached.fitted if view in fitted]
 
     def beside(reader: RowReader) -> RowReader:
         return read_along(space, name, reader, views)
 
     return replace(
         caches,
-        cached_views=tuple(cached),
-        train=beside(caches.train),
-        held_out=None if caches.held_out is None else beside(caches.held_out),
+        cached_views=cached.everywhere,
+        fitted_views=cached.fitted,
+        train=read_along(space, name, caches.train, fitting),
+        held_out=None if caches.held_out is None else read_along(space, name, caches.held_out, fitting),
         test={dataset: beside(reader) for dataset, reader in caches.test.items()},
         ood={dataset: beside(reader) for dataset, reader in caches.ood.items()},
     )
@@ -162,17 +186,19 @@ def contents_of(caches: Caches, scores: Mapping[str, Score]) -> dict[str, ViewCo
 
     As the results note it: when one of them changes, the numbers of these scores are old.
     """
-    cached = caches.cached_views
     found: dict[str, ViewContents] = {}
+    fitting = [reader for reader in (caches.train, caches.held_out) if reader is not None]
     for label, score in scores.items():
         try:
-            views = score.views_among(cached)
+            views, fitted = score.views_among(caches.cached_views), score.views_fitted(caches.fitted_views)
         except ScoreError:
             continue
-        its = {
-            view: {reader.file.stem: reader.views[view].fingerprint for reader in caches.readers.values()}
-            for view in views
-        }
+        its = {view: _fingerprints(view, fitting) for view in fitted}
+        its |= {view: _fingerprints(view, caches.readers.values()) for view in views}
         if its:
             found[label] = its
     return found
+
+
+def _fingerprints(view: str, readers: Iterable[RowReader]) -> dict[str, str]:
+    return {reader.file.stem: reader.views[view].fingerprint for reader in readers}

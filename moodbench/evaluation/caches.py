@@ -33,6 +33,8 @@ class Caches:
         The outputs of the head that cached logits are restricted to; `head` has no others then.
     cached_views : tuple of str
         Every view of the model that could be read along (`moodbench.evaluation.beside`); readers have what is wanted.
+    fitted_views : tuple of str
+        The same of the rows that fits read: of ID train, and of `held_out`.
     """
 
     train: RowReader
@@ -44,6 +46,7 @@ class Caches:
     joined: Classes | None = None
     columns: tuple[int, ...] | None = None
     cached_views: tuple[str, ...] = ()
+    fitted_views: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for reader in self.readers.values():

@@ -11,6 +11,7 @@ from typing import Any
 from moodbench.catalog import BenchmarkSpec
 from moodbench.errors import CacheError, ResultsError
 from moodbench.evaluation.beside import (
+    Cached,
     Headers,
     contents_of,
     lacking_besides,
@@ -143,7 +144,7 @@ class ModelRuns:
         """Return the scores that are run, and the caches with the views that these read along."""
         scores = self.plan.scores
         reads_more = any(map(reads_views, scores.values()))
-        cached = views_of(self.space, name, caches, self.report, self.headers) if reads_more else []
+        cached = views_of(self.space, name, caches, self.report, self.headers) if reads_more else Cached()
         lacks = {} if self.named_scores else lacking_besides(scores, cached, caches.head)
         self.left_out |= {score_of(label): lack for label, lack in lacks.items()}
         some = {label: one for label, one in scores.items() if label not in lacks}
@@ -178,7 +179,7 @@ class ModelRuns:
     ) -> list[Result]:
         """Run scores, and write results, row scores and times as each way of running them ends."""
         ood_val = open_ood_val(self.space, name, spec, caches) if self.tune else {}
-        along = list(caches.train.views)
+        along = list(next(iter(caches.test.values())).views)
         ood_val = {dataset: read_along(self.space, name, one, along) for dataset, one in ood_val.items()}
         bars = Progress(f"{name} on {spec.name}", self.progress)
         bars.begins(f"scoring, {many(len(scores), 'score')}")

@@ -6,14 +6,17 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from moodbench.devices import is_out_of_memory
 from moodbench.errors import ModelError, UsageError
-from moodbench.models.layers import Taps
+from moodbench.features.targets import recipes_of
+from moodbench.models.layers import Layer, Taps
 from moodbench.models.recipes.base import Recipe
+from moodbench.models.recipes.of_layer import ChangedLayer
 from moodbench.models.recipes.seen import Pass
 from moodbench.types import NamedHead
 
@@ -30,7 +33,8 @@ class Changed:
 
     Attributes
     ----------
-    recipes : sequence of Recipe
+    views : sequence of Recipe and ChangedLayer
+        What is wanted of them.
     open : callable
         (images, their numbers) → Pass
     taps : Taps
@@ -39,13 +43,27 @@ class Changed:
         What recipes ask for as `Recipe.other` → that head; of None, the model's own.
     """
 
-    recipes: Sequence[Recipe]
+    views: Sequence[Recipe | ChangedLayer]
     open: Callable[[Tensor, Tensor], Pass]
     taps: Taps
     heads: Mapping[NamedHead | None, OnDevice]
 
+    @cached_property
+    def recipes(self) -> list[Recipe]:
+        """All that are followed, each once."""
+        return recipes_of(self.views)
+
+    @cached_property
+    def _inside(self) -> dict[Recipe, Taps]:
+        """The layers that are read while the images of a recipe are computed."""
+        of: dict[Recipe, list[Layer]] = {}
+        for view in self.views:
+            if isinstance(view, ChangedLayer):
+                of.setdefault(view.recipe, []).append(view.layer)
+        return {recipe: Taps(self.taps.network, layers) for recipe, layers in of.items()}
+
     def __call__(self, images: Tensor, numbers: Tensor) -> tuple[list[Tensor], Traced | None]:
-        """Return what each recipe makes of a batch, (B, D) float32; and features and layers of it unchanged.
+        """Return what each view is of a batch, (B, D) float32; and features and layers of it unchanged.
 
         The latter come of a pass with a graph; None where no recipe needed one.
         """
@@ -56,20 +74,28 @@ class Changed:
                 with self.taps.reading() as layers:
                     features = seen.traced
                 traced = features.detach(), [layer.detach() for layer in layers]
-            return [self._made(recipe, seen).detach().float() for recipe in self.recipes], traced
+            made: dict[Recipe | ChangedLayer, Tensor] = {}
+            for recipe in self.recipes:
+                made |= self._made(recipe, seen)
+            return [made[view].detach().float() for view in self.views], traced
 
-    def _made(self, recipe: Recipe, seen: Pass) -> Tensor:
-        with seen.under(self.heads[recipe.other]):
-            return recipe.compute(seen)
+    def _made(self, recipe: Recipe, seen: Pass) -> dict[Recipe | ChangedLayer, Tensor]:
+        """Return what a recipe makes of pictures, and their layers that are wanted."""
+        taps = self._inside.get(recipe)
+        with seen.under(self.heads[recipe.other]), seen.tapped(taps):
+            made = recipe.compute(seen)
+        layers = [] if taps is None else zip(taps.layers, seen.last[1], strict=True)
+        return {recipe: made, **{ChangedLayer(recipe, layer): values for layer, values in layers}}
 
     def _opened(self, images: Tensor, numbers: Tensor) -> Pass:
         seen = self.open(images, numbers)
         wanted = (name for recipe in self.recipes for name in recipe.reads(self.taps.network))
         seen.reading = list(dict.fromkeys(wanted))
+        seen.watching = [module for recipe in self.recipes for module in recipe.watches(self.taps.network)]
         return seen
 
     def check(self, images: Tensor) -> list[int]:
-        """Refuse recipes that this network does not serve; return the width of each one's vector.
+        """Refuse recipes that this network does not serve; return the width of each view.
 
         Parameters
         ----------
@@ -85,7 +111,12 @@ class Changed:
             if any(recipe.gradients for recipe in self.recipes):
                 noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0)).to(images)
                 self._check_gradients(self._opened(torch.cat([images, noise]), numbers.repeat(2)))
-            return [self._check_one(recipe, self._opened(images, numbers)) for recipe in self.recipes]
+            widths: dict[Recipe | ChangedLayer, int] = {}
+            for recipe in self.recipes:
+                widths |= self._check_one(recipe, self._opened(images, numbers))
+        for taps in self._inside.values():
+            taps.check(images)
+        return [widths[view] for view in self.views]
 
     def _check_gradients(self, seen: Pass) -> None:
         def mixed(features: Tensor) -> Tensor:
@@ -97,15 +128,18 @@ class Changed:
         if not bool(torch.isfinite(gradient).all()) or not bool(gradient.any()):
             raise _without_gradients(f"the view '{self.recipes[0].name}'", seen.network, "they are zero or not finite")
 
-    def _check_one(self, recipe: Recipe, seen: Pass) -> int:
+    def _check_one(self, recipe: Recipe, seen: Pass) -> dict[Recipe | ChangedLayer, int]:
         what = f"the view '{recipe.name}'"
         with _explained(what, seen.network) if recipe.gradients else nullcontext():
-            made = self._made(recipe, seen)
+            every = self._made(recipe, seen)
+        made = every[recipe]
         if made.ndim != 2 or len(made) != len(seen) or not made.shape[1]:
             raise ModelError(f"{what} made {tuple(made.shape)} of {len(seen)} pictures, not one vector of each")
         if not bool(torch.isfinite(made).all()):
             raise ModelError(f"{what} of {type(seen.network).__name__} gives numbers that are not finite")
-        return made.shape[1]
+        if recipe in self._inside and not torch.equal(made, seen.last[0]):
+            raise ModelError(f"{what} returns other features than its last pass has, whose layers cannot stand for it")
+        return {view: values.shape[1] for view, values in every.items()}
 
 
 @contextmanager

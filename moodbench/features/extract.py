@@ -32,10 +32,9 @@ from moodbench.features.memory import settle_batch_size
 from moodbench.features.network import Network, Output
 from moodbench.features.provenance import provenance
 from moodbench.features.settings import Settings
-from moodbench.features.targets import Arithmetic, Target, View, is_done, targets_of
+from moodbench.features.targets import Arithmetic, Target, View, is_done, recipes_of, targets_of
 from moodbench.features.verify import check_cache
 from moodbench.models.backbone import Backbone
-from moodbench.models.recipes.base import Recipe
 from moodbench.progress import bar
 from moodbench.types import Head
 from moodbench.views import LAYER
@@ -148,7 +147,7 @@ def extract_images(
     model, dataset : str
         Names to note in the cache.
     settings : Settings
-    views : sequence of Layer and Recipe
+    views : sequence of View
         Their caches lie in folders beside that of `file`, named ``…@layer-NAME`` and ``…@view-NAME``. They take
         over how the model's own cache is made, where that is there: batches line up.
 
@@ -229,7 +228,7 @@ def _views(targets: Sequence[Target]) -> list[View]:
 
 def _check_recipes(backbone: Backbone, views: Sequence[View], settings: Settings) -> None:
     """Refuse recipes that cannot be followed with this model, before anything is read or written."""
-    recipes = [view for view in views if isinstance(view, Recipe)]
+    recipes = recipes_of(views)
     refuse_settings(recipes, settings.precision, settings.compile)
     for recipe in recipes:
         head = backbone.head if recipe.other is None else recipe.other.head

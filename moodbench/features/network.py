@@ -15,9 +15,10 @@ from moodbench.devices import is_out_of_memory
 from moodbench.errors import ModelError
 from moodbench.features.changed import Changed, OnDevice, Traced, refuse_settings
 from moodbench.features.settings import Settings
-from moodbench.features.targets import View
+from moodbench.features.targets import View, recipes_of
 from moodbench.models.backbone import Backbone
 from moodbench.models.layers import Layer, Taps
+from moodbench.models.recipes.base import Recipe
 from moodbench.models.recipes.seen import Pass
 from moodbench.models.transforms import Transform
 from moodbench.types import Head, NamedHead
@@ -68,7 +69,8 @@ class Network:
     channels_last : bool
         Order of its weights and pixels in memory.
     views : sequence of View
-        What is computed besides: layers, which are read in the same forward pass, and recipes of changed images.
+        What is computed besides: layers, which are read in the same forward pass, recipes of changed images, and layers
+        of those.
     own : bool
         Whether the model's own features are computed; recipes may do without.
     """
@@ -76,7 +78,7 @@ class Network:
     def __init__(
         self, backbone: Backbone, settings: Settings, rows: int, views: Sequence[View] = (), own: bool = True
     ) -> None:
-        recipes = [view for view in views if not isinstance(view, Layer)]
+        recipes = recipes_of(views)
         refuse_settings(recipes, settings.precision, settings.compile)
         self.backbone = backbone
         self.rows = rows
@@ -97,7 +99,8 @@ class Network:
         self.head = self._placed(backbone.head)
         self.heads: dict[NamedHead | None, OnDevice] = {None: self.head}
         self.heads |= {one: self._placed(one.head) for one in dict.fromkeys(view.other for view in recipes) if one}
-        self.changed = Changed(recipes, self._opened, self.taps, self.heads)
+        changed = [view for view in views if not isinstance(view, Layer)]
+        self.changed = Changed(changed, self._opened, self.taps, self.heads)
         self._changed_rows: int | None = None
         self._shares: dict[int, bool] = {}
 
@@ -164,7 +167,7 @@ class Network:
             if isinstance(view, Layer):
                 parts.append((next(layers), None))
             elif (values := next(recipes, None)) is not None:
-                parts.append((values, None if view.numbers else self._logits(values, self.heads[view.other])))
+                parts.append((values, self._logits(values, self._head_of(view))))
         return parts
 
     def _plain(self, images: Tensor, traced: Traced | None) -> tuple[Tensor | None, list[Tensor]]:
@@ -210,6 +213,10 @@ class Network:
         count = len(features)
         rows = torch.cat([features, features.new_zeros(self.rows - count, features.shape[1])])
         return torch.addmm(bias, rows, weight.T)[:count]
+
+    def _head_of(self, view: View) -> OnDevice:
+        """Return the head that the logits of a view are made with; numbers and layers have none."""
+        return self.heads[view.other] if isinstance(view, Recipe) and not view.numbers else None
 
     def _opened(self, images: Tensor, numbers: Tensor) -> Pass:
         return Pass(self.backbone, images, numbers, self.head, self._precision, self.layout)

@@ -12,10 +12,23 @@ from moodbench.features.provenance import refuse_mismatch
 from moodbench.features.settings import Settings
 from moodbench.models.layers import Layer
 from moodbench.models.recipes.base import Recipe
+from moodbench.models.recipes.of_layer import ChangedLayer
 from moodbench.types import Head
 
-View = Layer | Recipe
-"""Another vector of the same images: what a layer returns, or what a recipe makes of them."""
+View = Layer | Recipe | ChangedLayer
+"""Another vector of the same images: what a layer returns of them, what a recipe makes of them, or what a layer returns
+of what it makes."""
+
+
+def recipe_of(view: View) -> Recipe | None:
+    """Return the recipe that has to be followed for a view; None for a layer of the images as they are."""
+    return view.recipe if isinstance(view, ChangedLayer) else view if isinstance(view, Recipe) else None
+
+
+def recipes_of(views: Sequence[View]) -> list[Recipe]:
+    """Return the recipes that have to be followed, each once."""
+    found = (recipe_of(view) for view in views)
+    return list(dict.fromkeys(recipe for recipe in found if recipe is not None))
 
 
 @dataclass(frozen=True)
@@ -29,7 +42,7 @@ class Target:
     file : Path
     noted : mapping
         Its provenance, without what has to be tried.
-    view : Layer, Recipe or None
+    view : View or None
         Whose output it holds; None: the model's features and logits.
     """
 
@@ -61,7 +74,7 @@ def targets_of(own: Target, views: Sequence[View]) -> list[Target]:
                 f"{own.model}@{view.view}",
                 own.dataset,
                 own.file.parent.with_name(f"{own.file.parent.name}@{view.view}") / own.file.name,
-                {**own.noted, view.key: view.record},
+                {**own.noted, **view.noted},
                 view,
             )
             for view in views

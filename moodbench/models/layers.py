@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,9 +41,6 @@ class Layer:
         What follows ``@`` in the name of its cache.
     """
 
-    key: ClassVar[str] = "layer"
-    """Under which name the provenance of its cache notes it."""
-
     name: str
     index: int
     count: int
@@ -51,9 +48,10 @@ class Layer:
     view: str
 
     @property
-    def record(self) -> dict[str, Any]:
+    def noted(self) -> dict[str, Any]:
         """What the provenance of its cache notes."""
-        return {"name": self.name, "index": self.index, "count": self.count, "pool": self.pool, "norm": False}
+        record = {"name": self.name, "index": self.index, "count": self.count, "pool": self.pool, "norm": False}
+        return {"layer": record}
 
 
 def choose_layers(network: nn.Module, choice: LayerChoice, pool: Pool = "model") -> tuple[Layer, ...]:

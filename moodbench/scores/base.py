@@ -194,6 +194,19 @@ class Score(ABC):
         """Return what blocks must have so that `views_among` finds the same in them; by default just that."""
         return self.views_among(cached)
 
+    def views_fitted(self, cached: Sequence[str]) -> tuple[str, ...]:
+        """Return which others `fit` alone reads: of test images nobody needs them. None by default.
+
+        Parameters as those of `views_among`, which it may ask; of `cached` there are all that ID train has, and the ID
+        validation rows where there are such.
+
+        Raises
+        ------
+        ScoreError
+            What it reads is not there.
+        """
+        return ()
+
     def fit(self, train: Train) -> Fit:
         """Learn from ID train rows. Nothing to learn by default.
 

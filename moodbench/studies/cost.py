@@ -203,12 +203,13 @@ def _possible(
     known: Known, chosen: Chosen, model: ModelName, space: Workspace, scores: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return those of all scores that are not left out, for want of what they read besides."""
-    from moodbench.evaluation.beside import lacking_besides
+    from moodbench.evaluation.beside import Cached, lacking_besides
 
     planned: list[str] = []
     if model.view is None:
         shape = shape_of(chosen, known)
         targets = [one for head in (False, True) for one in _targets(known, chosen, space, shape, with_head=head)]
         planned = [str(target.view) for target, _, _ in targets if target.view is not None]
-    lacking = lacking_besides(scores, list(dict.fromkeys(planned)), None)
+    all_planned = tuple(dict.fromkeys(planned))
+    lacking = lacking_besides(scores, Cached(all_planned, all_planned), None)
     return {label: one for label, one in scores.items() if label not in lacking}

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import moodbench
-from moodbench.commands.import_ import import_features
 from moodbench.commands.results import show_result
 from moodbench.errors import CacheMismatchError, ScoreError, UsageError
 from moodbench.evaluation import beside
@@ -20,16 +19,7 @@ from moodbench.scores.base import SCORES, create_score
 from moodbench.scores.machinery.viewing import OnView, OverLayers, changed_view
 from moodbench.tables.footnotes import STALE
 from moodbench.workspace import ModelName, Workspace
-
-ROWS = {"train": 40, "test": 20, "far": 25}
-CATALOG = """
-datasets:
-  train: {title: Train, role: ID train, folder: train, labels: none, images: 40}
-  test: {title: Test, role: ID test, folder: test, labels: none, images: 20}
-  far: {title: Far, role: far-OOD, folder: far, labels: none, images: 25}
-benchmarks:
-  deep: {title: Deep, id_train: train, id_test: test, ood: {far: [far]}}
-"""
+from tests.beside import CATALOG, ROWS, deep_space, put
 
 
 @pytest.fixture(autouse=True)
@@ -50,25 +40,9 @@ def spread():
     SCORES.keep(before)
 
 
-def put(space, model, dataset, *, ids=None, seed=0, dim=4):
-    rows = ROWS[dataset]
-    x = np.random.default_rng([seed, rows]).normal(size=(rows, dim)).astype(np.float32)
-    file = space.cache_dir.parent / f"{model}-{dataset}.npz"
-    np.savez(file, features=x, ids=np.array(ids or [f"{dataset}/{i}.png" for i in range(rows)]))
-    space.cache_file(ModelName.parse(model), dataset).unlink(missing_ok=True)
-    import_features(model, dataset, file, workspace=space)
-    return x
-
-
 @pytest.fixture
 def space(tmp_path):
-    (tmp_path / "c.yaml").write_text(CATALOG)
-    space = Workspace(tmp_path / "d", tmp_path / "cache", tmp_path / "results", (tmp_path / "c.yaml",))
-    for dataset in ROWS:
-        put(space, "net", dataset)
-        put(space, "net@layer-b.0", dataset, seed=1, dim=3)
-        put(space, "net@layer-b.1", dataset, seed=2, dim=5)
-    return space
+    return deep_space(tmp_path)
 
 
 def run(space, **how):

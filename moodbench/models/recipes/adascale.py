@@ -35,6 +35,7 @@ class AdaSCALE(Recipe):
     """
 
     head = True
+    layered = True
     paper = "Regmi, arXiv 2503.08023"
 
     share: float = 0.05

@@ -4,9 +4,9 @@ A recipe is given a network and a batch of transformed pictures, and returns one
 pictures as it has changed them, or numbers that it makes on its way (with gradients, with maps of layers). That is
 cached as ``MODEL@view-NAME-VALUES`` beside the model's own features. A new recipe is one module in this package::
 
-    @VIEWS.register("fgsm")
+    @VIEWS.register("uphill")
     @dataclass(frozen=True)
-    class FGSM(Recipe):
+    class Uphill(Recipe):
         head = True  # it reads the model's own head, or the one that is named
         paper = "..."
         eps: float = 0.01  # a parameter: a dataclass field with a default; the first one is always part of the name
@@ -19,7 +19,7 @@ cached as ``MODEL@view-NAME-VALUES`` beside the model's own features. A new reci
             return seen.forward(seen.images - self.eps * gradient.sign())
 
 The cache's logits are made of what it returns by the model's head, unless it says ``numbers = True``: then these are no
-features, and there are none.
+features, and there are none. With ``layered = True`` the layers of its last pass can be cached as well.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from moodbench.errors import UsageError
 from moodbench.models.recipes.seen import Pass
 from moodbench.registry import Registry
 from moodbench.types import Head, NamedHead
-from moodbench.views import CHANGED, WITH_HEAD, ChangedChoice, split_head
+from moodbench.views import CHANGED, WITH_HEAD, ChangedChoice, split_head, split_layer
 
 MOST = 1e6
 """Largest value of a parameter; whatever is larger is a slip."""
@@ -62,6 +62,7 @@ class Recipe(ABC):
     head : it reads a head, and cannot do without: the model's own, or `other`
     gradients : it asks `Pass.gradient` of the pictures as they are; they are then shared with the plain forward pass
     numbers : it returns numbers of its own, no features of the network, and no head can be put on them
+    layered : it returns the features of the last pass that it asks `Pass.forward` for, whose layers may be cached too
     paper : where it is from
 
     Attributes
@@ -70,12 +71,10 @@ class Recipe(ABC):
         Read in the place of the model's own head: no parameter, `with_head` sets it.
     """
 
-    key: ClassVar[str] = "view"
-    """Under which name the provenance of its caches notes it."""
-
     head: ClassVar[bool] = False
     gradients: ClassVar[bool] = True
     numbers: ClassVar[bool] = False
+    layered: ClassVar[bool] = False
     paper: ClassVar[str] = ""
 
     other: NamedHead | None = dataclasses.field(default=None, kw_only=True)
@@ -105,6 +104,10 @@ class Recipe(ABC):
 
     def reads(self, network: nn.Module) -> Sequence[str]:
         """Return the modules whose outputs it asks `Pass.output` for. None by default."""
+        return ()
+
+    def watches(self, network: nn.Module) -> Sequence[nn.Module]:
+        """Return the modules at whose outputs it asks `Pass.gradients_at` for gradients. None by default."""
         return ()
 
     def check(self, network: nn.Module, head: Head | None) -> None:  # noqa: B027
@@ -139,11 +142,11 @@ class Recipe(ABC):
         return "-".join(parts) + ("" if self.other is None else WITH_HEAD + self.other.name)
 
     @property
-    def record(self) -> dict[str, Any]:
+    def noted(self) -> dict[str, Any]:
         """What the provenance of its cache notes."""
         values = {key: getattr(self, key) for key in self.parameters()}
         other = {} if self.other is None else {"head_name": self.other.name, "head_sha256": self.other.digest}
-        return {"name": self.name, "parameters": values, "head": self.head, **other}
+        return {"view": {"name": self.name, "parameters": values, "head": self.head, **other}}
 
     def refuse_outside(self, parameter: str, low: float, high: float, meaning: str = "") -> None:
         """Raise a `UsageError` unless a number lies between the two, which says what it means."""
@@ -189,13 +192,14 @@ def create_recipe(choice: ChangedChoice) -> Recipe:
 def choice_of(view: str) -> str:
     """Return what ``--view`` is to be given for a view of this name, as ``odin:eps=0.01`` of ``view-odin-0.01``.
 
-    Where it was made with another head, the option that names that follows: ``odin --view-head probe``.
+    What says which layer it is of, or with which other head it was made, follows: ``odin --view-head probe``.
 
     Raises
     ------
     UnknownNameError
         No recipe makes it.
     """
+    view, layer = split_layer(view)
     view, head = split_head(view)
     name, _, rest = view.removeprefix(CHANGED).partition("-")
     usual = VIEWS.get(name).parameters()
@@ -205,7 +209,9 @@ def choice_of(view: str) -> str:
         key = next(key for key in sorted(usual, key=len, reverse=True) if part.startswith(key))
         given[key] = part.removeprefix(key)
     parameters = [f"{key}={value}" for key, value in given.items() if value != _written(usual[key])]
-    return name + (":" + ",".join(parameters) if parameters else "") + ("" if head is None else f" --view-head {head}")
+    options = "" if layer is None else f" --view-layers {layer.layer}" + (f" --pool {layer.pool}" if layer.pool else "")
+    options += "" if head is None else f" --view-head {head}"
+    return name + (":" + ",".join(parameters) if parameters else "") + options
 
 
 def _read(name: str, key: str, text: str, usual: Any) -> Any:

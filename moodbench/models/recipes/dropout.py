@@ -44,6 +44,7 @@ class Dropout(Recipe):
     """
 
     gradients = False
+    layered = True
     paper = "Gal and Ghahramani, ICML 2016, arXiv 1506.02142"
 
     p: float = 0.1

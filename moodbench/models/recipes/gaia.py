@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +13,6 @@ from moodbench.models.recipes.base import VIEWS, Recipe
 from moodbench.models.recipes.seen import Pass
 from moodbench.models.recipes.stages import last_stages
 from moodbench.types import Head
-
-Reduce = Callable[[Tensor], Tensor]
-"""Gradient at a layer's output, (B, C, H, W) → a number of each channel, (B, C)."""
 
 
 @VIEWS.register("gaia_z")
@@ -30,9 +25,8 @@ class GAIAZ(Recipe):
 
     Notes
     -----
-    One more forward pass and one backward pass: with the plain one 4 times the time of that alone (ResNet-50, CPU). All
-    layers of batch normalisation; in networks without, all of group normalisation in the last stage. What makes
-    gradients zero is a ReLU: networks in which none is are refused.
+    One pass back from the shared forward pass. All layers of batch normalisation; in networks without, all of group
+    normalisation in the last stage. What makes gradients zero is a ReLU: networks in which none is are refused.
 
     References
     ----------
@@ -49,18 +43,24 @@ class GAIAZ(Recipe):
         """Refuse a network without such layers."""
         _norms(network, self.name, _everywhere)
 
+    def watches(self, network: nn.Module) -> Sequence[nn.Module]:
+        """Return those layers."""
+        return _norms(network, self.name, _everywhere)
+
     def compute(self, seen: Pass) -> Tensor:
         """Return a number of each layer, (B, layers)."""
-        norms = _norms(seen.network, self.name, _everywhere)
-        with _gradients_at(norms, lambda gradient: (gradient != 0).float().mean((2, 3))) as shares:
-            seen.gradient(lambda features: seen.logits(features).amax(1), seen.images)
-        if all(bool((share == 1).all()) for share in shares.values()):
+        shares = seen.gradients_at(
+            self.watches(seen.network),
+            lambda gradient: (gradient != 0).float().mean((2, 3)),
+            lambda features: seen.logits(features).amax(1),
+        )
+        if all(bool((share == 1).all()) for share in shares):
             raise ModelError(
                 f"no gradient at a layer of {type(seen.network).__name__} is zero, and the view '{self.name}' counts "
                 "those that are",
                 fix="leave it out: it is for networks with ReLU",
             )
-        return _mean_squares(norms, shares)
+        return _mean_squares(shares)
 
 
 @VIEWS.register("gaia_a")
@@ -74,10 +74,10 @@ class GAIAA(Recipe):
 
     Notes
     -----
-    One more forward pass and one backward pass: with the plain one 3.4 times the time of that alone (ResNet-50, CPU).
-    Layers of batch normalisation; in networks without, those of group normalisation in the last stage alone. For
-    ResNets the program takes the mean over places of the gradient at the last map in the place of the gradient at the
-    features, which is smaller by the number of places: its numbers are so many times as large.
+    One pass back from the shared forward pass. Layers of batch normalisation; in networks without, those of group
+    normalisation in the last stage alone. For ResNets the program takes the mean over places of the gradient at the
+    last map in the place of the gradient at the features, which is smaller by the number of places: its numbers are so
+    many times as large.
 
     References
     ----------
@@ -94,18 +94,22 @@ class GAIAA(Recipe):
         """Refuse a network without such layers."""
         _norms(network, self.name, _in_last_two)
 
+    def watches(self, network: nn.Module) -> Sequence[nn.Module]:
+        """Return those layers."""
+        return _norms(network, self.name, _in_last_two)
+
     def compute(self, seen: Pass) -> Tensor:
         """Return a number of each layer, (B, layers)."""
-        norms = _norms(seen.network, self.name, _in_last_two)
         outer: list[Tensor] = []
 
         def total(features: Tensor) -> Tensor:
             outer.append(self._outer(seen, features.detach()))
             return features.sum(1)
 
-        with _gradients_at(norms, lambda gradient: gradient.mean((2, 3), dtype=torch.float32)) as means:
-            seen.gradient(total, seen.images)
-        return _mean_squares(norms, means) / outer[0].clamp_min(torch.finfo(torch.float32).tiny)[:, None]
+        means = seen.gradients_at(
+            self.watches(seen.network), lambda gradient: gradient.mean((2, 3), dtype=torch.float32), total
+        )
+        return _mean_squares(means) / outer[0].clamp_min(torch.finfo(torch.float32).tiny)[:, None]
 
     def _outer(self, seen: Pass, features: Tensor) -> Tensor:
         """Return o, (B,): the gradient of sum_k log p_k with respect to the logits is 1 - C p."""
@@ -144,30 +148,7 @@ def _norms(network: nn.Module, view: str, where: Callable[[nn.Module, str], str 
     return [drop if isinstance(drop := getattr(layer, "drop", None), nn.Module) else layer for layer in found]
 
 
-@contextmanager
-def _gradients_at(layers: Sequence[nn.Module], reduce: Reduce) -> Iterator[dict[int, Tensor]]:
-    """Collect what `reduce` makes of the gradient at each layer's output, by the layer's place, as they are taken.
-
-    The gradient is that of the output as the layer returns it, whatever is done to it in place afterwards.
-    """
-    found: dict[int, Tensor] = {}
-
-    def hook(position: int) -> Any:
-        def watch(layer: nn.Module, inputs: Any, output: Tensor) -> None:
-            taken: Any = output
-            taken.register_hook(lambda gradient: found.__setitem__(position, reduce(gradient)))
-
-        return watch
-
-    handles = [layer.register_forward_hook(hook(position)) for position, layer in enumerate(layers)]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _mean_squares(norms: Sequence[nn.Module], found: dict[int, Tensor]) -> Tensor:
+def _mean_squares(found: Sequence[Tensor]) -> Tensor:
     """Return the sum of squares of each layer, over the number of channels of all: (B, layers) float32."""
-    channels = sum(values.shape[1] for values in found.values())
-    return torch.stack([found[i].square().sum(1) for i in range(len(norms))], dim=1) / channels
+    channels = sum(values.shape[1] for values in found)
+    return torch.stack([values.square().sum(1) for values in found], dim=1) / channels

@@ -35,6 +35,7 @@ class ODIN(Recipe):
     """
 
     head = True
+    layered = True
     paper = "Liang et al., ICLR 2018, arXiv 1706.02690"
 
     eps: float = 0.0014

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -12,11 +12,15 @@ from torch import Tensor, nn
 
 from moodbench.errors import ModelError
 from moodbench.models.backbone import Backbone
+from moodbench.models.layers import Taps
 
 T = TypeVar("T")
 
 PerRow = Callable[[Tensor], Tensor]
 """(B, D) features → (B,) numbers, each of its own row alone."""
+
+Reduce = Callable[[Tensor], Tensor]
+"""Gradient at the output of a module → what is kept of it."""
 
 
 class Pass:
@@ -41,6 +45,8 @@ class Pass:
     ----------
     reading : sequence of str
         Modules whose outputs `output` returns; set before anything is computed.
+    watching : sequence of Module
+        Modules at whose outputs `gradients_at` returns gradients; likewise.
     """
 
     def __init__(
@@ -59,7 +65,11 @@ class Pass:
         self._precision = precision
         self._layout = layout
         self.reading: Sequence[str] = ()
+        self.watching: Sequence[nn.Module] = ()
         self._outputs: dict[str, Tensor] = {}
+        self._catch = _Catch()
+        self._taps: Taps | None = None
+        self._last: tuple[Tensor, list[Tensor]] | None = None
         self._memo: dict[tuple[int, str], Any] = {}
 
     def __len__(self) -> int:
@@ -82,13 +92,26 @@ class Pass:
         ModelError
             The transform's record does not say it.
         """
-        std = self.backbone.transform.record.get("std")
-        if std is None:
+        return self._of_colours("std", "the standard deviation that colours are divided by", "[1, 1, 1]")
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """(3, 1, 1) float32, what the transform has subtracted before; raises as `std` does."""
+        return self._of_colours("mean", "the mean that is subtracted from colours", "[0, 0, 0]")
+
+    def _of_colours(self, name: str, what: str, none: str) -> Tensor:
+        values = self.backbone.transform.record.get(name)
+        if values is None:
             raise ModelError(
-                "the record of the transform has no 'std', and this view changes pixels in units of the picture's own",
-                fix="put the standard deviation that colours are divided by into the record: 'std': [1, 1, 1] for none",
+                f"the record of the transform has no '{name}', and this view changes pixels in units of the picture's "
+                "own",
+                fix=f"put {what} into the record: '{name}': {none} for none",
             )
-        return torch.tensor(std, dtype=torch.float32, device=self.images.device).view(-1, 1, 1)
+        return torch.tensor(values, dtype=torch.float32, device=self.images.device).view(-1, 1, 1)
+
+    def clamped(self, images: Tensor) -> Tensor:
+        """Return pictures with every colour between black and white."""
+        return torch.maximum(torch.minimum(images, (1 - self.mean) / self.std), -self.mean / self.std)
 
     def forward(self, images: Tensor | None = None) -> Tensor:
         """Return the features of pictures like `images`, (B, D) float32; of `images` themselves by default.
@@ -96,9 +119,31 @@ class Pass:
         As the model's own are computed; with a graph where gradients are switched on.
         """
         shown = self.images if images is None else images.contiguous(memory_format=self._layout)
-        with self._precision():
+        with self._precision(), self._reading() as layers:
             features, _ = self.backbone.compute(self.network, shown)
-        return features.float()
+        features = features.float()
+        if self._taps is not None:
+            self._last = features.detach(), [layer.detach() for layer in layers]
+        return features
+
+    def _reading(self) -> AbstractContextManager[list[Tensor]]:
+        return nullcontext([]) if self._taps is None else self._taps.reading()
+
+    @contextmanager
+    def tapped(self, taps: Taps | None) -> Iterator[None]:
+        """Read layers in every pass of `forward` within the block; `last` has those of the last one."""
+        self._taps, self._last = taps, None
+        try:
+            yield
+        finally:
+            self._taps = None
+
+    @property
+    def last(self) -> tuple[Tensor, list[Tensor]]:
+        """Features (B, D) and layers, (B, width) each, of the last pass of `forward` within `tapped`."""
+        if self._last is None:
+            raise ModelError("no pass of the network was asked for, so it has no layers")
+        return self._last
 
     def logits(self, features: Tensor) -> Tensor:
         """Return what the head makes of features (B, D): (B, C) float32.
@@ -112,7 +157,7 @@ class Pass:
 
     @cached_property
     def _traced(self) -> tuple[Tensor, Tensor]:
-        with self.maps(self.reading) as self._outputs:
+        with self.maps(self.reading) as self._outputs, self._catch.at(self.watching):
             return self._trace(self.images)
 
     @property
@@ -166,6 +211,27 @@ class Pass:
         (found,) = torch.autograd.grad(total, leaf, retain_graph=images is None)
         return found
 
+    def gradients_at(self, modules: Sequence[nn.Module], reduce: Reduce, of: PerRow) -> list[Tensor]:
+        """Return what `reduce` makes of the gradient at the output of each module, in one pass back from `traced`.
+
+        Recipes say at which (`Recipe.watches`). The gradient is that of the output as the module returns it, whatever
+        is done to it in place afterwards.
+
+        Parameters
+        ----------
+        modules : sequence of Module
+        reduce : callable
+            Gradient at an output → what is kept of it. It is called as soon as there is one, so none of them is kept.
+        of : callable
+            As of `gradient`: (B, D) features → (B,) float32.
+        """
+        _ = self._traced
+        with self._catch.caught(reduce) as found:
+            self.gradient(of)
+        if lacking := [module for module in modules if module not in found]:
+            raise LookupError(f"{lacking[0]} is not watched; name it in Recipe.watches")
+        return [found[module] for module in modules]
+
     @contextmanager
     def maps(self, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         """Collect what modules of these names return while the network computes within the block.
@@ -187,6 +253,40 @@ class Pass:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+class _Catch:
+    """What gradients that pass by are handed to; graphs hold it, so it holds none of their tensors."""
+
+    def __init__(self) -> None:
+        self._reduce: Reduce | None = None
+        self._found: dict[nn.Module, Tensor] = {}
+
+    @contextmanager
+    def at(self, modules: Sequence[nn.Module]) -> Iterator[None]:
+        """Look at the outputs that these return within the block, whenever a gradient reaches them."""
+        handles = [module.register_forward_hook(self._watch) for module in dict.fromkeys(modules)]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _watch(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        output.register_hook(lambda gradient: self._take(module, gradient))
+
+    def _take(self, module: nn.Module, gradient: Tensor) -> None:
+        if self._reduce is not None:
+            self._found[module] = self._reduce(gradient)
+
+    @contextmanager
+    def caught(self, reduce: Reduce) -> Iterator[dict[nn.Module, Tensor]]:
+        """Collect what `reduce` makes of the gradients that are taken within the block."""
+        self._reduce, self._found = reduce, {}
+        try:
+            yield self._found
+        finally:
+            self._reduce, self._found = None, {}
 
 
 def of_predicted(logits: Tensor) -> Tensor:

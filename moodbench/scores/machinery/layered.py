@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import torch
 
 from moodbench.scores.base import Train
-from moodbench.scores.block import Block
+from moodbench.scores.block import HELD_OUT, Block
 from moodbench.scores.machinery.gaussian import joined_notes
 from moodbench.scores.machinery.statistics import Statistic
 from moodbench.scores.machinery.unit import unit_rows
@@ -58,26 +58,44 @@ def of_view(view: str, inner: Statistic[T]) -> OfRows[T]:
     return OfRows(view, lambda block: block.views[view], inner)
 
 
-def train_of(train: Train, view: str) -> Train:
-    """Return what a fit may know of a layer's rows, which have no head; scores of one layer share what they compute."""
+def train_of(train: Train, view: str, rows: str = "all") -> Train:
+    """Return what a fit may know of a layer's rows, which have no head; scores of one layer share what they compute.
+
+    `rows` names those that its statistics see.
+    """
 
     def bank() -> Iterator[Block]:
         return (block.views[view] for block in train.bank())
 
     return train.shared(
-        ("train_of", view),
+        ("train_of", view, rows),
         lambda: replace(
             train, dim=train.views[view], classes=None, weight=None, bias=None, bank=bank, views={}, _memo={}
         ),
     )
 
 
-def fit_each(fits: Mapping[str, LayerFit[T]]) -> LayerFit[dict[str, T]]:
+def kept_of_view(view: str, inner: Statistic[T]) -> OfRows[T]:
+    """Return a statistic of a view's rows but for those that are held out for tuning (every tenth)."""
+
+    def vectors(block: Block) -> Block:
+        numbers = torch.arange(block.start, block.start + len(block), device=block.features.device)
+        its = block.views[view]
+        return its.shared("kept", lambda: its.rows(numbers % HELD_OUT != HELD_OUT - 1))
+
+    return OfRows(("kept", view), vectors, inner)
+
+
+def fit_each(
+    fits: Mapping[str, LayerFit[T]], seen: Callable[[str, Statistic[Any]], OfRows[Any]] = of_view
+) -> LayerFit[dict[str, T]]:
     """Run fits of several views side by side, with ``yield from``: each pass serves all that wait for one.
 
     Parameters
     ----------
     fits : mapping of view to fit
+    seen : callable
+        Which rows they see: `of_view` or `kept_of_view`.
 
     Returns
     -------
@@ -94,7 +112,7 @@ def fit_each(fits: Mapping[str, LayerFit[T]]) -> LayerFit[dict[str, T]]:
                 found[view] = stop.value
         if not wanted:
             break
-        values = iter((yield tuple(of_view(view, one) for view, some in wanted.items() for one in some)))
+        values = iter((yield tuple(seen(view, one) for view, some in wanted.items() for one in some)))
         answers = {view: tuple(next(values) for _ in some) for view, some in wanted.items()}
     return {view: found[view] for view in fits}
 

@@ -214,6 +214,7 @@ def each_statistic(request: Request) -> Iterator[Statistic[Any]]:
 def _lacking(score: Score, train: Train) -> str | None:
     try:
         score.views_among(train.cached_views or list(train.views))
+        score.views_fitted(list(train.views))
     except ScoreError as error:
         return error.what
     if "head" in score.needs and train.weight is None:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from moodbench.errors import ScoreError, UnknownNameError, UsageError
 from moodbench.scores.base import Need, Score
-from moodbench.views import CHANGED, LayerChoice, LayerView
+from moodbench.views import CHANGED, LayerChoice, LayerView, layer_of, split_layer
 
 
 @dataclass
@@ -100,6 +100,37 @@ def lacking_view(wanted: str) -> str:
     """Return what a note says where a view is not there; of a view with numbers in its name not how it is made."""
     how = "" if "-" in wanted else f" (extract --view {wanted})"
     return f"no view '{wanted}'{how}"
+
+
+def changed_layers(wanted: str, layers: Sequence[str], cached: Sequence[str]) -> tuple[str, ...]:
+    """Return the cached layers of changed images that go with `layers`, in their order.
+
+    Parameters
+    ----------
+    wanted : str
+        The view, as in `changed_view`.
+    layers : sequence of str
+        Names of layers of the images as they are, as ``layer-blocks.3``.
+    cached : sequence of str
+
+    Raises
+    ------
+    ScoreError
+        There is no such view, or several, or it lacks one of the layers.
+    """
+    of = list(dict.fromkeys(split_layer(name)[0] for name in cached if split_layer(name)[1] is not None))
+    try:
+        view = changed_view(wanted, of)
+    except ScoreError as error:
+        if any(name == CHANGED + wanted or name.startswith(f"{CHANGED}{wanted}-") for name in of):
+            raise
+        how = "" if "-" in wanted else f" (moodbench extract --view {wanted} --view-layers all, for ID train)"
+        raise ScoreError(f"no layers of the view '{wanted}'{how}") from error
+    found = tuple(layer_of(view, one) for name in layers if (one := LayerView.parse(name)) is not None)
+    lacking = [layer for layer, name in zip(layers, found, strict=True) if name not in cached]
+    if lacking:
+        raise ScoreError(f"the view '{view.removeprefix(CHANGED)}' has not all of the layers: no {lacking[0]} of it")
+    return found
 
 
 @dataclass

@@ -281,7 +281,7 @@ def test_recipes_keep_the_contract(name):
     assert made.name == name
     assert made.view.startswith(f"view-{name}")
     assert made.paper
-    assert set(made.record) == {"name", "parameters", "head"}
+    assert set(made.noted["view"]) == {"name", "parameters", "head"}
     assert VIEWS.get(name).__doc__.count("References") == 1
 
 

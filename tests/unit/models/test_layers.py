@@ -113,4 +113,5 @@ def test_a_layer_that_hooks_cannot_read_is_refused(factor, why):
 
 def test_the_record_of_a_layer():
     layers = choose_layers(network_of("test_resnet"), ALL)
-    assert layers[-1].record == {"name": "layer4", "index": 4, "count": 5, "pool": "mean", "norm": False}
+    noted = {"name": "layer4", "index": 4, "count": 5, "pool": "mean", "norm": False}
+    assert layers[-1].noted == {"layer": noted}
