@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from textwrap import dedent
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docs" / "notebook.ipynb"
@@ -50,14 +52,41 @@ def test_it_is_small_and_gives_no_machine_away():
     assert all(cell.metadata == {} for cell in NOTEBOOK.cells)
 
 
-def test_it_runs_and_shows_what_is_committed(tmp_path, monkeypatch):
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A function that runs a notebook in an empty folder, which it returns."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    fresh = nbformat.read(FILE, as_version=4)
     (tmp_path / "there").mkdir()
-    where = {"metadata": {"path": str(tmp_path / "there")}}
-    NotebookClient(fresh, timeout=900, kernel_name="python3", resources=where).execute()
-    assert not [*(tmp_path / "there").iterdir()], "it leaves nothing where Jupyter was started"
+
+    def execute(notebook):
+        where = {"metadata": {"path": str(tmp_path / "there")}}
+        NotebookClient(notebook, timeout=900, kernel_name="python3", resources=where).execute()
+        return tmp_path / "there"
+
+    return execute
+
+
+def test_a_kernel_is_known_as_one_and_shows_bars(run):
+    """By what IPython says of itself in a real one."""
+    code = """
+        from moodbench.progress import bar, in_notebook
+        print(in_notebook())
+        with bar("rows", 8, shown=True) as done:
+            done.update(8)
+    """
+    notebook = new_notebook(cells=[new_code_cell(dedent(code))])
+    run(notebook)
+    shown = notebook.cells[0].outputs
+    assert "True" in "".join(one["text"] for one in shown if one.get("name") == "stdout")
+    bars = "".join(one.get("text", "") + str(one.get("data", "")) for one in shown)
+    assert "rows: 100%" in bars or "application/vnd.jupyter.widget-view+json" in bars, bars
+
+
+def test_it_runs_and_shows_what_is_committed(run):
+    fresh = nbformat.read(FILE, as_version=4)
+    there = run(fresh)
+    assert not [*there.iterdir()], "it leaves nothing where Jupyter was started"
     for before, after in zip(NOTEBOOK.cells, fresh.cells, strict=True):
         assert kinds(after) == kinds(before), before.source
         assert words(after) == words(before), before.source
