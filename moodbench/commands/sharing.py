@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from moodbench.arguments import as_names, as_path
 from moodbench.catalog import seen_by
@@ -105,6 +106,8 @@ def push_results(
         repository = Repository.parse(str(target), revision)
         name = check_submitter(submitter if submitter is not None else repository.account())
         if create and not dry_run:
+            with TemporaryDirectory() as empty:  # what cannot be shared makes no repository
+                submit(Path(empty), offers, name, cleaner=cleaner, dry_run=True)
             repository.create()
         with repository.copied() as (folder, parent):
             files = share(folder, name)

@@ -73,7 +73,7 @@ def new_rows(
             f"{many} what was made from the same inputs and shared before; nothing was written:\n  "
             + "\n  ".join(apart[:MOST_NAMED])
             + more,
-            fix="score again with the newer version of the two; who is wrong shares again with --replace",
+            fix="find out which is right: score again, with equal versions; who is wrong shares again with --replace",
         )
     return fresh, there
 

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from moodbench.release import __version__
 from moodbench.results import read_all, read_provenance
 from tests.commands import call, offered
 from tests.runs import row
@@ -33,7 +34,7 @@ class TestPush:
         assert "| b | vit | ann | 20" in (lab / "README.md").read_text()
         noted = json.loads((lab / SHARED_BY / "ann.json").read_text())
         about = noted["submission"]
-        assert (about["submitter"], about["moodbench"]) == ("ann", "0.1.0")
+        assert (about["submitter"], about["moodbench"]) == ("ann", __version__)
         assert {*about["signature"]} == {"inputs", "recipe"}
 
     def test_again_there_is_nothing_new_and_no_byte_changes(self, lab, home):

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from moodbench.release import __version__
 from moodbench.results import read_all
 from tests.hub_server import hub
 from tests.sharing import SHARED_BY, workspace
@@ -67,7 +68,7 @@ def test_from_one_machine_through_the_hub_to_another(server, home):
     assert {*files} == {".gitattributes", "README.md", f"{SHARED_BY}/ann.csv", f"{SHARED_BY}/ann.json"}
     assert files[".gitattributes"].startswith(b"*.h5 filter=lfs")  # the hub's own lines stay
     assert json.loads(files[f"{SHARED_BY}/ann.json"])["submission"]["submitter"] == "ann"  # the account's name
-    assert any(agent.startswith("moodbench/0.1.0") for agent in server.agents)
+    assert any(agent.startswith(f"moodbench/{__version__}") for agent in server.agents)
     said(share(server, home, "--submitter", "lab-gpu7", scores=("knn",)))
     said(run(server, home / "other", "pull", LAB, "--into", home / "all", token=None))
     assert {row.score for row in read_all(home / "all", "b")} == {"msp", "knn"}
