@@ -18,6 +18,10 @@ from moodbench.errors import UnknownNameError, UsageError
 LAYER, CHANGED = "layer-", "view-"
 """What the names of views begin with; variants cannot."""
 
+RUN, MEMBER = "run-", "member-"
+"""What stands before the name of another model whose rows lie beside: a training run of the same recipe, or one that
+somebody named. No cache is called so."""
+
 WITH_HEAD = "-head-"
 """What the name of another head follows in the name of a view that reads one; no parameter of a recipe has it."""
 
@@ -33,6 +37,11 @@ _EVERY = re.compile(r"every:([0-9]+)")
 def is_view(part: str) -> bool:
     """Say whether what follows a model's ``@`` names a view of it, and no variant."""
     return part.startswith((LAYER, CHANGED))
+
+
+def other_model(name: str) -> str | None:
+    """Return the model that vectors beside a model's own are of, where they are no view of that model."""
+    return next((name.removeprefix(kind) for kind in (RUN, MEMBER) if name.startswith(kind)), None)
 
 
 def split_at(text: str) -> tuple[str | None, str | None]:

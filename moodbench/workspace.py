@@ -13,7 +13,7 @@ from moodbench.catalog import Catalog, load_catalog
 from moodbench.errors import CacheError, DataError, UnknownNameError, UsageError
 from moodbench.names import check_name, dataset_fault, name_fault
 from moodbench.prefixes import HOW_WRITTEN, base_fault, base_of, folder_of, split, tidied
-from moodbench.views import LayerView, is_view, split_at
+from moodbench.views import LayerView, is_view, other_model, split_at
 
 CLASSES = "classes"
 """The folder of the results by class, beside the results of a benchmark."""
@@ -76,6 +76,11 @@ class ModelName:
     def without_head(self) -> ModelName:
         """Whose caches these are."""
         return replace(self, head=None)
+
+    def beside(self, view: str) -> ModelName:
+        """Return the model whose caches lie beside those of this one under the name `view`."""
+        other = other_model(view)
+        return replace(self.whole, view=view) if other is None else ModelName.parse(other)
 
     @property
     def whole(self) -> ModelName:

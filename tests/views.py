@@ -77,10 +77,23 @@ def changed_layers_of(features: np.ndarray) -> dict[str, np.ndarray]:
     return {f"fgsm-0.05-layer-{name}": values for name, values in layers_of(moved).items()}
 
 
+RUNS = ("s1", "s2")
+"""Other training runs, whose features the head of the world reads too."""
+
+
+def runs_of(features: np.ndarray) -> dict[str, np.ndarray]:
+    """Return run → (B, D) float32 of rows (B, D): each a little of other entries taken off."""
+    return {
+        name: (features - (0.06 + 0.03 * i) * np.roll(features, 2 + i, axis=1)).astype(np.float32)
+        for i, name in enumerate(RUNS)
+    }
+
+
 def views_of(features: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the same under the names of caches: layers, and views of changed images; (B, width) float32 each."""
+    """Return the same under the names of caches: layers, views of changed images, runs; (B, width) float32 each."""
     changed = changed_of(features) | numbers_of(features) | changed_layers_of(features)
     return {
         **{f"layer-{name}": values for name, values in layers_of(features).items()},
         **{f"view-{name}": values for name, values in changed.items()},
+        **{f"run-{name}": values for name, values in runs_of(features).items()},
     }

@@ -30,7 +30,7 @@ class World:
         """Return a block of rows with logits from the head."""
         known = None if labels is None else torch.from_numpy(labels)
         views = {
-            name: Block(*self._vectors(values, with_head=name.startswith("view-")), known, start)
+            name: Block(*self._vectors(values, with_head=name.startswith(("view-", "run-"))), known, start)
             for name, values in views_of(features).items()
         }
         return Block(*self._vectors(features), known, start, views)

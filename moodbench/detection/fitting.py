@@ -27,7 +27,7 @@ from moodbench.features.rowscores import ID, place_of
 from moodbench.progress import Progress
 from moodbench.release import versions
 from moodbench.results import read_results
-from moodbench.scores.base import Score
+from moodbench.scores.base import BESIDE, Score
 from moodbench.scores.machinery.answers import Answer, OtherQuestionsError, recorded
 from moodbench.scores.machinery.passes import fit_scores
 from moodbench.scores.machinery.written import class_place, is_own
@@ -218,7 +218,7 @@ def _told(wanted: Wanted, engine: Engine, progress: Progress) -> list[Answer]:
         tolerant=True,
         progress=progress,
     )
-    if wanted.score.needs & {"layers", "views"}:
+    if wanted.score.needs & BESIDE:
         raise ScoreError(f"the score '{wanted.name}' reads more than one vector of an image, and detect makes one")
     if missing:
         raise ScoreError(f"the score '{wanted.name}' cannot be fitted on '{wanted.model}': {missing[wanted.name]}")

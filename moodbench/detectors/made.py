@@ -10,7 +10,7 @@ from typing import Any
 
 from moodbench.detectors.estimator import ScoreDetector, created
 from moodbench.errors import UnknownNameError, UsageError
-from moodbench.scores.base import SCORES, Score, display_order
+from moodbench.scores.base import BESIDE, SCORES, Score, display_order
 from moodbench.types import TEXTS
 
 COMMON: Mapping[str, Any] = {"device": "auto", "threads": None}
@@ -38,7 +38,7 @@ def class_names() -> dict[str, str]:
 
 
 def _reads_more(score: type[Score]) -> bool:
-    return bool(score.needs & {"layers", "views", "stream", *TEXTS})
+    return bool(score.needs & {*BESIDE, "stream", *TEXTS})
 
 
 def stub() -> str:
@@ -74,7 +74,7 @@ def class_of(score: str) -> type[ScoreDetector]:
         It reads layers or changed images, which are in caches, or a stream of images.
     """
     own = SCORES.get(score)
-    if own.needs & {"layers", "views"}:
+    if own.needs & BESIDE:
         raise UsageError(
             f"the score '{score}' reads more than one vector of an image, and arrays hold one",
             fix=f"it runs over caches: moodbench extract and moodbench score, or moodbench.score(score='{score}')",

@@ -17,9 +17,9 @@ from moodbench.evaluation.caches import Caches
 from moodbench.features.cache import FeatureCache
 from moodbench.features.reader import RowReader
 from moodbench.results.made import ViewContents
-from moodbench.scores.base import Score
+from moodbench.scores.base import BESIDE, Score
 from moodbench.types import TEXTS, Head, Report
-from moodbench.views import CHANGED, natural, split_layer
+from moodbench.views import CHANGED, natural, other_model, split_layer
 from moodbench.workspace import ModelName, Workspace
 
 WEIGHTS = "weights_sha256"
@@ -43,6 +43,10 @@ class Cached:
 
     everywhere: tuple[str, ...] = ()
     fitted: tuple[str, ...] = ()
+
+    def and_members(self, members: Sequence[str]) -> Cached:
+        """Return the same, and other models that lie beside everywhere."""
+        return Cached((*self.everywhere, *members), (*self.fitted, *members))
 
 
 def views_of(
@@ -108,7 +112,7 @@ def _another_head(noted: Mapping[str, Any], name: ModelName, caches: Caches) -> 
 
 def reads_views(score: Score) -> bool:
     """Say whether a score reads more than one vector of an image."""
-    return bool(score.needs & {"layers", "views"})
+    return bool(score.needs & BESIDE)
 
 
 def lacking_besides(scores: Mapping[str, Score], cached: Cached, head: Head | None) -> dict[str, str]:
@@ -164,9 +168,10 @@ def read_along(space: Workspace, name: ModelName, reader: RowReader, views: Sequ
     """Return a reader of the same rows that reads those of views along; raises as `with_views` does."""
     its = {}
     for view in views:
-        model = replace(name.whole, view=view)
+        model = name.beside(view)
         its[view] = RowReader(space.cache_file(model, reader.file.stem))
-        refuse_other_network(its[view], reader, model)
+        if other_model(view) is None:
+            refuse_other_network(its[view], reader, model)
     return reader.beside(its) if its else reader
 
 

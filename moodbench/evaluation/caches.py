@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from moodbench.catalog import BenchmarkSpec
@@ -31,6 +31,8 @@ class Caches:
         The numbering that all labels here are in; see `by_name`.
     columns : tuple of int, optional
         The outputs of the head that cached logits are restricted to; `head` has no others then.
+    heads_beside : mapping of name to Head
+        Of the other models among them, the heads that compute their logits where these are not cached.
     cached_views : tuple of str
         Every view of the model that could be read along (`moodbench.evaluation.beside`); readers have what is wanted.
     fitted_views : tuple of str
@@ -47,6 +49,7 @@ class Caches:
     columns: tuple[int, ...] | None = None
     cached_views: tuple[str, ...] = ()
     fitted_views: tuple[str, ...] = ()
+    heads_beside: Mapping[str, Head] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for reader in self.readers.values():

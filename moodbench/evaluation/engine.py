@@ -155,12 +155,20 @@ class Engine:
             read = reader.blocks(self.size, logits=cached)
         for rows in read:
             labels = torch.from_numpy(self._numbered(rows.labels)).to(self.device)
-            views = {
-                name: Block(*self._vectors(view, with_head=name.startswith(CHANGED)), labels, start)
-                for name, view in rows.views.items()
-            }
+            views = {name: Block(*self._beside(name, view), labels, start) for name, view in rows.views.items()}
             yield Block(*self._vectors(rows), labels, start, views)
             start += len(rows.labels)
+
+    def _beside(self, name: str, rows: RowBlock) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return those of rows that lie beside, which may be another model's, with a head of its own."""
+        head = self.caches.heads_beside.get(name)
+        if head is None:
+            return self._vectors(rows, with_head=name.startswith(CHANGED))
+        features = torch.from_numpy(rows.features).to(self.device)
+        if self.caches.columns is not None:
+            head = head.of_classes(self.caches.columns)
+        weight, bias = (torch.from_numpy(part).to(self.device) for part in (head.weight, head.bias))
+        return features, logits_of(features, weight, bias)
 
     def _vectors(self, rows: RowBlock, *, with_head: bool = True) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return features and logits on the device; logits of the head, where it fits and they are not cached."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from moodbench.evaluation.by_class import write_class_results
 from moodbench.evaluation.caches import Caches
 from moodbench.evaluation.imported import imported_scores, noted_imported
 from moodbench.evaluation.kept import kept_params
+from moodbench.evaluation.members import members_of
 from moodbench.evaluation.opening import lacks_ood_val, open_ood_val, open_scorable
 from moodbench.evaluation.provenance import described, made_with, provenance_of, rows_to_keep, views_noted
 from moodbench.evaluation.saved import (
@@ -143,8 +144,10 @@ class ModelRuns:
     def _readable(self, name: ModelName, caches: Caches) -> tuple[dict[str, Score], Caches]:
         """Return the scores that are run, and the caches with the views that these read along."""
         scores = self.plan.scores
-        reads_more = any(map(reads_views, scores.values()))
+        reads_more = any(one.needs & {"layers", "views"} for one in scores.values())
         cached = views_of(self.space, name, caches, self.report, self.headers) if reads_more else Cached()
+        members, heads = members_of(self.space, name, caches, scores.values(), self.report)
+        cached, caches = cached.and_members(members), replace(caches, heads_beside=heads)
         lacks = {} if self.named_scores else lacking_besides(scores, cached, caches.head)
         self.left_out |= {score_of(label): lack for label, lack in lacks.items()}
         some = {label: one for label, one in scores.items() if label not in lacks}

@@ -56,7 +56,7 @@ def view_states(space: Workspace, name: ModelName, read: ViewContents) -> dict[s
     """Return view → dataset → state of the caches beside a model's own that a row was made from."""
     found = {}
     for view, of in read.items():
-        model = replace(name.whole, view=view)
+        model = name.beside(view)
         found[view] = {dataset: _state_of(space, model, dataset, digest) for dataset, digest in of.items()}
     return found
 
@@ -111,7 +111,7 @@ def changed_views(space: Workspace, name: ModelName, noted: Mapping[str, Any]) -
     def changed(view: str, dataset: str, digest: str) -> bool:
         key = view, dataset, digest
         if key not in known:
-            known[key] = _state_of(space, replace(name.whole, view=view), dataset, digest) == "changed"
+            known[key] = _state_of(space, name.beside(view), dataset, digest) == "changed"
         return known[key]
 
     found: dict[str, list[str]] = {}

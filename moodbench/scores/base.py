@@ -52,10 +52,14 @@ if TYPE_CHECKING:
     from moodbench.scores.block import Block
     from moodbench.scores.machinery.statistics import Statistic
 
-Need = Literal["logits", "head", "labels", "layers", "views", "negatives", "negated", "stream"]
+Need = Literal["logits", "head", "labels", "layers", "views", "negatives", "negated", "members", "stream"]
 """What a score may need besides features: cached logits, the linear head, labels of the ID train rows, cached layers of
 the network, features of changed images (`moodbench.scores.machinery.viewing`), texts that came with the head
-(`moodbench.types.TEXTS`), the other test rows in an order (`moodbench.scores.machinery.streaming`)."""
+(`moodbench.types.TEXTS`), other models of the same classes, the other test rows in an order
+(`moodbench.scores.machinery.streaming`)."""
+
+BESIDE: frozenset[Need] = frozenset({"layers", "views", "members"})
+"""Needs of scores that read more than one vector of an image."""
 
 Cost = Literal["products", "memory bank", "class covariances", "many directions", "sample", "scikit-learn"]
 """``products``: a handful of matrix products, O(D (D + C)) a row, whatever the number of ID train rows."""

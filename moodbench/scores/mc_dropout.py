@@ -13,6 +13,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES
 from moodbench.scores.block import Block
+from moodbench.scores.machinery.mixture import mixture_confidence, mixture_information
 from moodbench.scores.machinery.viewing import OnView
 from moodbench.views import CHANGED
 
@@ -46,11 +47,6 @@ class _OverPasses(OnView):
     def score(self, block: Block) -> Tensor: ...
 
 
-def _entropy(p: Tensor) -> Tensor:
-    found: Tensor = torch.special.entr(p).sum(dim=-1)
-    return found
-
-
 @SCORES.register("mc_dropout")
 @dataclass
 class MCDropout(_OverPasses):
@@ -74,7 +70,7 @@ class MCDropout(_OverPasses):
     view: str = "dropout"
 
     def score(self, block: Block) -> Tensor:
-        return self.probabilities(block).mean(dim=0).amax(dim=1)
+        return mixture_confidence(self.probabilities(block))
 
 
 @SCORES.register("mc_dropout_mi")
@@ -100,5 +96,4 @@ class MCDropoutInformation(_OverPasses):
     view: str = "dropout"
 
     def score(self, block: Block) -> Tensor:
-        p = self.probabilities(block)
-        return _entropy(p).mean(dim=0) - _entropy(p.mean(dim=0))
+        return mixture_information(self.probabilities(block))

@@ -39,7 +39,7 @@ def test_states_what_it_is(name):
     cls = SCORES.get(name)
     assert cls.title
     assert cls.family in FAMILIES
-    assert cls.needs <= {"logits", "head", "labels", "layers", "views", "negatives", "negated", "stream"}
+    assert cls.needs <= {"logits", "head", "labels", "layers", "views", "negatives", "negated", "members", "stream"}
     assert 1990 < cls.year <= 2030
     assert str(cls.year) in cls.paper
     assert cls.__doc__
@@ -192,7 +192,7 @@ def test_declared_needs_suffice(world, name):
 def test_says_what_is_missing(world, name):
     bare = world.with_(weight=None, bias=None, labels=np.full_like(world.labels, -1))
     fitted, missing = fit_scores({name: create_score(name)}, bare.facts(), lambda: bare.blocks(64))
-    if SCORES.get(name).needs - {"layers", "views"}:  # which the world has
+    if SCORES.get(name).needs - {"layers", "views", "members"}:  # which the world has
         assert not fitted
         assert missing[name].startswith("no ")
     else:
