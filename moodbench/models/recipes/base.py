@@ -157,8 +157,9 @@ class Recipe(ABC):
     def refuse_unless(self, fine: bool, parameter: str, wanted: str) -> None:
         """Raise a `UsageError` that says what a parameter must be, unless that is so."""
         if not fine:
+            got = _written(getattr(self, parameter))
             raise UsageError(
-                f"the parameter '{parameter}' of the view '{self.name}' {wanted}, got {getattr(self, parameter)}",
+                f"the parameter '{parameter}' of the view '{self.name}' {wanted}, got {got}",
                 fix=f"--view {self.name}:{parameter}={_written(self.parameters()[parameter])}",
             )
 
