@@ -23,10 +23,10 @@ RUN uv pip install --constraint constraints.txt ".${EXTRAS:+[$EXTRAS]}"
 
 FROM python:${PYTHON}-slim
 COPY --from=build /opt/moodbench /opt/moodbench
-RUN useradd --create-home --uid 1000 moodbench && install --directory --owner=moodbench /work
+RUN useradd --create-home --uid 1000 moodbench && install --directory --owner=moodbench /bench
 ENV PATH=/opt/moodbench/bin:$PATH PYTHONUNBUFFERED=1
 USER 1000
 # Mount a folder here: data, cache and results lie in it
-WORKDIR /work
+WORKDIR /bench
 ENTRYPOINT ["moodbench"]
 CMD ["--help"]

@@ -21,7 +21,7 @@ _LOCAL = ("cwd", "command", "folder", "host", "hostname", "path", "time", "user"
 
 _PART = r"[^\\/\s'\"<>|:;,()]+"
 _PATH = re.compile(rf"(?<![\w/.\\])(?:file://)?(?:~\w*|\.{{1,2}}|[A-Za-z]:)?[\\/]+(?:{_PART}[\\/]+)*(?P<name>{_PART})")
-"""A file or folder with folders before it: ``/home/me/x``, ``~/x``, ``../a/x``, ``C:\\a\\x``."""
+"""A file or folder with folders before it: ``/srv/me/x``, ``~/x``, ``../a/x``, ``C:\\a\\x``."""
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
 

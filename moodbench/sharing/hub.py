@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from moodbench.errors import MoodbenchError, ResultsError, UsageError
 from moodbench.models.hub import endpoint, quiet, reachable
+from moodbench.release import __version__
 from moodbench.sharing.card import ATTRIBUTES, README
 from moodbench.sharing.layout import HUB, SUBMISSIONS
 
@@ -144,7 +144,7 @@ class Repository:
         network: Any = HfHubHTTPError.__bases__[0]  # of whichever library the installed version speaks through
         try:
             with quiet():
-                return ask(HfApi(library_name="moodbench", library_version=version("moodbench")))
+                return ask(HfApi(library_name="moodbench", library_version=__version__))
         except LocalTokenNotFoundError:
             raise self._error("there is no token of the hub on this machine", _LOGIN) from None
         except HfHubHTTPError as error:

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from moodbench.atomic import writing
 from moodbench.errors import ResultsError
 from moodbench.lock import exclusive
+from moodbench.release import __version__
 from moodbench.results import write_results
 from moodbench.results.merge import Source, joined
 from moodbench.sharing.agree import Known, difference, new_rows
@@ -166,7 +166,7 @@ def _plan(file: Path, offer: Offer, there: Sequence[Submission], replacing: bool
     about = {
         "submitter": file.stem,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "moodbench": version("moodbench"),
+        "moodbench": __version__,
         "signature": signatures(provenance),
         "model": dict(offer.model),
         "titles": dict(offer.titles),
