@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from moodbench.datasets.packed.storage import is_address, open_file, size_of, stamp
 from moodbench.errors import DataError
 from moodbench.names import leads_out
+from moodbench.release import with_extra
 
 STATE, INFO, SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
 """Files of a folder that the library `datasets` saved: one split, and several."""
@@ -321,7 +322,7 @@ def _pyarrow(file: str) -> ModuleType:
         raise DataError(
             "tables of images need pyarrow, which is not installed",
             file=file,
-            fix='pip install "moodbench-ood[parquet]"',
+            fix=with_extra("parquet"),
         ) from None
     module: ModuleType = pyarrow
     return module

@@ -25,6 +25,7 @@ from moodbench.models.outside.hf_layers import offer_layers, patch_of
 from moodbench.models.outside.library import Opened, name_in
 from moodbench.models.outside.noise import pictures_of_noise
 from moodbench.models.outside.pictures import Foreign, measured, one_line
+from moodbench.release import with_extra
 
 KIND = "transformers"
 """What caches note as the kind of the transform."""
@@ -78,7 +79,7 @@ def _check_config(config: Mapping[str, Any], name: str, folder: Path) -> None:
             file=folder / hf_files.CONFIG,
             fix="look at that code, and build the network yourself: module:FILE.py:FUNCTION (see docs/any_model.md)"
             if own
-            else "pip install -U 'moodbench[transformers]'",
+            else with_extra("transformers", upgrade=True),
         )
 
 

@@ -1,6 +1,6 @@
 """Networks of transformers: ``hf:ORG/NAME`` of the hub, and ``hf:FOLDER`` that save_pretrained wrote.
 
-transformers is an extra (``pip install 'moodbench[transformers]'``), and imported when a network of it is opened.
+transformers is an extra (``pip install 'moodbench-ood[transformers]'``), and imported when a network of it is opened.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from moodbench.digests import file_sha256
 from moodbench.errors import ModelError
 from moodbench.models.obtained import Weights
 from moodbench.prefixes import split
+from moodbench.release import with_extra
 from moodbench.types import Report
 
 DataConfig = Mapping[str, Any]
@@ -135,5 +136,5 @@ def need_package(package: str, extra: str, what: str) -> None:
     if find_spec(package) is None:
         raise ModelError(
             f"{what} need the package {package}, which is not installed",
-            fix=f"pip install 'moodbench[{extra}]'  (or pip install {package})",
+            fix=f"{with_extra(extra)}  (or pip install {package})",
         )

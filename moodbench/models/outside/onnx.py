@@ -1,6 +1,6 @@
 """Networks in ONNX files: ``onnx:FILE``, whose outputs are features, and logits if they have a head.
 
-onnxruntime is an extra (``pip install 'moodbench[onnx]'``). It computes on the processor, and gives no gradients.
+onnxruntime is an extra (``pip install 'moodbench-ood[onnx]'``). It computes on the processor, and gives no gradients.
 """
 
 from __future__ import annotations
