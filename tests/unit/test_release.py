@@ -61,8 +61,13 @@ def test_extras_are_named_as_they_are_installed():
         text = file.read_text(encoding="utf-8")
         wrong = re.findall(r"\bmoodbench\[[a-z{]", text)
         assert not wrong, file
-        for names in re.findall(r"moodbench-ood\[([a-z,]+)\]", text):
+        for names in re.findall(r"moodbench-ood\[([a-z0-9,]+)\]", text):
             assert set(names.split(",")) <= set(EXTRAS), (file, names)
+
+
+def test_every_extra_for_users_is_in_the_instructions():
+    shown = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert {*re.findall(r"\| `moodbench-ood\[([a-z0-9]+)\]` \|", shown)} == {*EXTRAS} - {"test", "dev"}
 
 
 def test_no_address_is_given_that_is_not_there():
