@@ -40,9 +40,9 @@ Decoder = Literal["exact", "fast"]
 CropMode = Literal["center", "squash", "border"]
 """How a picture becomes a square: its middle; all of it, squeezed; all of it, with borders."""
 
-Pool = Literal["model", "cls", "mean"]
-"""How the output of a layer becomes one vector: as the model pools its last one, the class token, or the mean over the
-patches or the map."""
+Pool = Literal["model", "cls", "mean", "std"]
+"""How the output of a layer becomes one vector: as the model pools its last one, the class token, or the mean or the
+standard deviation over the patches or the map."""
 
 Interpolation = Literal["bilinear", "bicubic", "nearest", "lanczos", "hamming", "box"]
 """The filter that resizes pictures."""

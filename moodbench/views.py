@@ -28,8 +28,8 @@ WITH_HEAD = "-head-"
 OF_LAYER = f"-{LAYER}"
 """What the name of a layer follows in the name of a view of changed images; neither parameters nor values have it."""
 
-POOLS = ("cls", "mean")
-"""How the outputs of a layer become one vector: the class token, or the mean over patches or the map."""
+POOLS = ("cls", "mean", "std")
+"""How the outputs of a layer become one vector: the class token, or mean or standard deviation over patches or map."""
 
 _EVERY = re.compile(r"every:([0-9]+)")
 

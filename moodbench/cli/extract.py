@@ -182,8 +182,8 @@ def extract(
     pool: Annotated[
         Pool,
         typer.Option(
-            help="What is kept of a layer: as the model pools its last (model), the class token, or the mean over "
-            "patches or map. Other than the model's own it is part of the name: MODEL@layer-NAME-mean."
+            help="What is kept of a layer: as the model pools its last (model), the class token, or mean or standard "
+            "deviation over patches or map. Other than the model's own it is part of the name: MODEL@layer-NAME-mean."
         ),
     ] = "model",
     view: Annotated[

@@ -144,8 +144,8 @@ def _layer(layer: Record | None) -> str | None:
     """Return which layer a view is of, and how it is pooled."""
     if layer is None:
         return None
-    how = {"cls": "the class token", "mean": "the mean over places"}.get(layer["pool"], layer["pool"])
-    return f"{layer['name']}, number {layer['index'] + 1} of {layer['count']}: {how}"
+    how = {"cls": "the class token", "mean": "mean over places", "std": "standard deviation over places"}
+    return f"{layer['name']}, number {layer['index'] + 1} of {layer['count']}: {how.get(layer['pool'], layer['pool'])}"
 
 
 def _recipe(view: Record | None) -> str | None:

@@ -96,9 +96,10 @@ def extract(
     layers : str or sequence of str, optional
         Layers whose outputs are cached besides, in the same pass, as ``MODEL@layer-NAME``: ``all``, ``every:3`` (every
         third, the last among them), or names as timm has them (``blocks.3``, ``layer2``); see `docs/views.md`.
-    pool : {"model", "cls", "mean"}
-        How the output of a layer becomes one vector: as the model pools its last, the class token, or the mean over
-        patches or map. Another than the model's own becomes part of the name (``MODEL@layer-NAME-mean``).
+    pool : {"model", "cls", "mean", "std"}
+        How the output of a layer becomes one vector: as the model pools its last, the class token, or the mean or the
+        standard deviation over patches or map. Another than the model's own becomes part of the name
+        (``MODEL@layer-NAME-mean``).
     view : str or sequence of str
         Changed images whose features are cached besides, as ``MODEL@view-NAME-VALUES``: recipes, each with what it is
         given of its parameters (``odin``, ``odin:eps=0.002``); see `docs/views.md`.

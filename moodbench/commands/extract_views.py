@@ -26,7 +26,7 @@ class Views:
     Attributes
     ----------
     layers : LayerChoice or None
-    pool : {"model", "cls", "mean"}
+    pool : {"model", "cls", "mean", "std"}
         How each layer becomes one vector.
     changed : tuple of ChangedChoice
     inside : LayerChoice or None

@@ -35,8 +35,9 @@ class Layer:
         Of the module, as timm has it in `feature_info`.
     index, count : int
         Which it is of how many, from the input to the output; from 0.
-    pool : {"cls", "mean"}
-        The class token; or the mean over the patches (without class token and registers), or over the map.
+    pool : {"cls", "mean", "std"}
+        The class token; or the mean over the patches (without class token and registers), or over the map; or the
+        standard deviation over the same places (of n, divided by n - 1).
     view : str
         What follows ``@`` in the name of its cache.
     """
@@ -217,6 +218,10 @@ def _pooled(values: Tensor, pool: str, prefix: int, colours_last: bool) -> Tenso
 
     `values` are tokens (B, N, D), of which the first `prefix` are no patches, or a map (B, D, H, W) or (B, H, W, D).
     """
+    if pool == "std":
+        if values.ndim == 4:
+            return _deviation(values.flatten(1, 2) if colours_last else values.flatten(2).mT)
+        return _deviation(values[:, prefix:] if values.ndim == 3 else values.flatten(1)[:, None])
     if values.ndim == 4:
         return values.mean((1, 2) if colours_last else (2, 3), dtype=torch.float32)
     if values.ndim != 3:
@@ -231,4 +236,10 @@ def _of_timm(found: Tensor | tuple[Tensor, Tensor], pool: str) -> Tensor:
     values, others = found if isinstance(found, tuple) else (found, None)
     if pool == "cls" and others is not None:
         return others[:, 0].float()
-    return values.mean((2, 3), dtype=torch.float32)
+    return _deviation(values.flatten(2).mT) if pool == "std" else values.mean((2, 3), dtype=torch.float32)
+
+
+def _deviation(places: Tensor) -> Tensor:
+    """Return the standard deviation over places (B, N, D), (B, D) float32; no numbers where N is 1."""
+    values = places.float()
+    return values.std(1) if values.shape[1] > 1 else values[:, 0] * torch.nan

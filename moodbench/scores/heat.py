@@ -64,9 +64,12 @@ class HEAT(Score):
     a minute on two cores. With the authors' values for CIFAR-10, on all of it, they are 4e14. The defaults, a narrower
     network and a shorter training, are ours; the steps and the loss are theirs.
 
-    The paper sums three such scores: this one, one of the spatial standard deviations of the last map, and one that
-    corrects the logits' energy. Differences from the program: directions in which ID train does not vary are left out
-    where it adds 1e-12 to the covariance; negative entries are allowed in Langevin dynamics where features have some.
+    The paper sums three such scores, each standardised on ID train: this one, one of the spatial standard deviations of
+    the last map, and one that corrects the logits' energy. The second is this score of another view (``extract --layers
+    NAME --pool std``, ``score --model MODEL@layer-NAME-std --score heat``; the program has ``steps=1`` for it); the
+    third and the sum are not here. Differences from the program: directions in which ID train does not vary are left
+    out where it adds 1e-12 to the covariance; negative entries are allowed in Langevin dynamics where features have
+    some.
 
     References
     ----------

@@ -26,7 +26,7 @@ def pictures(name, count=3):
     return torch.randn(count, 3, SIZE[name], SIZE[name], generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("pool", ["model", "cls", "mean"])
+@pytest.mark.parametrize("pool", ["model", "cls", "mean", "std"])
 @pytest.mark.parametrize("name", ["test_vit", "test_vit2", "test_resnet", "test_convnext", "test_efficientnet"])
 def test_a_layer_is_what_timm_returns(name, pool):
     network, images = network_of(name), pictures(name)
@@ -43,14 +43,33 @@ def test_a_layer_is_what_timm_returns(name, pool):
                 images, intermediates_only=True, output_fmt="NLC", return_prefix_tokens=True
             )
             tokens = layers[0].pool == "cls"
-            wanted = [prefix[:, 0] if tokens else patches.mean(1) for patches, prefix in taken]
+            places = [patches for patches, _ in taken]
+            wanted = [prefix[:, 0] for _, prefix in taken] if tokens else [pooled(one, pool) for one in places]
         else:
-            wanted = [values.mean((2, 3)) for values in network.forward_intermediates(images, intermediates_only=True)]
+            maps = network.forward_intermediates(images, intermediates_only=True)
+            wanted = [pooled(values.flatten(2).mT, pool) for values in maps]
     assert [layer.name for layer in layers] == layer_names(network)
     for own, other in zip(read, wanted, strict=True):
         assert own.dtype == torch.float32
         np.testing.assert_allclose(own, other, rtol=1e-5, atol=1e-6)
     assert Taps(network, layers).check(images) == [values.shape[1] for values in wanted]
+
+
+def pooled(places, pool):
+    """Return the mean over places (B, N, D), or the standard deviation as the mean of squares has it."""
+    mean, count = places.mean(1), places.shape[1]
+    if pool != "std":
+        return mean
+    return ((places - mean[:, None]).square().sum(1) / (count - 1)).sqrt()
+
+
+def test_a_single_place_has_no_deviation():
+    network = network_of("test_resnet")
+    network.layer4.append(torch.nn.AdaptiveAvgPool2d(1))
+    layers = choose_layers(network, LayerChoice.parse("layer4"), "std")
+    assert [layer.view for layer in layers] == ["layer-layer4-std"]
+    with pytest.raises(ModelError, match=r"'layer4' .* gives numbers that are not finite"):
+        Taps(network, layers).check(pictures("test_resnet"))
 
 
 def test_reading_layers_leaves_the_pass_as_it_was():
