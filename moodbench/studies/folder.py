@@ -177,7 +177,7 @@ def _names_neighbours(file: Path) -> bool:
         return False
     for text in _texts(load_plain(file.read_text(encoding="utf-8"))):
         with suppress(OSError, ValueError):  # not what could be a path
-            if text and (file.parent / text).exists():
+            if text and not Path(text).is_absolute() and (file.parent / text).exists():
                 return True
     return False
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from moodbench.arguments import as_path
+from moodbench.datasets.chosen import chosen_datasets
 from moodbench.datasets.request import ImageRequest, ImageSet
 from moodbench.errors import DataError
 from moodbench.studies.file import Study, read_study
@@ -70,19 +71,18 @@ def prepare(
     return Prepared(known, steps, sets, space, folder, gone)
 
 
-_loaded: set[Path] = set()
-"""Files with scores that were run in this process: a score is registered once."""
+_loaded: dict[Path, list[str]] = {}
+"""Files with scores that were run in this process, and what they registered: a name can be registered once."""
 
 
 def _load_scores(study: Study) -> None:
-    from moodbench.scores.base import load_scores
+    from moodbench.scores.base import SCORES, load_scores
 
     for number, text in enumerate(study["scores_from"]):
         file = study.path(text).resolve()
-        if file not in _loaded:
+        if not _loaded.get(file) or any(name not in SCORES for name in _loaded[file]):
             with about(study.top.key("scores_from").item(number)):
-                load_scores(file)
-            _loaded.add(file)
+                _loaded[file] = load_scores(file)
 
 
 def _images(known: Known, space: Workspace, report: Report) -> tuple[dict[str, ImageSet], list[str]]:
@@ -90,7 +90,8 @@ def _images(known: Known, space: Workspace, report: Report) -> tuple[dict[str, I
     sets: dict[str, ImageSet] = {}
     gone: list[str] = []
     how = known.study["extract"]
-    for dataset in known.datasets:
+    names = [spec.name for spec in known.benchmarks]
+    for dataset in [spec.name for spec in chosen_datasets(space, (), names, report)]:
         request = ImageRequest(dataset=(dataset,), max_pixels=how["max_pixels"])
         try:
             sets |= {one.dataset: one for one in request.open(space, report)}
