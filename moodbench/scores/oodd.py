@@ -115,10 +115,10 @@ class OODD(OverStream):
 
 def _most_confident(train: Train, share: float) -> Tensor:
     """Return which rows of the bank are kept, (N,) bool: of all classes in turn the most confident that is left."""
-    parts = [(block.labels, block.rest, priority(block, 0)) for block in train.bank()]
-    labels, rest, bits = (torch.cat(list(some)) for some in zip(*parts, strict=True))
+    parts = [(block.labels, _doubt(block), priority(block, 0)) for block in train.bank()]
+    labels, doubt, bits = (torch.cat(list(some)) for some in zip(*parts, strict=True))
     order = torch.argsort(bits, stable=True)
-    order = order[torch.argsort(rest[order], stable=True)]  # the smaller the sum of the others, the larger is MSP
+    order = order[torch.argsort(doubt[order], stable=True)]
     order = order[torch.argsort(labels[order], stable=True)]
     counts = torch.bincount(labels)
     starts = (counts.cumsum(0) - counts).index_select(0, labels[order])
@@ -127,6 +127,13 @@ def _most_confident(train: Train, share: float) -> Tensor:
     kept = torch.zeros(len(order), dtype=torch.bool, device=order.device)
     kept[wanted] = True
     return kept
+
+
+def _doubt(block: Block) -> Tensor:
+    """Return log((1 - p) / p) of p = MSP, (B,) float64: it tells rows apart whose MSP is 1 in any precision."""
+    logits = block.logits.double()
+    top = logits.gather(1, block.predicted[:, None])
+    return torch.logsumexp(logits.scatter(1, block.predicted[:, None], -torch.inf), dim=1) - top[:, 0]
 
 
 class _AmongKept(Guest):
