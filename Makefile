@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 LOWEST_PYTHON ?= python3.11
 LOWEST := .venv-lowest
 
-.PHONY: help setup demo test test-lowest test-matrix test-models lint types unit format docs bench bench-scoring bench-extraction bench-faults bench-coverage bench-machines browser clean
+.PHONY: help setup demo test test-lowest test-matrix test-models lint types unit format docs gallery site bench bench-scoring bench-extraction bench-faults bench-coverage bench-machines browser clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -59,6 +59,12 @@ format: $(READY)  ## Format the code
 docs: $(READY)  ## Write the generated pages of docs/ anew: commands, scores, datasets, models
 	$(BIN)/python docs/build.py
 
+gallery: $(READY)  ## Draw the pictures of docs/gallery.md anew, on a demo of their own
+	$(BIN)/python docs/gallery.py
+
+site: $(READY)  ## Build the documentation as a web site, into site/ (python -m http.server -d site shows it)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir site
+
 bench: bench-scoring bench-extraction  ## Measure scoring and extraction, minutes each
 
 bench-scoring: $(READY)  ## Measure scoring at ImageNet size (2 GB of disk); FLAGS="--help" shows options
@@ -88,4 +94,4 @@ browser: $(READY)  ## Fetch a Chromium for the tests of the report where there i
 	@touch $@
 
 clean:  ## Remove the environment and what tools leave behind
-	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo site

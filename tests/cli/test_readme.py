@@ -1,14 +1,14 @@
-"""README and docs as a reader follows them: blocks are run in a shell, and every other command is one that there is."""
+"""README as a reader follows it, and every command that README or docs name: each is one that there is.
+
+Blocks of docs/ are run in test_docs_blocks.py.
+"""
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 import shlex
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,25 +18,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from moodbench.cli import app
+from tests.blocks import PAGES, ROOT, blocks, environment
 from tests.commands import read
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-NOWHERE = "http://127.0.0.1:9"
-"""Nobody listens there: what would go to the network ends at once."""
-
-
-def blocks(page):
-    """Return the shell blocks of a page."""
-    return re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-
-
-SET_UP, OWN_DATA, FIELD, COLUMNS = blocks(ROOT / "README.md")
-
-
-def test_no_other_page_has_blocks_that_are_not_run():
-    assert [page.name for page in PAGES[1:] if blocks(page)] == []
+SET_UP, OWN_DATA, FIELD, COLUMNS = (block.text for block in blocks(ROOT / "README.md", "sh"))
 
 
 # -- commands in the middle of a sentence ----------------------------------------------------------------------------
@@ -47,7 +32,7 @@ def commands(page):
     text = page.read_text(encoding="utf-8")
     spans = re.findall(r"`(moodbench [^`\n]+)`", text)
     examples = re.findall(r"Example: (moodbench .*?)\n\s*\n", text, re.DOTALL)
-    shown = "\n".join(re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    shown = "\n".join(block.text for block in blocks(page, "bash", "sh"))
     for span in [*spans, *examples, *re.findall(r"^moodbench .*", shown, re.MULTILINE)]:
         words = shlex.split(span.replace("\\|", "|"), comments=True)[1:]
         for last in words[-1].split("|"):
@@ -100,26 +85,13 @@ def hub(tmp_path_factory):
 def shell(tmp_path_factory, hub):
     """Run lines in an empty folder where ``moodbench`` is a command, without any network."""
     home = tmp_path_factory.mktemp("reader")
-    command = home / "bin" / "moodbench"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m moodbench "$@"\n')
-    command.chmod(0o755)
     work = home / "work"
     work.mkdir()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MOODBENCH_")}
-    environment |= {
-        "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join(path for path in (str(ROOT), os.environ.get("PYTHONPATH")) if path),
-        "HOME": str(home),
-        "HF_HUB_CACHE": str(hub),
-        "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
-        **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"), NOWHERE),
-    }
+    variables = environment(home, HF_HUB_CACHE=str(hub))
 
     def run(lines, **more):
         return subprocess.run(
-            ["bash", "-e", "-u", "-c", lines], cwd=work, env=environment | more, capture_output=True, text=True
+            ["bash", "-e", "-u", "-c", lines], cwd=work, env=variables | more, capture_output=True, text=True
         )
 
     run.work = work
