@@ -118,3 +118,18 @@ def test_no_page_is_wider_than_the_screen_or_asks_for_anything(site, tab, width)
         assert [url for url in tab.requests if not url.startswith("file:")] == [], name
         flat = "[...document.querySelectorAll('math')].filter(m => m.getBoundingClientRect().height < 5).length"
         assert tab.run(flat) == 0, name
+
+
+@pytest.mark.skipif(PROGRAM is None, reason=NONE)
+def test_the_search_finds_words_without_a_server(site, tab):
+    tab.open(site / "api" / "metrics.html")
+    found = tab.run("""new Promise(done => {
+        const input = document.querySelector('.md-search__input')
+        input.focus()
+        input.value = 'Benjamini'
+        input.dispatchEvent(new KeyboardEvent('keyup', { key: 'i' }))
+        const look = () => [...document.querySelectorAll('.md-search-result__item a')].map(a => a.href)
+        const timer = setInterval(() => look().length && (clearInterval(timer), done(look())), 100)
+        setTimeout(() => done([]), 60000)
+    })""")
+    assert any("/detect.html" in link for link in found)
