@@ -5,9 +5,12 @@ Called by MkDocs (`make site`), which needs the extra ``moodbench-ood[site]``.
 
 from __future__ import annotations
 
+import base64
 import html
 import inspect
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,9 @@ ROOT = Path(__file__).parents[1]
 
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 """What pymdownx.arithmatex makes of ``$…$`` and of a block ```` ```math ````, both of which GitHub typesets too."""
+
+OUTPUT = re.compile(r"<p>OUTPUT:([A-Za-z0-9+/=]+)</p>")
+"""HTML that a cell of a notebook has shown, in letters that Markdown leaves alone."""
 
 PICTURE = re.compile(r'<img alt="[^"]*" src="(images/[^"]+)" ?/?>')
 
@@ -42,7 +48,7 @@ def slug(heading: str, separator: str = "-") -> str:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are no files of docs/."""
-    for name, text in {"changelog.md": changelog(), **reference()}.items():
+    for name, text in {"changelog.md": changelog(), **notebooks(), **reference()}.items():
         files.append(File.generated(config, name, content=text))
     return files
 
@@ -55,6 +61,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Typeset formulas, which browsers show without a script as MathML; open a picture by a click on it."""
     html = FORMULA.sub(lambda found: mathml(found[2], block=found[1] == "div"), html)
+    html = OUTPUT.sub(lambda found: f'<div class="output">{base64.b64decode(found[1]).decode()}</div>', html)
     return PICTURE.sub(r'<a href="\1">\g<0></a>', html)
 
 
@@ -69,6 +76,30 @@ def changelog() -> str:
     """Return CHANGELOG.md, whose links begin at the top of the repository."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     return re.sub(r"\]\(docs/", "](", text)
+
+
+def notebooks() -> dict[str, str]:
+    """Return the notebooks of docs/ as pages, by name: their texts, their code and what it has shown."""
+    pages = {}
+    for file in sorted(Path(__file__).parent.glob("*.ipynb")):
+        cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+        pages[f"{file.stem}.md"] = "\n\n".join(part for cell in cells for part in _parts(cell))
+    return pages
+
+
+def _parts(cell: dict[str, Any]) -> Iterator[str]:
+    """Yield a cell of a notebook as Markdown, and then its outputs, each in the richest form that it has."""
+    text = "".join(cell["source"])
+    yield text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```"
+    for output in cell.get("outputs", ()):
+        forms = {kind: "".join(lines) for kind, lines in output.get("data", {}).items()}
+        if "image/png" in forms:
+            picture = "".join(forms["image/png"].split())
+            forms["text/html"] = f'<p><img alt="the picture" src="data:image/png;base64,{picture}"></p>'
+        if "text/html" in forms:
+            yield "OUTPUT:" + base64.b64encode(forms["text/html"].encode()).decode()
+        else:
+            yield f"```text\n{(forms.get('text/plain') or ''.join(output.get('text', ()))).rstrip()}\n```"
 
 
 def reference() -> dict[str, str]:
