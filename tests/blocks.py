@@ -5,7 +5,7 @@ What a block is called says what is done with it:
 =========== ==========================================================================================================
 ``sh``      run in a shell
 ``python``  run; the blocks of a page share their names
-``bash``    not run, because it wants a download or images of the reader's own: commands of moodbench are parsed
+``bash``    not run, because it wants a download, a reader's own images or minutes: commands of moodbench are parsed
 ``py``      not run, for the same reason: names are looked up and arguments bound
 ``yaml``    read, as a catalogue where it is one
 ``text``    what is printed, or a picture in letters; also a block without a word
