@@ -102,7 +102,6 @@ def test_yaml_is_a_catalogue_or_plain(block, tmp_path):
 def test_python_that_is_not_run_calls_what_there_is(block):
     tree = ast.parse(block.text)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _path(node.func)[0] == "moodbench"]
-    assert calls
     for call in calls:
         target = importlib.import_module("moodbench")
         for name in _path(call.func)[1:]:
