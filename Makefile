@@ -63,7 +63,7 @@ gallery: $(READY)  ## Draw the pictures of docs/gallery.md anew, on a demo of th
 	$(BIN)/python docs/gallery.py
 
 site: $(READY)  ## Build the documentation as a web site, into site/ (python -m http.server -d site shows it)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir site
 
 bench: bench-scoring bench-extraction  ## Measure scoring and extraction, minutes each
 
