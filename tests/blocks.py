@@ -18,6 +18,7 @@ What a block is called says what is done with it:
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import shlex
@@ -40,6 +41,10 @@ LANGUAGES = (*RUN, "bash", "py", "yaml", "text", "math", "")
 
 NOWHERE = "http://127.0.0.1:9"
 """Nobody listens there: what would go to the network ends at once."""
+
+
+KEEP = "import json, os, sys; json.dump(dict(os.environ), open(sys.argv[1], 'w'))"
+"""Writes the variables of a shell to a file."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +117,11 @@ def run(page: Path) -> None:
 def _in_shell(block: Block) -> None:
     """Run a block, and keep the variables that it sets."""
     with tempfile.NamedTemporaryFile() as kept:
-        lines = f"set -a\n{block.text}\nenv -0 > {shlex.quote(kept.name)}"
+        lines = f"set -a\n{block.text}\n{shlex.join((sys.executable, '-c', KEEP, kept.name))}"
         done = subprocess.run(["bash", "-e", "-u", "-o", "pipefail", "-c", lines])
         if done.returncode:
             sys.exit(f"{block} ended with {done.returncode}")
-        pairs = (item.partition("=") for item in Path(kept.name).read_text().split("\0") if item)
-        os.environ.update({name: value for name, _, value in pairs})
+        os.environ.update(json.loads(Path(kept.name).read_text()))
 
 
 if __name__ == "__main__":
