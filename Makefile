@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 LOWEST_PYTHON ?= python3.11
 LOWEST := .venv-lowest
 
-.PHONY: help setup demo test test-lowest test-matrix test-models lint types unit format docs gallery site bench bench-scoring bench-extraction bench-faults bench-coverage bench-machines browser clean
+.PHONY: help setup demo test test-lowest test-matrix test-models test-models-transformers lint types unit format docs gallery site bench bench-scoring bench-extraction bench-faults bench-coverage bench-machines browser clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,6 +41,9 @@ test-matrix: $(READY)  ## Tests ten times: other orders, instructions and thread
 
 test-models: $(READY)  ## Features and head of every timm architecture (two hours; goes on where it stopped); FLAGS="--help"
 	$(BIN)/python -m tests.models.census $(FLAGS)
+
+test-models-transformers: $(READY)  ## The same of transformers' classifiers of pictures, built small (a minute)
+	$(BIN)/python -m tests.models.census_transformers $(FLAGS)
 
 lint: $(READY)  ## Style and common faults
 	$(BIN)/ruff format --check .

@@ -219,8 +219,9 @@ def _side(config: Any) -> int:
 
 def _class_names(config: Any) -> tuple[str, ...] | None:
     """Return the names of the outputs; None where nobody has given them different ones."""
-    names = [str(config.id2label[i]) for i in range(config.num_labels) if i in config.id2label]
-    if len(names) != config.num_labels or len(set(names)) != len(names) or all(map(_MADE_UP.fullmatch, names)):
+    known = config.id2label or {}
+    names = [str(known[i]) for i in range(len(known)) if i in known]
+    if not names or len(names) != len(known) or len(set(names)) != len(names) or all(map(_MADE_UP.fullmatch, names)):
         return None
     return tuple(names)
 

@@ -54,7 +54,9 @@ def load_outside(
         )
     library = library_of(spec)
     opened = library.open(spec, *_file(spec, checkpoint, checkpoint_key))
-    opened.network.eval().requires_grad_(False)
+    opened.network.eval()
+    for weight in opened.network.parameters():  # one by one: programs of TorchScript have no other way
+        weight.requires_grad_(False)
     pictures = _pictures(spec, opened)
     size = int(pictures.record["size"])
     try:

@@ -89,9 +89,12 @@ def chosen(found: Mapping[str, Tensor], spec: ModelSpec, count: int) -> NamedOut
     else:
         named = [name for name in FEATURES if name in usable]
         if not named:
+            unsaid = [name for name in usable if name not in LOGITS]
             raise ModelError(
                 f"it cannot be told which output of '{spec.name}' are features: of {count} pictures it makes {said}",
-                fix=f"say it: --features {' or '.join(usable)}" if usable else "export one vector for each picture",
+                fix=f"say it: --features {' or '.join(unsaid)}"
+                if unsaid
+                else "export it again, with what its classifier reads as an output 'features'",
             )
         features = named[0]
     others = [name for name in usable if name != features]

@@ -41,6 +41,8 @@ def data_config(spec: ModelSpec) -> DataConfig | None:
 
 def open(spec: ModelSpec, checkpoint: Path | None, key: str | None) -> Opened:
     """Return the network; see `moodbench.models.outside.library.Library`."""
+    import warnings
+
     import torch
 
     from moodbench.models.outside.noise import pictures_of_noise
@@ -51,7 +53,9 @@ def open(spec: ModelSpec, checkpoint: Path | None, key: str | None) -> Opened:
     if checkpoint is not None:
         raise ModelError(f"the weights of '{spec.name}' are in its file", fix="leave --checkpoint out")
     try:
-        network: Any = torch.jit.load(str(file), map_location="cpu").eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # newer torch would rather have other files, and still reads these
+            network: Any = torch.jit.load(str(file), map_location="cpu").eval()
     except Exception as error:  # not such a file, or of operations that this torch lacks
         raise ModelError(f"torch cannot read the file as TorchScript: {one_line(error)}", file=file) from error
     images = pictures_of_noise(side_of(spec))
