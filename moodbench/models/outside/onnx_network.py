@@ -40,13 +40,13 @@ class OnnxNetwork(nn.Module):
             said = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
             raise ModelError(f"the file does not take one batch of pictures (N, 3, H, W): {said}", file=file)
         self.input = inputs[0].name
-        self.half = "float16" in inputs[0].type
+        self.takes_half = "float16" in inputs[0].type
         self.batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
         self.side = shape[2] if isinstance(shape[2], int) and shape[2] > 0 and shape[2] == shape[3] else None
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Compute all outputs, on the processor."""
-        pieces = [self._run(piece) for piece in images.split(self.batch or len(images))]
+        pieces = [self._run(piece) for piece in torch.split(images, self.batch or len(images))]
         names = [one.name for one in self.session.get_outputs()]
         return {
             name: torch.cat([piece[place] for piece in pieces]).to(images.device) for place, name in enumerate(names)
@@ -57,7 +57,7 @@ class OnnxNetwork(nn.Module):
         if self.batch is not None and count < self.batch:
             images = torch.cat([images, images.new_zeros(self.batch - count, *images.shape[1:])])
         values = images.detach().cpu().contiguous().numpy()
-        made = self.session.run(None, {self.input: values.astype("float16") if self.half else values})
+        made = self.session.run(None, {self.input: values.astype("float16") if self.takes_half else values})
         return [torch.from_numpy(one.copy()).float()[:count] for one in made]
 
 
