@@ -55,7 +55,8 @@ def open(spec: ModelSpec, checkpoint: Path | None, key: str | None) -> Opened:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # newer torch would rather have other files, and still reads these
-            network: Any = torch.jit.load(str(file), map_location="cpu").eval()
+            load: Any = torch.jit.load  # untyped
+            network = load(str(file), map_location="cpu").eval()
     except Exception as error:  # not such a file, or of operations that this torch lacks
         raise ModelError(f"torch cannot read the file as TorchScript: {one_line(error)}", file=file) from error
     images = pictures_of_noise(side_of(spec))
