@@ -15,7 +15,18 @@ from moodbench.scores.machinery.bank import Largest, bank_of, large_pairs
 from moodbench.scores.machinery.passes import fit_scores
 from tests.worlds import make_world, run_scores
 
-NAMES = ("knn", "cos_max", "projection", "nnguide", "relation", "hopfield", "conformance", "mean_shifted", "combood")
+NAMES = (
+    "knn",
+    "cos_max",
+    "projection",
+    "nnguide",
+    "relation",
+    "hopfield",
+    "conformance",
+    "mean_shifted",
+    "combood",
+    "grood",
+)
 MANY_CLASSES = make_world(2, classes=90, dim=30, rows=900)
 
 

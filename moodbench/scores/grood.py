@@ -1,0 +1,112 @@
+"""GROOD: how far a row's gradient at an artificial OOD prototype is from those of ID train rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from moodbench.errors import ScoreError
+from moodbench.scores.base import SCORES, Fit, Score, Train
+from moodbench.scores.block import Block
+from moodbench.scores.machinery.bank import Guest, Meeting, Visit, bank_of
+from moodbench.scores.machinery.class_means import FeatureSumsWhenCorrect, correct_class, head_classes
+from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums
+
+
+@SCORES.register("grood")
+@dataclass
+class GROOD(Score):
+    """``-min_i || g(x) - g(x_i) ||^2`` with ``g(x) = q(x) (x - p) / || x - p ||``, over ID train rows x_i.
+
+    q(x) is what a softmax of minus the distances of x to the class means mu_k and to p gives p, the OOD prototype. g
+    is the gradient with respect to p of the cross-entropy of that softmax, whichever class is taken for the right one,
+    so no autograd is needed. p is the mean of the mu_k, each class counting once; the x_i are the rows that the head
+    predicts correctly.
+
+    Attributes
+    ----------
+    prototypes_ : (K, D) float64
+        The class means; classes without rows are left out.
+    ood_ : (D,) float64
+        p.
+    bank_ : Bank
+        All ID train rows, which the scores that need them walk over together.
+
+    Notes
+    -----
+    This p is one of the program's choices (``use_proto_mean``), and the one that features of ID train settle. The paper
+    makes p of synthetic rows: maps of an early layer, mixed with a class's mean map and passed through the rest of the
+    network. The program can do so too, with half of either and not with the mixing weight of its settings; as it is
+    set up for its leaderboard, it takes the mean of OOD validation images. None of these is a function of cached
+    features.
+
+    The program looks its rows up in an approximate index, and does not file the batch at which that index is trained;
+    here the nearest is exact. Its distances are squared, too.
+
+    References
+    ----------
+    ElAraby et al., GROOD: GRadient-Aware Out-of-Distribution Detection, TMLR 2025, arXiv 2312.14427. Reference code:
+    Jingkang50/OpenOOD, openood/postprocessors/grood.py, by the authors.
+    """
+
+    title = "GROOD (mean prototype)"
+    family = "feature+logit"
+    needs = frozenset({"logits", "labels"})
+    paper = "ElAraby et al., TMLR 2025, arXiv 2312.14427"
+    year = 2025
+    cost = "memory bank"
+
+    def fit(self, train: Train) -> Fit:
+        classes = head_classes(train)
+        labelled: GroupSums
+        correct: GroupSums
+        labelled, correct = yield FeatureSumsByLabel(classes), FeatureSumsWhenCorrect(classes)
+        if not bool((correct.counts > 0).any()):
+            raise ScoreError("no ID train row is predicted correctly")
+        self.prototypes_ = labelled.means[labelled.counts > 0].double()
+        self.ood_ = self.prototypes_.mean(dim=0)
+        self.bank_ = bank_of(train)
+        self._place = self.bank_.join(lambda block: _NearestGradient(self, block))
+
+    def gradients(self, features: Tensor) -> Tensor:
+        """Return g of rows (n, D), (n, D) float64."""
+        rows = features.double()
+        way = rows - self.ood_
+        length = torch.linalg.vector_norm(way, dim=1, keepdim=True)
+        distances = torch.cdist(rows, self.prototypes_, compute_mode="donot_use_mm_for_euclid_dist")
+        share = torch.softmax(-torch.cat([distances, length], dim=1), dim=1)[:, -1:]
+        return way.mul_(share / length.clamp_min(torch.finfo(torch.float64).tiny))
+
+    def score(self, block: Block) -> Tensor:
+        return self.bank_.of(self._place, block)
+
+
+class _NearestGradient(Guest):
+    """Minus the squared distance of every row's gradient to the nearest of the bank's, (B,) float64.
+
+    A product of matrices finds the nearest row of each meeting; its distance is then taken by itself, so that it does
+    not cancel.
+    """
+
+    def __init__(self, score: GROOD, block: Block) -> None:
+        self._score = score
+        self._gradients = score.gradients(block.features)
+        self._best = torch.full_like(self._gradients[:, 0], -torch.inf)
+
+    def facing(self, stored: Block) -> Visit:
+        others = self._score.gradients(stored.features[correct_class(stored) >= 0])
+        return partial(self._meet, others, others.square().sum(dim=1) / 2)
+
+    def _meet(self, others: Tensor, halves: Tensor, meeting: Meeting) -> None:
+        if not len(others):
+            return
+        mine, best = self._gradients[meeting.rows], self._best[meeting.rows]
+        nearest = torch.addmm(-halves, mine, others.T).argmax(dim=1)
+        found = -(mine - others.index_select(0, nearest)).square().sum(dim=1)
+        torch.maximum(best, found, out=best)
+
+    def leave(self) -> Tensor:
+        return self._best
