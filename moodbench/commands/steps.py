@@ -127,23 +127,28 @@ class Execution:
             note_rate(folder, device, new, seconds, views_text(self.known, with_head=with_head))
         return new > 0
 
-    def _views(self, *, with_head: bool) -> tuple[Sequence[str], Sequence[str] | None, str | None]:
-        """Return the views, the layers, and the head that views read, of the step with such a head or without."""
-        views, layers, head = (self.known.study[key] for key in ("views", "layers", "view_head"))
+    def _views(
+        self, *, with_head: bool
+    ) -> tuple[Sequence[str], Sequence[str] | None, Sequence[str] | None, str | None]:
+        """Return the views, the layers, those of changed images, and the head that views read.
+
+        Of the step with such a head, or of the one without.
+        """
+        views, layers, inside, head = (self.known.study[key] for key in ("views", "layers", "view_layers", "view_head"))
         if head is None:
-            return views, layers, None
-        return (views, None, head) if with_head else ((), layers, None)
+            return views, layers, inside, None
+        return (views, None, inside, head) if with_head else ((), layers, None, None)
 
     def extracted(self, model: Chosen, settings: Settings, *, with_head: bool = False) -> list[Extraction]:
         """Extract every dataset with a model, and return what came out."""
         study = self.known.study
-        views, layers, head = self._views(with_head=with_head)
-        pool: Pool = study["pool"] if layers else "model"
+        views, layers, inside, head = self._views(with_head=with_head)
+        pool: Pool = study["pool"] if layers or inside else "model"
         return extract_features(
             [model.choice],
             OpenedImages(sets=tuple(self.sets.values())),
             settings,
-            views=Views.asked(layers, pool, views, head, study["extract"]["compile"]),
+            views=Views.asked(layers, pool, views, head, study["extract"]["compile"], inside),
             workspace=self.space,
             report=self.report,
         )

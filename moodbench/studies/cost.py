@@ -24,7 +24,7 @@ from moodbench.studies.folder import Folder
 from moodbench.studies.known import Chosen, Known
 from moodbench.studies.plan import OF_RESULTS, Cost, Step
 from moodbench.studies.shapes import Shape, shape_of
-from moodbench.views import CHANGED, LAYER, LayerView
+from moodbench.views import CHANGED, LAYER, LayerView, layer_of, split_layer
 from moodbench.workspace import ModelName, Workspace
 
 
@@ -82,7 +82,8 @@ def views_text(known: Known, *, with_head: bool) -> str:
     study = known.study
     layers = [] if with_head or known.layers is None else [f"layers {','.join(study['layers'])} {study['pool']}"]
     changed = study["views"] if with_head or study["view_head"] is None else ()
-    return " + ".join([*layers, *changed])
+    inside = [f"view layers {','.join(study['view_layers'])} {study['pool']}"] if changed and known.inside else []
+    return " + ".join([*layers, *changed, *inside])
 
 
 def _extraction(known: Known, step: Step, sets: Mapping[str, ImageSet], space: Workspace, device: str) -> Cost:
@@ -134,11 +135,24 @@ def _targets(known: Known, model: Chosen, space: Workspace, shape: Shape, *, wit
 
         for choice in known.views:
             recipe = create_recipe(choice)
-            names = [view for view in cached if view.startswith(f"{CHANGED}{choice.name}")]
+            names = [view for view in cached if view.startswith(f"{CHANGED}{choice.name}") and not split_layer(view)[1]]
             names = names if recipe.view not in names and names else [recipe.view]
             dim = None if recipe.numbers else shape.dim
             found += [(replace(name, view=view), dim, shape.classes) for view in names]
+            if known.inside is not None and recipe.layered:
+                found += [(replace(name, view=view), of, None) for view, of in _inside(names[0], known, model, cached)]
     return found
+
+
+def _inside(view: str, known: Known, model: Chosen, cached: Sequence[str]) -> list[tuple[str, int | None]]:
+    """Return the caches of the layers of a view's images, with the width of each as far as it is known."""
+    shape, choice = shape_of(model, known, changed=True), known.inside
+    assert choice is not None
+    names = [layer_of(view, layer) for one in shape.layers if (layer := LayerView.parse(one)) is not None]
+    names = names or [one for one in cached if split_layer(one)[0] == view and split_layer(one)[1]]
+    names = names or [f"{view}-{LAYER}{choice.names[0] if choice.names else 'all'}"]
+    dims = dict(zip(names, shape.layer_dims, strict=False))
+    return [(one, dims.get(one)) for one in names]
 
 
 def _done(space: Workspace, model: ModelName, dataset: str) -> int:

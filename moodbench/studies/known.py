@@ -54,6 +54,8 @@ class Known:
     params : mapping of score to parameters
     layers : LayerChoice or None
     views : tuple of ChangedChoice
+    inside : LayerChoice or None
+        Layers of the changed images.
     heads : tuple of (str or None)
         To score with; None: the models' own.
     probe_on, text_on : str or None
@@ -69,6 +71,7 @@ class Known:
     params: Mapping[str, Mapping[str, Any]]
     layers: LayerChoice | None
     views: tuple[ChangedChoice, ...]
+    inside: LayerChoice | None
     heads: tuple[str | None, ...]
     probe_on: str | None
     text_on: str | None
@@ -118,7 +121,7 @@ def know(study: Study, space: Workspace) -> Known:
     for number, name in enumerate(study["benchmarks"]):
         with about(top.key("benchmarks").item(number)):
             benchmarks.append(space.catalog.benchmark(name))
-    layers, views = _views(study)
+    layers, inside, views = _views(study)
     recipes = _recipes(study, views)
     scores, params = _scores(study, recipes)
     _check_layers(study, layers)
@@ -132,6 +135,7 @@ def know(study: Study, space: Workspace) -> Known:
         params,
         layers,
         views,
+        inside,
         heads,
         _trained_on(study, "probe", benchmarks),
         _trained_on(study, "text_head", benchmarks),
@@ -175,13 +179,11 @@ def _models(study: Study, space: Workspace) -> list[Chosen]:
     return found
 
 
-def _views(study: Study) -> tuple[LayerChoice | None, tuple[ChangedChoice, ...]]:
+def _views(study: Study) -> tuple[LayerChoice | None, LayerChoice | None, tuple[ChangedChoice, ...]]:
+    """Return the layers, those of changed images, and how images are changed."""
     top, how = study.top, study["extract"]
-    layers = None
-    if study["layers"] is not None:
-        with about(top.key("layers")):
-            layers = LayerChoice.parse(",".join(study["layers"]))
-    elif study["pool"] != "model":
+    layers, inside = _layers(study, "layers"), _layers(study, "view_layers")
+    if layers is None and inside is None and study["pool"] != "model":
         raise top.key("pool").fault("says how layers are pooled, and the study extracts none", "layers: all")
     views = []
     for number, text in enumerate(study["views"]):
@@ -197,7 +199,14 @@ def _views(study: Study) -> tuple[LayerChoice | None, tuple[ChangedChoice, ...]]
                 "leave one of them out",
             )
         )
-    return layers, tuple(views)
+    return layers, inside, tuple(views)
+
+
+def _layers(study: Study, key: str) -> LayerChoice | None:
+    if study[key] is None:
+        return None
+    with about(study.top.key(key)):
+        return LayerChoice.parse(",".join(study[key]))
 
 
 def _check_layers(study: Study, layers: LayerChoice | None) -> None:
@@ -212,8 +221,10 @@ def _recipes(study: Study, views: Sequence[ChangedChoice]) -> list[Recipe]:
     if not views:
         if study["view_head"] is not None:
             raise study.top.key("view_head").fault("says which head views read, and there are none", "views: [odin]")
+        if study["view_layers"] is not None:
+            raise study.top.key("view_layers").fault("is of changed images, and there are none", "views: [fgsm]")
         return []
-    from moodbench.models.recipes.base import create_recipe
+    from moodbench.models.recipes.base import VIEWS, create_recipe
 
     recipes = []
     for number, choice in enumerate(views):
@@ -222,6 +233,12 @@ def _recipes(study: Study, views: Sequence[ChangedChoice]) -> list[Recipe]:
     if study["view_head"] is not None and not any(recipe.head for recipe in recipes):
         raise study.top.key("view_head").fault(
             "says which head views read, and none of these reads one", "leave it out"
+        )
+    if study["view_layers"] is not None and not any(recipe.layered for recipe in recipes):
+        having = ", ".join(name for name in VIEWS.names() if VIEWS.get(name).layered)
+        raise study.top.key("view_layers").fault(
+            "takes layers of the changed images, and of these views none is of one pass over such",
+            f"leave it out, or take a view that is: {having}",
         )
     return recipes
 

@@ -48,7 +48,12 @@ def _text(value: Any) -> str:
 
 
 def extraction(
-    model: Chosen, said: Mapping[str, Any], views: Sequence[str], layers: Sequence[str] | None, head: str | None
+    model: Chosen,
+    said: Mapping[str, Any],
+    views: Sequence[str],
+    layers: Sequence[str] | None,
+    inside: Sequence[str] | None,
+    head: str | None,
 ) -> dict[str, Any]:
     """Return what `command_line` needs to know of the extraction of a model.
 
@@ -57,8 +62,8 @@ def extraction(
     model : Chosen
     said : mapping
         Of the study.
-    views, layers, head
-        Which views are extracted, and the head that they read.
+    views, layers, inside, head
+        Which views are extracted, layers of the images and of the changed ones, and the head that views read.
     """
     choice = model.choice
     how = {key: value for key, value in said["extract"].items() if value not in ("fp32", "exact", "stop")}
@@ -77,8 +82,9 @@ def extraction(
         "features": choice.features,
         "no_head": not choice.with_head,
         "layers": None if layers is None else ",".join(layers),
-        "pool": None if said["pool"] == "model" or layers is None else said["pool"],
+        "pool": None if said["pool"] == "model" or layers is inside is None else said["pool"],
         "view": list(views),
+        "view_layers": None if inside is None else ",".join(inside),
         "view_head": head,
         "device": said["device"],
         **how,

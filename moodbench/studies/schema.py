@@ -188,6 +188,7 @@ STUDY = Keys(
         "layers": Key(Names(), "Layers to cache too: all, every:3, or names."),
         "pool": Key(Word(Pool), "How each layer becomes one vector.", "model"),
         "views": Key(Names(), "Changed images to cache too, as odin or odin:eps=0.002.", ()),
+        "view_layers": Key(Names(), "Layers of the changed images to cache too: all, every:3, or names."),
         "view_head": Key(Text(), "A head of this study that views read in the place of the models' own."),
         "extract": Key(EXTRACT, "How features are extracted."),
         "probe": Key(Either(Flag(), PROBE), "Train a linear head for every model.", False),

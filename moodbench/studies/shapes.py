@@ -35,10 +35,13 @@ class Shape:
 _UNKNOWN = Shape()
 
 
-def shape_of(model: Chosen, known: Known) -> Shape:
-    """Return the shape of a model of a study; what cannot be built without weights says nothing."""
+def shape_of(model: Chosen, known: Known, *, changed: bool = False) -> Shape:
+    """Return the shape of a model of a study; what cannot be built without weights says nothing.
+
+    With `changed`, layers are those of changed images.
+    """
     headed = model.choice.with_head and model.spec.head.kind != "none"
-    return _shape(_Asked(model.spec, headed, known.layers, known.study["pool"]))
+    return _shape(_Asked(model.spec, headed, known.inside if changed else known.layers, known.study["pool"]))
 
 
 @dataclass(frozen=True)

@@ -220,6 +220,22 @@ def test_what_it_costs(study):
     assert re.fullmatch(r"\d+ images/s measured on cpu .*", again.by)
 
 
+def test_layers_of_changed_images(study):
+    written(study, SMALL + "layers: every:2\nviews: [fgsm]\nview_layers: every:2\n")
+    (one,) = (cost for cost in cost_study(study, workspace=space()) if cost.unit == "images")
+    run_study(study, workspace=space())
+    caches = [file for file in Path("cache").glob("tiny*/*.h5") if file.name != "head.h5"]
+    layers = {file.parent.name.removeprefix("tiny@") for file in caches if "layer" in file.parent.name}
+    plain = {name for name in layers if name.startswith("layer-")}
+    assert plain
+    assert layers == plain | {f"view-fgsm-0.05-{name}" for name in plain}
+    assert one.bytes == pytest.approx(sum(file.stat().st_size for file in caches), abs=len(caches) << 20)
+    assert [cost.step for cost in cost_study(study, workspace=space()) if cost.left] == []
+    assert "--view fgsm --view-layers every:2" in Path("a/commands.sh").read_text(encoding="utf-8")
+    noted = json.loads(Path("cache/tiny/.rates.json").read_text(encoding="utf-8"))
+    assert list(next(iter(noted.values()))) == ["layers every:2 model + fgsm + view layers every:2 model"]
+
+
 def test_a_place_that_is_taken(study):
     Path("a").write_text("a file")
     with pytest.raises(DataError, match="a study needs a folder"):
