@@ -50,7 +50,9 @@ Interpolation = Literal["bilinear", "bicubic", "nearest", "lanczos", "hamming", 
 Link = Literal["hard", "symbolic"]
 """How a dataset's folder refers to images that lie elsewhere."""
 
-Needs = Literal["logits", "head", "labels", "layers", "views", "negatives", "negated", "members", "stream", "nothing"]
+Needs = Literal[
+    "logits", "head", "labels", "layers", "views", "negatives", "negated", "noise", "members", "stream", "nothing"
+]
 """What a score may need besides features: cached logits, the linear head, labels of the ID train rows, other vectors of
 the images, texts that came with the head, other models, the other test images in an order; or none."""
 

@@ -35,8 +35,19 @@ MOST_TIMED = 20_000
 TRANSDUCTIVE = "transductive (its number of an image depends on the other test images)"
 """The remark of every result row of such a score."""
 
-TEXTS: Mapping[str, str] = {"negatives": "negative labels", "negated": "negated classes"}
-"""What may come with a head, and in words: texts far from all classes (NegLabel), the classes negated (CLIPN)."""
+TEXTS: Mapping[str, str] = {
+    "negatives": "negative labels",
+    "negated": "negated classes",
+    "noise": "noise images",
+}
+"""What may come with a head, and in words: texts far from all classes (NegLabel), the classes negated (CLIPN), features
+of noise images (TANL)."""
+
+
+def lacking_texts(kind: str) -> str:
+    """Return what a note says of a score whose head lacks one of `TEXTS`."""
+    how = " (moodbench head text with --negatives makes them)" if kind == "noise" else ""
+    return f"no {TEXTS[kind]} with the head{how}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,8 @@ class Head:
     class_names : tuple of C str, or None
         What its outputs stand for; None where nobody knows.
     texts : mapping of str to (M, D) float32
-        Embedded texts that are no classes, by a name in `TEXTS`; of ``negated``, one for each class.
+        Embedded texts that are no classes, by a name in `TEXTS`; of ``negated``, one for each class. Those of ``noise``
+        are images.
     """
 
     weight: NDArray[np.float32]

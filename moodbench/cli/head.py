@@ -110,7 +110,8 @@ def import_(
     file: Annotated[
         Path,
         typer.Argument(
-            help=".npz or .h5 with 'weight', 'bias' and perhaps 'classes', 'negatives', 'negated'; or .pkl of [W, b]."
+            help=".npz or .h5 with 'weight', 'bias' and perhaps 'classes', 'negatives', 'negated', 'noise'; or .pkl of "
+            "[W, b]."
         ),
     ],
     model: Model,

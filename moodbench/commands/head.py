@@ -90,7 +90,7 @@ def text_head(
     negatives : Path or sequence of Path
         Lists of words, one a line, from which those farthest from the classes are kept as negative labels (NegLabel);
         each list is mined by itself. A first line with ``{}`` is the prompt of its words. Those that are ID classes are
-        left out.
+        left out. Features of noise images come with them (``tanl``).
     negative_share, negative_quantile : float
         Which share of each list is kept, and which quantile of the cosines to the classes counts.
     checkpoint, checkpoint_key : optional
@@ -138,6 +138,7 @@ def text_head(
     from moodbench.progress import Progress
     from moodbench.texts.encode import as_head, embed_words
     from moodbench.texts.negatives import mine
+    from moodbench.texts.noise import SEED, noise_features
 
     where = resolve_device(device)
     tower = load_text_tower(spec, where, checkpoint=as_path(checkpoint), checkpoint_key=checkpoint_key)
@@ -152,7 +153,7 @@ def text_head(
         "text_sha256": tower.text_sha256,
         "scale": tower.scale,
         "bias": tower.bias,
-    }
+    } | ({"noise": SEED} if lists else {})
     file = space.head_file(replace(parsed, head=name))
     done = HeadOutcome(str(parsed), file, len(words.words), reader.dim, words.words)
     if _there(file, inputs, parsed, force=force):
@@ -167,7 +168,8 @@ def text_head(
             f"texts are embedded in {embeddings.shape[1]} numbers, and the cached features are {reader.dim} wide",
             file=reader.file,
         )
-    head = as_head(tower, embeddings, words.classes, None if mined is None else mined.embeddings)
+    noise = noise_features(tower) if lists else None
+    head = as_head(tower, embeddings, words.classes, None if mined is None else mined.embeddings, noise)
     notes = {"words": words.words, "prompts": sentences} | ({} if mined is None else {"negatives": mined.words})
     _write(file, head, inputs, parsed, source="text", packages=("numpy", "open_clip_torch", "torch"), notes=notes)
     for remark in () if mined is None else mined.remarks:
@@ -197,7 +199,7 @@ def import_head(
         A cached model.
     file : Path
         ``.npz``, ``.h5`` or a pickle: `weight` (C, D), `bias` (C,) and perhaps `classes` (C,), names of its outputs,
-        `negatives` (M, D) for ``neglabel``, and `negated` (C, D) for ``clipn``.
+        `negatives` (M, D) for ``neglabel``, `noise` (P, D) with them for ``tanl``, and `negated` (C, D) for ``clipn``.
     name : str
         What to call the head.
     force : bool
@@ -325,7 +327,7 @@ def _there(file: Path, inputs: Mapping[str, Any], model: ModelName, *, force: bo
         return True
     if force:
         return False
-    keys = ("classes", "words", "prompts", "negatives", "mining", "weights_sha256", "text_sha256", "sha256")
+    keys = ("classes", "words", "prompts", "negatives", "mining", "noise", "weights_sha256", "text_sha256", "sha256")
     differ = [key for key in keys if key in inputs and found.get(key) != inputs[key]]
     what = {"weights_sha256": "weights", "text_sha256": "weights", "sha256": "values"}
     said = ", ".join(dict.fromkeys(what.get(key, key) for key in differ))

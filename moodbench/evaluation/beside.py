@@ -18,7 +18,7 @@ from moodbench.features.cache import FeatureCache
 from moodbench.features.reader import RowReader
 from moodbench.results.made import ViewContents
 from moodbench.scores.base import BESIDE, Score
-from moodbench.types import TEXTS, Head, Report
+from moodbench.types import TEXTS, Head, Report, lacking_texts
 from moodbench.views import CHANGED, natural, other_model, split_layer
 from moodbench.workspace import ModelName, Workspace
 
@@ -119,9 +119,9 @@ def lacking_besides(scores: Mapping[str, Score], cached: Cached, head: Head | No
     """Return the scores that read layers, views or texts which are not there, with what is lacking in words."""
     lacking = {}
     for label, score in scores.items():
-        for kind, words in TEXTS.items():
+        for kind in TEXTS:
             if kind in score.needs and (head is None or kind not in head.texts):
-                lacking[label] = f"no {words} with the head"
+                lacking[label] = lacking_texts(kind)
         try:
             score.views_among(cached.everywhere)
             score.views_fitted(cached.fitted)

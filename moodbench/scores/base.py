@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from moodbench.scores.block import Block
     from moodbench.scores.machinery.statistics import Statistic
 
-Need = Literal["logits", "head", "labels", "layers", "views", "negatives", "negated", "members", "stream"]
+Need = Literal["logits", "head", "labels", "layers", "views", "negatives", "negated", "noise", "members", "stream"]
 """What a score may need besides features: cached logits, the linear head, labels of the ID train rows, cached layers of
 the network, features of changed images (`moodbench.scores.machinery.viewing`), texts that came with the head
 (`moodbench.types.TEXTS`), other models of the same classes, the other test rows in an order

@@ -32,16 +32,22 @@ def embed_words(
 
 
 def as_head(
-    tower: TextTower, embeddings: Tensor, classes: Sequence[str] | None, negatives: Tensor | None = None
+    tower: TextTower,
+    embeddings: Tensor,
+    classes: Sequence[str] | None,
+    negatives: Tensor | None = None,
+    noise: Tensor | None = None,
 ) -> Head:
     """Return the head whose logits are those of the network: scale · cosine + bias.
 
     Its rows, and those of negatives, are the embeddings times the scale, so that their length is the scale, and rows of
-    unit length give cosines back.
+    unit length give cosines back. Those of `noise` are embeddings of images, and stay of unit length.
     """
     weight = _scaled(tower, embeddings)
     bias = np.full(len(weight), tower.bias, np.float32)
     texts = {} if negatives is None else {"negatives": _scaled(tower, negatives)}
+    if noise is not None:
+        texts["noise"] = noise.numpy()
     return Head(weight, bias, None if classes is None else tuple(classes), texts)
 
 

@@ -11,6 +11,7 @@ import torch
 import moodbench
 from moodbench.features.heads import head_notes, head_provenance, stored_head
 from moodbench.features.reader import RowReader
+from moodbench.texts.noise import noise_images
 from moodbench.workspace import ModelName, Workspace
 from tests import clips
 from tests.commands import call, read
@@ -140,6 +141,10 @@ def test_negatives_come_with_the_head_and_are_no_classes(extracted, words):
     with torch.no_grad():
         theirs = np.exp(3.9) * network.encode_text(tokenizer(said), normalize=True).numpy()
     assert head.texts["negatives"][[0, -1]] == pytest.approx(theirs, abs=1e-4)
+    with torch.no_grad():
+        size = network.visual.image_size
+        theirs = network.encode_image(torch.from_numpy(noise_images(*size)), normalize=True).numpy()
+    assert head.texts["noise"] == pytest.approx(theirs, abs=1e-5)
 
 
 def test_neglabel_reads_them_and_a_detector_keeps_them(extracted, words, pictures):
@@ -167,6 +172,22 @@ def test_neglabel_reads_them_and_a_detector_keeps_them(extracted, words, picture
     ids = RowReader(extracted / FOLDER / "tiny_test.h5").ids
     found = detector([pictures / "test" / one for one in ids], neighbours=0)
     assert [one.value for one in found] == pytest.approx(kept, rel=1e-5)
+
+
+def test_tanl_begins_with_noise_images_and_says_where_they_come_from(extracted, words):
+    assert text("--checkpoint", "tiny.pt", *words[:-1], "1", "--name", "corpus").exit_code == 0
+    done = call("score", "--model", MODEL, "--head", "corpus", "--score", "tanl", "--param", "tanl.temperature=0.1")
+    assert done.exit_code == 0, done.stderr
+    rows = read(extracted / "results" / "tiny" / f"clip-{clips.ARCHITECTURE}+corpus.csv")
+    assert {row["score"] for row in rows} == {"tanl"}
+    assert all(0 <= float(row["auroc"]) <= 100 for row in rows)
+    assert all("50 negatives, which are all labels" in row["note"] for row in rows)
+    head = stored_head(extracted / FOLDER / "heads" / "corpus.h5")
+    np.savez(extracted / "bare.npz", weight=head.weight, bias=head.bias, negatives=head.texts["negatives"])
+    assert call("head", "import", "--model", MODEL, "--name", "bare", "bare.npz").exit_code == 0
+    done = call("score", "--model", MODEL, "--head", "bare", "--score", "tanl", "--score", "neglabel")
+    said = "left empty: tanl (no noise images with the head (moodbench head text with --negatives makes them))"
+    assert said in " ".join(done.stderr.split())
 
 
 def test_other_negatives_are_another_head(extracted, words):

@@ -11,10 +11,12 @@ import torch
 
 from moodbench.scores.base import SCORES, create_score
 from moodbench.scores.machinery.passes import fit_scores
+from tests.parity import cases_streams, cases_tanl
 from tests.parity.case import golden_world
-from tests.parity.cases_streams import STREAMS
 from tests.streams import stream_of
 from tests.worlds import make_world
+
+STREAMS = cases_streams.STREAMS | cases_tanl.STREAMS
 
 
 def test_every_transductive_score_has_a_definition():
@@ -29,6 +31,10 @@ def test_every_transductive_score_has_a_definition():
         ("adaneg", {"temperature": 0.3, "memory": 3, "gap": 0.1}),
         ("adaneg", {"temperature": 0.3, "memory": 3, "gap": 0.1, "adapt": "sample"}),
         ("adaneg", {"temperature": 0.2, "gap": 0.3, "threshold": 0.4, "weight": 0.5, "groups": 3}),
+        ("tanl", {"temperature": 0.3, "gap": 0.1}),
+        ("tanl", {"temperature": 0.2, "gap": 0.2, "labels": 7, "queue": 9, "history": 0.5, "window": 30}),
+        ("tanl", {"temperature": 0.3, "gap": 0.0, "labels": 11, "step": 4, "history": 0.95}),
+        ("tanl", {"temperature": 0.3, "gap": 0.1, "labels": 11, "step": 0, "history": 1.0}),
     ],
 )
 @pytest.mark.parametrize("seed", [0, 1])
@@ -54,17 +60,24 @@ PUBLISHED = {
     "adaneg_sample": ("adaneg", {"temperature": 0.04, "adapt": "sample"}),
     "adaneg_full": ("adaneg", {"temperature": 0.04, "memory": 4, "gap": 0.2}),
     "adaneg_full_sample": ("adaneg", {"temperature": 0.04, "memory": 4, "gap": 0.2, "adapt": "sample"}),
+    "tanl": ("tanl", {"temperature": 0.04, "labels": 100}),
+    "tanl_history": ("tanl", {"temperature": 0.04, "labels": 100, "queue": 40, "gap": 0.2, "history": 0.95}),
+    "tanl_step": ("tanl", {"temperature": 0.04, "labels": 60, "queue": 8, "gap": 0.1, "history": 0.5, "step": 2}),
+    "tanl_plain": ("tanl", {"temperature": 0.04, "labels": 60, "queue": 40, "gap": 0.3, "step": 0}),
 }
 """Name in the file → score and parameters."""
 
-ORDER = {"oodd": (100, 512), "adaneg": (7, 64)}
+ORDER = {"oodd": (100, 512), "adaneg": (7, 64), "tanl": (7, 64)}
 """Score → seed of the order (NumPy's old generator, as in the program of OODD), and rows that come together."""
 
 
 @pytest.fixture(scope="module")
 def published():
-    with np.load(Path(__file__).parent / "published_streams.npz") as arrays:
-        return dict(arrays)
+    found = {}
+    for name in ("published_streams", "published_tanl"):
+        with np.load(Path(__file__).parent / f"{name}.npz") as arrays:
+            found |= dict(arrays)
+    return found
 
 
 @pytest.mark.parametrize("ood", ["blend_a", "blend_b"])
@@ -76,7 +89,8 @@ def test_every_row_agrees_with_the_published_program(published, name, ood):
         world = world.with_(weight=world.weight * np.float32(0.2), bias=world.bias * np.float32(0.2))
     else:
         world = world.with_(weight=published["weight"], bias=np.zeros(len(published["weight"]), np.float32))
-    train = replace(world.facts(), texts={"negatives": torch.from_numpy(published["negatives"])})
+    texts = {kind: torch.from_numpy(published[kind]) for kind in ("negatives", "noise")}
+    train = replace(world.facts(), texts=texts)
     fitted, missing = fit_scores({score: create_score(score, params)}, train, lambda: world.blocks(257))
     assert not missing
     rows = np.concatenate([world.tests["val"], world.tests[ood]])

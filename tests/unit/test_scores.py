@@ -39,7 +39,9 @@ def test_states_what_it_is(name):
     cls = SCORES.get(name)
     assert cls.title
     assert cls.family in FAMILIES
-    assert cls.needs <= {"logits", "head", "labels", "layers", "views", "negatives", "negated", "members", "stream"}
+    assert cls.needs <= {
+        *("logits", "head", "labels", "layers", "views", "negatives", "negated", "noise", "members", "stream")
+    }
     assert 1990 < cls.year <= 2030
     assert str(cls.year) in cls.paper
     assert cls.__doc__

@@ -15,7 +15,7 @@ from moodbench.scores.base import Fit, Score, Train
 from moodbench.scores.block import HELD_OUT, Block
 from moodbench.scores.machinery.statistics import Statistic
 from moodbench.scores.machinery.written import error_place, in_words, is_own, method_place
-from moodbench.types import TEXTS
+from moodbench.types import TEXTS, lacking_texts
 
 MOST_TEXT = 200
 """Characters of an error that a note takes."""
@@ -219,9 +219,9 @@ def _lacking(score: Score, train: Train) -> str | None:
         return error.what
     if "head" in score.needs and train.weight is None:
         return "no head"
-    for kind, words in TEXTS.items():
+    for kind in TEXTS:
         if kind in score.needs and kind not in train.texts:
-            return f"no {words} with the head"
+            return lacking_texts(kind)
     if "logits" in score.needs and train.classes is None:
         return "no logits"
     if "labels" in score.needs and train.label_classes == 0:

@@ -12,7 +12,7 @@ from moodbench.errors import ScoreError
 from moodbench.scores.base import Train
 from moodbench.scores.block import TINY, Block, log_sum_exp
 from moodbench.scores.machinery.statistics import Statistic
-from moodbench.types import TEXTS
+from moodbench.types import lacking_texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,5 +87,5 @@ class HeadTexts(Statistic[Tensor]):
     def finalize(self) -> Tensor:
         """Return them."""
         if self._texts is None:
-            raise ScoreError(f"no {TEXTS[self.kind]} with the head")
+            raise ScoreError(lacking_texts(self.kind))
         return self._texts
