@@ -17,7 +17,7 @@ from moodbench import detectors
 from moodbench.detection.conformal import p_values
 from moodbench.detectors.made import class_names
 from moodbench.errors import CacheError, ScoreError, UsageError
-from moodbench.scores.base import SCORES
+from moodbench.scores.base import BESIDE, SCORES
 from moodbench.types import TEXTS
 
 TRAIN, LABELS, HEAD, UNSEEN, FAR = detectors.example()
@@ -32,7 +32,7 @@ def test_the_example_in_its_documentation_runs(title):
 
 
 def test_every_score_on_one_vector_has_a_class_with_its_parameters():
-    wanted = {name for name in SCORES.names() if not SCORES.get(name).needs & {"layers", "views", *TEXTS}}
+    wanted = {name for name in SCORES.names() if not SCORES.get(name).needs & {*BESIDE, "stream", *TEXTS}}
     assert set(class_names().values()) == wanted
     for title, name in class_names().items():
         given = inspect.signature(getattr(detectors, title)).parameters
