@@ -15,7 +15,7 @@ from moodbench.datasets.packed.members import Index, Member, Members
 from moodbench.datasets.packed.places import Place
 from moodbench.datasets.packed.storage import walk_address
 from moodbench.datasets.packed.tables import Table, open_table
-from moodbench.datasets.packed.tars import tar_members
+from moodbench.datasets.packed.tars import key_of, tar_members
 from moodbench.datasets.packed.zips import zip_members
 from moodbench.datasets.suffixes import NO_SUFFIX, image_suffixes, suffix_of
 from moodbench.datasets.walking import is_junk, is_utf8
@@ -68,9 +68,10 @@ class PackedInventory:
     def numbers(self) -> Mapping[str, int]:
         """Name → label, of those that have one beside them: WebDataset's ``.cls``, a column of a table."""
         labels = self.content.number
-        if not len(labels) or labels.max() < 0:
+        if not len(labels) or (labels == -1).all():
             return {}
-        return {name: int(labels[row]) for name, row in self.rows.items() if labels[row] >= 0}
+        # what says something else than a number has no label, which the remarks count
+        return {name: max(int(labels[row]), -1) for name, row in self.rows.items() if labels[row] != -1}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -79,6 +80,13 @@ class PackedInventory:
 
     def check(self, include: Sequence[str]) -> None:
         """Raise `DataError` if there is nothing, or not all of `include`."""
+        if self.place.inner and not self.rows:
+            found = sorted({name.split("/", 1)[0] for name in self.content.names if "/" in name})
+            raise DataError(
+                f"the archive has no folder '{self.place.inner}'",
+                file=self.root,
+                fix=f"it has: {', '.join(found[:10])}" if found else "it has no folders: name the archive alone",
+            )
         missing = sorted({*include} - {*self.folders()})
         if missing:
             one, many = "folder that the catalogue includes is", "folders that the catalogue includes are"
@@ -93,12 +101,19 @@ class PackedInventory:
         if isinstance(self.content, Table):
             return dict.fromkeys(self.rows, 0)
         found = {}
-        beside = {".cls"} if self.numbers else set()
+        samples = {key_of(name) for name in self.numbers}
+        beside = {".cls"} if samples else set()
         suffixes = image_suffixes()
         for name, row in self.rows.items():
             if include and name.split("/", 1)[0] not in include:
                 continue
             suffix = suffix_of(name)
+            if (
+                (key := key_of(name)) in samples
+                and name != f"{key}{suffix}"
+                and any(f"{key}{other}" in self.rows for other in suffixes)
+            ):
+                suffix = name.removeprefix(key)  # another part of the sample: k.seg.png beside k.jpg
             if suffix in suffixes:
                 found[name] = int(self.content.size[row])
             elif left_out is not None and suffix not in beside:

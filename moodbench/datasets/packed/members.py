@@ -20,10 +20,15 @@ from moodbench.errors import DataError
 FOLDER = "indexes"
 """Folder of the kept indexes, below the data directory."""
 
-AS_IT_IS, DEFLATED, OF_ZIP = 0, 1, 2
-"""How a member is stored: its bytes (tar, or a file by itself); in a zip compressed; in a zip as it is."""
+AS_IT_IS, DEFLATED, OF_ZIP, OF_TAR = 0, 1, 2, 3
+"""How a member is stored: a file by itself; in a zip compressed; in a zip as it is; in a tar, after its header."""
 
-_VERSION = "moodbench index 1"
+UNREADABLE = -2
+"""Instead of a class: something is said of it that is no number."""
+
+_BLOCK = 512  # of a tar
+
+_VERSION = "moodbench index 2"
 _HEADER = 30  # bytes of a member's header in a zip, before its name
 _EXTRA = 512  # what its name and notes usually take at most
 
@@ -40,11 +45,11 @@ class Member:
     size, stored : int
         Bytes, and bytes that it takes in the archive.
     how : int
-        `AS_IT_IS`, `DEFLATED` or `OF_ZIP`.
+        `AS_IT_IS`, `DEFLATED`, `OF_ZIP` or `OF_TAR`.
     crc : int
-        CRC-32 of its bytes; used in a zip alone.
+        CRC-32 of its bytes in a zip, of its header in a tar: so that what has changed since is not taken for it.
     number : int
-        The class that a member of the same key says (WebDataset's ``.cls``); -1 where none does.
+        The class that a member of the same key says (WebDataset's ``.cls``); -1 where none does, or `UNREADABLE`.
     """
 
     name: str
@@ -114,10 +119,18 @@ class Members:
         """
         file, offset = self.files[self.shard[row]], int(self.offset[row])
         size, stored, how = int(self.size[row]), int(self.stored[row]), int(self.how[row])
-        data = read_range(file, offset, stored) if how == AS_IT_IS else _from_zip(file, offset, stored)
-        if how == DEFLATED:
-            data = self._inflated(data, size, row)
-        if len(data) != size or (how != AS_IT_IS and zlib.crc32(data) != int(self.crc[row])):
+        if how in (AS_IT_IS, OF_TAR):
+            before = _BLOCK if how == OF_TAR else 0
+            data = read_range(file, offset - before, before + stored)
+            if before and zlib.crc32(data[:before]) != int(self.crc[row]):
+                raise self._damaged(row)
+            data = data[before:]
+        else:
+            data = _from_zip(file, offset, stored)
+            data = self._inflated(data, size, row) if how == DEFLATED else data
+            if zlib.crc32(data) != int(self.crc[row]):
+                raise self._damaged(row)
+        if len(data) != size:
             raise self._damaged(row)
         return data
 

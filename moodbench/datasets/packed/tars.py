@@ -6,11 +6,14 @@ import io
 import posixpath
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import IO
 
-from moodbench.datasets.packed.members import Member, refuse_compressed
+from moodbench.datasets.packed.members import OF_TAR, UNREADABLE, Member, refuse_compressed
 from moodbench.datasets.packed.storage import open_file
+from moodbench.datasets.suffixes import image_suffixes, suffix_of
 from moodbench.errors import DataError
 
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -18,6 +21,9 @@ _BLOCK = 512
 _CLASS = ".cls"
 _DIGITS = 32
 """Bytes of the largest file that may be a class number."""
+
+_STEPS = 40
+"""From link to link, at most, as Linux follows them."""
 
 _NUMBER = re.compile(rb"\s*([0-9]{1,9})\s*")
 
@@ -84,7 +90,7 @@ def tar_members(file: str, told: Callable[[int], None] = lambda count: None) -> 
 
 def _walked(file: str, tar: tarfile.TarFile, stream: _Clipped, told: Callable[[int], None]) -> Iterator[Member]:
     found: dict[str, Member] = {}
-    links: list[tuple[str, str]] = []
+    links: dict[str, str] = {}
     classes: dict[str, int] = {}
     count = 0
     while (info := _next(file, tar)) is not None:
@@ -95,24 +101,43 @@ def _walked(file: str, tar: tarfile.TarFile, stream: _Clipped, told: Callable[[i
         name = _plain(info.name)
         if info.islnk() or info.issym():
             target = info.linkname if info.islnk() else posixpath.join(posixpath.dirname(name), info.linkname)
-            links.append((name, _plain(posixpath.normpath(target))))
+            links[name] = _plain(posixpath.normpath(target))
+            found.pop(name, None)
         if not info.isreg() or info.islnk():
             continue
+        links.pop(name, None)
         if info.issparse():
             raise DataError("a member of the tar is sparse, which cannot be read by its place", file=f"{file}/{name}")
         if info.offset_data + info.size > stream.size:
             raise _cut(file, name)
         if name.endswith(_CLASS) and info.size <= _DIGITS:
             classes[name.removesuffix(_CLASS)] = _number(stream, info)
-        found[name] = Member(name, info.offset_data, info.size, info.size)
+        stream.seek(info.offset_data - _BLOCK)
+        header = zlib.crc32(stream.read(_BLOCK))
+        found[name] = Member(name, info.offset_data, info.size, info.size, OF_TAR, header)
     _check_end(file, tar, stream)
-    for name, target in links:
-        if target in found and name not in found:
-            there = found[target]
-            found[name] = Member(name, there.offset, there.size, there.stored)
+    for name in links:
+        there = found.get(_end(name, links, file))
+        if there is None and suffix_of(name) and suffix_of(name) not in image_suffixes():
+            continue
+        if there is None:
+            raise DataError(
+                f"a link in the tar leads to '{links[name]}', which is no file in it",
+                file=f"{file}/{name}",
+                fix="pack the images without links (tar --dereference), or without this one",
+            )
+        found[name] = replace(there, name=name)
     for name, member in found.items():
-        number = classes.get(key_of(name), -1) if classes else -1
-        yield member if number < 0 else Member(name, member.offset, member.size, member.stored, number=number)
+        yield replace(member, number=classes.get(key_of(name), -1)) if classes else member
+
+
+def _end(name: str, links: Mapping[str, str], file: str) -> str:
+    """Return what a link leads to at last, by way of other links."""
+    for _ in range(_STEPS):
+        if name not in links:
+            return name
+        name = links[name]
+    raise DataError("links in the tar lead round and round", file=f"{file}/{name}", fix="pack the images without links")
 
 
 def key_of(name: str) -> str:
@@ -141,10 +166,10 @@ def _check_end(file: str, tar: tarfile.TarFile, stream: _Clipped) -> None:
 
 
 def _number(stream: _Clipped, info: tarfile.TarInfo) -> int:
-    """Return the number in a class file; -1 where it says something else."""
+    """Return the number in a class file; `UNREADABLE` where it says something else."""
     stream.seek(info.offset_data)
     text = _NUMBER.fullmatch(stream.read(info.size))
-    return -1 if text is None else int(text[1])
+    return UNREADABLE if text is None else int(text[1])
 
 
 def _plain(name: str) -> str:

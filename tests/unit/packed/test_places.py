@@ -296,5 +296,57 @@ def test_an_archive_without_images_says_so(tmp_path):
 
 
 def test_a_path_in_an_archive_that_is_not_there_says_so(places):
-    with pytest.raises(DataError, match="the folder 'nowhere' of the archive holds no images"):
+    with pytest.raises(DataError, match="the archive has no folder 'nowhere'") as error:
         opened(f"{Path(places['tar'])}/nowhere")
+    assert error.value.fix == "it has: amber, blue, green"
+
+
+def link(tar, name, target, kind=tarfile.SYMTYPE):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    tar.addfile(info)
+
+
+def test_a_link_after_a_file_of_its_name_replaces_it_as_when_unpacked(tmp_path, members):
+    with tarfile.open(write_tar(tmp_path / "a.tar", [("a.png", members[0][1]), ("b.png", members[1][1])]), "a") as tar:
+        link(tar, "b.png", "a.png")
+    images = opened(tmp_path / "a.tar")
+    assert images.read(1) == members[0][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "target"), [("d", "c"), ("x.png", "../x.png"), ("x.png", "y.png"), ("x.png", "x.png")]
+)
+def test_links_that_lead_to_no_file_in_the_tar_are_refused(tmp_path, members, name, target):
+    with tarfile.open(write_tar(tmp_path / "a.tar", [("c/a.png", members[0][1])]), "a") as tar:
+        link(tar, name, target)
+    with pytest.raises(DataError, match="link"):
+        opened(tmp_path / "a.tar")
+
+
+def test_a_tar_of_other_content_with_the_same_size_and_time_is_not_read_by_the_old_index(tmp_path, members):
+    import os
+
+    (one, first), (other, second) = [(name, data[:500]) for name, data in members[:2]]
+    file = write_tar(tmp_path / "a.tar", [(one, first), (other, second)])
+    status = file.stat()
+    opened(file, data_dir=tmp_path)
+    write_tar(file, [(other, second), (one, first)])
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(DataError, match="damaged"):
+        opened(file, data_dir=tmp_path).read(0)
+
+
+def test_a_class_that_is_no_number_is_no_label_and_said(tmp_path, members):
+    inside = [("0.png", members[0][1]), ("0.cls", b"cat"), ("1.png", members[1][1]), ("1.cls", b"4")]
+    images = opened(write_tar(tmp_path / "a.tar", inside))
+    assert images.labels.tolist() == [-1, 4]
+    assert images.remarks == ("1 of 2 images has no label (without a number beside them)",)
+    assert not images.left_out
+
+
+def test_other_parts_of_a_sample_are_no_images_of_their_own(tmp_path, members):
+    inside = [("0.png", members[0][1]), ("0.seg.png", members[1][1]), ("0.cls", b"1"), ("1.v2.png", members[1][1])]
+    images = opened(write_tar(tmp_path / "a.tar", inside))
+    assert images.ids == ("0.png", "1.v2.png")
+    assert images.left_out == {".seg.png": 1}
