@@ -6,6 +6,7 @@ import doctest
 import inspect
 import pickle
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -95,8 +96,23 @@ def test_files_of_others_are_refused(tmp_path):
     data = bytearray((tmp_path / "d.h5").read_bytes())
     data[-1] ^= 1
     (tmp_path / "d.h5").write_bytes(data)
-    with pytest.raises(CacheError, match="no detector can be read"):
+    with pytest.raises(CacheError, match="no detector can be read") as caught:
         detectors.of("msp").load(tmp_path / "d.h5")
+    assert "fit and save it anew" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("", "a folder"), ("gone.h5", "no such file"), ("features.h5", "features"), ("x.txt", "no det")]
+)
+def test_nobody_is_told_to_remove_what_is_no_detector(tmp_path, name, says):
+    with h5py.File(tmp_path / "features.h5", "w") as h5:
+        h5["features"] = TRAIN
+    (tmp_path / "x.txt").write_text("text", encoding="utf-8")
+    for load in (detectors.of("vim").load, lambda file: moodbench.Detector.load(file=file)):
+        with pytest.raises(CacheError, match=says) as caught:
+            load(tmp_path / name)
+        assert "the file that save() wrote" in caught.value.fix
+        assert "remove" not in caught.value.fix
 
 
 NAN = TRAIN.copy()
