@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -30,6 +31,10 @@ def check(folders: Mapping[str, Path]) -> Iterator[Finding]:
     """Yield findings for each folder, by what it is for; of one that is not there yet, its parent is asked."""
     children = {}
     for use, folder in {**folders, "temporary": Path(tempfile.gettempdir())}.items():
+        blocked = in_the_way(folder)
+        if blocked is not None:
+            yield _blocked(use, folder, blocked)
+            continue
         there = nearest(folder)
         children[use] = (folder, there, Child("ask_folder.py", str(there), seconds=SECONDS, isolated=True))
     for use, (folder, there, child) in children.items():
@@ -39,6 +44,30 @@ def check(folders: Mapping[str, Path]) -> Iterator[Finding]:
         except Exception:  # it is only a word
             kind = None
         yield from findings(use, folder, there, kind, answer, fault)
+
+
+def in_the_way(folder: Path) -> Path | None:
+    """Return the file, or link to nowhere, because of which this folder can neither be used nor made; None: nothing."""
+    folder = folder.absolute()
+    for one in (folder, *folder.parents):
+        try:
+            if one.is_dir():
+                return None
+            if os.path.lexists(one):
+                return one
+        except OSError:  # may not be looked at
+            continue
+    return None
+
+
+def _blocked(use: str, folder: Path, blocked: Path) -> Finding:
+    shown = path(folder)
+    what = "a link to nowhere" if blocked.is_symlink() else "a file"
+    fault = f"{path(blocked)} is {what}, not a folder"
+    problem = f"the folder of {use}, {shown}, cannot be used: {fault}"
+    fix = f"name another with --{use}-dir, or move {path(blocked)} away"
+    value = {"path": shown, "exists": False, "kind": None}
+    return Finding(SECTION, use, value, f"{shown}: {fault}", "broken", problem, fix)
 
 
 def nearest(folder: Path) -> Path:

@@ -12,6 +12,9 @@ from moodbench.release import DISTRIBUTION, with_extra
 
 SECTION = "packages"
 
+EXTRAS = ("clip", "onnx", "parquet", "s3", "site", "transformers")
+"""Those of pyproject.toml for people: what is installed may know fewer, where its notes are older than this source."""
+
 _NAME = re.compile(r"^[A-Za-z0-9._-]+")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([a-z0-9-]+)['"]""")
 _DEVELOPMENT = ("test", "dev")
@@ -57,6 +60,12 @@ def check() -> Iterator[Finding]:
     for extra in extras:
         if extra is not None:
             yield _extra(extra, [one for one in needed if one.extra == extra])
+    for extra in EXTRAS:
+        if extra not in extras:
+            text = f"not known to the installed {DISTRIBUTION}: {with_extra(extra)}"
+            problem = f"the installed notes of {DISTRIBUTION} are older than its source: they lack the extra '{extra}'"
+            fix = "pip install --editable . again in the folder of the source"
+            yield Finding(SECTION, f"extra {extra}", None, text, "warning", problem, fix)
     offered = [
         f"{point.name} ({point.dist.name if point.dist else '?'})"
         for point in metadata.entry_points(group="moodbench.scores")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 _USER = re.compile(r"(?<=://)[^/\s@]*@")
 _TOKEN = re.compile(r"\b(hf_|ghp_|github_pat_|sk-)[A-Za-z0-9_-]{6,}")
+_SOMEBODY = re.compile(r"/(home|Users)/(?!USER\b)[^/\s,;:'\"]+")
 _LONG = 300
 
 
@@ -23,6 +24,7 @@ def plain(text: object) -> str:
     user = _user()
     if user:
         words = re.sub(rf"(?<=/){re.escape(user)}(?=/|$|[\s,'\"])", "USER", words)
+    words = _SOMEBODY.sub(r"/\1/USER", words)  # a folder may be somebody else's
     return words if len(words) <= _LONG else words[: _LONG - 1] + "…"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +96,7 @@ def installed(monkeypatch):
 
     def there(**versions):
         monkeypatch.setattr(metadata, "requires", lambda name: LINES)
+        monkeypatch.setattr(packages, "EXTRAS", ("clip", "site"))
         monkeypatch.setattr(packages, "version_of", lambda name: versions.get(name.replace("-", "_")))
         return {one.name: one for one in packages.check()}
 
@@ -110,6 +113,18 @@ def test_what_is_missing_or_old(installed):
     assert {one.level for one in installed(torch="2.6", numpy="2.0", open_clip_torch="3.1").values()} == {"ok"}
 
 
+def test_extras_that_the_installed_notes_do_not_know(installed, monkeypatch):
+    with (Path(__file__).parents[3] / "pyproject.toml").open("rb") as stream:
+        extras = tomllib.load(stream)["project"]["optional-dependencies"]
+    assert {*packages.EXTRAS} == {*extras} - {"test", "dev"}
+    installed()
+    monkeypatch.undo()
+    monkeypatch.setattr(metadata, "requires", lambda name: LINES)
+    found = {one.name: one for one in packages.check()}
+    assert (found["extra s3"].level, found["extra site"].level) == ("warning", "ok")
+    assert "pip install 'moodbench-ood[parquet]'" in found["extra parquet"].shown
+
+
 def test_a_source_folder_that_is_not_installed(monkeypatch):
     def requires(name):
         raise metadata.PackageNotFoundError(name)
@@ -124,7 +139,8 @@ def test_texts_give_nobody_away(monkeypatch):
     monkeypatch.setenv("USER", "alice")
     assert plain("/home/alice/cache and /home/alice") == "~/cache and ~"
     assert plain("/scratch/alice/cache") == "/scratch/USER/cache"
-    assert plain("/home/alicent") == "/home/alicent"
+    assert plain("/home/alicent") == "/home/USER", "somebody else is a person, too"
+    assert plain("/Users/bob/hf, /home/joe and '/home/ann'") == "/Users/USER/hf, /home/USER and '/home/USER'"
     assert plain("see https://alice:secret@host/x") == "see https://host/x"
     assert "verysecret" not in plain("token hf_verysecretvalue given")
     assert plain("two\nlines") == "two lines"

@@ -57,6 +57,22 @@ def test_a_real_folder_is_asked_and_left_as_it_was(tmp_path):
     assert not [*(tmp_path / "here").iterdir()]
 
 
+@pytest.mark.parametrize("beyond", ["", "x", "x/y"])
+@pytest.mark.parametrize("use", ["cache", "data"])
+def test_a_file_in_the_place_of_a_folder(tmp_path, use, beyond):
+    (tmp_path / "afile").write_text("", encoding="utf-8")
+    (found,) = (one for one in folders.check({use: tmp_path / "afile" / beyond}) if one.name == use)
+    assert found.level == "broken"
+    assert "afile is a file, not a folder" in found.problem
+    assert f"--{use}-dir" in found.fix
+
+
+def test_a_link_to_nowhere_in_the_place_of_a_folder(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    (found,) = (one for one in folders.check({"results": tmp_path / "link"}) if one.name == "results")
+    assert (found.level, "a link to nowhere" in found.problem) == ("broken", True)
+
+
 def test_a_folder_in_which_nothing_can_be_made():
     """/proc takes nothing, also of an administrator."""
     if not Path("/proc/self").exists():
