@@ -155,6 +155,28 @@ METRICS: Mapping[str, Metric] = {
 """Every metric, in the order of the columns of `Result`."""
 
 
+def _one_of_each(given: Any, what: str) -> np.ndarray[Any, Any]:
+    """Return numbers of rows as an array (n,); tensors may be on a device and of a graph.
+
+    Raises
+    ------
+    ValueError
+        They are not one of each row, or no real numbers: a matrix of logits is no score, and would look like one.
+    """
+    if given is None:
+        raise ValueError(f"{what} is None: give an array (n,), a number of each row")
+    loose = given.detach().cpu() if callable(getattr(given, "detach", None)) else given
+    if callable(getattr(loose, "is_floating_point", None)) and loose.is_floating_point():
+        loose = loose.double()  # numpy has no bfloat16
+    values = np.asarray(loose)
+    if values.ndim != 1:
+        fix = "flatten it with .ravel()" if values.ndim and max(values.shape) == values.size else "give one of each row"
+        raise ValueError(f"{what} has the shape {values.shape} and must be one-dimensional, (n,): {fix}")
+    if np.iscomplexobj(values):
+        raise ValueError(f"{what} holds complex numbers, and these have no order: give real ones")
+    return values
+
+
 def evaluate(
     id_scores: ArrayLike,
     ood_scores: ArrayLike,
@@ -182,7 +204,7 @@ def evaluate(
     Raises
     ------
     ValueError
-        There are no scores, or NaN is among them.
+        There are no scores, NaN or complex numbers are among them, or an array is not one-dimensional.
 
     Examples
     --------
@@ -190,7 +212,10 @@ def evaluate(
     >>> round(found["auroc"], 4), found["aurc"]
     (0.75, None)
     """
-    comparison = Ranking(id_scores, correct, confidence=confidence).against(ood_scores)
+    ids, oods = _one_of_each(id_scores, "id_scores"), _one_of_each(ood_scores, "ood_scores")
+    right = None if correct is None else _one_of_each(correct, "correct")
+    sure = None if confidence is None else _one_of_each(confidence, "confidence")
+    comparison = Ranking(ids, right, confidence=sure).against(oods)
     interval = comparison.auroc_interval()
     values = {name: metric.of(comparison) for name, metric in METRICS.items()}
     limits = {"auroc_low": interval.low, "auroc_high": interval.high}
@@ -217,7 +242,7 @@ def auroc_difference(
     Raises
     ------
     ValueError
-        The two are of other numbers of images, or NaN is among the scores.
+        The two are of other numbers of images, or scores are refused as by `evaluate`.
 
     Examples
     --------
@@ -225,7 +250,9 @@ def auroc_difference(
     >>> same.value, same.p
     (0.0, 1.0)
     """
-    arrays = [np.asarray(one, np.float64).ravel() for one in (id_scores, ood_scores, other_id_scores, other_ood_scores)]
+    given = {"id_scores": id_scores, "ood_scores": ood_scores}
+    given |= {"other_id_scores": other_id_scores, "other_ood_scores": other_ood_scores}
+    arrays = [_one_of_each(one, name).astype(np.float64) for name, one in given.items()]
     n, m = len(arrays[0]), len(arrays[1])
     if (len(arrays[2]), len(arrays[3])) != (n, m):
         raise ValueError(f"scores of {n} and {m} images against those of {len(arrays[2])} and {len(arrays[3])}")
