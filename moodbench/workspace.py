@@ -273,6 +273,16 @@ class Workspace:
         return sorted(file.stem for file in files if dataset_fault(file.stem) is None)
 
 
+def as_workspace(given: Workspace | None) -> Workspace:
+    """Return the workspace that is given, or that of the current folder; anything else is a `UsageError`."""
+    if given is None:
+        return Workspace()
+    if not isinstance(given, Workspace):
+        fix = "moodbench.Workspace(data_dir=…, cache_dir=…, results_dir=…), or leave it out for the current folder"
+        raise UsageError(f"a workspace is a moodbench.Workspace, and {given!r:.80} is none", fix=fix)
+    return given
+
+
 def _can_be_ours(folder: str) -> bool:
     try:
         ModelName.of_folder(folder)

@@ -23,7 +23,7 @@ from moodbench.results import benchmarks_with_results, read_all
 from moodbench.tables.order import Titles
 from moodbench.tables.selection import titles_of
 from moodbench.types import Result
-from moodbench.workspace import Workspace
+from moodbench.workspace import Workspace, as_workspace
 
 
 def compare(
@@ -60,7 +60,7 @@ def compare(
     ResultsError
         The reference or our results cannot be read, or nothing in a file or folder has one of ours beside it.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     metrics = as_names(metric)
     for name in metrics:
         if name not in METRICS:

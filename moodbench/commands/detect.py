@@ -21,7 +21,7 @@ from moodbench.tables.formats.text import PLAIN, plain_within
 from moodbench.tables.grid import Cell, Column, Row, Table
 from moodbench.tables.notebooks import InNotebooks, frame_of
 from moodbench.types import Report
-from moodbench.workspace import Workspace
+from moodbench.workspace import Workspace, as_workspace
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -146,7 +146,7 @@ def detect(
     """
     if fpr_id is not None and fdr is not None:
         raise UsageError("--fpr-id and --fdr are two rules for a verdict", fix="give one of them")
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     for switch, value in BEFORE_TORCH.items():
         os.environ.setdefault(switch, value)
     from moodbench.detection.images import images_below

@@ -13,7 +13,7 @@ from typing import Any
 from moodbench.diagnosis import catalogues, folders, hub, libraries, machine, packages
 from moodbench.diagnosis.findings import Check, Finding, Level, asked
 from moodbench.release import __version__
-from moodbench.workspace import Workspace
+from moodbench.workspace import Workspace, as_workspace
 
 _MARKS: dict[Level, str] = {"ok": " ", "warning": "!", "broken": "x"}
 
@@ -103,7 +103,7 @@ def doctor(*, workspace: Workspace | None = None) -> Diagnosis:
         Whose folders and catalogues are looked at. A folder that is there (or else the nearest one above it) is asked
         by writing, locking and removing a file of a few bytes.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     return Diagnosis(tuple(_findings(space)))
 
 

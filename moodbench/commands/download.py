@@ -14,7 +14,7 @@ from moodbench.errors import DataError, MoodbenchError, UsageError
 from moodbench.progress import bars
 from moodbench.tables.notebooks import Records
 from moodbench.types import Report
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import ModelName, Workspace, as_workspace
 
 if TYPE_CHECKING:
     from moodbench.obtain.asset import Asset
@@ -36,7 +36,7 @@ def plan_download(
     """Return what `download` would do for each folder. Nothing is fetched or changed."""
     from moodbench.obtain.plan import survey
 
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     space.check_data_dir()
     try:
         return [survey(job, space.data_dir) for job in _jobs(space, as_names(dataset), as_names(benchmark), everything)]
@@ -90,7 +90,7 @@ def download(
     MoodbenchError
         Something could not be obtained; everything else was.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     dataset, benchmark, model = as_names(dataset), as_names(benchmark), as_names(model)
     if not (dataset or benchmark or model or everything):
         raise _nothing_named(space)

@@ -18,7 +18,7 @@ from moodbench.features.settings import Settings
 from moodbench.models.choice import ModelChoice
 from moodbench.tables.notebooks import Records
 from moodbench.types import Report
-from moodbench.workspace import Workspace
+from moodbench.workspace import Workspace, as_workspace
 
 if TYPE_CHECKING:
     from moodbench.features.extract import Extraction
@@ -164,7 +164,7 @@ def extract(
         ImageRequest(as_names(benchmark), as_names(dataset), images, labels, max_pixels),
         Settings(device, precision, batch_size, workers, limit, on_error, progress, channels_last, compile),
         views=Views.asked(layers, pool, as_names(view), view_head, compile, view_layers),
-        workspace=workspace or Workspace(),
+        workspace=as_workspace(workspace),
         report=report,
     )
 

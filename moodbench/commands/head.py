@@ -17,7 +17,7 @@ from moodbench.sizes import many
 from moodbench.texts.candidates import QUANTILE, SHARE, read_candidates
 from moodbench.texts.prompts import DEFAULT, read_prompts
 from moodbench.types import Report
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import ModelName, Workspace, as_workspace
 
 if TYPE_CHECKING:
     from moodbench.features.reader import RowReader
@@ -113,7 +113,7 @@ def text_head(
     CacheMismatchError
         The cached features are of other weights, or another head of that name is there.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     parsed = _cached(space, model, name)
     spec = space.catalog.model(parsed.base).variant(parsed.variant) if _is_known(space, parsed) else None
     if spec is None or spec.clip is None:
@@ -217,7 +217,7 @@ def import_head(
     from moodbench.features.heads import read_head
     from moodbench.features.reader import RowReader
 
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     parsed = _cached(space, model, name)
     given = Path(file)
     head = read_head(given)

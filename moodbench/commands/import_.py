@@ -21,7 +21,7 @@ from moodbench.features.given import GivenRows, read_given
 from moodbench.features.heads import drop_left_over, is_left_over, read_head, store_head, stored_head
 from moodbench.features.lock import exclusive
 from moodbench.types import Head
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import ModelName, Workspace, as_workspace
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def import_features(
     CacheMismatchError
         Other rows, or another head, are cached under these names.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     name = ModelName.parse(model)
     if name.head is not None:
         raise UsageError(f"'{model}' names a head; import features under the model's own name and give --head FILE")

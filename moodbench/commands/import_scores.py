@@ -25,7 +25,7 @@ from moodbench.features.lock import exclusive
 from moodbench.results import benchmarks_with_results, read_provenance
 from moodbench.sizes import many
 from moodbench.types import Family, Report
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import ModelName, Workspace, as_workspace
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def import_scores(
     CacheError
         The cache is incomplete or damaged, or the folder cannot be written.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     check_choice("orientation", orientation, Positive)
     check_choice("family", family, Family)
     name = ModelName.parse(model)

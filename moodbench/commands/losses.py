@@ -13,7 +13,7 @@ from moodbench.tables.formats.text import PLAIN, plain_within
 from moodbench.tables.noise import label_noise, none_noisy
 from moodbench.tables.selection import titles_of
 from moodbench.types import Result
-from moodbench.workspace import Workspace
+from moodbench.workspace import Workspace, as_workspace
 
 
 def losses(
@@ -42,7 +42,7 @@ def losses(
     UnknownNameError
         There is no such metric.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     of: dict[str, list[Result]] = {}
     for row in rows:
         of.setdefault(row.benchmark, []).append(row)

@@ -10,7 +10,7 @@ from moodbench.commands.source import Source
 from moodbench.errors import UsageError
 from moodbench.tables.selection import chosen_benchmarks
 from moodbench.types import ALL_GROUPS
-from moodbench.workspace import Workspace
+from moodbench.workspace import Workspace, as_workspace
 
 
 def plot(
@@ -96,7 +96,7 @@ def _source(kind: str, benchmark: str | Sequence[str] | None, head: str | None, 
     """Return the results of the benchmarks that a plot of this kind shows."""
     from moodbench.plots.base import PLOTS
 
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     several = PLOTS.get(kind).several
     names = chosen_benchmarks(space, as_names(benchmark or ()))
     if len(names) > 1 and not several:

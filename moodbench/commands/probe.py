@@ -13,7 +13,7 @@ from moodbench.probing.outcome import ProbeOutcome, describe
 from moodbench.probing.task import choose_models, choose_task, is_ready
 from moodbench.tables.notebooks import Records
 from moodbench.types import Report
-from moodbench.workspace import Workspace
+from moodbench.workspace import Workspace, as_workspace
 
 if TYPE_CHECKING:
     from moodbench.logistic import Settings
@@ -76,7 +76,7 @@ def probe(
     CacheMismatchError
         Another head of that name is there. The other models are done before any of these is raised.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     check_name(name, "head")
     models = choose_models(space, as_names(model), layers=layers)
     task, tests = choose_task(space, models, benchmark)

@@ -13,7 +13,7 @@ from moodbench.tables.entrants import Entrant, Field, Pair, field_of
 from moodbench.tables.order import Titles
 from moodbench.tables.selection import chosen_benchmarks, only, rows_of, titles_of
 from moodbench.types import ALL_GROUPS, MEAN, Result
-from moodbench.workspace import Workspace
+from moodbench.workspace import Workspace, as_workspace
 
 if TYPE_CHECKING:
     from moodbench.paired import Measured
@@ -63,7 +63,7 @@ def rank(
 
     check_choice("by", by, By)
     check_choice("metric", metric, RankMetric)
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     means, remarks = _means(space, as_names(benchmark or ()), as_names(model), as_names(score), group, metric)
     field = field_of([[pair_of(row) for row in rows] for rows in means.values()], by)
     found = measured(space, [Wanted(name, field.pairs, group) for name in means], metric)

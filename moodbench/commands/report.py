@@ -19,7 +19,7 @@ from moodbench.results import read_provenance
 from moodbench.tables.grid import grid
 from moodbench.tables.selection import chosen_benchmarks
 from moodbench.types import ALL_GROUPS, MEAN, Result
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import ModelName, Workspace, as_workspace
 
 if TYPE_CHECKING:
     from moodbench.reporting.chapter import Chapter, Gap, Named, Place, Plot
@@ -55,7 +55,7 @@ def report(
     UnknownNameError, UsageError
         A benchmark is unknown, the file has another suffix, or there cannot be so many images.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     file = as_path(out)
     if file.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"a report cannot be written as '{file.name}'", fix="end the file name in .html")

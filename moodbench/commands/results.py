@@ -27,7 +27,7 @@ from moodbench.results.merge import Source
 from moodbench.sharing.joining import Key, join_into, sources_in
 from moodbench.tables.selection import chosen_benchmarks
 from moodbench.types import ALL_GROUPS, MEAN, Report, Result
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import ModelName, Workspace, as_workspace
 
 Record = dict[str, Any]
 
@@ -56,7 +56,7 @@ def show_result(
     ResultsError
         There are no results, or they cannot be read.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     row = _row(space, cell, chosen_benchmarks(space, [benchmark] if benchmark else []), params)
     name = ModelName.parse(row.model)
     file = _file_of(space.results_dir, row)
@@ -213,7 +213,7 @@ def merge_results(
     ResultsError
         A folder holds no results; something cannot be read, was made from other inputs, or contradicts.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     target = as_path(into) or space.results_dir
     plan: dict[Key, list[Source]] = {}
     met: set[Path] = {target.resolve()}
@@ -258,7 +258,7 @@ def diff_results(
     rows_a, rows_b = (
         [row for name in benchmarks_with_results(folder) for row in read_all(folder, name)] for folder in (one, other)
     )
-    space = replace(workspace or Workspace(), results_dir=other)
+    space = replace(as_workspace(workspace), results_dir=other)
     from moodbench.commands.compare import titles_for
 
     return changes(

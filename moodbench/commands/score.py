@@ -21,7 +21,7 @@ from moodbench.errors import (
 from moodbench.sizes import many
 from moodbench.tables.notebooks import Records
 from moodbench.types import Report, Result
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import ModelName, Workspace, as_workspace
 
 Params = Mapping[str, Mapping[str, Any]]
 
@@ -119,7 +119,7 @@ def score(
         Results that are there are damaged, and would be lost if written anew; or the folder cannot be written.
         The other models are scored before this or a `CacheError` is raised.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     model, score, benchmark = as_names(model), as_names(score), as_names(benchmark)
     shares = (label_noise,) if isinstance(label_noise, (int, float)) else tuple(label_noise)
     models = _models(space, model, head, layers, report)

@@ -20,7 +20,7 @@ from moodbench.sharing.submit import Offer, submit
 from moodbench.sizes import many
 from moodbench.tables.selection import chosen_benchmarks
 from moodbench.types import Report, Result
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import ModelName, Workspace, as_workspace
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def push_results(
     UnknownNameError, UsageError
         A benchmark or model has no results; options contradict each other; a name cannot be one.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     on_hub = is_hub(target)
     _check_options(on_hub, commit=commit, create=create, create_pr=create_pr, revision=revision)
     offers = _offers(space, as_names(benchmark), as_names(model))
@@ -165,7 +165,7 @@ def pull_results(
     UnknownNameError, UsageError
         Nobody shared anything of this name.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     target = as_path(into) or space.results_dir
     chosen = {"submitter": as_names(submitter), "benchmark": as_names(benchmark), "model": as_names(model)}
     with shared_folder(source, revision) as folder:

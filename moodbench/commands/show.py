@@ -10,7 +10,7 @@ from typing import Any
 from moodbench.catalog import FEATURES_ONLY, BenchmarkSpec, DatasetSpec, ModelSpec
 from moodbench.commands.list_ import benchmark_record, cached_datasets, dataset_record, score_record, views_by_model
 from moodbench.errors import MoodbenchError, UnknownNameError
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import ModelName, Workspace, as_workspace
 
 Record = dict[str, Any]
 
@@ -28,9 +28,9 @@ def show_score(name: str, workspace: Workspace | None = None) -> Record:
     from moodbench.commands.imported import imported_records
     from moodbench.scores.base import SCORES, UNDATED
 
-    imported = imported_records(workspace or Workspace())
+    imported = imported_records(as_workspace(workspace))
     if name in imported and name not in SCORES:
-        return imported[name] | {"files": _imported_files(workspace or Workspace(), name)}
+        return imported[name] | {"files": _imported_files(as_workspace(workspace), name)}
     if name not in SCORES:
         raise UnknownNameError("score", name, [*SCORES, *imported])
     cls = SCORES.get(name)
@@ -69,7 +69,7 @@ def show_model(name: str, workspace: Workspace | None = None) -> Record:
     from moodbench.commands.cache import list_caches
     from moodbench.features.imported import ROWS
 
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     parsed = ModelName.parse(name)
     model = parsed.without_head
     try:
@@ -159,7 +159,7 @@ def show_dataset(name: str, workspace: Workspace | None = None) -> Record:
     ------
     UnknownNameError
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     spec = space.catalog.dataset(name)
     space.check_data_dir()
     whole = space.catalog.whole_of(spec)
@@ -204,7 +204,7 @@ def show_benchmark(name: str, workspace: Workspace | None = None) -> Record:
     """
     from moodbench.inspection.state import disk_state
 
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     spec = space.catalog.benchmark(name)
     space.check_data_dir()
     datasets = [space.catalog.dataset(one) for one in spec.datasets]

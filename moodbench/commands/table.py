@@ -29,7 +29,7 @@ from moodbench.tables.runs import together
 from moodbench.tables.selection import Found, NoSuchHeadError, chosen_benchmarks, holding, only, rows_of, titles_of
 from moodbench.tables.shown import Tables
 from moodbench.types import ALL_GROUPS, Result
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import ModelName, Workspace, as_workspace
 
 FOR_PROGRAMS = ("csv", "json")
 """Formats that keep every column, also those that are empty for one reason."""
@@ -129,7 +129,7 @@ def table(
         A benchmark, model, score, dataset, format, metric, layout, column or convention is unknown, or options
         contradict each other: `dataset` and the grid, which shows means.
     """
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     models, scores, datasets = as_names(model), as_names(score), as_names(dataset)
     render = FORMATS.get(format)
     axes = laid_out(layout, rows, cols, "datasets" if len(models) == 1 or datasets else "grid")

@@ -19,7 +19,7 @@ from moodbench.inspection.quick import Inspection, how_to_mend, inspect
 from moodbench.inspection.verdicts import Verdict, note_verdict, now
 from moodbench.tables.notebooks import Records
 from moodbench.types import Report
-from moodbench.workspace import Workspace
+from moodbench.workspace import Workspace, as_workspace
 
 if TYPE_CHECKING:
     from moodbench.inspection.decoding import ImageCheck
@@ -140,7 +140,7 @@ def verify(
         raise UsageError(f"the limit of pixels must be at least 1, got {max_pixels}")
     if not 0 <= bits <= MOST_BITS:
         raise UsageError(f"pictures that differ in {bits} of 64 bits: use 0 to {MOST_BITS}")
-    space = workspace or Workspace()
+    space = as_workspace(workspace)
     dataset, benchmark = as_names(dataset), as_names(benchmark)
     space.check_data_dir()
     deep = deep or near

@@ -25,7 +25,7 @@ from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import create_score
 from moodbench.scores.machinery.answers import OtherQuestionsError
 from moodbench.types import Report
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import ModelName, Workspace, as_workspace
 
 if TYPE_CHECKING:
     from moodbench.models.backbone import Backbone
@@ -144,7 +144,7 @@ class Detector:
         CacheError, ScoreError
             What is needed is missing, or the score cannot be fitted.
         """
-        space = workspace or Workspace()
+        space = as_workspace(workspace)
         place = resolve_device(device)
         check_threads(threads)
         weights: dict[str, Any] = {"checkpoint": as_path(checkpoint), "backbone": backbone}

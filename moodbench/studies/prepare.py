@@ -15,7 +15,7 @@ from moodbench.studies.folder import Folder, folder_for
 from moodbench.studies.known import Known, about, know, with_catalogs
 from moodbench.studies.plan import Step, steps_of
 from moodbench.types import Report
-from moodbench.workspace import ModelName, Workspace
+from moodbench.workspace import ModelName, Workspace, as_workspace
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def prepare(
     study = read_study(file)
     folder = Folder(as_path(out) or folder_for(file))
     folder.check()
-    space = with_catalogs(study, workspace or Workspace())
+    space = with_catalogs(study, as_workspace(workspace))
     space = replace(space, results_dir=folder.results)
     _load_scores(study)
     known = know(study, space)

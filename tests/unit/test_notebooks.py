@@ -14,6 +14,7 @@ import pytest
 import moodbench
 from moodbench.commands.list_ import list_scores
 from moodbench.comparison.changes import Changes
+from moodbench.errors import UsageError
 from moodbench.progress import Lines, bar, bars, has_bars, in_notebook
 from moodbench.results import write_results
 from moodbench.tables.notebooks import MOST_ROWS, Records
@@ -66,6 +67,19 @@ def test_frames_of_datasets_and_of_means_are_all_results(space):
     assert [*both[0].columns] == [*both[1].columns] == [*asdict(row("a"))]
     assert {*both[1]["ood"]} == {MEAN}
     assert sum(map(len, both)) == 2 * len(rows_of("one"))
+
+
+def test_a_frame_of_chosen_models_and_scores(space):
+    whole = moodbench.frame(workspace=space)
+    assert set(moodbench.frame(model="one", workspace=space)["model"]) == {"one"}
+    name = whole["score"][0]
+    pandas.testing.assert_frame_equal(
+        moodbench.frame(score=[name], workspace=space), whole[whole["score"] == name].reset_index(drop=True)
+    )
+    with pytest.raises(UsageError, match="no score with results 'nobody'"):
+        moodbench.frame(score="nobody", workspace=space)
+    with pytest.raises(UsageError, match=r"a workspace is a moodbench\.Workspace, and 'ann' is none"):
+        moodbench.frame(workspace="ann")
 
 
 def test_columns_of_numbers_are_numbers_though_all_are_missing(space, tmp_path):
