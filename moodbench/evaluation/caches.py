@@ -145,7 +145,25 @@ def open_caches(files: Mapping[str, Path], benchmark: BenchmarkSpec, head_file: 
     if own_head:
         for reader in caches.readers.values():
             refuse_other_head(reader, head, head_file)
+    for reader in caches.readers.values():
+        _refuse_other_network(reader, caches.train)
     return caches.by_name(benchmark.aliases, benchmark.id_classes)
+
+
+def _refuse_other_network(reader: RowReader, train: RowReader) -> None:
+    """Refuse features of other weights, code or transform than those of ID train: extracted before they changed."""
+    from moodbench.features.provenance import made_otherwise
+
+    differences = made_otherwise(train.provenance, reader.provenance)
+    if differences:
+        model, dataset = reader.file.parent.name, reader.file.stem
+        raise CacheMismatchError(
+            f"the features of '{dataset}' were made by another network than those of '{train.file.stem}'\n    "
+            + "\n    ".join(differences),
+            file=reader.file,
+            fix="remove what is out of date, and extract it anew: moodbench cache remove "
+            f"--model {model} --dataset {dataset}, or the other",
+        )
 
 
 def refuse_other_head(reader: RowReader, head: Head | None, head_file: Path) -> None:

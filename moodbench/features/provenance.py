@@ -86,6 +86,18 @@ def other_network(backbone: Backbone, noted: Mapping[str, Any]) -> Iterator[str]
         yield f"{path}: {old} in the cache, {new} now"
 
 
+def made_otherwise(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Say what two caches of one model were made with that differs: weights, code, transform, precision.
+
+    Images are not looked at, and of features that came from another program nothing is known.
+    """
+    if {one.get("source"), other.get("source")} != {"extract"}:
+        return []
+    own = {"images": None, "limit": None}
+    found = _differences("", _identity(one) | own, _identity(other) | own)
+    return [f"{path}: {old} there, {new} here" for path, old, new in found]
+
+
 def _identity(noted: Mapping[str, Any]) -> Provenance:
     identity = {key: noted.get(key) for key in _IDENTITY}
     model = identity["model"] or {}
