@@ -51,7 +51,13 @@ class Attribute:
 
 def take_attributes(entry: Entry) -> tuple[Attribute, ...]:
     """Return what ``where: {season: winter, age: {from: 60, below: 80}}`` asks for; all of it must hold."""
-    return tuple(_attribute(entry, str(column), value) for column, value in entry.take("where", dict, {}).items())
+    there = entry.has("where")
+    wanted = entry.take("where", dict, {})
+    if there and not wanted:
+        raise entry.error(
+            "has an empty 'where'", fix="leave it out to take every line, or write  where: {season: winter}"
+        )
+    return tuple(_attribute(entry, str(column), value) for column, value in wanted.items())
 
 
 def _attribute(entry: Entry, column: str, value: object) -> Attribute:
@@ -63,7 +69,10 @@ def _attribute(entry: Entry, column: str, value: object) -> Attribute:
             raise entry.error(f"has where: {column}: {shown(value)}, which are no bounds", fix=fix)
         least, below = (None if one is None else float(one) for one in bounds)
         if least is not None and below is not None and least >= below:
-            raise entry.error(f"has where: {column}: {shown(value)}, which no number fulfils")
+            fix = (
+                f"'from' counts, 'below' does not, and is the larger one:  where: {{{column}: {{from: 60, below: 80}}}}"
+            )
+            raise entry.error(f"has where: {column}: {shown(value)}, which no number fulfils", fix=fix)
         return Attribute(column, (), least, below)
     values = value if isinstance(value, list) else [value]
     fine = [one for one in values if isinstance(one, (str, int, float)) and not isinstance(one, bool) and one != ""]

@@ -358,7 +358,10 @@ def _list(entry: Entry) -> ListSpec | None:
 
 
 def _numbers(entry: Entry) -> tuple[int, ...]:
+    there = entry.has("numbers")
     values = entry.take("numbers", list, [])
+    if there and not values:
+        raise entry.error("has empty 'numbers'", fix="leave them out to take every line, or write  numbers: [0, 3, 4]")
     whole = all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in values)
     if not whole or len(set(values)) < len(values):
         raise entry.error("has 'numbers' that are not classes, each once", fix="write  numbers: [0, 3, 4]")

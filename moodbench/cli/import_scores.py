@@ -103,5 +103,6 @@ def import_scores(
     word = {"same": "skip", "other": "replaced"}.get(done.before, "imported")
     there = " (already there)" if done.before == "same" else ""
     on = ", ".join(done.stale)
+    turned = "more ID; --orientation ood turns them" if orientation == "id" else "more OOD: turned for every result"
     behind = f"; results of it on {on} are stale until moodbench score --score {score} runs again" if on else ""
-    run.output.say(f"{word} {score} of {model} on {dataset}: {done.rows} rows{there}{behind}")
+    run.output.say(f"{word} {score} of {model} on {dataset}: {done.rows} rows{there} (higher = {turned}){behind}")

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,7 +151,7 @@ def _rows(spec: ListSpec, content: bytes, file: Path, *, chosen: bool = False) -
         for number, row in _table(text, file, [spec.column, *(one.column for one in spec.where)]):
             if not row[spec.column]:
                 raise DataError(f"line {number} of the image list has no '{spec.column}'", file=file)
-            if not chosen or all(_holds(one, row[one.column] or "", number, file) for one in spec.where):
+            if not chosen or _taken(spec.where, row, number, file):
                 yield number, row[spec.column]
         return
     for number, line in enumerate(text.split("\n"), start=1):
@@ -159,16 +159,30 @@ def _rows(spec: ListSpec, content: bytes, file: Path, *, chosen: bool = False) -
             yield number, line.removesuffix("\r")
 
 
-def _holds(attribute: Attribute, text: str, line: int, file: Path) -> bool:
-    try:
-        return attribute.holds(text)
-    except ValueError:
-        what = f"line {line} of the image list has {attribute.column} = '{text[:80]}', which is no number"
-        raise DataError(what, file=file, fix="correct the list, or name values in 'where' instead of bounds") from None
+def _taken(where: Sequence[Attribute], row: Mapping[str, str | None], line: int, file: Path) -> bool:
+    """Say whether all of `where` holds; a cell without a number is a fault only where all the others do."""
+    fault = None
+    for one in where:
+        text = row[one.column] or ""
+        try:
+            if not one.holds(text):
+                return False
+        except ValueError:
+            fault = fault or f"line {line} of the image list has {one.column} = '{text[:80]}', which is no number"
+    if fault is not None:
+        raise DataError(fault, file=file, fix="correct the list, or name values in 'where' instead of bounds")
+    return True
 
 
 def _there(spec: ListSpec, content: bytes, file: Path) -> str | None:
-    """Return which values a list has in the columns of which no line fits."""
+    """Return what a list has instead, of which no line fits: numbers at the ends, or values in the columns."""
+    if spec.numbers:
+        ends = (_CLASS_AT_END.match(text.strip()) for _, text in _rows(spec, content, file))
+        numbers = sorted({int(end["label"]) for end in ends if end is not None})
+        some = ", ".join(map(str, numbers[:MOST_VALUES])) + ", …" * (len(numbers) > MOST_VALUES)
+        return "correct 'numbers' in the catalogue; " + (
+            f"lines end in {some}" if numbers else "no line ends in a number"
+        )
     if not spec.where:
         return None
     columns = [one.column for one in spec.where]

@@ -12,6 +12,9 @@ Mark = Literal["", "best", "second"]
 DECIMALS = 2
 """Of a percentage, as the paper shows them."""
 
+ROUNDING = 1e-9
+"""A spread of fractions below this comes of rounding: one image in a billion would change a rate by as much."""
+
 
 def printed(value: float, decimals: int = DECIMALS) -> str:
     """Return a fraction as a cell shows it: percent with two decimals."""
@@ -27,10 +30,10 @@ def signed(value: float) -> str:
 def width_of(value: float, decimals: int = DECIMALS) -> str:
     """Return how far fractions spread as it follows ±, in points: 0.40; 0 where they do not, <0.01 where nearly so.
 
-    0.00 could mean either, and reads as the first.
+    0.00 could mean either, and reads as the first. A spread that rounding made out of equal numbers is none.
     """
     shown = printed(value, decimals)
-    if value == 0:
+    if abs(value) < ROUNDING:
         return "0"
     return f"<{10**-decimals:.{decimals}f}" if float(shown) == 0 else shown
 

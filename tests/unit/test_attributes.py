@@ -35,7 +35,6 @@ def space(tmp_path, where, text=LIST, **more):
         ({"age": {"from": 79.5}}, "cd"),
         ({"age": 60}, "b"),
         ({"season": "winter", "age": {"from": 4}}, "d"),
-        ({}, "abcd"),
     ],
 )
 def test_images_are_chosen_by_values_and_by_bounds(tmp_path, where, wanted):
@@ -78,3 +77,22 @@ def test_what_says_nothing_is_refused_when_the_catalogue_is_read(tmp_path, where
 def test_only_a_table_has_columns(tmp_path):
     with pytest.raises(CatalogError, match="has 'where', but no 'column' of paths"):
         _ = space(tmp_path, {"season": "winter"}, column=None).catalog
+
+
+def test_an_empty_choice_is_refused(tmp_path):
+    for listed, key in (({"where": {}}, "'where'"), ({"where": None, "column": None, "numbers": []}, "'numbers'")):
+        with pytest.raises(CatalogError, match=f"empty {key}") as caught:
+            space(tmp_path, listed.pop("where"), **listed).catalog.dataset("some")
+        assert "leave" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "where", [{"age": {"from": 60}, "season": "spring"}, {"age": {"from": 60}, "mass": {"from": 5}}]
+)
+def test_a_number_is_looked_at_only_where_all_else_holds(tmp_path, where):
+    text = "image,season,age,mass\na.png,winter,,1\nb.png,spring,70,9\n"
+    made = space(tmp_path, where, text)
+    assert open_images(made.catalog.dataset("some"), made.data_dir).ids == ("b.png",)
+    made = space(tmp_path, {**where, "season": "winter", "mass": {"from": 0}}, text)
+    with pytest.raises(DataError, match="line 2 of the image list has age = ''"):
+        open_images(made.catalog.dataset("some"), made.data_dir)

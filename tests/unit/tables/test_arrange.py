@@ -128,5 +128,12 @@ def test_caption_and_label_in_every_format():
 
 
 def test_a_spread_that_prints_as_zero_says_whether_it_is():
-    assert [width_of(x) for x in (0.0, 1e-9, 4.9e-5, 5.1e-5, 0.004)] == ["0", "<0.01", "<0.01", "0.01", "0.40"]
+    assert [width_of(x) for x in (0.0, 1e-16, 1e-9, 4.9e-5, 5.1e-5, 0.004)] == [
+        "0",
+        "0",
+        "<0.01",
+        "<0.01",
+        "0.01",
+        "0.40",
+    ]
     assert width_of(0.004, 0) == "<1"
