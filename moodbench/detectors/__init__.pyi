@@ -854,6 +854,14 @@ class CARef(ScoreDetector):
         threads: int | None = ...,
     ) -> None: ...
 
+class GROOD(ScoreDetector):
+    def __init__(
+        self,
+        *,
+        device: str = ...,
+        threads: int | None = ...,
+    ) -> None: ...
+
 class NCI(ScoreDetector):
     def __init__(
         self,
