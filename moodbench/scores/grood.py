@@ -38,10 +38,10 @@ class GROOD(Score):
     Notes
     -----
     This p is one of the program's choices (``use_proto_mean``), and the one that features of ID train settle. The
-    paper's algorithm makes p of synthetic rows that are mixed at an early layer. The program can do so too (maps of an early
-    layer, half and half with a class's mean map, whatever the mixing weight of its settings says, passed through the
-    rest of the network); as it is set up for its leaderboard, it takes the mean of OOD validation images. None of
-    these is a function of cached features.
+    paper's algorithm makes p of synthetic rows that are mixed at an early layer. The program can do so too (maps of
+    an early layer, half and half with a class's mean map, whatever the mixing weight of its settings says, passed
+    through the rest of the network); as it is set up for its leaderboard, it takes the mean of OOD validation
+    images. None of these is a function of cached features.
 
     The program looks its rows up in an approximate index, and does not file the batch at which that index is trained;
     here the nearest is exact. Its distances are squared, too.
