@@ -11,7 +11,7 @@ from moodbench.arguments import as_names, as_path
 from moodbench.catalog import seen_by
 from moodbench.errors import ResultsError, UnknownNameError, UsageError
 from moodbench.results import read_all, read_provenance, result_files
-from moodbench.results.merge import Source
+from moodbench.results.merge import PULLED, Source, joined
 from moodbench.sharing.clean import Cleaner
 from moodbench.sharing.joining import Key, join_into
 from moodbench.sharing.layout import SUBMISSIONS, check_submitter, read_submissions
@@ -121,16 +121,21 @@ def push_results(
     folder = as_path(target)
     if folder.exists() and not folder.is_dir():
         raise ResultsError("this is a file, and no folder to share results in", file=folder, fix="name another folder")
+    if folder.resolve() == space.results_dir.resolve():
+        fix = "name a folder that people share"
+        raise ResultsError("this is the folder of results itself, and no folder to share them in", file=folder, fix=fix)
     if commit:
         git.check_commit(folder)
-    files = share(folder, check_submitter(submitter or ""))
+    name = check_submitter(submitter or "")
+    files = share(folder, name)
     below = tuple(str(file.relative_to(folder)) for file in files)
-    if not files or not (commit or git.is_work_tree(folder)):
+    left = [] if dry_run or not (commit or git.is_work_tree(folder)) else git.uncommitted(folder, name)
+    if not left:
         return Shared(below, str(folder))
     if not commit:
         return Shared(below, str(folder), git.advice(folder))
-    made = git.commit(folder, files, _message(offers, submitter or ""))
-    return Shared(below, f"{folder} (commit {made})")
+    made = git.commit(folder, left, _message(offers, name))  # of earlier pushes too
+    return Shared(tuple(str(file.relative_to(folder)) for file in left), f"{folder} (commit {made})")
 
 
 def pull_results(
@@ -184,16 +189,35 @@ def pull_results(
             fix = f"name a folder that 'moodbench results push' has written: it holds {SUBMISSIONS}/"
             raise ResultsError("there are no shared results", file=None if is_hub(source) else folder, fix=fix)
         plan: dict[Key, list[Source]] = {}
+        by: dict[str, list[str]] = {}
         for one in found:
             where = f"{source} ('{one.submitter}')"
-            plan.setdefault(Key(one.benchmark, one.model), []).append(Source(where, one.rows, one.provenance))
+            noted = {**one.provenance, PULLED: {one.submitter: True}}
+            plan.setdefault(Key(one.benchmark, one.model), []).append(Source(where, one.rows, noted))
+            by.setdefault(one.model, []).append(one.submitter)
         try:
             return join_into(target, plan, report)
         except ResultsError as error:
             if error.file is not None:
                 raise
-            fix = "take those of one with --submitter NAME, or pull into a folder of its own with --into DIR"
+            fix = _one_of(plan, by) or "pull into a folder of its own with --into DIR"
             raise ResultsError(error.what, fix=fix) from None
+
+
+def _one_of(plan: Mapping[Key, Sequence[Source]], by: Mapping[str, Sequence[str]]) -> str:
+    """Return how to pull what cannot be joined with itself; empty if it is what lies there already that is in the way."""
+    apart = []
+    for key, sources in plan.items():
+        try:
+            joined(sources)
+        except ResultsError:
+            apart.append(key.model)
+    if not apart:
+        return ""
+    names = " or ".join(f"--submitter {name}" for name in sorted({name for model in apart for name in by[model]}))
+    whole = [model for model in sorted(by) if model not in apart]
+    rest = f"; the rest comes with {' '.join(f'--model {model}' for model in whole)}" if whole else ""
+    return f"take those of one: {names}{rest}"
 
 
 def _check_options(on_hub: bool, *, commit: bool, create: bool, create_pr: bool, revision: str | None) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from moodbench.errors import CacheError, ResultsError
 from moodbench.results import read_provenance
 from moodbench.results.made import ITS_HEAD, ViewContents, row_name, used_by
+from moodbench.results.merge import PULLED
 from moodbench.tables.footnotes import STALE
 from moodbench.types import Result
 from moodbench.workspace import ModelName, Workspace
@@ -94,6 +95,9 @@ def marked_stale(space: Workspace, benchmark: str, rows: Sequence[Result]) -> li
         noted: Mapping[str, Any] = {}
         with suppress(ResultsError):  # under another name than theirs: nobody knows what they were made from
             noted = read_provenance(space.results_file(benchmark, name))
+        if PULLED in noted:  # made of other people's caches
+            found += its
+            continue
         inputs = noted.get("inputs", {})
         changed = {what for what, state in states_of(space, name, inputs).items() if state == "changed"}
         views = changed_views(space, name, noted)

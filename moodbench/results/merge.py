@@ -14,6 +14,9 @@ from moodbench.types import MEAN, Result
 FIRST = ("moodbench", "versions", "metrics", "intervals")
 """What a version of moodbench says about all its results; `made_with` says which rows are of which version."""
 
+PULLED = "pulled"
+"""Key of a provenance all of whose rows are other people's, by submitter: caches of this machine are not theirs."""
+
 MOST_NAMED = 3
 
 
@@ -101,6 +104,9 @@ def _contradiction(apart: Sequence[tuple[Result, Result]], owners: Mapping[Any, 
 def _joined(mine: Mapping[str, Any], theirs: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return what both provenances say; a thing of which they say different things is refused."""
     found = dict(mine)
+    if (PULLED in mine) != (PULLED in theirs):  # some rows are of this machine
+        found.pop(PULLED, None)
+        theirs = {key: value for key, value in theirs.items() if key != PULLED}
     for key, value in theirs.items():
         if key in FIRST or key == "made_with" or key not in found:
             found.setdefault(key, value)

@@ -89,6 +89,13 @@ def write_card(folder: Path, submissions: Sequence[Submission], report: Report =
     return changed
 
 
+def card_files(folder: Path) -> list[Path]:
+    """Return those of the two files that are there and hold something of moodbench."""
+    marks = {README: BEGIN, ATTRIBUTES: _ATTRIBUTES[1]}
+    found = [(folder / name, mark) for name, mark in marks.items() if (folder / name).is_file()]
+    return [file for file, mark in found if mark in file.read_text(encoding="utf-8", errors="surrogateescape")]
+
+
 def with_list(text: str, submissions: Iterable[Submission]) -> str | None:
     """Return a README with the list of these submissions in its place; None if it has none."""
     before, begin, rest = text.partition(BEGIN)

@@ -20,13 +20,21 @@ _LOCAL = ("cwd", "command", "folder", "host", "hostname", "path", "time", "user"
 """Keys of a provenance that say something of a machine or person, whatever wrote them."""
 
 _PART = r"[^\\/\s'\"<>|:;,()]+"
-_PATH = re.compile(rf"(?<![\w/.\\])(?:file://)?(?:~\w*|\.{{1,2}}|[A-Za-z]:)?[\\/]+(?:{_PART}[\\/]+)*(?P<name>{_PART})")
+_PATH = re.compile(
+    rf"(?<![\w/.\\])(?!(?<=<)/\w+\s*>)(?:file://)?(?:~\w*|\.{{1,2}}|[A-Za-z]:)?[\\/]+(?:{_PART}[\\/]+)*(?P<name>{_PART})"
+)
 """A file or folder with folders before it: ``/srv/me/x``, ``~/x``, ``../a/x``, ``C:\\a\\x``."""
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
 
 HIDDEN = "…"
-"""Stands for what is a folder of this machine and nothing else."""
+"""Stands for what is a folder of this machine and nothing else, a token or an address of a person."""
+
+_SECRET = re.compile(
+    r"\b(?:hf_|gh[opusr]_|github_pat_|glpat-|xox[abprs]-|sk-)[A-Za-z0-9_-]{16,}|\bAKIA[A-Z0-9]{16}\b"
+    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\b"
+)
+"""Tokens of hubs and services by what they begin with, and e-mail addresses."""
 
 
 class Cleaner:
@@ -65,7 +73,7 @@ class Cleaner:
             if not found[0].lower().startswith("file:"):
                 parts += [_PATH.sub(self._name, text[end : found.start()]), shown(found[0])]
                 end = found.end()
-        return "".join([*parts, _PATH.sub(self._name, text[end:])])
+        return _SECRET.sub(HIDDEN, "".join([*parts, _PATH.sub(self._name, text[end:])]))
 
     def _name(self, found: re.Match[str]) -> str:
         return HIDDEN if found["name"] in self._users else found["name"]

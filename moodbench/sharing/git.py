@@ -8,26 +8,29 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from moodbench.errors import ResultsError
-from moodbench.sharing.card import ATTRIBUTES, README
+from moodbench.sharing.card import ATTRIBUTES, README, card_files
 from moodbench.sharing.layout import SUBMISSIONS
 
 
 def is_work_tree(folder: Path) -> bool:
     """Say whether a folder, which need not be there yet, lies in a git working tree, and git is there to say so."""
-    there = next((one for one in (folder, *folder.absolute().parents) if one.is_dir()), None)
-    if there is None:
-        return False
     try:
-        return _git(there, "rev-parse", "--is-inside-work-tree").stdout.strip() == "true"
+        return _git(_there(folder), "rev-parse", "--is-inside-work-tree").stdout.strip() == "true"
     except ResultsError:
         return False
 
 
+def _there(folder: Path) -> Path:
+    """Return the folder, or the nearest above it that is there."""
+    return next((one for one in (folder, *folder.absolute().parents) if one.is_dir()), folder)
+
+
 def check_commit(folder: Path) -> None:
     """Raise a `ResultsError` if a commit of what lies in the folder could not be made; before anything is written."""
-    if not folder.is_dir() or not is_work_tree(folder):
+    if not is_work_tree(folder):
         fix = f"git init {folder}, or leave --commit out"
         raise ResultsError("this folder is no git working tree, or there is no git", file=folder, fix=fix)
+    folder, shared = _there(folder), folder
     if _git(folder, "var", "GIT_AUTHOR_IDENT").returncode:
         fix = "git config --global user.name NAME, and user.email ADDRESS"
         raise ResultsError("git does not know who you are, and makes no commit", file=folder, fix=fix)
@@ -36,10 +39,27 @@ def check_commit(folder: Path) -> None:
         raise ResultsError("a merge is under way in this working tree", file=folder, fix=fix)
     if _git(folder, "ls-files", "--unmerged", "--", ".").stdout:
         raise ResultsError("files here have conflicts", file=folder, fix="mend them first: git status names them")
-    probe = str(Path(SUBMISSIONS, "b", "m", "s.csv"))
+    probe = os.path.relpath(shared.joinpath(SUBMISSIONS, "b", "m", "s.csv"), folder)
     if not _git(folder, "check-ignore", "--quiet", "--no-index", probe).returncode:
         fix = f"let .gitignore allow {SUBMISSIONS}/, or share into another folder"
         raise ResultsError("git is told to ignore what is shared here", file=folder, fix=fix)
+
+
+def uncommitted(folder: Path, submitter: str) -> list[Path]:
+    """Return what git has not committed yet of a submitter's files, those removed too, and of the card of moodbench.
+
+    A README or ``.gitattributes`` in which nothing is of moodbench is not among them.
+    """
+    if not folder.is_dir():
+        return []
+    names = [f":(glob){SUBMISSIONS}/*/*/{submitter}{suffix}" for suffix in (".csv", ".json")]
+    names += [f":(glob){file.name}" for file in card_files(folder)]
+    words = (
+        ["ls-files", "-z", "--others", "--modified", "--deleted", "--exclude-standard"],
+        ["diff", "-z", "--cached", "--name-only", "--relative", "--diff-filter=d"],
+    )
+    found = {name for one in words for name in _git(folder, *one, "--", *names).stdout.split("\0") if name}
+    return [folder / name for name in sorted(found)]
 
 
 def commit(folder: Path, files: Sequence[Path], message: str) -> str:

@@ -112,11 +112,15 @@ class Repository:
         """Commit files of a folder, if nobody else did since `parent`; return the address of the commit or request."""
 
         def send(api: HfApi) -> str:
-            from huggingface_hub import CommitOperationAdd
+            from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
             done = api.create_commit(
                 self.name,
-                [CommitOperationAdd(str(file.relative_to(folder)), file) for file in files],
+                [
+                    CommitOperationAdd(name, file) if file.exists() else CommitOperationDelete(name)
+                    for file in files
+                    for name in (str(file.relative_to(folder)),)
+                ],
                 commit_message=message,
                 repo_type="dataset",
                 revision=self.revision,

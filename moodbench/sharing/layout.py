@@ -75,7 +75,7 @@ def submission_file(folder: Path, benchmark: str, model: str, submitter: str) ->
 def check_submitter(name: str) -> str:
     """Return `name` if it can name who shares results, else raise `UsageError`."""
     if not _SUBMITTER.fullmatch(name):
-        fix = "use up to 64 letters, digits, '_', '-' and '.'"
+        fix = "use up to 64 letters, digits, '_', '-' and '.', the first a letter or digit"
         raise UsageError(f"'{name}' cannot name a submitter", fix=fix)
     return name
 

@@ -77,7 +77,9 @@ def submit(
     dry_run: bool = False,
     report: Report = lambda line: None,
 ) -> list[Path]:
-    """Share results in a folder of this disk, and return the files that were written, those of the card too.
+    """Share results in a folder of this disk, and return the files that changed, those of the card too.
+
+    A damaged file that gives way and has nothing in it that others did not share is removed.
 
     Parameters
     ----------
@@ -116,8 +118,16 @@ def submit(
         planned = [one for file, offer in own.items() if (one := _plan(file, offer, there, replacing, report))]
         for one in planned:
             report(f"would share {one.line}" if dry_run else one.line)
-        if dry_run or not planned:
+        kept = {one.file for one in planned}
+        damaged = [file for file in own if file in faults and file not in kept]  # --replace, and nothing of it is new
+        for file in damaged:
+            report(f"{file}: {'would be removed' if dry_run else 'removed'}, {faults[file].what}")
+        if dry_run or not (planned or damaged):
             return []
+        for file in damaged:
+            with writing(file):
+                for part in both_files(file):
+                    part.unlink(missing_ok=True)
         for one in planned:
             if one.file in faults:  # damaged, and it gives way
                 with writing(one.file):
@@ -125,7 +135,7 @@ def submit(
                         part.unlink(missing_ok=True)
             write_results(one.file, one.rows, one.provenance, keep=False)
         card = write_card(folder, read_submissions(folder)[0], report)
-    return [*(file for one in planned for file in both_files(one.file)), *card]
+    return [*(part for file in (*kept, *damaged) for part in both_files(file)), *card]
 
 
 def _clean(offer: Offer, cleaner: Cleaner) -> Offer:
