@@ -205,7 +205,7 @@ def pull_results(
 
 
 def _one_of(plan: Mapping[Key, Sequence[Source]], by: Mapping[str, Sequence[str]]) -> str:
-    """Return how to pull what cannot be joined with itself; empty if it is what lies there already that is in the way."""
+    """Return how to pull what contradicts itself; empty if what lies there already is in the way."""
     apart = []
     for key, sources in plan.items():
         try:
