@@ -47,7 +47,7 @@ def home(tmp_path, monkeypatch, catalog):
         ("moodbench table --benchmark tiny --model ", ["tiny", "tiny+probe"]),
         ("moodbench table --benchmark tiny --group ", ["all", "far"]),
         ("moodbench table --benchmark tiny --dataset ", ["tiny_ood"]),
-        ("moodbench table --layout gird --group f", ["far", "flat"]),
+        ("moodbench table --layout gird --group f", ["far", "fine", "flat"]),
         ("moodbench plot gr", ["grid"]),
         ("moodbench score --score ms", ["msp"]),
         ("moodbench score --head ", ["probe"]),

@@ -153,7 +153,8 @@ def test_errors_of_python_callers_are_the_same(space):
 def test_shells_are_offered_the_scores_that_have_results(space, tmp_path):
     titles = {"scores": {name: {"year": 2017, "title": name} for name in ("msp", "knn")}}
     write_results(tmp_path / "results" / "imagenet" / "vit.csv", [result("vit", "msp", 0.9)], titles)
-    typed = SimpleNamespace(params={"benchmark": ["imagenet"]})
+    typed = SimpleNamespace(args=[], params={"benchmark": ["imagenet"]})
     assert completion.scored_scores(typed, "") == ["knn", "msp"]
     assert completion.scored_scores(typed, "m") == ["msp"]
-    assert completion.scored_datasets(SimpleNamespace(params={"benchmark": ["digits"]}), "digits_6") == ["digits_6_9"]
+    typed = SimpleNamespace(args=[], params={"benchmark": ["digits"]})
+    assert completion.scored_datasets(typed, "digits_6") == ["digits_6_9"]

@@ -114,7 +114,7 @@ def test_text_heads_and_gl_mcm(texts):
 @pytest.mark.parametrize(
     ("given", "code", "said"),
     [
-        (["--view-head", "probe"], 2, "none is asked for"),
+        (["--view-head", "probe"], 2, "none are asked for"),
         (["--view", "dropout", "--view-head", "probe"], 2, "none of these reads one"),
         (["--view", "odin", "--view-head", "prob"], 2, "there is no cached head 'prob'. Did you mean 'probe'"),
         (["--view", "odin", "--view-head", "../probe"], 2, "cannot name a head"),

@@ -181,7 +181,8 @@ def test_what_a_rerun_would_change_is_run_again(space, monkeypatch, change):
 
 def test_other_versions_made_other_rows(space, monkeypatch):
     run(space, "euclid")
-    monkeypatch.setattr("moodbench.evaluation.provenance.version", lambda package: "99")
+    monkeypatch.setattr("moodbench.evaluation.provenance.__version__", "99")
+    monkeypatch.setattr("moodbench.evaluation.provenance.versions", lambda *names: dict.fromkeys(names, "99"))
     run(space, "euclid", seeds=2)
     assert list(read_provenance(file_of(space))["made_with"]) == ["moodbench 99, numpy 99, scipy 99, torch 99"]
 

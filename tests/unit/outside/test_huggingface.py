@@ -166,5 +166,5 @@ def test_without_the_extra_there_is_one_message(tmp_path, monkeypatch):
     folder = outside.vit(tmp_path / "vit")
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "transformers" else find(name))
-    with pytest.raises(ModelError, match="pip install 'moodbench\\[transformers\\]'"):
+    with pytest.raises(ModelError, match=r"pip install 'moodbench-ood\[transformers\]'"):
         opened(folder)

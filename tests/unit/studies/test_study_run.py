@@ -264,11 +264,11 @@ class OfAStudy(Score):
     try:
         for _ in range(2):  # in one process
             run_study(study, workspace=space())
+        assert "scores_from: inputs/mine.py" in Path("a/study.yaml").read_text(encoding="utf-8")
+        with pytest.raises(UsageError, match="there is no score 'of_a_studi'"):
+            moodbench.run_study(_changed(study, "scores: of_a_study", "scores: of_a_studi"), workspace=space())
     finally:
         SCORES.keep(before)
-    assert "scores_from: inputs/mine.py" in Path("a/study.yaml").read_text(encoding="utf-8")
-    with pytest.raises(UsageError, match="there is no score 'of_a_studi'"):
-        moodbench.run_study(_changed(study, "scores: of_a_study", "scores: of_a_studi"), workspace=space())
 
 
 def _changed(file, old, new):
