@@ -273,7 +273,7 @@ class Workspace:
         return sorted(file.stem for file in files if dataset_fault(file.stem) is None)
 
 
-def as_workspace(given: Workspace | None) -> Workspace:
+def as_workspace(given: object) -> Workspace:
     """Return the workspace that is given, or that of the current folder; anything else is a `UsageError`."""
     if given is None:
         return Workspace()

@@ -179,9 +179,9 @@ def _there(spec: ListSpec, content: bytes, file: Path) -> str | None:
     if spec.numbers:
         ends = (_CLASS_AT_END.match(text.strip()) for _, text in _rows(spec, content, file))
         numbers = sorted({int(end["label"]) for end in ends if end is not None})
-        some = ", ".join(map(str, numbers[:MOST_VALUES])) + ", …" * (len(numbers) > MOST_VALUES)
+        shown = ", ".join(map(str, numbers[:MOST_VALUES])) + ", …" * (len(numbers) > MOST_VALUES)
         return "correct 'numbers' in the catalogue; " + (
-            f"lines end in {some}" if numbers else "no line ends in a number"
+            f"lines end in {shown}" if numbers else "no line ends in a number"
         )
     if not spec.where:
         return None
