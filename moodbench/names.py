@@ -6,6 +6,7 @@ passes stays inside the folder that it is appended to, and leaves room for the s
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from moodbench.errors import UsageError
@@ -98,6 +99,11 @@ def group_fault(title: str) -> str | None:
 def class_fault(title: str) -> str | None:
     """Say why this cannot be the title of a class that results have a row of."""
     return "is what results call their averages" if title == MEAN else title_fault(title)
+
+
+def is_address(name: str) -> bool:
+    """Say whether a text names something outside this machine's folders: ``s3://bucket/train.tar``."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name) is not None
 
 
 def leads_out(path: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 
 from moodbench.catalog.attribute import Attribute, take_attributes
 from moodbench.catalog.entry import Entry
-from moodbench.names import file_fault, folder_fault, path_fault
+from moodbench.names import file_fault, folder_fault, is_address, path_fault
 
 LABEL_RULES = ("auto", "folder", "sorted", "natural", "index", "imagenet", "list", "none")
 """How an image gets its label; besides these, a FILE names the class folders in order, one a line.
@@ -231,7 +230,7 @@ def build_dataset(name: str, entry: Entry) -> DatasetSpec:
 
 def _path_or_address(entry: Entry) -> dict[str, Any]:
     text = entry.text("path")
-    if text is not None and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+    if text is not None and is_address(text):
         return {"address": text}
     return {"path": None if text is None else entry.beside(text)}
 

@@ -115,14 +115,14 @@ def packed_images(
     rows = np.array([content.rows[name] for name in chosen.ids], np.int64)
     return PackedImages(
         content.root,
-        content.content,
-        rows,
         chosen.ids,
         chosen.labels,
         chosen.sizes,
         chosen.classes,
         left_out=dict(left_out),
         remarks=chosen.remarks,
+        content=content.content,
+        rows=rows,
     )
 
 

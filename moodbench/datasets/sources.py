@@ -47,20 +47,21 @@ class ImageSource(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class FolderImages:
-    """Images in files below one folder.
+class ListedImages:
+    """Images that are encoded files, of one place.
 
     Attributes
     ----------
     root : Path
+        The folder or other place, as messages call it.
     ids : tuple of str
         N paths relative to `root`, with ``/``.
     labels : (N,) int64
     sizes : (N,) int64
-        File sizes in bytes.
+        File sizes in bytes; 0 where the place does not tell them.
     classes : tuple of str
     left_out : mapping
-        Suffix → how many files of the folder are no images. Nothing where a list selects.
+        Suffix → how many files there are no images. Nothing where a list selects.
     max_pixels : int
         Larger pictures are not decoded.
     remarks : tuple of str
@@ -79,10 +80,23 @@ class FolderImages:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def extent(self) -> str:
+        """What tells other images apart where they have no sizes of their own; else empty."""
+        return ""
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over ids, labels and byte sizes."""
-        return _listed(self.ids, self.labels, self.sizes)
+        digest = hashlib.sha256(b"moodbench image list 1\0" + self.extent.encode("utf-8", "surrogateescape"))
+        for name, label, size in zip(self.ids, self.labels.tolist(), self.sizes.tolist(), strict=True):
+            digest.update(f"{name}\0{label}\0{size}\0".encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class FolderImages(ListedImages):
+    """Images in files below one folder."""
 
     def load(self, index: int, at_least: int | None = None) -> Image.Image:
         """Decode image `index` as RGB; see `moodbench.datasets.decode.decode`."""
@@ -107,40 +121,25 @@ class Content(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class PackedImages:
+class PackedImages(ListedImages):
     """Images in an archive, a table, or behind an address; never unpacked.
 
     Of an archive whose members have the paths of a folder, the fingerprint is that of the folder.
 
     Attributes
     ----------
-    root : Path
-        The place, as messages call it.
     content : Content
     rows : (N,) int64
         Where in `content` each image is.
-    ids, labels, sizes, classes, left_out, max_pixels, remarks
-        See `FolderImages`; sizes are 0 where the place does not tell them.
     """
 
-    root: Path
-    content: Content
-    rows: NDArray[np.int64]
-    ids: tuple[str, ...]
-    labels: NDArray[np.int64]
-    sizes: NDArray[np.int64]
-    classes: tuple[str, ...] = ()
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    max_pixels: int = MAX_PIXELS
-    remarks: tuple[str, ...] = ()
+    content: Content = field(kw_only=True)
+    rows: NDArray[np.int64] = field(kw_only=True)
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 (hex) over ids, labels and byte sizes."""
-        return _listed(self.ids, self.labels, self.sizes, self.content.extent)
+    @property
+    def extent(self) -> str:
+        """See `Content.extent`."""
+        return self.content.extent
 
     def load(self, index: int, at_least: int | None = None) -> Image.Image:
         """Decode image `index` as RGB; see `moodbench.datasets.decode.decode`."""
@@ -151,13 +150,6 @@ class PackedImages:
     def read(self, index: int) -> bytes:
         """Return the bytes of image `index`, as they lie there."""
         return self.content.read(int(self.rows[index]))
-
-
-def _listed(ids: tuple[str, ...], labels: NDArray[np.int64], sizes: NDArray[np.int64], extent: str = "") -> str:
-    digest = hashlib.sha256(b"moodbench image list 1\0" + extent.encode("utf-8", "surrogateescape"))
-    for name, label, size in zip(ids, labels.tolist(), sizes.tolist(), strict=True):
-        digest.update(f"{name}\0{label}\0{size}\0".encode())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moodbench.datasets.packed.members import refuse_compressed
-from moodbench.datasets.packed.storage import expand, is_address
+from moodbench.datasets.packed.storage import expand
 from moodbench.datasets.packed.tables import arrow_files, split_folder
 from moodbench.errors import DataError
+from moodbench.names import is_address
 
 _ARCHIVE = re.compile(r"(?P<archive>.*?\.(?P<kind>tar|zip|parquet))(?:/(?P<inner>.*))?", re.IGNORECASE | re.DOTALL)
 _ONE_SLASH = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/(?P<rest>[^/].*)", re.DOTALL)
@@ -68,8 +69,8 @@ def packed_place(name: str | Path) -> Place:
     text = _text(name)
     if not is_address(text):
         text = os.path.abspath(text)  # noqa: PTH100 (handles are known by it, wherever a process goes)
-    if not is_address(text) and os.path.isdir(text):  # noqa: PTH112 (of any name)
-        return Place(text, "arrow", arrow_files(Path(text)))
+        if os.path.isdir(text):  # noqa: PTH112 (of any name)
+            return Place(text, "arrow", arrow_files(Path(text)))
     compressed = _COMPRESSED.fullmatch(text)
     if compressed is not None:
         raise refuse_compressed(text, compressed["how"] or text.rsplit(".", 1)[-1])

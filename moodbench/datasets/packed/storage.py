@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from moodbench.errors import DataError
+from moodbench.names import is_address
 
 MOST_FILES = 100_000
 """A pattern that stands for more is a slip of the pen."""
@@ -26,11 +27,6 @@ _OPEN = 64
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _COUNTED = re.compile(r"(\d+)\.\.(\d+)")
-
-
-def is_address(name: str) -> bool:
-    """Say whether a text names something outside this machine's folders: ``s3://bucket/train.tar``."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name) is not None
 
 
 def expand(pattern: str) -> tuple[str, ...]:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from moodbench.datasets.packed.storage import is_address, open_file, size_of, stamp
+from moodbench.datasets.packed.storage import open_file, size_of, stamp
 from moodbench.errors import DataError
-from moodbench.names import leads_out
+from moodbench.names import is_address, leads_out
 from moodbench.release import with_extra
 
 STATE, INFO, SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
@@ -169,7 +169,7 @@ def open_table(files: Sequence[str]) -> Table:
     numbers: list[NDArray[np.int64]] = []
     for position, file in enumerate(files):
         try:
-            found, sizes, rows = _look(file, position)
+            found, sizes, rows = _look(file)
         except DataError:
             raise
         except Exception as error:  # pyarrow raises anything on damaged bytes
@@ -191,7 +191,7 @@ _Said = tuple[list[str | None], NDArray[np.int64]]
 """Paths and labels of rows."""
 
 
-def _look(file: str, position: int) -> tuple[Columns, list[int], list[_Said]]:
+def _look(file: str) -> tuple[Columns, list[int], list[_Said]]:
     """Return the columns of a file, how many rows its groups have, and what it says of them."""
     if file.endswith(ARROW):
         table = _arrow(file)

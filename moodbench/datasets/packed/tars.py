@@ -7,7 +7,7 @@ import posixpath
 import re
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import IO
 
@@ -65,8 +65,8 @@ def compression(head: bytes) -> str | None:
     return next((name for magic, name in _COMPRESSED.items() if head.startswith(magic)), None)
 
 
-def tar_members(file: str, told: Callable[[int], None] = lambda count: None) -> Iterator[Member]:
-    """Yield the regular members of a tar in its order; `told` hears now and then how many there were.
+def tar_members(file: str) -> Iterator[Member]:
+    """Yield the regular members of a tar in its order.
 
     Links within the archive stand for what they lead to.
 
@@ -85,19 +85,15 @@ def tar_members(file: str, told: Callable[[int], None] = lambda count: None) -> 
             tar = tarfile.open(fileobj=stream, mode="r:", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
         except Exception as error:  # tarfile raises anything on damaged bytes
             raise _damaged(file, 0, error) from None
-        yield from _walked(file, tar, stream, told)
+        yield from _walked(file, tar, stream)
 
 
-def _walked(file: str, tar: tarfile.TarFile, stream: _Clipped, told: Callable[[int], None]) -> Iterator[Member]:
+def _walked(file: str, tar: tarfile.TarFile, stream: _Clipped) -> Iterator[Member]:
     found: dict[str, Member] = {}
     links: dict[str, str] = {}
     classes: dict[str, int] = {}
-    count = 0
     while (info := _next(file, tar)) is not None:
         tar.members.clear()  # type: ignore[attr-defined] # a million of them would be kept
-        count += 1
-        if count % 10_000 == 0:
-            told(count)
         name = _plain(info.name)
         if info.islnk() or info.issym():
             target = info.linkname if info.islnk() else posixpath.join(posixpath.dirname(name), info.linkname)

@@ -123,6 +123,14 @@ def existing_file(spec: ModelSpec) -> Path:
     return file
 
 
+def file_on_disk(spec: ModelSpec) -> Path | None:
+    """Return the file that a name names, or None where there is no such file."""
+    try:
+        return existing_file(spec)
+    except ModelError:
+        return None
+
+
 def file_weights(spec: ModelSpec) -> Weights:
     """Return the file that an entry names as its weights, which nobody has to fetch."""
     file = existing_file(spec)

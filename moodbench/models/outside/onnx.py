@@ -10,7 +10,7 @@ from pathlib import Path
 from moodbench.catalog import ModelSpec
 from moodbench.errors import ModelError
 from moodbench.models.obtained import Weights
-from moodbench.models.outside.library import DataConfig, Opened, existing_file, file_weights, need_package
+from moodbench.models.outside.library import DataConfig, Opened, existing_file, file_on_disk, file_weights, need_package
 from moodbench.types import Report
 
 
@@ -22,10 +22,7 @@ def check(spec: ModelSpec, *, weights: bool) -> None:
 
 def weights_on_disk(spec: ModelSpec) -> Path | None:
     """Return the file itself."""
-    try:
-        return existing_file(spec)
-    except ModelError:
-        return None
+    return file_on_disk(spec)
 
 
 def fetch(spec: ModelSpec, report: Report, progress: bool) -> Weights:

@@ -12,7 +12,7 @@ from moodbench.catalog import ModelSpec
 from moodbench.digests import file_sha256
 from moodbench.errors import ModelError
 from moodbench.models.obtained import Weights
-from moodbench.models.outside.library import DataConfig, Opened, existing_file, file_weights
+from moodbench.models.outside.library import DataConfig, Opened, existing_file, file_on_disk, file_weights
 from moodbench.types import Report
 
 
@@ -23,10 +23,7 @@ def check(spec: ModelSpec, *, weights: bool) -> None:
 
 def weights_on_disk(spec: ModelSpec) -> Path | None:
     """Return the file itself."""
-    try:
-        return existing_file(spec)
-    except ModelError:
-        return None
+    return file_on_disk(spec)
 
 
 def fetch(spec: ModelSpec, report: Report, progress: bool) -> Weights:
