@@ -140,6 +140,7 @@ ABSOLUTE = {
     "pnml": "the head is applied to unit features, so its logits change with the weight",
     "heat": "the sample is in the order of the features' bits, and batches are drawn from it",
     "cea": "the paper adds 0.1 to the mean norm",
+    "grood": "its softmax is of distances, which have the unit of the features",
 }
 """Scores that know how large features are."""
 
