@@ -14,7 +14,8 @@ from tests import matrix
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-REQUIREMENTS = [Requirement(line) for line in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["clip"])]
+EXTRAS = [lines for name, lines in PROJECT["optional-dependencies"].items() if name not in ("test", "dev")]
+REQUIREMENTS = [Requirement(line) for lines in (PROJECT["dependencies"], *EXTRAS) for line in lines]
 
 
 def pinned(file: str) -> dict[str, Version]:
