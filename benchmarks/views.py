@@ -7,7 +7,9 @@ For real photographs and for each model: the time of an extraction, from images 
 - each view that is asked for besides, `odin` by default (one more forward pass with its gradients, and one more without:
   3.3).
 
-The ways take turns; printed are the medians of the ratios of each turn. Loading of the model is left out.
+The ways take turns; printed are the medians of the ratios of each turn. Loading of the model is left out. Batches are
+small here, because the first of each size is computed once more, to see whether a pass with gradients has the same bits:
+of a dataset that is one batch in many, of a few batches much.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=3, help="turns after the first; the median is printed")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--precision", default="fp32", help="fp32, bf16 or fp16")
-    parser.add_argument("--batch-size", type=int, help="default: as extract chooses it")
+    parser.add_argument("--batch-size", type=int, default=16, help="default 16")
     parser.add_argument("--workers", type=int, help="default: as extract chooses them")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args(given)
