@@ -4,12 +4,12 @@ For real photographs and for each model: the time of an extraction, from images 
 
 - nothing but the model's own features and logits (one forward pass);
 - every layer besides (the same pass; the budget is 1.05);
-- each view that is asked for besides, `odin` by default (one more forward pass with its gradients, and one more without:
-  3.3).
+- each view that is asked for besides, `odin` by default (one more forward pass with its gradients, and one more
+  without: 3.3).
 
 The ways take turns; printed are the medians of the ratios of each turn. Loading of the model is left out. Batches are
-small here, because the first of each size is computed once more, to see whether a pass with gradients has the same bits:
-of a dataset that is one batch in many, of a few batches much.
+small here, because the first of each size is computed once more, to see whether a pass with gradients has the same
+bits: of a dataset that is one batch in many, of a few batches much.
 """
 
 from __future__ import annotations
