@@ -29,7 +29,6 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DISABLE_DOCKER_CPU_WARNING": "1",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_enable_metrics_collection": "0",
     "RAY_task_oom_retries": "3",
 }
@@ -268,9 +267,15 @@ def _knock(address: str) -> None:
 
 
 def _init(ray: Any, **how: Any) -> None:
+    with contextlib.suppress(AttributeError):  # it writes on stdout that workers died; we say what became of the work
+        ray._private.worker.print_to_stdstream = _nothing
     with _signals_kept(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ray.init(log_to_driver=False, logging_level=logging.CRITICAL, namespace="moodbench", **how)
+
+
+def _nothing(*data: object, **how: object) -> None:
+    """Take what Ray would print."""
 
 
 @contextlib.contextmanager
