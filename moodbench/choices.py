@@ -44,6 +44,9 @@ Pool = Literal["model", "cls", "mean", "std"]
 """How the output of a layer becomes one vector: as the model pools its last one, the class token, or the mean or the
 standard deviation over the patches or the map."""
 
+EngineName = Literal["local", "ray"]
+"""Where work is done: in this process, or in those of a Ray cluster."""
+
 Interpolation = Literal["bilinear", "bicubic", "nearest", "lanczos", "hamming", "box"]
 """The filter that resizes pictures."""
 

@@ -37,7 +37,7 @@ LAYERS = [
         "types",
         "views",
     },
-    {"catalog", "classes", "devices", "logistic", "metrics", "pickles", "transfer"},
+    {"catalog", "classes", "cluster", "devices", "logistic", "metrics", "pickles", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
     {"plots", "comparison", "features", "pretraining", "inspection", "sharing"},
@@ -147,6 +147,7 @@ HEAVY = {
     "numpy",
     "jinja2",
     "open_clip",
+    "ray",
 }
 
 
