@@ -94,6 +94,8 @@ def _means(
             if left_out:
                 on = f" of {name}" if len(found) > 1 else ""
                 remarks.append(f"Without a mean over these datasets{on}, and left out: {', '.join(left_out)}.")
+        kept = {(one.model, one.score) for one in its}
+        remarks += _lacking([row for row in rows if row.score in scores and (row.model, row.score) not in kept], group)
     if not means:
         first = found[0][0] if found else chosen[0]
         raise ResultsError(
@@ -107,6 +109,20 @@ def _means(
     if any((row.seeds or 1) > 1 for rows in means.values() for row in rows):
         remarks.append("Of scores that were run with several seeds, the first one is ranked.")
     return means, remarks
+
+
+def _lacking(rows: Sequence[Result], group: str) -> list[str]:
+    """Return what to say of scores that were named and have no mean, from their rows: which OOD datasets they lack."""
+    without: dict[str, dict[str, None]] = {}
+    models: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.ood != MEAN and row.auroc is None and group in (ALL_GROUPS, row.group):
+            without.setdefault(row.score, {})[row.ood] = None
+            models.setdefault(row.score, {})[row.model] = None
+    return [
+        f"Left out: {score} of {', '.join(models[score])} lacks {', '.join(datasets)}."
+        for score, datasets in without.items()
+    ]
 
 
 def _without_streams(

@@ -126,7 +126,8 @@ def score(
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import check_threads, resolve_device
     from moodbench.evaluation.imported import chosen_scores
-    from moodbench.evaluation.one_model import NO_FEATURES, ModelRuns
+    from moodbench.evaluation.members import check_members
+    from moodbench.evaluation.one_model import ModelRuns
     from moodbench.evaluation.seeds import check_seeds
     from moodbench.evaluation.ways import make_plan
     from moodbench.scores.base import display_order
@@ -134,6 +135,7 @@ def score(
     computed, imported = chosen_scores(space, models, score, plain=not (tune or shares))
     names = display_order(computed)
     plan = make_plan(names, params or {}, label_noise=shares, tune=tune, named=bool(score), report=report)
+    check_members(space, plan.scores.values())
     benchmarks = _with_validation(benchmarks, asked=bool(benchmark)) if tune else benchmarks
     place = resolve_device(device)
     check_threads(threads)
@@ -176,9 +178,10 @@ def score(
         report(f"note: {by_number}")
     if faults:
         raise faults[0]
-    if not out and each.featureless:
+    if not out and each.nothing:
+        why = dict.fromkeys(each.nothing.values())
         raise CacheError(
-            f"nothing of {', '.join(each.featureless)} can be scored: {NO_FEATURES}",
+            f"nothing of {', '.join(each.nothing)} can be scored: {'; '.join(why)}",
             file=space.cache_dir,
             fix="--score NAME, or leave --score out for all that was imported",
         )

@@ -123,6 +123,12 @@ def _kept(wanted: Wanted) -> TestRows:
             "detect judges each by itself",
             fix="choose another score; moodbench list scores --needs stream  names those that cannot be chosen",
         )
+    if wanted.score.needs & BESIDE:
+        what = "other models" if "members" in wanted.score.needs else "more than one vector of an image"
+        raise UsageError(
+            f"the score '{wanted.name}' reads {what}, and detect makes one vector of an image, with one model",
+            fix="choose a score that reads the features or logits of the model alone, as --score knn",
+        )
     if wanted.benchmark.each:
         raise UsageError(
             f"on '{benchmark}' each class in turn is ID: there is no single detector",
@@ -218,8 +224,6 @@ def _told(wanted: Wanted, engine: Engine, progress: Progress) -> list[Answer]:
         tolerant=True,
         progress=progress,
     )
-    if wanted.score.needs & BESIDE:
-        raise ScoreError(f"the score '{wanted.name}' reads more than one vector of an image, and detect makes one")
     if missing:
         raise ScoreError(f"the score '{wanted.name}' cannot be fitted on '{wanted.model}': {missing[wanted.name]}")
     return answers

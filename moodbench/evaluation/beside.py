@@ -53,13 +53,15 @@ def views_of(
     space: Workspace,
     name: ModelName,
     caches: Caches,
+    scores: Sequence[Score],
     report: Report = lambda line: None,
     headers: Headers | None = None,
 ) -> Cached:
     """Return the views of a model that have complete caches.
 
-    Views that were made with another head than the one that is asked for are left out. `report` is told of them, and of
-    views that lack a dataset; not of layers of changed images that lack test rows, which no score reads of those.
+    Views that were made with another head than the one that is asked for are left out, and those that lack a dataset;
+    not layers of changed images that lack test rows, which no score reads of those. `report` is told which are left out
+    that one of `scores` would read.
     `headers` that are known are not read again, and those that are read are added: several benchmarks share datasets.
     """
     headers = {} if headers is None else headers
@@ -69,6 +71,7 @@ def views_of(
     fitting = {reader.file.stem for reader in (caches.train, caches.held_out) if reader is not None}
     partly: set[str] = set()
     found: dict[str, tuple[bool, int, list[tuple[int, str]]]] = {}
+    left_out: dict[str, str] = {}
     for model in space.views_of(name):
         view = str(model.view)
         there = space.cached_datasets(model)
@@ -81,14 +84,28 @@ def views_of(
         fits = split_layer(view)[1] is not None and not fitting & set(lacking)
         if lacking and not fits:
             named = ", ".join(dataset for dataset in datasets if dataset in lacking)
-            report(f"leave out the view {model}: no complete cache of {named}; the same moodbench extract goes on")
+            left_out[view] = f"{model}: no complete cache of {named}; the same moodbench extract goes on"
         elif (made_with := _another_head(noted.get("view", {}), name, caches)) is not None:
-            report(f"leave out the view {model}: made with {made_with}")
+            left_out[view] = f"{model}: made with {made_with}"
         else:
             found[view] = (view.startswith(CHANGED), int(noted.get("layer", {}).get("index", 0)), natural(view))
             partly |= {view} if lacking else set()
     fitted = tuple(sorted(found, key=found.__getitem__))
+    for view in _read_of(left_out, scores, fitted):
+        report(f"leave out the view {left_out[view]}")
     return Cached(tuple(view for view in fitted if view not in partly), fitted)
+
+
+def _read_of(left_out: Iterable[str], scores: Sequence[Score], there: Sequence[str]) -> list[str]:
+    """Return those of the views that are left out which a score would read if they were there, alone or together."""
+    names = list(left_out)
+    read: set[str] = set()
+    for offered in [*([one] for one in names), names] if names else []:
+        for score in scores:
+            for chosen in (score.views_counted, score.views_fitted):
+                with suppress(ScoreError):  # it lacks something else besides
+                    read.update(chosen([*there, *offered]))
+    return [name for name in names if name in read]
 
 
 def _header(file: Path, known: Headers) -> tuple[bool, Mapping[str, Any]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from moodbench.errors import MoodbenchError, UsageError
+from moodbench.errors import MoodbenchError, UnknownNameError, UsageError
 from moodbench.evaluation.caches import Caches
 from moodbench.features.heads import stored_head
 from moodbench.features.reader import RowReader
 from moodbench.scores.base import Score
+from moodbench.scores.ensemble import OverMembers
 from moodbench.types import Head, Report
 from moodbench.views import MEMBER, RUN
 from moodbench.workspace import ModelName, Workspace
@@ -18,29 +19,48 @@ RUNS = "runs"
 """The members by default: the other training runs of the same recipe, as the catalogue has them."""
 
 
+def check_members(space: Workspace, scores: Iterable[Score]) -> None:
+    """Raise an `UnknownNameError` for a member that is named and of which nothing is cached."""
+    for score in scores:
+        asked = _named(score)
+        for member in [] if asked == [RUNS] else asked:
+            cached = space.cached_models()
+            if ModelName.parse(member).without_head not in cached:
+                raise UnknownNameError("cached model", member, map(str, cached), fix="extract or import it first")
+
+
+def _named(score: Score) -> list[str]:
+    return str(getattr(score, "members", RUNS)).split() if "members" in score.needs else []
+
+
 def members_of(
-    space: Workspace, name: ModelName, caches: Caches, scores: Iterable[Score], report: Report
+    space: Workspace, name: ModelName, caches: Caches, scores: Sequence[Score], report: Report
 ) -> tuple[list[str], dict[str, Head]]:
     """Return the models that scores read beside `name`, as vectors beside are called, and the heads of some.
 
     One that cannot be a member (caches of other images, or not all; another number or other names of classes) is left
-    out, and `report` is told why. Logits are those of the model's own head, or of the one that its name asks for.
+    out, and `report` and the scores are told why. Logits are those of the model's own head, or of the one that its name
+    asks for.
     """
     wanted: dict[str, None] = {}
     for score in scores:
-        if "members" in score.needs:
-            asked = str(getattr(score, "members", RUNS))
-            wanted |= dict.fromkeys(_runs_of(space, name) if asked == RUNS else [MEMBER + one for one in asked.split()])
+        asked = _named(score)
+        wanted |= dict.fromkeys(_runs_of(space, name) if asked == [RUNS] else [MEMBER + one for one in asked])
     found: list[str] = []
+    refused: dict[str, str] = {}
     heads: dict[str, Head] = {}
     for beside in wanted:
         try:
             head = _checked(space, name, name.beside(beside), caches)
         except MoodbenchError as error:
             report(f"no member of the ensemble of {name}: {error.what}")
+            refused[beside] = error.what
         else:
             found.append(beside)
             heads |= {} if head is None else {beside: head}
+    for score in scores:
+        if isinstance(score, OverMembers):
+            score.refused_ = refused
     return found, heads
 
 

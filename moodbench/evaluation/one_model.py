@@ -47,6 +47,7 @@ from moodbench.types import Report, Result
 from moodbench.workspace import ModelName, Workspace
 
 NO_FEATURES = "it has no features, and no imported score of it is asked for"
+NOTHING_IMPORTED = "no score that is asked for was imported for it"
 
 
 @dataclass
@@ -71,8 +72,8 @@ class ModelRuns:
         Scores that read what a model lacks, with what that is.
     unnamed : dict
         Classes that have no names, in order.
-    featureless : dict
-        Models that have no features, in order.
+    nothing : dict of model to str
+        Models of which nothing could be scored, in order, with the reason.
     headers : dict
         What is known of views' caches, which several benchmarks share.
     """
@@ -92,7 +93,7 @@ class ModelRuns:
     missing: bool = False
     left_out: dict[str, str] = field(default_factory=dict)
     unnamed: dict[str, None] = field(default_factory=dict)
-    featureless: dict[str, None] = field(default_factory=dict)
+    nothing: dict[str, str] = field(default_factory=dict)
     headers: Headers = field(default_factory=dict)
 
     def run(self, name: ModelName, spec: BenchmarkSpec) -> list[Result]:
@@ -119,8 +120,9 @@ class ModelRuns:
         brought = imported_scores(self.space, name, caches, self.imported, self.report)
         scores = {**(scores if has_features(caches.train.provenance) else {}), **brought}
         if not scores:
-            self.featureless[str(name)] = None
-            self.report(f"skip {name} on {spec.name}: {NO_FEATURES}")
+            why = NOTHING_IMPORTED if has_features(caches.train.provenance) and self.imported else NO_FEATURES
+            self.nothing[str(name)] = why
+            self.report(f"skip {name} on {spec.name}: {why}")
         seeds = self.how["seeds"]
         todo = {label: one for label, one in scores.items() if (score_of(label), one.describe(seeds)) not in done}
         if done and self.missing:
@@ -144,9 +146,9 @@ class ModelRuns:
     def _readable(self, name: ModelName, caches: Caches) -> tuple[dict[str, Score], Caches]:
         """Return the scores that are run, and the caches with the views that these read along."""
         scores = self.plan.scores
-        reads_more = any(one.needs & {"layers", "views"} for one in scores.values())
-        cached = views_of(self.space, name, caches, self.report, self.headers) if reads_more else Cached()
-        members, heads = members_of(self.space, name, caches, scores.values(), self.report)
+        more = [one for one in scores.values() if one.needs & {"layers", "views"}]
+        cached = views_of(self.space, name, caches, more, self.report, self.headers) if more else Cached()
+        members, heads = members_of(self.space, name, caches, [*scores.values()], self.report)
         cached, caches = cached.and_members(members), replace(caches, heads_beside=heads)
         lacks = {} if self.named_scores else lacking_besides(scores, cached, caches.head)
         self.left_out |= {score_of(label): lack for label, lack in lacks.items()}

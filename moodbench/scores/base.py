@@ -334,4 +334,14 @@ def create_score(name: str, params: Mapping[str, Any] | None = None) -> Score:
             known = ", ".join(defaults) or "none"
             raise UsageError(f"the score '{name}' has no parameter '{key}'", fix=f"its parameters: {known}")
         values[key] = checked(name, key, value, defaults[key])
-    return cls(**values)
+    try:
+        return cls(**values)
+    except UsageError as error:
+        if error.fix is not None or not values:
+            raise
+        usual = ", ".join(f"{key}={_as_text(defaults[key])}" for key in values)
+        raise UsageError(error.what, fix=f"the default is {usual}") from None
+
+
+def _as_text(default: Any) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)

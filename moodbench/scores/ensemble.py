@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -18,7 +19,7 @@ from moodbench.sizes import many
 from moodbench.views import MEMBER, RUN
 
 
-class _OverMembers(Score):
+class OverMembers(Score):
     """A score that reads the logits of other models beside those of the model itself."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({"logits", "members"})
@@ -26,6 +27,7 @@ class _OverMembers(Score):
     year = 2017
 
     members: str
+    refused_: Mapping[str, str] = MappingProxyType({})
 
     def views_among(self, cached: Sequence[str]) -> tuple[str, ...]:
         """Return the other members."""
@@ -36,15 +38,20 @@ class _OverMembers(Score):
             return found
         named = list(dict.fromkeys(self.members.split()))
         lacking = [name for name in named if MEMBER + name not in cached]
-        if lacking or not named:
-            raise ScoreError(f"no member {', '.join(lacking)} with the same images and classes".replace("  ", " "))
+        if not named:
+            raise ScoreError("no member is named")
+        if lacking:
+            why = [self.refused_[MEMBER + name] for name in lacking if MEMBER + name in self.refused_]
+            lacks = f"no member {', '.join(lacking)} with the same images and classes"
+            raise ScoreError("; ".join(dict.fromkeys(why)) or lacks)
         return tuple(MEMBER + name for name in named)
 
     def fit(self, train: Train) -> Fit:
         yield from ()
         others = self.views_among(train.cached_views or list(train.views))
         kind = "training run" if self.members == "runs" else "member"
-        self.note_ = f"{many(len(others) + 1, kind)} of equal weight"
+        names = ", ".join(name.removeprefix(RUN).removeprefix(MEMBER) for name in others)
+        self.note_ = f"{many(len(others) + 1, kind)} of equal weight: the model and {names}"
 
     def probabilities(self, block: Block) -> Tensor:
         """Return the softmax of each member, (members, B, C) float64; the model itself first."""
@@ -57,7 +64,7 @@ class _OverMembers(Score):
 
 @SCORES.register("ensemble")
 @dataclass
-class Ensemble(_OverMembers):
+class Ensemble(OverMembers):
     """``max_k mean_m softmax(l_m)_k`` over the members m: MSP of the mean prediction of several networks.
 
     Parameters
@@ -89,7 +96,7 @@ class Ensemble(_OverMembers):
 
 @SCORES.register("ensemble_mi")
 @dataclass
-class EnsembleInformation(_OverMembers):
+class EnsembleInformation(OverMembers):
     """``mean_m H(p_m) - H(mean_m p_m)``: minus the mutual information of class and member, p_m = softmax(l_m).
 
     Parameters

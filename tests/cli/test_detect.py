@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 
+import pytest
 from typer.testing import CliRunner
 
 from moodbench.cli import app
@@ -91,6 +92,16 @@ def test_bad_input_is_one_clear_message(scored):
         result = call("detect", *arguments)
         assert (result.exit_code, said in result.stderr) == (code, True), (arguments, result.stderr)
     assert not (scored / "x.pdf").exists()
+
+
+@pytest.mark.parametrize(
+    ("score", "reads"), [("ensemble", "other models"), ("odin", "more than one vector of an image")]
+)
+def test_scores_that_detect_can_never_run_are_refused_at_once(scored, pictures, score, reads):
+    result = call("detect", "--benchmark", "tiny", "--model", "tiny", "--score", score, pictures / "ood")
+    assert result.exit_code == 2
+    assert f"the score '{score}' reads {reads}, and detect makes one vector of an image" in result.stderr
+    assert "moodbench score" not in result.stderr  # which would not help
 
 
 def test_whatever_lies_in_a_folder_stops_no_other_image(scored, pictures):

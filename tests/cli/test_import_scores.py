@@ -73,6 +73,23 @@ def test_a_score_that_was_imported_for_another_model_is_known(brought):
     assert "there is no score 'thiers'" in call("score", "--model", "tiny", "--score", "thiers").stderr
 
 
+def test_what_was_imported_for_one_of_two_models_is_said_of_the_other(brought):
+    for name in DATASETS:
+        bring(name, "--like", "tiny", model="ddpm")
+    result = call("score", "--benchmark", "tiny", "--score", "theirs")
+    assert result.exit_code == 0, result.stderr
+    assert "skip tiny on tiny: no score that is asked for was imported for it" in result.stderr
+    assert "it has no features" not in result.stderr
+
+
+def test_a_named_score_without_all_numbers_is_not_silently_left_out_of_a_ranking(brought):
+    bring("tiny_test")
+    assert call("score", "--benchmark", "tiny", "--model", "tiny", "--score", "theirs").exit_code == 1
+    result = call("rank", "--score", "msp", "--score", "theirs")
+    assert result.exit_code == 0, result.stderr
+    assert "Left out: theirs of tiny lacks tiny_ood." in result.stdout + result.stderr
+
+
 def test_imported_and_stale_have_signs_of_their_own(brought):
     for name in DATASETS:
         bring(name, "--like", "tiny", model="ddpm")

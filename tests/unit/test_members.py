@@ -94,7 +94,7 @@ def auroc(*models):
 def test_members_are_the_other_training_runs(space):
     rows, said = run(space, "s0", "ensemble", "ensemble_mi", "msp")
     assert rows["ensemble"].auroc == pytest.approx(auroc("s0", "s1", "s2"), abs=1e-9)
-    assert rows["ensemble"].note == "3 training runs of equal weight"
+    assert rows["ensemble"].note == "3 training runs of equal weight: the model and s1, s2"
     assert rows["ensemble_mi"].auroc is not None
     assert rows["msp"].auroc == pytest.approx(auroc("s0"), abs=1e-9)
     assert not [line for line in said if "absent" in line]
@@ -105,7 +105,10 @@ def test_members_are_the_other_training_runs(space):
 def test_members_are_those_that_are_named(space):
     rows, _ = run(space, "loner", params={"ensemble": {"members": "s1 s2"}})
     assert rows["ensemble"].auroc == pytest.approx(auroc("loner", "s1", "s2"), abs=1e-9)
-    assert (rows["ensemble"].params, rows["ensemble"].note) == ("members=s1 s2", "3 members of equal weight")
+    assert (rows["ensemble"].params, rows["ensemble"].note) == (
+        "members=s1 s2",
+        "3 members of equal weight: the model and s1, s2",
+    )
     made = read_provenance(space.results_file("b", ModelName("loner")))["views"]["ensemble members=s1 s2"]
     assert set(made) == {"member-s1", "member-s2"}
 
@@ -143,8 +146,7 @@ def test_heads_of_members_that_have_a_name_are_used(space):
     ("members", "why"),
     [
         ("loner", "'loner' is the model itself"),
-        ("nobody", "no cache of train, test, far of 'nobody'"),
-        ("../x", "cannot name a model"),
+        ("partial", "no cache of test, far of 'partial'"),
         ("strange", "has other images, or in another order, than 'loner' on 'test'"),
         ("wide", "'wide' has 4 classes, and the model 3"),
         ("bare", "'bare' has no logits"),
@@ -157,6 +159,7 @@ def test_what_cannot_be_a_member_leaves_the_cell_empty_and_says_why(space, tmp_p
         put(space, "strange", dataset, ids=ids[::-1] if dataset == "test" else None, head=tmp_path / "loner.npz")
         put(space, "wide", dataset, head=tmp_path / "wide.npz")
         put(space, "bare", dataset)
+    put(space, "partial", "train", head=tmp_path / "loner.npz")
     said: list[str] = []
     given = {"benchmark": "b", "model": "loner", "device": "cpu", "workspace": space, "report": said.append}
     with suppress(MoodbenchError):  # a score that was named has stayed empty
@@ -165,7 +168,16 @@ def test_what_cannot_be_a_member_leaves_the_cell_empty_and_says_why(space, tmp_p
     rows = {row.score: row for row in read_results(space.results_file("b", ModelName("loner"))) if row.ood == "far"}
     assert rows["msp"].auroc is not None
     assert rows["ensemble"].auroc is None
-    assert f"no member {members} with the same images and classes" in rows["ensemble"].note
+    assert why in rows["ensemble"].note
+
+
+@pytest.mark.parametrize(
+    ("members", "message"), [("s1 s22", "no cached model 's22'. Did you mean 's2'"), ("../x", "cannot name a model")]
+)
+def test_members_of_which_nothing_is_cached_are_refused_before_anything_is_written(space, members, message):
+    with pytest.raises(UsageError, match=message):
+        run(space, "loner", "ensemble", "msp", params={"ensemble": {"members": members}})
+    assert not space.results_file("b", ModelName("loner")).exists()
 
 
 def test_a_model_without_runs_is_left_out_where_all_scores_are_asked_for(space):

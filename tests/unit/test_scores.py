@@ -256,6 +256,19 @@ def test_parameters_are_converted_and_checked():
         create_score("energy_react", {"quantile": 2.0})
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "fix"),
+    [
+        ("energy_react", {"quantile": 2.0}, "the default is quantile=0.99"),
+        ("excel", {"ranks": -1}, "0 takes all ranks"),  # its own advice stays
+    ],
+)
+def test_a_value_that_is_refused_comes_with_what_is_right(name, params, fix):
+    with pytest.raises(UsageError) as caught:
+        create_score(name, params)
+    assert caught.value.fix == fix
+
+
 def test_a_principal_space_that_is_too_wide_leaves_an_empty_cell(world):
     scores = {"vim": create_score("vim", {"dim": 24})}
     fitted, missing = fit_scores(scores, world.facts(), lambda: world.blocks(64))
