@@ -271,6 +271,15 @@ def extract(
             help="Decode images of up to N pixels; larger ones count as undecodable.  [default: 178956970]",
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Of every dataset fill only the I-th of N shards, from 1 to N: for the jobs of an array, which share "
+            "the cache folder. Whoever fills the last joins them.",
+            rich_help_panel=_SPEED,
+        ),
+    ] = None,
     run: Run,
 ) -> None:
     """Compute features and logits of images into the feature cache.
@@ -321,6 +330,7 @@ def extract(
         limit=limit,
         on_error=on_error,
         max_pixels=max_pixels,
+        shard=shard,
         workspace=run.workspace,
         report=run.output.say,
         progress=run.output.progress,

@@ -15,6 +15,7 @@ from moodbench.commands.extract_views import NO_VIEWS, Views
 from moodbench.datasets.request import ImageRequest, ImageSet
 from moodbench.errors import ModelError, MoodbenchError, UsageError, listed
 from moodbench.features.settings import Settings
+from moodbench.features.shards.plan import Share
 from moodbench.models.choice import ModelChoice
 from moodbench.tables.notebooks import Records
 from moodbench.types import Report
@@ -66,6 +67,7 @@ def extract(
     limit: int | None = None,
     on_error: OnError = "stop",
     max_pixels: int | None = None,
+    shard: str | None = None,
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
     progress: bool = False,
@@ -122,6 +124,9 @@ def extract(
         See `moodbench.features.extract.Settings`.
     max_pixels : int, optional
         Pictures with more pixels count as undecodable; as Pillow has it by default.
+    shard : str, optional
+        ``3/16``: of every dataset fill the third of sixteen shards alone. Processes on any machines that share the
+        cache folder may fill others at the same time; whoever fills the last joins them.
     report : callable
         Is told, line by line, what is done, skipped and left out.
 
@@ -138,6 +143,7 @@ def extract(
     MoodbenchError
         Its children say what went wrong; datasets finished before stay.
     """
+    share = None if shard is None else Share.parse(shard)
     models: list[str | Backbone] = list(as_names(model)) if isinstance(model, str | Iterable) else [model]
     of_one = {"--checkpoint": checkpoint, "--checkpoint-key": checkpoint_key, "--format": format}
     of_one |= {"--head-file": head_file, "--features": features, "name": name}
@@ -166,6 +172,7 @@ def extract(
         views=Views.asked(layers, pool, as_names(view), view_head, compile, view_layers),
         workspace=as_workspace(workspace),
         report=report,
+        share=share,
     )
 
 
@@ -189,6 +196,7 @@ def extract_features(
     views: Views = NO_VIEWS,
     workspace: Workspace,
     report: Report,
+    share: Share | None = None,
 ) -> Records[Extraction]:
     """As `extract`: features of the images of `source`, computed by the networks of `choices` under `settings`."""
     # torch and timm take seconds: names, folders and the networks are checked before
@@ -210,7 +218,7 @@ def extract_features(
     for choice in choices:
         fault = failed.get(str(choice.model))
         try:
-            done += [] if fault else _extract_one(choice, sets, settings, views, workspace, report, told)
+            done += [] if fault else _extract_one(choice, sets, settings, views, workspace, report, told, share)
         except MoodbenchError as error:
             if len(choices) == 1:
                 raise
@@ -248,6 +256,7 @@ def _extract_one(
     workspace: Workspace,
     report: Report,
     told: set[str],
+    share: Share | None,
 ) -> list[Extraction]:
     """Extract the datasets with one network; what was `told` of them already is not told again."""
     from moodbench.features.extract import extract_images
@@ -271,6 +280,7 @@ def _extract_one(
             dataset=one.dataset,
             settings=settings,
             views=chosen,
+            share=share,
         )
         report(described(str(target), one.dataset, outcome))
         done.append(outcome)

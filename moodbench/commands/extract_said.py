@@ -18,6 +18,11 @@ _NAMED = 5
 
 def described(model: str, dataset: str, outcome: Extraction) -> str:
     """Say what was made of a dataset, or that it was there: images, how many a second, what could not be decoded."""
+    shards = [one.shard for one in (outcome, *outcome.views.values()) if one.shard is not None]
+    if shards:
+        dataset = f"{dataset}, shard {shards[0][0]} of {shards[0][1]}"
+        if not any(one.rows for one in (outcome, *outcome.views.values()) if one.shard is not None):
+            return f"skip {model} on {dataset}: it has no rows, as there are few images"
     skipped = _undecodable(outcome.undecodable)
     made = [one for one in (outcome, *outcome.views.values()) if not one.already]
     if not made:
@@ -26,8 +31,8 @@ def described(model: str, dataset: str, outcome: Extraction) -> str:
     views = _counted({name: one for name, one in outcome.views.items() if not one.already})
     what = f"{_joined(views)} of {model}" if outcome.already else _joined([model, *views])
     begun_at, at_once = min(one.begun_at for one in made), min(one.at_once for one in made)
-    new = outcome.rows - begun_at
-    rate = f", {new / outcome.seconds:.0f} images/s" if outcome.seconds > 0 else ""
+    new, seconds = made[0].rows - begun_at, max(one.seconds for one in made)
+    rate = f", {new / seconds:.0f} images/s" if seconds > 0 else ""
     kept = f", {begun_at} were there" if begun_at else ""
     pieces = f", {at_once} at once: memory ran out" if at_once < made[0].batch_size else ""
     return f"extracted {what} on {dataset}: {many(new, 'image')}{kept}{rate}{skipped}{pieces}"

@@ -1,4 +1,4 @@
-"""The feature cache: one HDF5 file per (model, dataset).
+"""The feature cache: one HDF5 file per (model, dataset), or a manifest in its place whose rows lie in shards.
 
 Everything is allocated when the file is created, under a temporary name, and then renamed into place. From then on rows
 are written into space that exists, so no structure of the file ever changes: a process killed at any moment leaves a
@@ -21,37 +21,29 @@ attributes                             ``moodbench_schema``, ``model``, ``datase
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from moodbench.errors import CacheError, CacheMismatchError, UsageError
+from moodbench.errors import CacheError
 from moodbench.features.checksums import row_checksums
-from moodbench.features.create import COMPLETE, SCHEMA, reason
-from moodbench.features.hdf5 import UnreadableError, in_words, open_hdf5, stored_texts
-from moodbench.features.raw import read_into, write_from
-from moodbench.features.seal import Seal, check_part
+from moodbench.features.create import reason
+from moodbench.features.hdf5 import stored_texts
+from moodbench.features.pieces import Piece
+from moodbench.features.shards.joined import JoinedCache, how_to_replace
+from moodbench.features.shards.manifest import Shard
+from moodbench.features.shards.names import PLAN, shards_folder
+from moodbench.features.stored import StoredCache
 from moodbench.sizes import many
-from moodbench.workspace import ModelName
-
-READABLE = (1, SCHEMA)
-"""Schema 1 has no names of classes and no seal."""
 
 PENDING, DONE, SKIPPED = 0, 1, 2
 
 _CHECK_ROWS = 4096
-_DAMAGED = "it is damaged or foreign: remove it, then extract or import again"
 
 _OVERFLOW = "half precision overflows in some networks: try --precision fp32"
 _NOT_FINITE = {
@@ -60,19 +52,6 @@ _NOT_FINITE = {
     "fp32": "the weights are damaged, or not those of this network: check the checkpoint",
 }
 """What to do about rows with NaN, by the precision they were computed in; imported ones have none."""
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where an array lies in the file, what type its numbers have, and the shape of a row."""
-
-    offset: int
-    kind: np.dtype[Any]
-    width: tuple[int, ...]
-
-    def of(self, row: int) -> int:
-        """Return the offset of a row."""
-        return self.offset + row * math.prod(self.width) * self.kind.itemsize
 
 
 class FeatureCache:
@@ -86,6 +65,8 @@ class FeatureCache:
         K names of the classes that labels stand for; None where they are unknown.
     head : str or None
         Digest of the head that logits were made with; None where the file does not say it, or there was none.
+    shards : tuple of Shard
+        Where the rows lie in shards; else empty.
     sealed : bool
         Whether everything that is no row was compared; caches of schema 1 cannot be.
     provenance : dict
@@ -100,6 +81,7 @@ class FeatureCache:
     model: str
     dataset: str
     provenance: dict[str, Any]
+    shards: tuple[Shard, ...]
 
     def __init__(self, file: Path, *, write: bool = False) -> None:
         """Open `file`, read-only unless `write`.
@@ -112,83 +94,13 @@ class FeatureCache:
         """
         self.file = file
         if not file.exists():
-            raise CacheError("there is no such cache", file=file, fix="run moodbench extract or moodbench import first")
-        with self._in_words("this is no readable HDF5 file"):
-            self._seal = open_hdf5(file, self._inspect)
-            self._stream = file.open("r+b" if write else "rb", buffering=0)
-        self.sealed = self._seal is not None
-
-    @contextmanager
-    def _in_words(self, what: str) -> Iterator[None]:
-        """Turn whatever the library raises into an error that says `what`."""
-        try:
-            with in_words():
-                yield
-        except UnreadableError as error:
-            raise CacheError(f"{what} ({error})", file=self.file, fix=_DAMAGED) from None
-
-    def _inspect(self, h5: Any, seal: Seal | None) -> None:
-        attributes = h5.attrs
-        schema = attributes.get("moodbench_schema")
-        if schema is None:
-            raise CacheError(
-                "this HDF5 file is not a moodbench cache", file=self.file, fix="move it out of the cache folder"
-            )
-        if int(schema) not in READABLE:
-            raise CacheError(
-                f"the cache has schema {int(schema)}; this version of moodbench reads schemas up to {SCHEMA}",
-                file=self.file,
-                fix="extract again with this version, or use the version that wrote it",
-            )
-        if int(schema) > 1 and seal is None:
-            raise UnreadableError("its seal is damaged")
-        self._check_arrays(h5)
-        try:
-            self.provenance = dict(json.loads(attributes["provenance"]))
-            self.model, self.dataset = str(attributes["model"]), str(attributes["dataset"])
-            self.head = str(attributes["head"]) if "head" in attributes else None
-            self.complete = bool(attributes["complete"])
-        except (KeyError, ValueError, TypeError) as error:
-            raise UnreadableError(f"it lacks a part: {error}") from None
-        self._check_place()
-
-    def _check_arrays(self, h5: Any) -> None:
-        """Refuse arrays of other types and shapes before anything of them is read: sizes could be made up."""
-        there = {name: _array(h5, name) for name in ("features", "labels", "status", "crc32", "ids")}
-        there |= {"logits": _array(h5, "logits")} if "logits" in h5 else {}
-        self.rows, self.dim = map(int, there["features"].shape)
-        self.classes = int(there["logits"].shape[1]) if "logits" in there else None
-        n = (self.rows,)
-        wanted = {"features": ("<f4", (*n, self.dim)), "labels": ("<i8", n), "status": ("|u1", n), "crc32": ("<u4", n)}
-        wanted |= {} if self.classes is None else {"logits": ("<f4", (self.rows, self.classes))}
-        types = {name: array.dtype for name, array in there.items()}  # asked once: that is what opening costs
-        for name, (kind, shape) in wanted.items():
-            if (types[name].str, there[name].shape) != (kind, shape):
-                raise UnreadableError(f"its '{name}' are {types[name].str} {there[name].shape}, not {kind} {shape}")
-        if types["ids"].kind != "S" or there["ids"].shape != n:
-            raise UnreadableError(f"its 'ids' are {types['ids'].str} {there['ids'].shape}")
-        self._places: dict[str, _Place] = {}
-        for name in (*wanted, "ids"):
-            offset, length = there[name].id.get_offset(), there[name].size * types[name].itemsize
-            if length and (offset is None or not 0 < offset <= self.file.stat().st_size - length):
-                raise UnreadableError(f"its '{name}' are truncated, or not in one piece")
-            self._places[name] = _Place(offset or 0, np.dtype(types[name].str), there[name].shape[1:])
-        self.class_names = stored_texts(_array(h5, "classes")[:]) if "classes" in h5 else None
-
-    def _check_place(self) -> None:
-        """Refuse the cache of another model or dataset; hidden files have no place yet."""
-        if self.file.name.startswith("."):
-            return
-        try:
-            folder = ModelName.parse(self.model).folder
-        except UsageError as error:
-            raise UnreadableError(error.what) from None
-        if (folder, self.dataset) != (self.file.parent.name, self.file.stem):
-            raise CacheMismatchError(
-                f"this is the cache of '{self.model}' on '{self.dataset}', in the place of another",
-                file=self.file,
-                fix=f"move it back to {Path(folder, self.dataset)}.h5, or make it again under the name that is meant",
-            )
+            raise _missing(file)
+        stored = StoredCache(file, write=write)
+        self._stored: StoredCache | JoinedCache = JoinedCache(stored) if stored.shards else stored
+        self.rows, self.dim, self.classes = stored.rows, stored.dim, stored.classes
+        self.class_names, self.head, self.provenance = stored.class_names, stored.head, stored.provenance
+        self.model, self.dataset, self.complete = stored.model, stored.dataset, stored.complete
+        self.sealed, self.shards = stored.seal is not None, stored.shards
 
     def __enter__(self) -> Self:
         return self
@@ -200,7 +112,7 @@ class FeatureCache:
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        self._stored.close()
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -215,25 +127,22 @@ class FeatureCache:
 
     def part(self, name: str) -> Any:
         """Return an array that never changes, once it was compared with the seal."""
-        with self._in_words("the cache cannot be read"):
-            if self._seal is not None:
-                with self.file.open("rb") as stream:
-                    check_part(stream, self._seal, name)
-        return self._rows(name)
+        return self._stored.part(name)
 
     def _rows(self, name: str, rows: slice = slice(None)) -> Any:
         """Read rows of an array."""
-        place = self._places[name]
         start, stop, _ = rows.indices(self.rows)
-        array = np.empty((stop - start, *place.width), place.kind)
-        with self._in_words("the cache cannot be read"):
-            read_into(self._stream.fileno(), array, place.of(start))
-        return array
+        return self._stored.read(name, start, stop)
 
-    def _put(self, name: str, start: int, values: NDArray[Any]) -> None:
-        """Write rows of an array."""
-        place = self._places[name]
-        write_from(self._stream.fileno(), np.ascontiguousarray(values, place.kind), place.of(start))
+    @property
+    def digest(self) -> str:
+        """SHA-256 that tells this complete file from every other (`moodbench.features.shards.manifest`)."""
+        return self._own_file.digest
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The files that hold the rows: this one, or the shards."""
+        return self._stored.pieces if isinstance(self._stored, JoinedCache) else (self._stored.piece,)
 
     @property
     def status(self) -> NDArray[np.uint8]:
@@ -267,15 +176,28 @@ class FeatureCache:
         if lost.size:
             shown = ", ".join(map(str, lost[:5].tolist())) + (", …" if lost.size > 5 else "")
             what = f"{many(lost.size, 'row is', 'rows are')} lost from a complete cache: {shown}"
-            raise CacheError(what, file=self.file, fix=self.how_to_replace)
+            where = self.file_of(int(lost[0]))
+            raise CacheError(what, file=where, fix=self.how_to_replace(where))
 
-    @property
-    def how_to_replace(self) -> str:
-        """What to do about a damaged cache."""
+    def file_of(self, row: int) -> Path:
+        """Return the file that holds a row: a shard, where there are some."""
+        return next((piece.file for piece in self.pieces if piece.start <= row < piece.stop), self.file)
+
+    def how_to_replace(self, file: Path) -> str:
+        """Return what to do about a damaged cache; `file` is the one of its pieces."""
+        if self.shards:
+            return "a disk or a power cut damaged it: " + how_to_replace(self.file, file)
         return (
             "the file was damaged after it was written, by a disk or a power cut: moodbench cache remove "
             f"--model {self.model} --dataset {self.dataset}, then the same moodbench extract or import as before"
         )
+
+    @property
+    def _own_file(self) -> StoredCache:
+        """The one file of a cache that is not in shards."""
+        if isinstance(self._stored, JoinedCache):
+            raise TypeError("a cache in shards is written shard by shard")
+        return self._stored
 
     def write(
         self,
@@ -294,12 +216,13 @@ class FeatureCache:
         rows = slice(start, start + len(features))
         self._refuse_non_finite(start, features, logits)
         checksums = row_checksums(features, logits, self.labels[rows], status)
+        stored = self._own_file
         try:
-            self._put("features", start, features)
+            stored.put("features", start, features)
             if logits is not None:
-                self._put("logits", start, logits)
-            self._put("status", start, status)
-            self._put("crc32", start, checksums)
+                stored.put("logits", start, logits)
+            stored.put("status", start, status)
+            stored.put("crc32", start, checksums)
         except OSError as error:
             raise CacheError(
                 f"rows {start} to {rows.stop - 1} could not be written: {reason(error)}",
@@ -328,13 +251,7 @@ class FeatureCache:
         if self.lost_rows.size:
             raise CacheError(f"{many(self.lost_rows.size, 'row was', 'rows were')} not written", file=self.file)
         try:
-            os.fsync(self._stream.fileno())
-            if self._seal is not None:
-                write_from(self._stream.fileno(), np.ones(1, np.uint8), self._seal.free[COMPLETE][0])
-            else:
-                with h5py.File(self.file, "r+", locking=False) as h5:
-                    h5.attrs.modify(COMPLETE, np.uint8(1))
-            os.fsync(self._stream.fileno())
+            self._own_file.mark_complete()
         except OSError as error:
             raise CacheError(
                 f"the cache could not be written to the disk: {reason(error)}",
@@ -378,21 +295,24 @@ class FeatureCache:
             bad = np.flatnonzero(same & ~_finite(features, logits)) if finite else np.empty(0, np.intp)
             if bad.size:
                 raise CacheError(
-                    f"NaN or infinity in row {start + int(bad[0])}", file=self.file, fix="extract or import it again"
+                    f"NaN or infinity in row {start + int(bad[0])}",
+                    file=self.file_of(start + int(bad[0])),
+                    fix="extract or import it again",
                 )
             yield start, found == 0, (found != 0) & ~same
 
     def offset(self, name: str) -> int:
         """Byte offset of the contiguous array `name` in the file: rows can be read without HDF5."""
-        return self._places[name].offset
+        return self._own_file.place(name).offset
 
 
-def _array(h5: Any, name: str) -> Any:
-    """Return a dataset of the file."""
-    found = h5.get(name)
-    if not hasattr(found, "chunks"):
-        raise UnreadableError(f"it lacks a part: {name}")
-    return found
+def _missing(file: Path) -> CacheError:
+    """Say that there is no such cache, or that its shards are not all there yet."""
+    folder = shards_folder(file)
+    if (folder / PLAN).exists():
+        fix = "run the same moodbench extract again, which makes the shards that are missing and joins them"
+        return CacheError("the cache is unfinished: its shards were not joined yet", file=folder, fix=fix)
+    return CacheError("there is no such cache", file=file, fix="run moodbench extract or moodbench import first")
 
 
 def _finite(features: NDArray[np.float32], logits: NDArray[np.float32] | None) -> NDArray[np.bool_]:

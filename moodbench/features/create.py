@@ -21,6 +21,9 @@ from moodbench.sizes import human_bytes
 
 SCHEMA = 2
 
+SHARDED = 3
+"""The schema of a manifest: a file that says that the rows lie in shards (`moodbench.features.shards.manifest`)."""
+
 ROWS = ("features", "logits", "status", "crc32")
 """Arrays that change after the file was made; a checksum of each row watches over them."""
 
@@ -121,9 +124,9 @@ def _allocate(temporary: Path, model: str, dataset: str, layout: Layout, provena
         _contiguous(h5, "status", (n,), np.dtype("u1"))
         _contiguous(h5, "crc32", (n,), np.dtype("<u4"))
         h5["labels"][:] = layout.labels
-        _write_texts(h5, "ids", layout.ids)
+        write_texts(h5, "ids", layout.ids)
         if layout.class_names:
-            _write_texts(h5, "classes", layout.class_names)
+            write_texts(h5, "classes", layout.class_names)
         h5.attrs["moodbench_schema"] = SCHEMA
         h5.attrs["model"] = model
         h5.attrs["dataset"] = dataset
@@ -174,7 +177,8 @@ def _contiguous(h5: Any, name: str, shape: tuple[int, ...], dtype: Any) -> None:
     h5py.h5d.create(h5.id, name.encode(), kind, h5py.h5s.create_simple(shape), dcpl=settings)
 
 
-def _write_texts(h5: Any, name: str, texts: Sequence[str]) -> None:
+def write_texts(h5: Any, name: str, texts: Sequence[str]) -> None:
+    """Write a list of texts as an array of them, in UTF-8, in one piece."""
     _contiguous(h5, name, (len(texts),), h5py.string_dtype("utf-8", longest(texts)))
     h5[name][:] = np.array([text.encode("utf-8", "surrogateescape") for text in texts], dtype=h5[name].dtype)
 

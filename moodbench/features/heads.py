@@ -19,6 +19,7 @@ from moodbench.features.headfile import as_head, given_arrays
 from moodbench.features.lock import exclusive, is_written
 from moodbench.features.npy import RATIO, ROOM
 from moodbench.features.seal import BLOCK, Seal, put_seal
+from moodbench.features.shards.names import unfinished
 from moodbench.features.texts import MOST_CLASSES, MOST_NAME
 from moodbench.types import TEXTS, Head
 
@@ -228,7 +229,7 @@ def is_left_over(file: Path, *, of: Path | None = None) -> bool:
     """Say whether no cache needs the model's own head; `of`: a cache whose lock the caller holds."""
     caches = (one for one in file.parent.glob("*.h5") if one.name != file.name and not one.name.startswith("."))
     # in this order: a cache that is no longer being written by now is there by then
-    return not is_written(file.parent, besides=of) and not any(caches)
+    return not is_written(file.parent, besides=of) and not any(caches) and not unfinished(file.parent)
 
 
 def _silently() -> None:

@@ -20,6 +20,10 @@ _TRIES, _PAUSE = 4, 0.01
 """Others may hold a lock for a moment to look whether it is held (`is_written`)."""
 
 
+class BusyError(CacheError):
+    """Another process is writing the cache."""
+
+
 @contextmanager
 def exclusive(file: Path, *, waiting: Callable[[], None] | None = None, tidy: bool = False) -> Iterator[None]:
     """Hold the right to write `file`, a cache or a head, for the duration of the block.
@@ -28,14 +32,16 @@ def exclusive(file: Path, *, waiting: Callable[[], None] | None = None, tidy: bo
 
     Raises
     ------
+    BusyError
+        Another process holds it and `waiting` is None.
     CacheError
-        Another process holds it and `waiting` is None, or the folder cannot be written.
+        The folder cannot be written.
     """
     with ExitStack() as stack:
         try:
             _enter(stack, file, waiting, tidy)
         except BlockingIOError:
-            raise CacheError(
+            raise BusyError(
                 "another process is writing this cache", file=file, fix="wait for it to end, or stop it"
             ) from None
         except OSError as error:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
 from moodbench.classes import shown
 from moodbench.datasets.images import ImageSource
 from moodbench.errors import CacheMismatchError
-from moodbench.features.cache import FeatureCache
 from moodbench.features.settings import Settings
 from moodbench.models.backbone import Backbone
 from moodbench.release import versions
 
 Provenance = dict[str, Any]
 
-_IDENTITY = ("model", "transform", "precision", "images", "limit", "layer", "view")
+_IDENTITY = ("model", "transform", "precision", "images", "limit", "layer", "view", "shard")
 """The parts of the provenance that change the numbers: caches that differ here are never mixed."""
 
 _MODEL_IDENTITY = (
@@ -56,14 +56,30 @@ def provenance(backbone: Backbone, images: ImageSource, settings: Settings) -> P
     }
 
 
-def refuse_mismatch(cache: FeatureCache, wanted: Mapping[str, Any], classes: Sequence[str]) -> None:
-    """Raise a `CacheMismatchError` that names every difference unless the cache was made from the same.
+class Noted(Protocol):
+    """A cache, or the plan of one, that says what it is made from."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def dataset(self) -> str: ...
+
+    @property
+    def provenance(self) -> dict[str, Any]: ...
+
+    @property
+    def class_names(self) -> Sequence[str] | None: ...
+
+
+def refuse_mismatch(cache: Noted, wanted: Mapping[str, Any], classes: Sequence[str], *, file: Path) -> None:
+    """Raise a `CacheMismatchError` that names every difference unless the cache in `file` was made from the same.
 
     `classes` are the names of the classes now; old caches have none, and are not asked.
     """
     there, new = _identity(cache.provenance), _identity(wanted)
     differences = [f"{path}: {old} in the cache, {now} now" for path, old, now in _differences("", there, new)]
-    if cache.class_names is not None and cache.class_names != tuple(classes):
+    if cache.class_names is not None and tuple(cache.class_names) != tuple(classes):
         differences.append(f"classes: {shown(cache.class_names)} in the cache, {shown(classes)} now")
     if differences:
         other = there["images"] != new["images"] or there["limit"] != new["limit"]
@@ -73,7 +89,7 @@ def refuse_mismatch(cache: FeatureCache, wanted: Mapping[str, Any], classes: Seq
         raise CacheMismatchError(
             f"the cached features of '{cache.model}' on '{cache.dataset}' were made from something else\n    "
             + "\n    ".join(differences),
-            file=cache.file,
+            file=file,
             fix=f"{name}, or make it anew: moodbench cache remove --model {cache.model} --dataset {cache.dataset}",
         )
 

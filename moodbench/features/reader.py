@@ -7,9 +7,7 @@ file and rows, never a number.
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,11 +18,9 @@ from numpy.typing import NDArray
 from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features.cache import DONE, FeatureCache
 from moodbench.features.checksums import WRONG_SUM, feature_checksums, finish_checksums
-from moodbench.features.raw import read_into
+from moodbench.features.pieces import Reading, opened
 from moodbench.features.verify import check_cache
 from moodbench.sizes import many
-
-_AGAIN = "run the same command again; if the cache is gone, make it with moodbench extract or moodbench import first"
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class _Watch:
 
     def __init__(self, cache: FeatureCache) -> None:
         self.status = cache.status
-        self._file, self._fix = cache.file, cache.how_to_replace
+        self._files = [(piece.stop, piece.file, cache.how_to_replace(piece.file)) for piece in cache.pieces]
         self._labels, self._stored = cache.labels, cache.checksums
         self._logits = cache.classes is not None
         self._features = np.zeros(cache.rows, np.uint32)
@@ -92,7 +88,8 @@ class _Watch:
     def _refuse(self, what: tuple[str, str], rows: NDArray[np.intp]) -> None:
         if rows.size:
             first = ", ".join(map(str, rows[:5].tolist())) + (", …" if rows.size > 5 else "")
-            raise CacheError(f"{many(rows.size, *what)}: {first}", file=self._file, fix=self._fix)
+            file, fix = next((file, fix) for stop, file, fix in self._files if rows[0] < stop)
+            raise CacheError(f"{many(rows.size, *what)}: {first}", file=file, fix=fix)
 
 
 def _surely_finite(array: NDArray[np.float32]) -> bool:
@@ -132,8 +129,8 @@ class RowReader:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.views: Mapping[str, RowReader] = {}
-        with _open(file) as descriptor:
-            self._state = _state(descriptor)
+        with opened(file):  # what the system objects to is said at once
+            pass
         with FeatureCache(file) as cache:
             if not cache.complete:
                 raise CacheError("the cache is incomplete", file=file, fix="run the same moodbench extract again")
@@ -149,8 +146,7 @@ class RowReader:
             self.head = cache.head
             self.provenance = cache.provenance
             self.fingerprint = cache.fingerprint
-            self._features = cache.offset("features")
-            self._logits = cache.offset("logits") if cache.classes is not None else None
+            self._pieces = cache.pieces
         if self.class_names is not None and self.labels.max(initial=-1) >= len(self.class_names):
             raise CacheError(
                 f"there is a label {self.labels.max()} and {len(self.class_names)} names of classes: damaged",
@@ -253,18 +249,16 @@ class RowReader:
             yield replace(block, views={name: next(blocks) for name, blocks in its.items()}) if its else block
 
     def _own_blocks(self, size: int, *, logits: bool) -> Iterator[RowBlock]:
-        with _open(self.file) as descriptor:
-            if _state(descriptor) != self._state:
-                raise CacheError("the cache was replaced or changed while it was read", file=self.file, fix=_AGAIN)
+        with Reading(self._pieces) as reading:
             seen = 0
             for start in range(0, self._all, size):
                 count = min(size, self._all - start)
                 rows = slice(start, start + count)
                 done = self._done[rows]
-                features = self._read(descriptor, self._features, start, count, self.dim)
+                features = reading.rows("features", start, count)
                 values = None
-                if self._logits is not None and self.classes is not None and (logits or not self._watch.knows(rows)):
-                    values = self._read(descriptor, self._logits, start, count, self.classes)
+                if self.classes is not None and (logits or not self._watch.knows(rows)):
+                    values = reading.rows("logits", start, count)
                 self._watch.check(rows, features, values)
                 values = values if logits else None
                 if not done.all():
@@ -273,32 +267,3 @@ class RowReader:
                 if len(features):
                     yield RowBlock(features, values, self.labels[seen : seen + len(features)])
                 seen += len(features)
-
-    def _read(self, descriptor: int, offset: int, start: int, count: int, width: int) -> NDArray[np.float32]:
-        rows: NDArray[np.float32] = np.empty((count, width), np.dtype("<f4"))
-        try:
-            read_into(descriptor, rows, offset + start * width * 4)
-        except OSError as error:
-            raise CacheError(f"the cache cannot be read: {error.strerror}", file=self.file) from None
-        except EOFError:
-            raise CacheError("the cache became shorter while it was read", file=self.file, fix=_AGAIN) from None
-        return rows
-
-
-@contextmanager
-def _open(file: Path) -> Iterator[int]:
-    """Open the file to read from its descriptor; whatever the system then objects to is a `CacheError`."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise CacheError(f"the cache cannot be read: {error.strerror}", file=file, fix=_AGAIN) from None
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _state(descriptor: int) -> tuple[int, ...]:
-    """Return what tells this file, in this state, from every other."""
-    stat = os.fstat(descriptor)
-    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)

@@ -44,6 +44,8 @@ class Target:
         Its provenance, without what has to be tried.
     view : View or None
         Whose output it holds; None: the model's features and logits.
+    of : Path or None
+        Where this is a shard: the cache that it is one of.
     """
 
     model: str
@@ -51,6 +53,12 @@ class Target:
     file: Path
     noted: Mapping[str, Any] = field(compare=False)
     view: View | None = None
+    of: Path | None = None
+
+    @property
+    def whole(self) -> Path:
+        """The cache that this is, or is a shard of."""
+        return self.of or self.file
 
     @property
     def headed(self) -> bool:
@@ -92,7 +100,7 @@ def is_done(target: Target, classes: Sequence[str]) -> bool:
     if not target.file.exists():
         return False
     with FeatureCache(target.file) as cache:
-        refuse_mismatch(cache, target.noted, classes)
+        refuse_mismatch(cache, target.noted, classes, file=target.file)
         return cache.complete
 
 
@@ -102,6 +110,11 @@ class Arithmetic:
 
     batch_size: int
     channels_last: bool
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As the provenance notes it."""
+        return {"batch_size": self.batch_size, "channels_last": self.channels_last}
 
     @classmethod
     def noted(cls, file: Path, settings: Settings) -> Self:

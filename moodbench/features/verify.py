@@ -28,8 +28,9 @@ def check_cache(file: Path) -> None:
         damaged = cache.damaged_rows()
         if damaged:
             first = ", ".join(map(str, damaged[:5])) + (", …" if len(damaged) > 5 else "")
+            where = cache.file_of(damaged[0])
             raise CacheError(
                 f"{many(len(damaged), *WRONG_SUM)}: {first}",
-                file=file,
-                fix=cache.how_to_replace,
+                file=where,
+                fix=cache.how_to_replace(where),
             )

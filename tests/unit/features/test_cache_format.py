@@ -13,7 +13,7 @@ import torch
 from moodbench.errors import CacheError
 from moodbench.features.cache import FeatureCache
 from moodbench.features.checksums import row_checksums
-from moodbench.features.create import SCHEMA, Layout, create_cache
+from moodbench.features.create import SCHEMA, SHARDED, Layout, create_cache
 from moodbench.features.reader import RowReader
 from moodbench.features.verify import check_cache
 from tests.caches import as_schema_1, edited, make
@@ -131,7 +131,7 @@ def test_other_schema_is_refused_by_number(file):
     make(file)
     with edited(file) as h5:
         h5.attrs["moodbench_schema"] = 7
-    with pytest.raises(CacheError, match=f"has schema 7; this version of moodbench reads schemas up to {SCHEMA}"):
+    with pytest.raises(CacheError, match=f"has schema 7; this version of moodbench reads schemas up to {SHARDED}"):
         FeatureCache(file)
 
 

@@ -1,0 +1,58 @@
+"""Folders of shards that go: with a cache that is removed, or because one file has taken their place."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+from moodbench.atomic import temporary_file
+from moodbench.errors import CacheError
+from moodbench.features.cache import FeatureCache
+from moodbench.features.lock import BusyError, exclusive, is_written
+from moodbench.features.provenance import made_otherwise
+from moodbench.features.shards.names import has_plan, shards_folder
+from moodbench.features.shards.plan import read_plan
+
+
+def remove_shards(cache: Path) -> bool:
+    """Remove the folder of a cache's shards, whose lock the caller holds; say whether there was one.
+
+    Raises
+    ------
+    BusyError
+        Somebody is filling one of them.
+    OSError
+    """
+    folder = shards_folder(cache)
+    if folder.is_symlink():  # what a link leads to is not ours
+        folder.unlink()
+        return True
+    if not folder.is_dir():
+        return False
+    if is_written(folder):
+        raise BusyError(
+            "another process is writing a shard of this cache", file=folder, fix="wait for it to end, or stop it"
+        )
+    # under a name that the next writer of the cache sweeps away, should this process end in the middle
+    hidden = temporary_file(cache)
+    folder.rename(hidden)
+    shutil.rmtree(hidden)
+    return True
+
+
+def drop_left_over_shards(cache: Path) -> None:
+    """Remove the shards of a complete cache that is one file made from the same: a `pack` was killed before it did.
+
+    Anything else in the place stays, and so does what cannot be removed.
+    """
+    if not has_plan(cache):
+        return
+    with contextlib.suppress(CacheError, OSError), exclusive(cache):
+        plan = read_plan(cache)
+        with FeatureCache(cache) as whole:
+            packed = whole.complete and not whole.shards and plan is not None and whole.rows == plan.rows
+            same = packed and plan is not None and not made_otherwise(whole.provenance, plan.provenance)
+            same = same and whole.provenance.get("images") == (plan.provenance.get("images") if plan else None)
+        if same:
+            remove_shards(cache)
