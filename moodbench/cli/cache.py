@@ -1,4 +1,4 @@
-"""``moodbench cache list``, ``verify`` and ``remove``."""
+"""``moodbench cache list``, ``verify``, ``pack`` and ``remove``."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def list_(*, model: Model = None, dataset: DatasetOption = None, json_: Json = F
             "dim": i.dim,
             "classes": i.classes,
             "size": human_bytes(i.bytes),
-            "state": _state(i.fault, i.complete, i.done, i.rows, i.skipped, i.limit),
+            "state": _state(i),
         }
         for i in infos
     ]
@@ -88,14 +88,15 @@ def list_(*, model: Model = None, dataset: DatasetOption = None, json_: Json = F
         run.output.say(f"no caches below '{run.workspace.cache_dir}'")
 
 
-def _state(
-    fault: str | None, complete: bool, done: int | None, rows: int | None, skipped: int | None, limit: int | None
-) -> str:
-    if fault is not None:
-        return f"unreadable: {fault}"
-    words = ["complete" if complete else f"incomplete ({done} of {rows})"]
-    words += [f"{skipped} skipped"] if skipped else []
-    words += [f"trial (--limit {limit})"] if limit else []
+def _state(info: CacheInfo) -> str:
+    if info.fault is not None:
+        return f"unreadable: {info.fault}"
+    words = ["complete" if info.complete else f"incomplete ({info.done} of {info.rows})"]
+    if info.shards is not None:
+        part = "in" if info.complete else f"{info.shards_done} of"
+        words += [f"{part} {many(info.shards, 'shard')}"]
+    words += [f"{info.skipped} skipped"] if info.skipped else []
+    words += [f"trial (--limit {info.limit})"] if info.limit else []
     return ", ".join(words)
 
 
@@ -125,6 +126,25 @@ def verify(*, model: Model = None, dataset: DatasetOption = None, json_: Json = 
         raise CacheError("there are no caches", file=run.workspace.cache_dir, fix="run moodbench extract first")
     if faults:
         raise typer.Exit(1)
+
+
+@cache.command()
+@with_run
+def pack(*, model: Model = None, dataset: DatasetOption = None, run: Run) -> None:
+    """Make one file of each cache that lies in shards.
+
+    The file takes the place of the manifest; only then the shards go. What is one file already stays as it is.
+
+    Example: moodbench cache pack --model digits_mim
+    """
+    from moodbench.commands.cache import list_caches
+    from moodbench.commands.shards import pack_files
+    from moodbench.progress import Progress
+
+    files = [info.file for info in list_caches(run.workspace, model or (), dataset or ())]
+    if not files:
+        run.output.say(f"no caches below '{run.workspace.cache_dir}'")
+    pack_files(files, run.output.say, Progress(shown=run.output.progress))
 
 
 @cache.command()

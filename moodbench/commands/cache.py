@@ -11,6 +11,7 @@ from pathlib import Path
 
 from moodbench.arguments import as_names
 from moodbench.commands.imported import list_imported
+from moodbench.commands.shards import check_unfinished, is_unfinished, plan_of
 from moodbench.detection.checked import check_fitted
 from moodbench.errors import CacheError, MoodbenchError, UnknownNameError
 from moodbench.features.cache import PENDING, SKIPPED, FeatureCache
@@ -19,6 +20,9 @@ from moodbench.features.imported import has_features, read_imported
 from moodbench.features.lock import exclusive
 from moodbench.features.rates import RATES
 from moodbench.features.rowscores import KEPT, read_row_scores
+from moodbench.features.shards.leave import refuse_if_filled, remove_shards
+from moodbench.features.shards.names import shards_folder, unfinished
+from moodbench.features.shards.state import begun, bytes_on_disk
 from moodbench.features.times import times_file
 from moodbench.features.verify import NOTES, check_cache
 from moodbench.sizes import many
@@ -28,7 +32,11 @@ from moodbench.workspace import ModelName, Workspace
 
 @dataclass(frozen=True)
 class CacheInfo:
-    """One cache file, or why it cannot be read (`fault`)."""
+    """One cache, or why it cannot be read (`fault`).
+
+    `shards` are those that its rows lie in, None where they are in `file` itself, and `shards_done` the complete ones:
+    before all are, there is no `file` yet.
+    """
 
     model: str
     dataset: str
@@ -42,6 +50,8 @@ class CacheInfo:
     complete: bool = False
     limit: int | None = None
     source: str | None = None
+    shards: int | None = None
+    shards_done: int | None = None
     fault: str | None = None
 
 
@@ -129,7 +139,7 @@ def _besides(space: Workspace, model: str, remark: str) -> Iterator[CheckedFile]
 
 def _orphans(space: Workspace) -> list[str]:
     """Return the models that have heads or row scores, and no cache."""
-    models = (model for model in space.model_folders() if not space.cached_datasets(model))
+    models = (model for model in space.model_folders() if not _datasets(space, model))
     return [
         str(model)
         for model in models
@@ -142,6 +152,8 @@ def _orphans(space: Workspace) -> list[str]:
 
 
 def _verify(info: CacheInfo) -> None:
+    if is_unfinished(info.file):
+        check_unfinished(info.file)
     check_cache(info.file)
     if not info.complete:
         raise CacheError(
@@ -231,7 +243,7 @@ def goes_with(space: Workspace, infos: Sequence[CacheInfo]) -> list[Path]:
     found = []
     for model in dict.fromkeys(info.model for info in infos):
         name = ModelName.parse(model)
-        stay = set(space.cached_datasets(name)) - {info.dataset for info in infos if info.model == model}
+        stay = set(_datasets(space, name)) - {info.dataset for info in infos if info.model == model}
         if not stay:
             files = (space.head_file(name), *space.kept_scores(name), *space.detectors(name))
             found += [file for file in files if os.path.lexists(file)]
@@ -250,11 +262,15 @@ def _removed(space: Workspace, name: ModelName, infos: Sequence[CacheInfo]) -> I
     try:
         for info in infos:
             with exclusive(info.file, tidy=True):
+                refuse_if_filled(info.file)
                 there = os.path.lexists(info.file)  # somebody else may have removed it just now
                 if there:
                     info.file.unlink()
+                shards = remove_shards(info.file)
             if there:
                 yield info.file
+            if shards:
+                yield shards_folder(info.file)
         head = space.head_file(name)
         with exclusive(head, waiting=lambda: None, tidy=True):
             gone = is_left_over(head)
@@ -294,9 +310,14 @@ def _removed_scores(space: Workspace, name: ModelName) -> Iterator[Path]:
                 folder.rmdir()
 
 
+def _datasets(space: Workspace, model: ModelName) -> list[str]:
+    """Return the datasets that a model has a cache of, or the beginning of one in shards, sorted."""
+    return sorted({*space.cached_datasets(model), *unfinished(space.cache_dir / model.folder)})
+
+
 def _files(space: Workspace) -> Iterator[tuple[ModelName, str, Path]]:
-    for model in space.cached_models():
-        for dataset in space.cached_datasets(model):
+    for model in space.model_folders():
+        for dataset in _datasets(space, model):
             yield model, dataset, space.cache_file(model, dataset)
 
 
@@ -310,7 +331,10 @@ def _inspect(model: str, dataset: str, file: Path) -> CacheInfo | None:
     """Look at one cache; None if it was removed just now."""
     size = 0
     try:
-        size = file.stat().st_size
+        size = bytes_on_disk(file)
+        if is_unfinished(file):
+            return _begun(model, dataset, file, size)
+        file.stat()
         with FeatureCache(file) as cache:
             status = cache.status
             return CacheInfo(
@@ -326,8 +350,32 @@ def _inspect(model: str, dataset: str, file: Path) -> CacheInfo | None:
                 complete=cache.complete,
                 limit=cache.provenance.get("limit"),
                 source=cache.provenance.get("source"),
+                shards=len(cache.shards) or None,
+                shards_done=len(cache.shards) or None,
             )
     except FileNotFoundError:
         return CacheInfo(model, dataset, file, size, fault="is a link to nowhere") if file.is_symlink() else None
     except MoodbenchError as error:
-        return CacheInfo(model, dataset, file, size, fault=error.what) if file.exists() else None
+        there = file.exists() or is_unfinished(file)
+        return CacheInfo(model, dataset, file, size, fault=error.what) if there else None
+
+
+def _begun(model: str, dataset: str, file: Path, size: int) -> CacheInfo:
+    """Look at a cache whose shards are not joined yet."""
+    plan = plan_of(file)
+    there = begun(file, plan)
+    return CacheInfo(
+        model,
+        dataset,
+        file,
+        size,
+        rows=plan.rows,
+        done=there.done,
+        skipped=there.skipped,
+        dim=plan.dim if has_features(plan.provenance) else None,
+        classes=plan.classes,
+        limit=plan.provenance.get("limit"),
+        source=plan.provenance.get("source"),
+        shards=plan.shards,
+        shards_done=there.complete,
+    )

@@ -15,7 +15,7 @@ from moodbench.commands.extract_views import NO_VIEWS, Views
 from moodbench.datasets.request import ImageRequest, ImageSet
 from moodbench.errors import ModelError, MoodbenchError, UsageError, listed
 from moodbench.features.settings import Settings
-from moodbench.features.shards.plan import Share
+from moodbench.features.shards.share import Share
 from moodbench.models.choice import ModelChoice
 from moodbench.tables.notebooks import Records
 from moodbench.types import Report

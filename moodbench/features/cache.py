@@ -144,6 +144,11 @@ class FeatureCache:
         """The files that hold the rows: this one, or the shards."""
         return self._stored.pieces if isinstance(self._stored, JoinedCache) else (self._stored.piece,)
 
+    def rows_of(self, rows: slice) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.uint8]]:
+        """Return features, logits and status of rows as they lie there: nothing is compared."""
+        logits = self._rows("logits", rows) if self.classes is not None else None
+        return self._rows("features", rows), logits, self._rows("status", rows)
+
     @property
     def status(self) -> NDArray[np.uint8]:
         """(N,) uint8, see the module's table."""
@@ -289,8 +294,7 @@ class FeatureCache:
             if not found.any():
                 yield start, found == 0, found != 0
                 continue
-            features, status = self._rows("features", rows), self._rows("status", rows)
-            logits = self._rows("logits", rows) if self.classes is not None else None
+            features, logits, status = self.rows_of(rows)
             same = found == row_checksums(features, logits, self.labels[rows], status)
             bad = np.flatnonzero(same & ~_finite(features, logits)) if finite else np.empty(0, np.intp)
             if bad.size:

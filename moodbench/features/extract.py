@@ -17,7 +17,7 @@ from moodbench.features.settings import Settings
 from moodbench.features.shards.fill import ShardedExtraction
 from moodbench.features.shards.leave import drop_left_over_shards
 from moodbench.features.shards.names import has_plan
-from moodbench.features.shards.plan import Share
+from moodbench.features.shards.share import Share
 from moodbench.features.targets import Arithmetic, Target, View, is_done, targets_of
 from moodbench.features.verify import check_cache
 from moodbench.models.backbone import Backbone

@@ -68,7 +68,7 @@ def put(file, data):
 def test_every_third_byte_of_a_cache_can_flip(file):
     good, right = file.read_bytes(), content(file)
     with FeatureCache(file) as cache:
-        complete = cache._seal.free["complete"][0]
+        complete = cache._stored.seal.free["complete"][0]
     for position in range(0, len(good), 3):
         data = bytearray(good)
         data[position] ^= 1 << position % 8

@@ -16,14 +16,13 @@ from moodbench.features.shards.join import join
 from moodbench.features.shards.plan import (
     ROWS_PER_SHARD,
     ShardPlan,
-    Share,
     list_digest,
     plan_file,
     read_plan,
     refuse_other_shards,
-    whole_batches,
     write_plan,
 )
+from moodbench.features.shards.share import Share, whole_batches
 from moodbench.features.targets import Arithmetic, Target, is_done
 from moodbench.sizes import many
 

@@ -30,10 +30,7 @@ def remove_shards(cache: Path) -> bool:
         return True
     if not folder.is_dir():
         return False
-    if is_written(folder):
-        raise BusyError(
-            "another process is writing a shard of this cache", file=folder, fix="wait for it to end, or stop it"
-        )
+    refuse_if_filled(cache)
     # under a name that the next writer of the cache sweeps away, should this process end in the middle
     hidden = temporary_file(cache)
     folder.rename(hidden)
@@ -41,18 +38,32 @@ def remove_shards(cache: Path) -> bool:
     return True
 
 
+def refuse_if_filled(cache: Path) -> None:
+    """Raise a `BusyError` if somebody is filling a shard of a cache."""
+    folder = shards_folder(cache)
+    if folder.is_dir() and is_written(folder):
+        raise BusyError(
+            "another process is writing a shard of this cache", file=folder, fix="wait for it to end, or stop it"
+        )
+
+
 def drop_left_over_shards(cache: Path) -> None:
     """Remove the shards of a complete cache that is one file made from the same: a `pack` was killed before it did.
 
     Anything else in the place stays, and so does what cannot be removed.
     """
-    if not has_plan(cache):
-        return
-    with contextlib.suppress(CacheError, OSError), exclusive(cache):
-        plan = read_plan(cache)
-        with FeatureCache(cache) as whole:
-            packed = whole.complete and not whole.shards and plan is not None and whole.rows == plan.rows
-            same = packed and plan is not None and not made_otherwise(whole.provenance, plan.provenance)
-            same = same and whole.provenance.get("images") == (plan.provenance.get("images") if plan else None)
-        if same:
-            remove_shards(cache)
+    with contextlib.suppress(CacheError, OSError):
+        if has_plan(cache) and _packed(cache):
+            with exclusive(cache, tidy=True):
+                if _packed(cache):  # as before: nobody else can have changed it from here on
+                    remove_shards(cache)
+
+
+def _packed(cache: Path) -> bool:
+    """Say whether a cache is one complete file of what its shards were planned for."""
+    plan = read_plan(cache)
+    with FeatureCache(cache) as whole:
+        if plan is None or whole.shards or not whole.complete or whole.rows != plan.rows:
+            return False
+        same = all(whole.provenance.get(key) == plan.provenance.get(key) for key in ("source", "images", "limit"))
+        return same and not made_otherwise(whole.provenance, plan.provenance)

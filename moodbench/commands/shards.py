@@ -1,0 +1,71 @@
+"""Caches in shards, as the commands for caches see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from moodbench.errors import CacheError, MoodbenchError
+from moodbench.features.shards.names import has_plan
+from moodbench.features.shards.pack import pack
+from moodbench.features.shards.plan import ShardPlan, plan_file, read_plan
+from moodbench.features.verify import check_cache
+from moodbench.progress import SILENT, Progress
+from moodbench.sizes import many
+from moodbench.types import Report
+
+
+def pack_files(files: Sequence[Path], report: Report, progress: Progress = SILENT) -> list[Path]:
+    """Make one file of each of these caches that is in shards, and return those.
+
+    Raises
+    ------
+    CacheError
+        One cannot be packed; the others are, before this is raised.
+    """
+    packed, faults = [], []
+    for file in files:
+        name = f"{file.parent.name} on {file.stem}"
+        try:
+            if pack(file, progress):
+                report(f"packed {name}: {file}")
+                packed.append(file)
+            else:
+                report(f"skip {name}: it is one file")
+        except MoodbenchError as error:  # the others are not to blame
+            faults.append(error)
+            report(f"cannot pack {name}: {error.what}")
+    if faults:
+        raise faults[0]
+    return packed
+
+
+def is_unfinished(file: Path) -> bool:
+    """Say whether shards of a cache are there, and the cache is not."""
+    return not file.exists() and not file.is_symlink() and has_plan(file)
+
+
+def plan_of(file: Path) -> ShardPlan:
+    """Return the plan of a cache that `is_unfinished`."""
+    plan = read_plan(file)
+    if plan is None:
+        raise CacheError("the plan of the shards was removed", file=plan_file(file), fix="run the same command again")
+    return plan
+
+
+def check_unfinished(file: Path) -> None:
+    """Read every byte of the shards that are there of a cache; not all of them are, which is a fault.
+
+    Raises
+    ------
+    CacheError
+    """
+    plan = plan_of(file)
+    there = [one for index in range(1, plan.shards + 1) if (one := plan.file_of(file, index)).exists()]
+    for one in there:
+        check_cache(one)
+    raise CacheError(
+        f"the cache is incomplete: {len(there)} of {many(plan.shards, 'shard')} were begun, and they were not joined",
+        file=plan_file(file).parent,
+        fix="run the same moodbench extract again",
+    )
