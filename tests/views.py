@@ -23,6 +23,17 @@ def layers_of(features: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
+SPREADS = {"blocks.2-std": 7}
+"""Layer, pooled by its standard deviation → its width."""
+
+
+def spreads_of(features: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the same of rows (B, D) for layers as they deviate: no entry is negative."""
+    x = features.astype(np.float64)
+    mixes = {name: np.random.default_rng(300).normal(size=(x.shape[1], width)) for name, width in SPREADS.items()}
+    return {name: (0.1 + np.abs(x @ mix)).astype(np.float32) for name, mix in mixes.items()}
+
+
 CHANGED = (
     "odin-0.0014",
     "iodin-0.0014",
@@ -93,7 +104,7 @@ def views_of(features: np.ndarray) -> dict[str, np.ndarray]:
     """Return the same under the names of caches: layers, views of changed images, runs; (B, width) float32 each."""
     changed = changed_of(features) | numbers_of(features) | changed_layers_of(features)
     return {
-        **{f"layer-{name}": values for name, values in layers_of(features).items()},
+        **{f"layer-{name}": values for name, values in (layers_of(features) | spreads_of(features)).items()},
         **{f"view-{name}": values for name, values in changed.items()},
         **{f"run-{name}": values for name, values in runs_of(features).items()},
     }

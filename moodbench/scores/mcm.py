@@ -30,6 +30,8 @@ class MCM(Score):
 
     Notes
     -----
+    The code has no other form for networks trained with a sigmoid (SigLIP); the bias of their logits is left aside.
+
     All C probabilities lie near 1 / C, and rows differ in the fourth digit; the sum is taken in float64. Of a head that
     is no text head this is the same of its rows, whatever those mean.
 

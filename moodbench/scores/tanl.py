@@ -73,6 +73,10 @@ class TANL(OverStream):
     images are at hand, and 0.95 in others of its scripts. With fewer than M negatives, the program counts the last term
     over and over; here M is their number.
 
+    A form for SigLIP, which compares a picture with each text by a sigmoid instead of with all by a softmax, is not
+    here: the program has a script for it, and the file that the script runs is not among its files. On a SigLIP head
+    this takes the softmax too, of cosines alone, over `temperature`.
+
     Noise images are the program's fifteen, three each of five kinds, drawn anew from a fixed seed
     (`moodbench.texts.noise`).
 

@@ -275,9 +275,15 @@ def _scores(study: Study, recipes: Sequence[Recipe]) -> tuple[tuple[str, ...], M
 def _refuse_lacking(study: Study, at: Place, name: str, score: Any, recipes: Sequence[Recipe]) -> None:
     """Refuse a score that is named and reads what the study does not extract; the message says what to add."""
     made_by = str(getattr(score, "made_by", ""))
-    if "layers" in score.needs and study["layers"] is None:
-        wanted = made_by.removeprefix("--layers ") or "all"
-        raise at.fault(f"is '{name}', which reads layers, and the study extracts none", f"add  layers: [{wanted}]")
+    if "layers" in score.needs:
+        wanted, _, pool = made_by.removeprefix("--layers ").partition(" --pool ")
+        add = f"add  layers: [{wanted or 'all'}]" + (f"  and  pool: {pool}" if pool else "")
+        if study["layers"] is None:
+            raise at.fault(f"is '{name}', which reads layers, and the study extracts none", add)
+        if pool and study["pool"] != pool:
+            raise at.fault(
+                f"is '{name}', which reads layers pooled by '{pool}', and the study's are not", f"pool: {pool}"
+            )
     if "views" in score.needs and made_by:
         wanted = made_by.removeprefix("--view ")
         with_it = [one for one in recipes if one.name == wanted]

@@ -5,6 +5,7 @@ Draws come from torch's global generator, in the order in which their program as
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from moodbench.scores.heat import Mixture
+from moodbench.scores.heat_el import LogitEnergy
 from moodbench.scores.machinery.energy_network import EnergyNetwork, Recipe, train_energy
 from tests.parity.case import golden_world
 from tests.worlds import fit
@@ -56,6 +58,25 @@ class TheirDraws:
         return torch.empty(shape).normal_().double()
 
 
+class TheirNormalDraws(TheirDraws):
+    """The same of the term of the logits, which begins with a standard normal."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.dim = 0
+
+    def parameters(self, dim, hidden):
+        self.dim = dim
+        return super().parameters(dim, hidden)
+
+    def proposals(self, count):
+        rows = torch.randn(count, self.dim)
+        torch.randn(rows.shape)
+        torch.FloatTensor(count).uniform_(1, 1)
+        torch.FloatTensor(count).uniform_(1, 1)
+        return rows.double()
+
+
 @pytest.fixture
 def trained():
     world = golden_world("relu48")
@@ -71,10 +92,39 @@ def trained():
     return world, score
 
 
+@pytest.fixture
+def trained_on_logits():
+    world = golden_world("relu48")
+    score = fit(["heat_el"], world, heat_el={"epochs": 0})["heat_el"]
+    rows = torch.from_numpy(world.train).double()
+    state = torch.get_rng_state()
+    draws = TheirNormalDraws()
+    network = EnergyNetwork(draws.parameters(rows.shape[1], HIDDEN), 4)
+    energy = LogitEnergy(torch.from_numpy(world.weight).double(), torch.from_numpy(world.bias).double(), 1.0)
+    recipe = replace(RECIPE, step=0.1, noise=0.1, penalty=0.1, sphere=False)
+    train_energy(network, rows, energy.slope, recipe, draws)
+    torch.set_rng_state(state)
+    score.network_ = network
+    return world, score
+
+
+def published(name):
+    with np.load(Path(__file__).with_name("published_nearest.npz")) as arrays:
+        return np.concatenate([arrays[f"{name}/{part}"].astype(np.float64) for part in SETS])
+
+
+def test_every_row_of_the_energy_of_logits_agrees_with_the_authors_program(trained_on_logits):
+    world, score = trained_on_logits
+    expected = published("heat_el")
+    found = np.concatenate([score.score(world.block(world.tests[part])).numpy() for part in SETS])
+    rows = np.concatenate([world.tests[part] for part in SETS])
+    network = score.network_.energy(torch.from_numpy(rows).double()).numpy()
+    assert np.abs(found - expected).max() < 1e-3 * network.std()
+
+
 def test_every_row_agrees_with_the_authors_program(trained):
     world, score = trained
-    with np.load(Path(__file__).with_name("published_nearest.npz")) as arrays:
-        expected = np.concatenate([arrays[f"heat/{part}"].astype(np.float64) for part in SETS])
+    expected = published("heat")
     found = np.concatenate([score.score(world.block(world.tests[part])).numpy() for part in SETS])
     network = np.concatenate(
         [score.network_.energy(torch.from_numpy(unit(world.tests[part]))).numpy() for part in SETS]

@@ -139,6 +139,8 @@ ABSOLUTE = {
     "nci": "alpha has the unit of the head's weight by that of the features",
     "pnml": "the head is applied to unit features, so its logits change with the weight",
     "heat": "the sample is in the order of the features' bits, and batches are drawn from it",
+    "heat_el": "its training begins with standard normal rows",
+    "heat_sum": "so does a term of it",
     "cea": "the paper adds 0.1 to the mean norm",
     "grood": "its softmax is of distances, which have the unit of the features",
 }

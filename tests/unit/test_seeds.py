@@ -18,6 +18,8 @@ ROWS = {
     "cfood": 60,
     "combood": 60,
     "heat": 60,
+    "heat_el": 60,
+    "heat_sum": 60,
     "iforest": 60,
     "ocsvm": 60,
     "lof": 60,

@@ -39,6 +39,8 @@ class Recipe:
         Rows have no negative entries, so steps may not make any.
     jitter : float
         Standard deviation of the noise on all rows that the network is shown.
+    sphere : bool
+        Rows are of unit length, so steps lead back there.
     penalty : float
         Weight of squared energies.
     rate : float
@@ -55,6 +57,7 @@ class Recipe:
     epochs: int
     batch: int
     jitter: float = 1e-4
+    sphere: bool = True
 
 
 class Draws(Protocol):
@@ -151,7 +154,7 @@ def train_energy(
     network : EnergyNetwork
         Is changed.
     rows : (n, D) float64
-        Of unit length.
+        Of unit length where the recipe has a sphere.
     slope : callable
         The gradient of the density's energy by rows, (m, D) → (m, D).
     recipe : Recipe
@@ -176,16 +179,67 @@ def _pull(direction: float, penalty: float) -> Callable[[Tensor], Tensor]:
 def langevin(
     network: EnergyNetwork, start: Tensor, slope: Callable[[Tensor], Tensor], recipe: Recipe, draws: Draws
 ) -> Tensor:
-    """Return rows after some steps of Langevin dynamics on the sphere, and behind them those that they began with."""
-    start = _back(start, positive=recipe.positive)
+    """Return rows after some steps of Langevin dynamics, and behind them those that they began with."""
+    start = _back(start, recipe)
     rows = start
     for number in range(recipe.steps):
         part = LAST + (1 - LAST) * (1 - number / recipe.steps) ** 2
         way = recipe.step * part * (network.by_rows(rows) + slope(rows))
-        rows = _back(rows - way - recipe.noise * part * draws.normal(rows.shape), positive=recipe.positive)
+        rows = _back(rows - way - recipe.noise * part * draws.normal(rows.shape), recipe)
     return torch.cat([rows, start])
 
 
-def _back(rows: Tensor, *, positive: bool) -> Tensor:
-    """Return rows brought back to where features are: of unit length, without negative entries if `positive`."""
-    return torch.nn.functional.normalize(rows.clamp_min(0.0) if positive else rows, dim=1)
+def _back(rows: Tensor, recipe: Recipe) -> Tensor:
+    """Return rows brought back to where features are: without negative entries, of unit length, as the recipe says."""
+    rows = rows.clamp_min(0.0) if recipe.positive else rows
+    return torch.nn.functional.normalize(rows, dim=1) if recipe.sphere else rows
+
+
+class Density(Protocol):
+    """What a network corrects."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its rows live."""
+
+    def slope(self, rows: Tensor) -> Tensor:
+        """Return the gradient of its energy by rows (n, D), (n, D)."""
+
+    def proposals(self, count: int, draws: SeededDraws) -> Tensor:
+        """Return the rows that Langevin dynamics begin with, (count, D)."""
+
+
+class SeededDraws:
+    """All chance of a training, from torch's CPU generator."""
+
+    def __init__(self, density: Density, seed: int) -> None:
+        self._density, self._device = density, density.device
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def parameters(self, dim: int, hidden: int) -> list[Tensor]:
+        """Return weights and biases, uniform up to one over the root of the number of inputs, as torch's layers."""
+        sizes: list[tuple[tuple[int, ...], int]] = [((hidden, dim), dim), ((hidden,), dim)]
+        sizes += [((hidden, hidden), hidden), ((hidden,), hidden), ((hidden,), hidden), ((1,), hidden)]
+        return [(2 * self._uniform(shape) - 1) / inputs**0.5 for shape, inputs in sizes]
+
+    def batches(self, rows: int, batch: int) -> Iterator[Tensor]:
+        """Yield batches of equal size; what is left over of the rows comes in another epoch."""
+        order = torch.randperm(rows, generator=self._generator).to(self._device)
+        batch = min(batch, rows)
+        return iter(torch.split(order[: rows // batch * batch], batch))
+
+    def proposals(self, count: int) -> Tensor:
+        """Return rows as the density proposes them, (count, D)."""
+        return self._density.proposals(count, self)
+
+    def classes(self, shares: Tensor, count: int) -> Tensor:
+        """Return `count` numbers of classes that have these shares (K,)."""
+        found = torch.multinomial(shares.cpu(), count, replacement=True, generator=self._generator)
+        return found.to(self._device)
+
+    def normal(self, shape: torch.Size) -> Tensor:
+        """Return numbers of a standard normal distribution."""
+        return torch.randn(shape, generator=self._generator, dtype=torch.float64).to(self._device)
+
+    def _uniform(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.rand(shape, generator=self._generator, dtype=torch.float64).to(self._device)

@@ -20,8 +20,8 @@ from moodbench.scores.machinery.unit import unit_rows
 
 T = TypeVar("T")
 
-LayerFit = Generator[tuple[Statistic[Any], ...], Any, T]
-"""Yields several statistics at a time, is sent their values, and returns what was fitted."""
+LayerFit = Generator[Statistic[Any] | tuple[Statistic[Any], ...], Any, T]
+"""Yields one statistic, or several, is sent the value, or the tuple of values, and returns what was fitted."""
 
 
 class OfRows(Statistic[T]):
@@ -87,7 +87,7 @@ def kept_of_view(view: str, inner: Statistic[T]) -> OfRows[T]:
 
 
 def fit_each(
-    fits: Mapping[str, LayerFit[T]], seen: Callable[[str, Statistic[Any]], OfRows[Any]] = of_view
+    fits: Mapping[str, LayerFit[T]], seen: Callable[[str, Statistic[Any]], Statistic[Any]] = of_view
 ) -> LayerFit[dict[str, T]]:
     """Run fits of several views side by side, with ``yield from``: each pass serves all that wait for one.
 
@@ -95,7 +95,7 @@ def fit_each(
     ----------
     fits : mapping of view to fit
     seen : callable
-        Which rows they see: `of_view` or `kept_of_view`.
+        Which rows they see: `of_view`, `kept_of_view`, or what leaves some fits the statistic as it is.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def fit_each(
     found: dict[str, T] = {}
     answers: dict[str, Any] = dict.fromkeys(fits)
     while answers:
-        wanted: dict[str, tuple[Statistic[Any], ...]] = {}
+        wanted: dict[str, Statistic[Any] | tuple[Statistic[Any], ...]] = {}
         for view, answer in answers.items():
             try:
                 wanted[view] = fits[view].send(answer)
@@ -112,9 +112,16 @@ def fit_each(
                 found[view] = stop.value
         if not wanted:
             break
-        values = iter((yield tuple(seen(view, one) for view, some in wanted.items() for one in some)))
-        answers = {view: tuple(next(values) for _ in some) for view, some in wanted.items()}
+        values = iter((yield tuple(seen(view, one) for view, some in wanted.items() for one in _each(some))))
+        answers = {
+            view: tuple(next(values) for _ in some) if isinstance(some, tuple) else next(values)
+            for view, some in wanted.items()
+        }
     return {view: found[view] for view in fits}
+
+
+def _each(request: Statistic[Any] | tuple[Statistic[Any], ...]) -> tuple[Statistic[Any], ...]:
+    return request if isinstance(request, tuple) else (request,)
 
 
 def notes_of(notes: Mapping[str, str | None]) -> str | None:

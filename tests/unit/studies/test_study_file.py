@@ -99,6 +99,12 @@ WRONG = [
         r"scores\[1\] is 'maha_layers', which reads layers, and the study extracts none",
         "layers: ",
     ),
+    (
+        LEAST.replace("msp", "heat_sum"),
+        r"scores\[1\] is 'heat_sum', which reads layers, and the study extracts none",
+        r"layers: \[all\]  and  pool: std",
+    ),
+    (LEAST.replace("msp", "heat_sum") + "layers: all\n", "which reads layers pooled by 'std'", "pool: std"),
     (LEAST.replace("msp", "odin"), r"scores\[1\] is 'odin', which reads the view 'odin'", r"views: \[odin\]"),
     (LEAST.replace("msp", "odin") + "views: [odin, 'odin:eps=0.1']\n", "there are several views 'odin'", "say which"),
     (LEAST + "views: [odin:epz=1]\n", r"views\[1\]: the view 'odin' has no parameter 'epz'", "eps"),
