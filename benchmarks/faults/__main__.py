@@ -19,7 +19,7 @@ from benchmarks.faults.trial import Row
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- figures: make bench-faults FLAGS=--write -->", "<!-- end of figures -->"
 
-HELPERS = ("trial", "steps", "changes", "inputs", "__main__", "tiny", "pieces")
+HELPERS = ("trial", "steps", "changes", "inputs", "__main__", "tiny", "pieces", "packed_inputs")
 """Modules that are no class of faults."""
 
 COLUMNS = {

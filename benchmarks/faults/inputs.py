@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 from benchmarks.faults.changes import either, misspoken, mutated
+from benchmarks.faults.packed_inputs import packed_worlds, plan_worlds, read_packed, read_shards, shard_worlds
 from moodbench.catalog import ListSpec, load_catalog
 from moodbench.commands.import_ import import_features
 from moodbench.datasets.inventory import FolderInventory
@@ -281,43 +282,6 @@ def _read_notes(folder: Path, _name: str) -> object:
     return read_origin(folder, "d"), read_verdicts(folder, "d")
 
 
-def _packed() -> list[Files]:
-    from PIL import Image
-
-    members: Files = {}
-    for i in range(3):
-        stream = io.BytesIO()
-        Image.new("RGB", (4, 4), (80 * i, 9, 9)).save(stream, "png")
-        members[f"c{i % 2}/{i}.png"] = stream.getvalue()
-    zipped, tarred = io.BytesIO(), io.BytesIO()
-    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive, tarfile.open(fileobj=tarred, mode="w") as tar:
-        for name, data in {**members, "c0/0.cls": b"1"}.items():
-            archive.writestr(name, data)
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    made = [{"a.zip": zipped.getvalue()}, {"a.tar": tarred.getvalue()}]
-    with contextlib.suppress(ImportError):
-        import pyarrow as pa
-        import pyarrow.parquet
-
-        table = pa.table(
-            {"image": [{"bytes": data, "path": name} for name, data in members.items()], "label": [0, 1, 0]}
-        )
-        stream = io.BytesIO()
-        pyarrow.parquet.write_table(table, stream, row_group_size=2)
-        made.append({"a.parquet": stream.getvalue()})
-    return made
-
-
-def _read_packed(folder: Path, name: str) -> object:
-    from moodbench.datasets.images import packed_images
-    from moodbench.datasets.packed.places import packed_place
-
-    images = packed_images(packed_place(folder / name), data_dir=folder)
-    return [images.load(i).size for i in range(len(images))]
-
-
 READERS = (
     Reader("import", _imports, _import, 600),
     Reader("odd arrays", lambda: [{"rows.npz": _npz(**_ARRAYS)}], _import_odd, 400, _odd_arrays),
@@ -328,7 +292,9 @@ READERS = (
     Reader("results", _results, _read_results, 300),
     Reader("results in JSON", _notes_of_results, _read_results_json, 150, misspoken),
     Reader("archives", _archives, _unpack, 250),
-    Reader("packed images", _packed, _read_packed, 600),
+    Reader("packed images", packed_worlds, read_packed, 600),
+    Reader("caches in shards", shard_worlds, read_shards, 300),
+    Reader("plans of shards", plan_worlds, read_shards, 300, either),
     Reader("checkpoints", _checkpoints, _read_checkpoint, 200),
     Reader("notes of datasets", _notes, _read_notes, 200, either),
 )

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,9 @@ import torch
 from benchmarks.faults.trial import Row, attempt
 from moodbench.catalog import ListSpec, load_catalog
 from moodbench.commands.import_ import import_features
+from moodbench.datasets.images import packed_images
 from moodbench.datasets.lists import read_list
+from moodbench.datasets.packed.places import packed_place
 from moodbench.features.heads import read_head
 from moodbench.inspection.manifest import origin_file, read_origin
 from moodbench.models.checkpoint import read_checkpoint
@@ -208,6 +211,26 @@ def _names(file: Path) -> list[str]:
     return list(read_checkpoint(file).tensors)
 
 
+def _packed(folder: Path) -> Mapping[str, Work]:
+    """Return members of gigabytes: zeros that take little room in a zip, and holes in a tar and a zip."""
+    begin = b"\x89PNG\r\n\x1a\n"
+    write_bomb(folder / "bomb.zip", "c/x.png", begin, 5 << 30)
+    with (folder / "holes.tar").open("wb") as stream:
+        info = tarfile.TarInfo("c/x.png")
+        info.size = 5 << 30
+        stream.write(info.tobuf())
+        stream.truncate(512 + info.size + 1024)
+    with (folder / "holes.zip").open("wb") as stream, zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("c/x.png", begin)
+    data = (folder / "holes.zip").read_bytes()  # the directory at its end says another size
+    (folder / "holes.zip").write_bytes(data.replace(struct.pack("<II", 8, 8), struct.pack("<II", 4 * GIGA, 4 * GIGA)))
+    return {file.name: partial(_loaded, file) for file in sorted(folder.iterdir())}
+
+
+def _loaded(file: Path) -> tuple[int, int]:
+    return packed_images(packed_place(file)).load(0).size
+
+
 KINDS: Mapping[str, Callable[[Path], Mapping[str, Work]]] = {
     "archives of arrays": _archives,
     "pickles": _pickles,
@@ -215,4 +238,5 @@ KINDS: Mapping[str, Callable[[Path], Mapping[str, Work]]] = {
     "texts and devices": _texts,
     "parameters": _parameters,
     "checkpoints": _checkpoints,
+    "packed images": _packed,
 }

@@ -16,7 +16,6 @@ from torch import nn
 
 from benchmarks.faults.trial import Outcome, Row, attempt
 from moodbench.datasets.images import folder_images
-from moodbench.features.cache import FeatureCache
 from moodbench.features.extract import Settings, extract_images, sharded
 from moodbench.features.reader import RowReader
 from moodbench.features.shards.names import shards_folder
@@ -60,11 +59,11 @@ def cache_of(place: Path) -> Path:
 
 
 class Extractor:
-    """Extracts the same pictures with the same network, wherever it is asked to."""
+    """Extracts the same pictures with the same network, wherever it is asked to; `weights` is the seed of another."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, weights: int = 0) -> None:
         torch.set_num_threads(1)  # what forks must not have threads
-        torch.manual_seed(0)
+        torch.manual_seed(weights)
         transform = build_transform("moodv2", {"input_size": (3, 32, 32)}, 32)
         self.backbone = Backbone.from_module(Means(), transform, name=MODEL)
         self.images = folder_images(folder)
@@ -90,7 +89,9 @@ class Extractor:
 
     def unjoined(self, place: Path) -> None:
         """Extract every shard, and do not join them."""
-        work = sharded(self.backbone, self.images, cache_of(place), model=MODEL, dataset=DATASET, settings=self.settings)
+        work = sharded(
+            self.backbone, self.images, cache_of(place), model=MODEL, dataset=DATASET, settings=self.settings
+        )
         work.begin(Share(1, SHARDS))
         for index in work.missing():
             work.fill(index)

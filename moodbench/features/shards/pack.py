@@ -10,10 +10,11 @@ from moodbench.atomic import sync_folder
 from moodbench.errors import CacheError
 from moodbench.features.cache import FeatureCache
 from moodbench.features.checksums import WRONG_SUM, row_checksums
-from moodbench.features.create import Layout
+from moodbench.features.create import Layout, reason
 from moodbench.features.filling import filling
 from moodbench.features.lock import exclusive
 from moodbench.features.shards.leave import drop_left_over_shards, remove_shards
+from moodbench.features.shards.names import shards_folder
 from moodbench.progress import SILENT, Progress
 from moodbench.sizes import many
 
@@ -38,8 +39,15 @@ def pack(cache: Path, progress: Progress = SILENT) -> bool:
             if in_shards:
                 _copy(whole, progress)
         if in_shards:
-            sync_folder(cache.parent)  # the file has its name before anything that it replaces goes
-            remove_shards(cache)
+            try:
+                sync_folder(cache.parent)  # the file has its name before anything that it replaces goes
+                remove_shards(cache)
+            except OSError as error:
+                raise CacheError(
+                    f"the cache is packed, but its shards cannot be removed: {reason(error)}",
+                    file=shards_folder(cache),
+                    fix="run the same command again: it removes them",
+                ) from None
     if not in_shards:
         drop_left_over_shards(cache)
     return in_shards
