@@ -109,8 +109,8 @@ def _in_shards() -> tuple[tuple[str, bytes], ...]:
                 features, logits = (rng.normal(size=(size, width)).astype(np.float32) for width in (4, 3))
                 shard.write(0, features, logits, np.ones(size, np.uint8))
         assert join(cache_file, plan)
-        names = ("m/d.h5", "m/d.shards/shard-00001-of-00002.h5", "m/d.shards/plan.json")
-        names += ("m/d.shards/shard-00002-of-00002.h5",)
+        shards = [str(plan.file_of(cache_file, index).relative_to(temporary)) for index in (1, 2)]
+        names = ("m/d.h5", *shards, "m/d.shards/plan.json")
         return tuple((name, (cache_file.parents[1] / name).read_bytes()) for name in names)
 
 

@@ -20,7 +20,7 @@ from moodbench.features.extract import Settings, extract_images, sharded
 from moodbench.features.reader import RowReader
 from moodbench.features.shards.names import shards_folder
 from moodbench.features.shards.pack import pack
-from moodbench.features.shards.plan import Share
+from moodbench.features.shards.share import Share
 from moodbench.models.backbone import Backbone
 from moodbench.models.transforms import build_transform
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import random
+import resource
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,6 +18,7 @@ from benchmarks.faults.pieces import SHARDS, Check, Extractor, cache_of, content
 from benchmarks.faults.steps import Steps, error, watched
 from benchmarks.faults.trial import Outcome, Row, attempt, side_by_side
 from benchmarks.faults.workers import mount
+from moodbench.errors import MoodbenchError
 from moodbench.features.shards.names import shards_folder
 
 Work = Callable[[Path], object]
@@ -51,7 +54,7 @@ def run(folder: Path, seed: int) -> Iterator[Row]:
     yield _moments("shards: kill -9 at random moments: cache pack", joined, packed, chance)
     yield _without_locks(empty, extractor)
     if attempt(lambda: mount("size=1m")).ending == "done":
-        yield _small_disks(extractor, empty, folder, chance)
+        yield _small_disks(extractor, empty, chance)
     yield _races(extractor, empty, joined, chance)
 
 
@@ -131,8 +134,6 @@ def _misreported(at: int, work: Callable[[], object]) -> int:
 
 
 def _sizes(kind: str, check: Check, work: Work, again: Work, chance: random.Random) -> Row:
-    import resource
-
     row = Row(kind)
     for size in (0, 1, 100, 1000, *(chance.randrange(40_000) for _ in range(8))):
         here = check.place()
@@ -170,34 +171,32 @@ def _without_locks(check: Check, extractor: Extractor) -> Row:
     return row
 
 
-def _small_disks(extractor: Extractor, check: Check, folder: Path, chance: random.Random) -> Row:
+def _small_disks(extractor: Extractor, check: Check, chance: random.Random) -> Row:
     """A disk of some size is full at some write; with more room the work ends as if nothing had been."""
     row = Row("shards: a disk of random size is full, and grows")
     for _ in range(DISKS):
         size = chance.randrange(4, 160)
 
-        def grown(size: int = size) -> tuple[str, str]:
-            mount(f"size={size}k")
-            place, said = Path("/dev/shm/x"), ""
-            try:
-                extractor.jobs(place)
-                packed(place)
-            except Exception as problem:
-                from moodbench.errors import MoodbenchError
-
-                if not isinstance(problem, MoodbenchError):
-                    raise
-                said = str(problem)
-            os.system("mount -o remount,size=64m /dev/shm")
-            extractor.jobs(place)
-            packed(place)
-            return said, contents(place)
-
-        outcome = attempt(grown)
-        said, found = outcome.value if outcome.ending == "done" else ("", None)  # type: ignore[misc]
+        outcome = attempt(partial(_on_a_disk_of, size, extractor))
+        refused, found = outcome.value if isinstance(outcome.value, tuple) else (False, None)
         lost = outcome.ending == "done" and found != check.right[0]
-        row.count(Outcome("refused") if said else outcome, right=True, lost=lost, case=f"{size} KiB: {said}")
+        row.count(Outcome("refused") if refused else outcome, right=True, lost=lost, case=f"{size} KiB")
     return row
+
+
+def _on_a_disk_of(size: int, extractor: Extractor) -> tuple[bool, str]:
+    """Extract and pack on a disk of so many KiB; say whether that was refused, and what there is once it has grown."""
+    mount(f"size={size}k")
+    place, refused = Path("/dev/shm/x"), False
+    try:
+        extractor.jobs(place)
+        packed(place)
+    except MoodbenchError:
+        refused = True
+    subprocess.run(["mount", "-o", "remount,size=64m", "/dev/shm"], check=True, capture_output=True)
+    extractor.jobs(place)
+    packed(place)
+    return refused, contents(place)
 
 
 def _races(extractor: Extractor, empty: Check, joined: Check, chance: random.Random) -> Row:
