@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from moodbench.sizes import human_bytes
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -18,7 +20,18 @@ SECONDS = 1.0
 """Work that is done sooner shows no bar."""
 
 MINUTE = 60.0
-"""Seconds between two lines where there is no terminal, as in the log of a job."""
+"""Seconds between two lines where there is no terminal, as in the log of a job, unless somebody says otherwise."""
+
+_every = MINUTE
+
+_UNITS = {"img": "images", "penalty": "penalties"}
+_BYTES = "B"
+
+
+def say_every(seconds: float) -> None:
+    """Let lines come every so many seconds from now on, in the whole process; 0: never."""
+    global _every
+    _every = seconds
 
 
 class Clock:
@@ -28,9 +41,9 @@ class Clock:
         self.last = time.monotonic()
 
     def due(self) -> bool:
-        """Say whether it is time for a line; if so, the next is due a minute from now."""
+        """Say whether it is time for a line; if so, the next is due as much later."""
         now = time.monotonic()
-        if now - self.last < MINUTE:
+        if _every <= 0 or now - self.last < _every:
             return False
         self.last = now
         return True
@@ -54,7 +67,7 @@ class Bar(Protocol):
 
 
 class Lines:
-    """In the place of a bar where there is no terminal: a line each minute, none for what is done sooner.
+    """In the place of a bar where there is no terminal: a line each minute (`say_every`), none for what is done sooner.
 
     Parameters
     ----------
@@ -64,12 +77,20 @@ class Lines:
         Of which this was there already.
     clock : Clock, optional
     silent : bool
+    unit : str
+        Of `total`, as bars have it: ``img``, ``row``, ``B``.
     """
 
     def __init__(
-        self, what: str, total: float | None, done: float = 0, clock: Clock | None = None, silent: bool = False
+        self,
+        what: str,
+        total: float | None,
+        done: float = 0,
+        clock: Clock | None = None,
+        silent: bool = False,
+        unit: str = "img",
     ) -> None:
-        self.what, self.total, self.n, self.silent = what, total, done, silent
+        self.what, self.total, self.n, self.silent, self.unit = what, total, done, silent, unit
         self._clock = clock or Clock()
         self._begin, self._before = time.monotonic(), done
 
@@ -81,12 +102,23 @@ class Lines:
 
     def _far(self) -> str:
         passed = time.monotonic() - self._begin
+        new = self.n - self._before
+        rate = f", {self._many(new / passed)}/s" if passed > 0 and new > 0 else ""
         if not self.total:
-            return f"{self.n:g} after {span(passed)}"
-        left = ""
-        if self._before < self.n < self.total:
-            left = f", about {span(passed * (self.total - self.n) / (self.n - self._before))} left"
-        return f"{100 * self.n / self.total:.0f} % after {span(passed)}{left}"
+            return f"{self._many(self.n)} after {span(passed)}{rate}"
+        left = f", about {span(passed * (self.total - self.n) / new)} left" if new > 0 and self.n < self.total else ""
+        of = f"{self._number(self.n)} of {self._many(self.total)}"
+        return f"{100 * self.n / self.total:.0f} % ({of}) after {span(passed)}{rate}{left}"
+
+    def _many(self, n: float) -> str:
+        if self.unit == _BYTES:
+            return human_bytes(round(n))
+        return f"{self._number(n)} {_UNITS.get(self.unit, f'{self.unit}s')}"
+
+    def _number(self, n: float) -> str:
+        if self.unit == _BYTES:
+            return human_bytes(round(n))
+        return f"{n:.0f}" if n >= 10 or n == round(n) else f"{n:.2g}"
 
     def __enter__(self) -> Lines:
         return self
@@ -125,7 +157,7 @@ def bar(
     if shown and has_bars():
         bar: Bar = bars()(total=total, initial=done, desc=what, unit=unit, **look)
         return bar
-    return Lines(what, total, done, clock, silent=not shown)
+    return Lines(what, total, done, clock, not shown, unit)
 
 
 def has_bars() -> bool:

@@ -13,7 +13,7 @@ import typer
 from moodbench.cli import completion
 from moodbench.cli.app import Commands, app
 from moodbench.cli.listing import as_json, as_text
-from moodbench.cli.options import Run, with_run
+from moodbench.cli.options import Run, with_progress, with_run
 from moodbench.cli.output import ask, can_ask, show_error, write
 from moodbench.sizes import many
 
@@ -130,6 +130,7 @@ def verify(*, model: Model = None, dataset: DatasetOption = None, json_: Json = 
 
 @cache.command()
 @with_run
+@with_progress
 def pack(*, model: Model = None, dataset: DatasetOption = None, run: Run) -> None:
     """Make one file of each cache that lies in shards.
 

@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 
 from moodbench.cli.app import app
-from moodbench.cli.options import Run, with_run_elsewhere
+from moodbench.cli.options import Run, with_progress, with_run_elsewhere
 from moodbench.cli.output import terminal_width, write
 
 
 @app.command()
 @with_run_elsewhere
+@with_progress
 def demo(
     *,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for everything the demo makes.")] = Path("demo"),

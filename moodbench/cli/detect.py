@@ -10,7 +10,7 @@ import typer
 
 from moodbench.cli import completion
 from moodbench.cli.app import app
-from moodbench.cli.options import Device, Run, with_run
+from moodbench.cli.options import Device, Run, with_progress, with_run
 from moodbench.cli.output import terminal_width
 from moodbench.cli.params import parse_params
 from moodbench.cli.shown import format_for, put
@@ -21,6 +21,7 @@ _SUFFIXES = (".md", ".txt", ".tex", ".html", ".csv", ".json", ".jsonl")
 
 @app.command()
 @with_run
+@with_progress
 def detect(
     *,
     images: Annotated[

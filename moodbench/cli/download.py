@@ -10,11 +10,12 @@ import typer
 from moodbench.choices import Link
 from moodbench.cli import completion
 from moodbench.cli.app import app
-from moodbench.cli.options import Run, with_run
+from moodbench.cli.options import Run, with_progress, with_run
 
 
 @app.command()
 @with_run
+@with_progress
 def download(
     *,
     dataset: Annotated[

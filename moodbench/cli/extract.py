@@ -10,7 +10,7 @@ import typer
 from moodbench.choices import CropMode, Decoder, Interpolation, OnError, Pool, Precision
 from moodbench.cli import completion
 from moodbench.cli.app import app
-from moodbench.cli.options import Device, Run, with_run
+from moodbench.cli.options import Device, Run, with_progress, with_run
 
 _PICTURES = "Pictures, over what the transform says"
 _SPEED = "Speed"
@@ -41,6 +41,7 @@ def _batch_size(text: str) -> int | None:
 
 @app.command()
 @with_run
+@with_progress
 def extract(
     *,
     model: Annotated[

@@ -9,7 +9,7 @@ import typer
 
 from moodbench.cli import completion
 from moodbench.cli.app import Commands, app
-from moodbench.cli.options import Device, Run, with_run
+from moodbench.cli.options import Device, Run, with_progress, with_run
 
 head = Commands(
     no_args_is_help=True, help="Make heads of texts, or import those of other programs.", rich_markup_mode=None
@@ -25,6 +25,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace a head of this nam
 
 @head.command()
 @with_run
+@with_progress
 def text(
     *,
     model: Model,

@@ -18,6 +18,7 @@ import typer
 from moodbench.cli import completion
 from moodbench.cli.output import Level, Output
 from moodbench.errors import UsageError
+from moodbench.progress import MINUTE, say_every
 from moodbench.workspace import Workspace
 
 _PANEL = "Common options"
@@ -59,6 +60,19 @@ Device = Annotated[
     ),
 ]
 """Of the commands that compute; not of all."""
+
+
+ProgressSeconds = Annotated[
+    float,
+    typer.Option(
+        "--progress",
+        envvar="MOODBENCH_PROGRESS",
+        metavar="SECONDS",
+        min=0,
+        help="Where there is no terminal for a bar, say how far it is every so many seconds, on stderr; 0: never.",
+        rich_help_panel=_PANEL,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -103,6 +117,23 @@ def with_run_elsewhere(command: F) -> F:
 def with_run_into(command: F) -> F:
     """The same but for the results, for a command that has a folder for them and more."""
     return _with(command, tuple(name for name in inspect.signature(_run).parameters if name != "results_dir"))
+
+
+def with_progress(command: F) -> F:
+    """Add ``--progress`` to a command that takes long, below the decorator that adds the common options."""
+    hints = get_type_hints(command, include_extras=True)
+
+    @wraps(command)
+    def wrapped(*, progress: float = MINUTE, **values: Any) -> None:
+        say_every(progress)
+        command(**values)
+
+    seconds = inspect.signature(wrapped, follow_wrapped=False).parameters["progress"]
+    own = [one.replace(annotation=hints[name]) for name, one in inspect.signature(command).parameters.items()]
+    parameters = [*own, seconds.replace(annotation=ProgressSeconds)]
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {one.name: one.annotation for one in parameters}
+    return wrapped  # type: ignore[return-value]
 
 
 def _with(command: F, names: tuple[str, ...]) -> F:

@@ -8,12 +8,13 @@ import typer
 
 from moodbench.cli import completion
 from moodbench.cli.app import app
-from moodbench.cli.options import Device, Run, with_run
+from moodbench.cli.options import Device, Run, with_progress, with_run
 from moodbench.errors import UsageError
 
 
 @app.command()
 @with_run
+@with_progress
 def probe(
     *,
     model: Annotated[

@@ -11,13 +11,14 @@ import typer
 
 from moodbench.cli import completion
 from moodbench.cli.app import app
-from moodbench.cli.options import Json, Run, with_run_into
+from moodbench.cli.options import Json, Run, with_progress, with_run_into
 from moodbench.cli.output import write
 from moodbench.errors import UsageError
 
 
 @app.command()
 @with_run_into
+@with_progress
 def run(
     *,
     file: Annotated[Path | None, typer.Argument(metavar="[STUDY]", help="The study: a YAML file.")] = None,

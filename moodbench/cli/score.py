@@ -9,7 +9,7 @@ import typer
 
 from moodbench.cli import completion
 from moodbench.cli.app import app
-from moodbench.cli.options import Device, Run, with_run
+from moodbench.cli.options import Device, Run, with_progress, with_run
 from moodbench.cli.output import terminal_width
 from moodbench.cli.params import parse_params, parse_shares
 from moodbench.errors import UsageError
@@ -17,6 +17,7 @@ from moodbench.errors import UsageError
 
 @app.command()
 @with_run
+@with_progress
 def score(
     *,
     all_: Annotated[

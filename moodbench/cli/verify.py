@@ -9,7 +9,7 @@ import typer
 from moodbench.cli import completion
 from moodbench.cli.app import app
 from moodbench.cli.listing import as_json, as_text
-from moodbench.cli.options import Run, with_run
+from moodbench.cli.options import Run, with_progress, with_run
 from moodbench.cli.output import write
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ SHOWN = 5
 
 @app.command()
 @with_run
+@with_progress
 def verify(
     *,
     datasets: Annotated[

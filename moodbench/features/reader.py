@@ -19,6 +19,7 @@ from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features.cache import DONE, FeatureCache
 from moodbench.features.checksums import WRONG_SUM, feature_checksums, finish_checksums
 from moodbench.features.pieces import Reading, opened
+from moodbench.features.shards.names import has_plan
 from moodbench.features.verify import check_cache
 from moodbench.sizes import many
 
@@ -129,8 +130,9 @@ class RowReader:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.views: Mapping[str, RowReader] = {}
-        with opened(file):  # what the system objects to is said at once
-            pass
+        if not has_plan(file):  # else shards may not be joined yet, which is said below
+            with opened(file):  # what the system objects to
+                pass
         with FeatureCache(file) as cache:
             if not cache.complete:
                 raise CacheError("the cache is incomplete", file=file, fix="run the same moodbench extract again")

@@ -59,6 +59,7 @@ SIBLINGS = {
     ("names", "errors"),
     ("names", "types"),
     ("prefixes", "names"),
+    ("progress", "sizes"),
     ("views", "errors"),
     ("interrupts", "leaving"),
     ("ranking", "intervals"),

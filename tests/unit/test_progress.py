@@ -16,7 +16,7 @@ from moodbench.cli import app
 from moodbench.commands.import_ import import_features
 from moodbench.evaluation.caches import open_caches
 from moodbench.evaluation.run import score_caches
-from moodbench.progress import Clock, Lines, Progress, bar, span
+from moodbench.progress import Clock, Lines, Progress, bar, say_every, span
 from moodbench.scores.base import create_score
 from moodbench.workspace import ModelName
 
@@ -119,9 +119,9 @@ def test_in_a_pipe_there_is_a_line_a_minute(monkeypatch, capsys):
             done.update(20)
     assert done.n == 300
     assert capsys.readouterr().err.splitlines() == [
-        "vit on photos: 40 % after 1:00, about 4:00 left",
-        "vit on photos: 55 % after 2:00, about 3:00 left",
-        "vit on photos: 70 % after 3:00, about 2:00 left",
+        "vit on photos: 40 % (160 of 400 images) after 1:00, 1 images/s, about 4:00 left",
+        "vit on photos: 55 % (220 of 400 images) after 2:00, 1 images/s, about 3:00 left",
+        "vit on photos: 70 % (280 of 400 images) after 3:00, 1 images/s, about 2:00 left",
     ]
 
 
@@ -132,7 +132,7 @@ def test_short_phases_in_a_row_share_the_minute(monkeypatch, capsys):
         with progress.phase(f"pass {number}", 10) as tick:
             now(25)
             tick(10)
-    assert capsys.readouterr().err.splitlines() == ["vim on vit: pass 2: 100 % after 0:25"]
+    assert capsys.readouterr().err.splitlines() == ["vim on vit: pass 2: 100 % (10 of 10 rows) after 0:25, 0.4 rows/s"]
 
 
 def test_lines_without_a_total_and_none_unless_they_are_wanted(monkeypatch, capsys):
@@ -142,8 +142,42 @@ def test_lines_without_a_total_and_none_unless_they_are_wanted(monkeypatch, caps
         now(3700)
         lines.update()
     Progress("d").begins("scoring")
-    assert capsys.readouterr().err.splitlines() == ["a: 1 after 1:01:40", "c: 1 after 1:01:40"]
+    assert capsys.readouterr().err.splitlines() == [
+        "a: 1 images after 1:01:40, 0.00027 images/s",
+        "c: 1 images after 1:01:40, 0.00027 images/s",
+    ]
     assert (span(5), span(125.4), span(3600)) == ("0:05", "2:05", "1:00:00")
+
+
+@pytest.mark.parametrize(("seconds", "lines"), [(10, 19), (60, 3), (0, 0), (1000, 0)])
+def test_lines_come_as_often_as_somebody_says(monkeypatch, capsys, seconds, lines):
+    monkeypatch.setattr("moodbench.progress._every", 60.0)
+    say_every(seconds)
+    now = Now(monkeypatch)
+    with bar("vit on photos", 400, shown=True) as done:
+        for _ in range(19):
+            now(10)
+            done.update(20)
+    assert len(capsys.readouterr().err.splitlines()) == lines
+
+
+def test_bytes_are_said_as_such(monkeypatch, capsys):
+    now = Now(monkeypatch)
+    with bar("a.tar", 3e9, shown=True, unit="B") as done:
+        now(100)
+        done.update(1e9)
+    assert capsys.readouterr().err == "a.tar: 33 % (1.0 GB of 3.0 GB) after 1:40, 10.0 MB/s, about 3:20 left\n"
+
+
+def test_commands_take_the_seconds(cached, catalog, monkeypatch):
+    monkeypatch.setattr("moodbench.progress._every", 60.0)
+    folders = ["--cache-dir", str(cached.cache_dir), "--results-dir", str(cached.results_dir)]
+    options = ["--model", "ours", "--catalog", str(catalog), *folders, "--score", "msp"]
+    done = CliRunner().invoke(app, ["score", "--benchmark", "tiny", *options, "--progress", "0.000001"])
+    assert done.exit_code == 0
+    assert "ours on tiny: test rows: " in done.stderr
+    assert " rows) after 0:00, " in done.stderr
+    assert CliRunner().invoke(app, ["score", *options, "--progress", "-1"]).exit_code == 2
 
 
 def test_each_clock_begins_anew(monkeypatch):

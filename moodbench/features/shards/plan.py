@@ -146,7 +146,7 @@ def read_plan(cache: Path) -> ShardPlan | None:
     data = read_bytes(file, "the plan of the shards", CacheError, most=_MOST_BYTES)
     try:
         record = parse_json(data)
-        version = record["moodbench_shards"] if isinstance(record, dict) else None
+        version = record.get("moodbench_shards") if isinstance(record, dict) else None
         if version == _VERSION and record["sha256"] != _digest(record["plan"]):
             raise ValueError("its checksum is another")
         plan = as_record(ShardPlan, record["plan"]) if version == _VERSION else None
