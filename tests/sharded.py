@@ -46,3 +46,9 @@ def in_shards(file: Path, each: int, *, joined: bool = True, leave: int | None =
     if joined:
         assert join(file, plan) is (leave is None)
     return plan
+
+
+def count(file: Path) -> int:
+    """Return how many shards a cache has; 0: it is one file."""
+    with FeatureCache(file) as cache:
+        return len(cache.shards)
