@@ -68,7 +68,7 @@ def test_heads_detectors_and_pictures_come_of_shards_too(arrayed, pictures):
         ("detect", pictures / "ood", *MODEL, "--score", "mahalanobis", "--device", "cpu"),
         ("plot", "distributions", "--benchmark", "tiny", "--out", "d.svg", *MODEL, "--score", "msp"),
         ("plot", "embedding", "--benchmark", "tiny", "--out", "e.svg", *MODEL),
-        ("show", "tiny"),
+        ("list", "models", "--cached"),
         ("report", "--benchmark", "tiny", "--out", "r.html"),
     ):
         done = call(*command)
