@@ -10,7 +10,8 @@ import pytest
 from tests.commands import call
 
 MODEL = ("--model", "tiny")
-SCORES = [part for name in ("msp", "mahalanobis", "vim", "knn", "energy_react", "gradnorm") for part in ("--score", name)]
+NAMES = ("msp", "mahalanobis", "vim", "knn", "energy_react", "gradnorm")
+SCORES = [part for name in NAMES for part in ("--score", name)]
 
 
 @pytest.fixture
