@@ -18,6 +18,8 @@ from moodbench.errors import MoodbenchError
 from moodbench.features.cache import PENDING, FeatureCache
 from moodbench.features.create import Layout
 from moodbench.features.rates import rate_of
+from moodbench.features.shards.plan import read_plan
+from moodbench.features.shards.state import begun
 from moodbench.features.times import read_times, times_file
 from moodbench.results import read_results
 from moodbench.studies.folder import Folder
@@ -159,6 +161,9 @@ def _done(space: Workspace, model: ModelName, dataset: str) -> int:
     """Return how many rows of a cache are there."""
     file = space.cache_file(model, dataset)
     if not file.exists():
+        with suppress(MoodbenchError):
+            plan = read_plan(file)
+            return 0 if plan is None else begun(file, plan).done
         return 0
     with suppress(MoodbenchError), FeatureCache(file) as cache:
         return cache.rows if cache.complete else int((cache.status != PENDING).sum())

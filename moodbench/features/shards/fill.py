@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from moodbench.features.shards.plan import (
 )
 from moodbench.features.shards.share import Share, whole_batches
 from moodbench.features.targets import Arithmetic, Target, is_done
+from moodbench.lock import POLL_SECONDS
 from moodbench.sizes import many
 
 
@@ -85,7 +87,7 @@ class ShardedExtraction:
         if new:
             with ExitStack() as locks:
                 for target in new:
-                    locks.enter_context(exclusive(target.file, waiting=lambda: None))
+                    self._take_turn(locks, target, share)
                 new = [target for target in new if not self._reads(target, share)]  # others may have been quicker
                 self._make(new, share, rows_per_shard)
         self.plans = {target: self.plans[target] for target in self.targets if target in self.plans}
@@ -96,6 +98,17 @@ class ShardedExtraction:
                 file=plan_file(next(iter(self.plans)).file),
                 fix="extract one of them after the other",
             )
+
+    def _take_turn(self, locks: ExitStack, target: Target, share: Share | None) -> None:
+        """Lock a cache that has no plan; wait for who does, until there is one."""
+        while True:
+            try:
+                locks.enter_context(exclusive(target.file))
+                return
+            except BusyError:
+                if self._reads(target, share):
+                    return
+                time.sleep(POLL_SECONDS)
 
     def _reads(self, target: Target, share: Share | None) -> bool:
         """Read the plan of a cache; say whether it has one, or is done."""

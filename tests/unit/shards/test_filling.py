@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -188,6 +189,25 @@ def test_shards_that_others_fill_are_left_to_them(space):
     ]
     run(space, shard="2/3")
     assert RowReader(file).rows == 42
+
+
+def test_jobs_that_begin_at_once_make_one_plan(space):
+    (whole,) = run(space, variant="whole")
+    with ThreadPoolExecutor(3) as jobs:
+        done = list(jobs.map(lambda index: run(space, shard=f"{index}/3")[0], (1, 2, 3)))
+    assert sorted(one.rows for one in done) == [10, 16, 16]
+    same_rows(space.cache_dir / "tiny" / "tiny_train.h5", whole.file)
+
+
+def test_who_comes_while_a_plan_is_made_waits_for_it(space):
+    file = space.cache_dir / "tiny" / "tiny_train.h5"
+    with ThreadPoolExecutor(1) as jobs:
+        with exclusive(file):
+            job = jobs.submit(run, space, shard="1/3")
+            with pytest.raises(TimeoutError):
+                job.result(1)
+            assert not plan_file(file).exists()
+        assert job.result()[0].rows == 16
 
 
 def test_other_shards_are_refused(space):
