@@ -9,6 +9,7 @@ import typer
 
 from moodbench.cli import completion
 from moodbench.cli.app import app
+from moodbench.cli.engines import Address, Engine, Workers
 from moodbench.cli.options import Device, Run, with_progress, with_run
 from moodbench.cli.output import terminal_width
 from moodbench.cli.params import parse_params, parse_shares
@@ -57,7 +58,12 @@ def score(
         bool, typer.Option("--layers", help="Also score the cached layers of the models (extract --layers).")
     ] = False,
     device: Device = "auto",
-    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads. By default all cores.")] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="CPU threads. By default all cores; of each worker with --engine ray, there one."
+        ),
+    ] = None,
     bank_rows: Annotated[
         int | None,
         typer.Option(metavar="N", help="Memory-bank scores compare with N ID train rows. By default with all of them."),
@@ -114,6 +120,9 @@ def score(
             "--missing", help="Run only what results lack; what is there from the same caches and versions stays."
         ),
     ] = False,
+    engine: Engine = "local",
+    address: Address = None,
+    workers: Workers = None,
     run: Run,
 ) -> None:
     """Fit and run scores over the caches, and write the results.
@@ -157,6 +166,9 @@ def score(
         row_scores=not no_row_scores,
         by_class=by_class,
         missing=missing,
+        engine=engine,
+        address=address,
+        workers=workers,
         workspace=run.workspace,
         report=run.output.say,
         progress=run.output.progress,

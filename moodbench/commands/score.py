@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from moodbench.arguments import as_names
 from moodbench.catalog import BenchmarkSpec
 from moodbench.classes import unnamed_note
+from moodbench.cluster import check_engine
 from moodbench.errors import (
     CacheError,
     ModelError,
@@ -47,6 +49,9 @@ def score(
     row_scores: bool = True,
     by_class: bool = False,
     missing: bool = False,
+    engine: str = "local",
+    address: str | None = None,
+    workers: int | None = None,
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
     progress: bool = False,
@@ -70,7 +75,7 @@ def score(
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     threads : int, optional
-        CPU threads.
+        CPU threads; of each worker, where there are such.
     bank_rows : int, optional
         Let scores with a memory bank compare with this many ID train rows, spread evenly, instead of all. Their results
         say so.
@@ -99,6 +104,13 @@ def score(
     missing : bool
         Run only what results lack: rows that are there from the same caches, parameters, seeds and versions stay, also
         empty ones that say why. Scores that were imported, or that are not moodbench's own, are run all the same.
+    engine : str
+        ``local``, or ``ray``: rows are worked on in the processes of a Ray cluster, with the same results to the
+        rounding of float32. It needs the extra ``ray``.
+    address : str, optional
+        ``auto`` or ``HOST:PORT`` of the Ray cluster. By default one is started on this machine, and ended.
+    workers : int, optional
+        Workers of the cluster that run at once; by default as many as have room.
     report : callable
         Is told, line by line, what is done, skipped and left out.
     progress : bool
@@ -119,6 +131,7 @@ def score(
         Results that are there are damaged, and would be lost if written anew; or the folder cannot be written.
         The other models are scored before this or a `CacheError` is raised.
     """
+    check_engine(engine, address, workers)
     space = as_workspace(workspace)
     model, score, benchmark = as_names(model), as_names(score), as_names(benchmark)
     shares = (label_noise,) if isinstance(label_noise, (int, float)) else tuple(label_noise)
@@ -147,11 +160,16 @@ def score(
     check_seeds(seeds, plan.scores)
     if by_class and not row_scores:
         raise UsageError("results by class are made from row scores, and none are to be kept")
+    elsewhere = None
+    if engine == "ray":
+        from moodbench.evaluation.remote.on_ray import OnRay
+
+        elsewhere = OnRay(address, workers, threads, place)
     each = ModelRuns(
         space,
         plan,
         imported,
-        {"device": place, "threads": threads, "bank_rows": bank_rows, "seeds": seeds},
+        {"device": place, "threads": threads, "bank_rows": bank_rows, "seeds": seeds, "elsewhere": elsewhere},
         named_scores=bool(score),
         named_benchmarks=bool(benchmark),
         tune=tune,
@@ -164,13 +182,14 @@ def score(
     )
     out: list[Result] = []
     faults: list[MoodbenchError] = []
-    for spec in benchmarks:
-        for name in models:
-            try:
-                out += each.run(name, spec)
-            except (CacheError, ModelError, ResultsError) as error:  # the others are not to blame
-                faults.append(error)
-                report(f"cannot score {name} on {spec.name}: {error.what}")
+    with contextlib.nullcontext() if elsewhere is None else elsewhere:
+        for spec in benchmarks:
+            for name in models:
+                try:
+                    out += each.run(name, spec)
+                except (CacheError, ModelError, ResultsError) as error:  # the others are not to blame
+                    faults.append(error)
+                    report(f"cannot score {name} on {spec.name}: {error.what}")
     if each.left_out:
         report(_without(each.left_out))
     by_number = unnamed_note(each.unnamed)

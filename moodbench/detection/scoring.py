@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from moodbench.detection.fitted import Fitted
 from moodbench.devices import arithmetic
 from moodbench.errors import ScoreError
-from moodbench.evaluation.engine import AGAINST_BANK, BLOCK, logits_of, widened
+from moodbench.evaluation.engine import AGAINST_BANK, BLOCK
+from moodbench.evaluation.pieces import logits_of, widened
 from moodbench.scores.base import Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.answers import replayed

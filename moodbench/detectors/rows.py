@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from moodbench.classes import without_gaps
 from moodbench.errors import UsageError
-from moodbench.evaluation.engine import BLOCK, logits_of
+from moodbench.evaluation.engine import BLOCK
+from moodbench.evaluation.pieces import logits_of
 from moodbench.scores.block import Block
 from moodbench.types import Head
 

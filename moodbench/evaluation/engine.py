@@ -6,28 +6,29 @@ is read once for all scores. Memory holds one block of rows, the statistics, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from moodbench.classes import without_gaps
-from moodbench.errors import CacheError
 from moodbench.evaluation.caches import Caches
+from moodbench.evaluation.elsewhere import Answer, Predicted
+from moodbench.evaluation.pieces import Array, Piece, found_of, gathered, logits_of, share_out
 from moodbench.evaluation.predictions import Predictions
 from moodbench.evaluation.timing import seconds_a_row
 from moodbench.features.reader import RowBlock, RowReader
 from moodbench.progress import SILENT, Progress
 from moodbench.scores.base import Score, Train
-from moodbench.scores.block import Block, joined
+from moodbench.scores.block import Block
 from moodbench.scores.machinery.crew import Crew
 from moodbench.scores.machinery.notes import not_numbers, note_degenerate
-from moodbench.scores.machinery.passes import failure, fit_scores
-from moodbench.scores.machinery.returned import numbers
-from moodbench.scores.machinery.written import is_own
+from moodbench.scores.machinery.passes import Faults, fit_scores
+from moodbench.scores.machinery.statistics import Statistic
 from moodbench.types import MOST_TIMED
 from moodbench.views import CHANGED
 
@@ -37,30 +38,26 @@ BLOCK = 2048
 AGAINST_BANK = 8
 """Blocks of test rows that meet ID train at once: what is computed of a block of ID train serves more of them."""
 
-LEAST = 64
-"""Rows of the smallest block that is scored: a matrix product rounds a few rows otherwise than many, and with so many
-the bits of a row no longer depend on how many others there are. Smaller blocks are filled up with their own rows."""
-
 SAMPLE = 2048
 """Rows of ID train that tell whether the head's classes are the data's, where names do not."""
 
 THINNED = "memory bank of"
 """How the remark begins that says how far a memory bank was thinned out."""
 
-Array = NDArray[np.float64]
 
+class Elsewhere(Protocol):
+    """Processes that do an engine's work on ranges of rows, with the same numbers to float32 rounding."""
 
-@dataclass(frozen=True)
-class Piece:
-    """A block of rows of one test dataset."""
+    def one_pass(
+        self, engine: Engine, wanted: Mapping[Hashable, Statistic[Any]], tick: Callable[[float], object]
+    ) -> tuple[dict[Hashable, Statistic[Any]], Faults]:
+        """Show ID train to statistics, and return those that have seen all of it, and what others raised.
 
-    dataset: str
-    block: Block
+        Those in neither have to be shown the rows here.
+        """
 
-    @property
-    def rows(self) -> slice:
-        """Where they are in the dataset."""
-        return slice(self.block.start, self.block.start + len(self.block))
+    def score(self, engine: Engine, scores: Mapping[str, Score], tested: Mapping[str, RowReader]) -> Iterator[Answer]:
+        """Yield what fitted scores say of all test rows. Those in no answer have to be asked here."""
 
 
 class Engine:
@@ -74,10 +71,11 @@ class Engine:
         bank_rows: int | None = None,
         progress: Progress = SILENT,
         seconds: dict[str, float] | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         caches = caches if caches.joined is not None else caches.by_name()
         self.caches, self.device, self.size, self.bank_rows = caches, device, block, bank_rows
-        self.progress, self.seconds = progress, seconds
+        self.progress, self.seconds, self.elsewhere = progress, seconds, elsewhere
         head = caches.head
         self.weight = None if head is None else torch.from_numpy(head.weight).to(device)
         self.bias = None if head is None else torch.from_numpy(head.bias).to(device)
@@ -146,13 +144,25 @@ class Engine:
         own = 2 * inside >= some and right >= some * max(0.3, 1.5 / len(known))
         return replace(self.caches, joined=replace(joined, own=own))
 
-    def blocks(self, reader: RowReader, *, thinned_to: int | None = None) -> Iterator[Block]:
+    def blocks(
+        self, reader: RowReader, *, thinned_to: int | None = None, within: range | None = None
+    ) -> Iterator[Block]:
+        """Yield the rows of a reader in blocks on the device.
+
+        Parameters
+        ----------
+        reader : RowReader
+        thinned_to : int, optional
+            So many of the rows alone, spread evenly.
+        within : range, optional
+            These rows of the file alone (`RowReader.blocks`); blocks are numbered as ever.
+        """
         cached = self.logits and not self.caches.recompute
-        start = 0
+        start = 0 if within is None else reader.before(within.start)
         if thinned_to is not None and thinned_to < reader.rows:
             read = reader.spread(thinned_to, self.size, logits=cached)
         else:
-            read = reader.blocks(self.size, logits=cached)
+            read = reader.blocks(self.size, logits=cached, within=within)
         for rows in read:
             labels = torch.from_numpy(self._numbered(rows.labels)).to(self.device)
             views = {name: Block(*self._beside(name, view), labels, start) for name, view in rows.views.items()}
@@ -196,22 +206,25 @@ class Engine:
             held_out,
             tolerant=True,
             progress=self.progress,
+            elsewhere=None if self.elsewhere is None else partial(self.elsewhere.one_pass, self),
         )
         tested = {**self.caches.test, **self.caches.ood}
         values = {(name, score): np.empty(reader.rows) for name, reader in tested.items() for score in fitted}
         self._predicted = {name: np.full(r.rows, -1, np.int64) for name, r in self.caches.test.items()}
         self._confidence = {name: np.zeros(r.rows) for name, r in self.caches.test.items()}
-        products = {name: score for name, score in fitted.items() if score.cost == "products"}
-        others = {name: score for name, score in fitted.items() if name not in products}
         rows = sum(reader.rows for reader in tested.values())
-        if products or not others:  # without any score, which rows are classified correctly is still asked
+        away = set() if self.elsewhere is None else self._score_elsewhere(self.elsewhere, fitted, values, tested)
+        here = {name: score for name, score in fitted.items() if name not in away}
+        products = {name: score for name, score in here.items() if score.cost == "products"}
+        others = {name: score for name, score in here.items() if name not in products}
+        if products or not (others or away):  # without any score, which rows are classified correctly is still asked
             with self.progress.phase("test rows", rows) as tick:
                 self._side_by_side(
                     partial(self._score, products, values, tick), ([piece] for piece in self._pieces(tested))
                 )
         if others:  # they walk over a bank of rows for every block, or leave the work to libraries with threads
             with self.progress.phase("test rows against ID train", rows) as tick:
-                for some in _gathered(self._pieces(tested), AGAINST_BANK * self.size):
+                for some in gathered(self._pieces(tested), AGAINST_BANK * self.size):
                     self._score(others, values, tick, some)
         if self.seconds is not None:
             self._measure(fitted, self.seconds)
@@ -220,6 +233,29 @@ class Engine:
         missing |= self.failures | not_numbers(alone, values)
         note_degenerate(alone, missing, values)
         return values, missing
+
+    def _score_elsewhere(
+        self,
+        elsewhere: Elsewhere,
+        scores: Mapping[str, Score],
+        values: Mapping[tuple[str, str], Array],
+        tested: Mapping[str, RowReader],
+    ) -> set[str]:
+        """Have other processes score the test rows, and return the names of the scores that they took."""
+        taken: set[str] = set()
+        for answer in elsewhere.score(self, scores, tested):
+            taken |= answer.found.keys() | answer.failures.keys()
+            self.failures |= {name: why for name, why in answer.failures.items() if name not in self.failures}
+            for name, found in answer.found.items():
+                begin = 0
+                for dataset, rows in answer.rows:
+                    count = rows.stop - rows.start
+                    values[dataset, name][rows] = found[begin : begin + count]
+                    begin += count
+            for (dataset, rows), predicted in zip(answer.rows, answer.predicted, strict=True):
+                if predicted is not None:
+                    self._note_predicted(dataset, rows, *predicted)
+        return taken
 
     def _pieces(self, readers: Mapping[str, RowReader]) -> Iterator[Piece]:
         return (Piece(name, block) for name, reader in readers.items() for block in self.blocks(reader))
@@ -241,30 +277,24 @@ class Engine:
         tick: Callable[[float], object],
         pieces: Sequence[Piece],
     ) -> None:
-        block = joined([piece.block for piece in pieces])
-        wide = widened(block)
-        with torch.inference_mode():
-            for name, score in scores.items():
-                if name not in self.failures:
-                    try:
-                        if is_own(type(score)):
-                            found = numbers(score.score(wide), len(wide))[: len(block)]
-                        else:
-                            found = np.concatenate([_apart(score, piece.block) for piece in pieces])
-                    except CacheError:  # a memory bank that cannot be read is no fault of the score
-                        raise
-                    except (Exception, SystemExit) as error:  # a fault of one score must not cost the others
-                        self.failures[name] = failure(error, score)
-                    else:
-                        _share_out(found, pieces, {piece.dataset: values[piece.dataset, name] for piece in pieces})
-                tick(len(block) / len(scores))
-            tested = [piece for piece in pieces if self.logits and piece.dataset in self._predicted]
-            for piece in tested:
-                predicted = self._predicted[piece.dataset]
-                if (predicted[piece.rows] < 0).any():  # a second round, against a bank, would only say the same again
-                    predicted[piece.rows] = piece.block.predicted.cpu().numpy()
-                    if self.own_classes:
-                        self._confidence[piece.dataset][piece.rows] = piece.block.confidence.cpu().numpy()
+        for name, found in found_of(scores, pieces, self.failures, tick).items():
+            share_out(found, pieces, {piece.dataset: values[piece.dataset, name] for piece in pieces})
+        for piece in pieces:
+            if (answer := self.predicted_of(piece)) is not None:
+                self._note_predicted(piece.dataset, piece.rows, *answer)
+
+    def predicted_of(self, piece: Piece) -> Predicted | None:
+        """Return the predicted classes of ID test rows and how sure they are; None of others, and without logits."""
+        known = self._predicted.get(piece.dataset)
+        if not self.logits or piece.dataset not in self.caches.test:
+            return None
+        if known is not None and (known[piece.rows] >= 0).all():
+            return None  # a second round, against a bank, would only say the same again
+        confidence = piece.block.confidence.cpu().numpy() if self.own_classes else np.zeros(len(piece.block))
+        return piece.block.predicted.cpu().numpy(), confidence
+
+    def _note_predicted(self, dataset: str, rows: slice, predicted: NDArray[np.int64], confidence: Array) -> None:
+        self._predicted[dataset][rows], self._confidence[dataset][rows] = predicted, confidence
 
     def _side_by_side(self, work: Callable[[Sequence[Piece]], None], pieces: Iterator[Sequence[Piece]]) -> None:
         """Do `work` on every block, on a CPU several blocks at a time while the next is read.
@@ -292,42 +322,3 @@ class Engine:
             np.concatenate([of[name][is_id[name]] for name in readers]) for of in (self._predicted, self._confidence)
         )
         return Predictions(labels, predicted.astype(np.int64), confidence)
-
-
-def widened(block: Block) -> Block:
-    """Return a block with its rows again and again behind them, if it has fewer than `LEAST`."""
-    count = len(block)
-    if not 0 < count < LEAST:
-        return block
-    return block.rows(torch.arange(LEAST, device=block.features.device) % count)
-
-
-def logits_of(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """Return (B, C) logits of a head, as products of `LEAST` rows at least."""
-    more = max(0, LEAST - len(features))
-    rows = torch.cat([features, features.new_zeros(more, features.shape[1])]) if more else features
-    return torch.addmm(bias, rows, weight.T)[: len(features)]
-
-
-def _apart(score: Score, block: Block) -> Array:
-    return numbers(score.score(block.apart()), len(block))
-
-
-def _gathered(pieces: Iterable[Piece], rows: int) -> Iterator[list[Piece]]:
-    """Yield neighbours together, also of several datasets, as long as they are no more than so many rows."""
-    some: list[Piece] = []
-    for piece in pieces:
-        if some and sum(len(each.block) for each in some) + len(piece.block) > rows:
-            yield some
-            some = []
-        some.append(piece)
-    if some:
-        yield some
-
-
-def _share_out(found: Array, pieces: Sequence[Piece], values: Mapping[str, Array]) -> None:
-    """Put the numbers of some pieces' rows, one after the other, where each dataset has its own."""
-    begin = 0
-    for piece in pieces:
-        values[piece.dataset][piece.rows] = found[begin : begin + len(piece.block)]
-        begin += len(piece.block)

@@ -15,8 +15,9 @@ from moodbench.catalog.benchmark import MODEL_SCOPE, ONE_CLASS, STANDARD
 from moodbench.classes import Classes
 from moodbench.errors import CacheError
 from moodbench.evaluation.caches import Caches
-from moodbench.evaluation.engine import Array, Engine
+from moodbench.evaluation.engine import Engine
 from moodbench.evaluation.measure import ResultRows
+from moodbench.evaluation.pieces import Array
 from moodbench.evaluation.streams import Streams, run_streams
 from moodbench.features.reader import RowReader
 from moodbench.features.rowscores import ID, NEITHER, OOD

@@ -12,7 +12,7 @@ import torch
 from moodbench.catalog import BenchmarkSpec
 from moodbench.devices import arithmetic
 from moodbench.evaluation.caches import Caches
-from moodbench.evaluation.engine import BLOCK
+from moodbench.evaluation.engine import BLOCK, Elsewhere
 from moodbench.evaluation.imported import WithImported
 from moodbench.evaluation.measure import ResultRows
 from moodbench.evaluation.noise import with_noise
@@ -38,6 +38,7 @@ def score_caches(
     block: int = BLOCK,
     progress: Progress = SILENT,
     seconds: dict[str, float] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> ScoreRun:
     """Fit `scores` on ID train and measure them on every OOD dataset that `caches` has.
 
@@ -64,6 +65,8 @@ def score_caches(
         Shows how far it is.
     seconds : dict, optional
         Is filled: label of a score → the time that a test row takes it, alone (`moodbench.evaluation.timing`).
+    elsewhere : Elsewhere, optional
+        Other processes that share the work; by default it is done here.
 
     Returns
     -------
@@ -72,7 +75,15 @@ def score_caches(
         and a note that says what.
     """
     place = device or torch.device("cpu")
-    make = partial(WithImported, device=place, block=block, bank_rows=bank_rows, progress=progress, seconds=seconds)
+    make = partial(
+        WithImported,
+        device=place,
+        block=block,
+        bank_rows=bank_rows,
+        progress=progress,
+        seconds=seconds,
+        elsewhere=elsewhere,
+    )
     with arithmetic(threads), torch.inference_mode():
         if caches.joined is None:
             caches = caches.by_name(benchmark.aliases, benchmark.id_classes)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from moodbench.errors import ResultsError
 from moodbench.evaluation.caches import Caches
-from moodbench.evaluation.engine import Array
 from moodbench.evaluation.imported import Imported
 from moodbench.evaluation.kept import kept_params
+from moodbench.evaluation.pieces import Array
 from moodbench.evaluation.protocols import ScoreRun
 from moodbench.evaluation.streams import Streams
 from moodbench.features.lock import exclusive

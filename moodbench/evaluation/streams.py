@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from moodbench.errors import CacheError
-from moodbench.evaluation.engine import Array, Engine
+from moodbench.evaluation.engine import Engine
+from moodbench.evaluation.pieces import Array
 from moodbench.features.reader import RowReader
 from moodbench.scores.base import Score
 from moodbench.scores.block import Block, joined

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -61,6 +61,20 @@ class Piece:
     def stop(self) -> int:
         """Number of the row behind its last."""
         return self.start + self.rows
+
+    def here(self) -> Piece:
+        """Return the same as another machine sees it: devices and numbers of files are each one's own.
+
+        Raises
+        ------
+        CacheError
+            The file is not there, or was changed.
+        """
+        with opened(self.file) as descriptor:
+            state = state_of(descriptor)
+        if state[2:] != self.state[2:]:
+            raise CacheError("the cache was replaced or changed while it was read", file=self.file, fix=AGAIN)
+        return replace(self, state=state)
 
     def read(self, descriptor: int, name: str, array: NDArray[Any], first: int) -> None:
         """Fill an array with rows of this file from `first` on, which is counted within it."""

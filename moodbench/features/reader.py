@@ -10,6 +10,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from isal.isal_zlib import crc32
@@ -59,6 +60,15 @@ class _Watch:
         self._features = np.zeros(cache.rows, np.uint32)
         self._known = np.zeros(cache.rows, np.bool_)
         self._whole: dict[tuple[str, int, int], int] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs: not what was seen here."""
+        return {**self.__dict__, "_features": None, "_known": None, "_whole": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._features = np.zeros(len(self.status), np.uint32)
+        self._known = np.zeros(len(self.status), np.bool_)
 
     def knows(self, rows: slice) -> bool:
         """Say whether these rows were compared before."""
@@ -160,6 +170,11 @@ class RowReader:
         if self.rows == 0:
             raise CacheError("the cache has no rows that could be scored", file=file)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become the reader that was pickled, in another process or on another machine, of the same unchanged files."""
+        self.__dict__ |= state
+        self._pieces = tuple(piece.here() for piece in self._pieces)
+
     @property
     def ids(self) -> list[str]:
         """The ids of the rows: image paths or running numbers."""
@@ -237,8 +252,25 @@ class RowReader:
             if len(rows):
                 yield block.rows(rows)
 
-    def blocks(self, size: int, *, logits: bool = True) -> Iterator[RowBlock]:
+    def before(self, row: int) -> int:
+        """Return how many of the rows come before row `row` of the file, which counts those that are left out too."""
+        return int(self._done[:row].sum())
+
+    def ranges(self, size: int) -> list[range]:
+        """Return ranges of `size` rows of the file, one after the other, but those without a row that is read."""
+        parts = [range(start, min(start + size, self._all)) for start in range(0, self._all, size)]
+        return [part for part in parts if self._done[part.start : part.stop].any()]
+
+    def blocks(self, size: int, *, logits: bool = True, within: range | None = None) -> Iterator[RowBlock]:
         """Yield the rows in order, `size` at a time (fewer where rows are skipped), with those of views.
+
+        Parameters
+        ----------
+        size : int
+        logits : bool
+            Of features alone less is read.
+        within : range, optional
+            These rows of the file alone (`ranges`); a block begins with the first.
 
         Raises
         ------
@@ -246,15 +278,16 @@ class RowReader:
             Rows do not match their checksums, or are not finite; or the file was removed, replaced or changed since it
             was opened: passes over two files must never be mixed.
         """
-        its = {name: view.blocks(size, logits=logits) for name, view in self.views.items()}
-        for block in self._own_blocks(size, logits=logits):
+        within = range(self._all) if within is None else within
+        its = {name: view.blocks(size, logits=logits, within=within) for name, view in self.views.items()}
+        for block in self._own_blocks(size, within, logits=logits):
             yield replace(block, views={name: next(blocks) for name, blocks in its.items()}) if its else block
 
-    def _own_blocks(self, size: int, *, logits: bool) -> Iterator[RowBlock]:
+    def _own_blocks(self, size: int, within: range, *, logits: bool) -> Iterator[RowBlock]:
         with Reading(self._pieces) as reading:
-            seen = 0
-            for start in range(0, self._all, size):
-                count = min(size, self._all - start)
+            seen = self.before(within.start)
+            for start in range(within.start, within.stop, size):
+                count = min(size, within.stop - start)
                 rows = slice(start, start + count)
                 done = self._done[rows]
                 features = reading.rows("features", start, count)

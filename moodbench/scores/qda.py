@@ -35,6 +35,8 @@ class ClassScatters(Statistic[Tensor]):
         The point that the moments are taken about; it takes the bulk of the size out of the sums.
     """
 
+    divisible = False  # gigabytes, where classes are many
+
     def __init__(self, classes: int, shift: Tensor) -> None:
         self.classes = classes
         self.shift = shift

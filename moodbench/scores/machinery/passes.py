@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,15 @@ MOST_TEXT = 200
 
 Request = Statistic[Any] | tuple[Statistic[Any], ...]
 
+Faults = dict[Hashable, BaseException]
+"""The keys of statistics that raised something, with what it was."""
+
+Pass = Callable[
+    [Mapping[Hashable, Statistic[Any]], Callable[[float], object]], tuple[dict[Hashable, Statistic[Any]], Faults]
+]
+"""A pass that other processes make: of fresh statistics by key it returns some that have seen all rows, and faults; it
+may leave others out. It is told what to call with the number of rows done."""
+
 
 def fit_scores(
     scores: Mapping[str, Score],
@@ -31,6 +40,7 @@ def fit_scores(
     *,
     tolerant: bool = False,
     progress: Progress = SILENT,
+    elsewhere: Pass | None = None,
 ) -> tuple[dict[str, Score], dict[str, str]]:
     """Fit every score on the ID train rows.
 
@@ -47,6 +57,8 @@ def fit_scores(
 
     progress : Progress
         Is told of every pass over the rows, and of the fits between passes.
+    elsewhere : callable, optional
+        Makes passes in other processes. What it leaves out, and what is of somebody else's scores, is done here.
 
     Returns
     -------
@@ -113,10 +125,17 @@ def fit_scores(
     while running:
         number += 1
         asked = [(s, scores[name]) for name, (_, request) in running.items() for s in each_statistic(request)]
-        wanted = {_key(s): s for s, _ in asked if _key(s) not in values}
-        foreign = {_key(s) for s, score in asked if wanted.get(_key(s)) is s and not is_own(type(score))}
+        wanted = {key_of(s): s for s, _ in asked if key_of(s) not in values}
+        foreign = {key_of(s) for s, score in asked if wanted.get(key_of(s)) is s and not is_own(type(score))}
         with progress.phase(f"pass {number} over ID train", train.rows) as tick:
-            faults = _one_pass(list(wanted.values()), blocks, held_out, tick, foreign)
+            seen: dict[Hashable, Statistic[Any]] = {}
+            faults: Faults = {}
+            if elsewhere is not None:
+                own = {key: s for key, s in wanted.items() if key not in foreign and s.divisible}
+                seen, faults = elsewhere(own, tick) if own else ({}, {})
+            rest = [s for key, s in wanted.items() if key not in seen and key not in faults]
+            faults |= one_pass(rest, blocks, held_out, (lambda rows: None) if seen else tick, foreign)
+            wanted |= seen
         for key, statistic in wanted.items():
             if key not in faults:
                 try:
@@ -125,7 +144,7 @@ def fit_scores(
                     faults[key] = error
         with progress.phase(f"fitting after pass {number}", len(running), "score") as tick:
             for name, (fit, request) in list(running.items()):
-                keys = [_key(statistic) for statistic in each_statistic(request)]
+                keys = [key_of(statistic) for statistic in each_statistic(request)]
                 fault = next((faults[key] for key in keys if key in faults), None)
                 if fault is not None:
                     fail(name, fault)
@@ -155,28 +174,28 @@ def _check_request(request: object) -> None:
     for one in request if isinstance(request, tuple) else (request,):
         if not isinstance(one, Statistic):
             raise ScoreError(f"fit() asked for a value of type {type(one).__name__}; it must yield statistics")
-        hash(_key(one))
+        hash(key_of(one))
 
 
-def _one_pass(
-    wanted: list[Statistic[Any]],
+def one_pass(
+    wanted: Sequence[Statistic[Any]],
     blocks: Callable[[], Iterable[Block]],
     held_out: Callable[[], Iterable[Block]] | None,
-    tick: Callable[[float], object],
-    foreign: Collection[Hashable],
-) -> dict[Hashable, BaseException]:
+    tick: Callable[[float], object] = lambda rows: None,
+    foreign: Collection[Hashable] = (),
+) -> Faults:
     """Show rows to statistics; return the keys of those that raised something, with what it was.
 
     Those with the keys `foreign` are of scores that somebody else wrote, and are shown copies.
     """
-    faults: dict[Hashable, BaseException] = {}
+    faults: Faults = {}
 
     def show(statistic: Statistic[Any], rows: Block) -> None:
-        if _key(statistic) not in faults:
+        if key_of(statistic) not in faults:
             try:
-                statistic.update(rows.apart() if _key(statistic) in foreign else rows)
+                statistic.update(rows.apart() if key_of(statistic) in foreign else rows)
             except (Exception, SystemExit) as error:
-                faults[_key(statistic)] = error
+                faults[key_of(statistic)] = error
 
     apart = [s for s in wanted if s.part == "held_out"] if held_out is not None else []
     inside = [s for s in wanted if s not in apart]
@@ -199,7 +218,8 @@ def apart(train: Train) -> Train:
     return replace(train, weight=weight, bias=bias, texts={kind: one.clone() for kind, one in train.texts.items()})
 
 
-def _key(statistic: Statistic[Any]) -> Hashable:
+def key_of(statistic: Statistic[Any]) -> Hashable:
+    """Return what tells a statistic from others: of equal ones one is computed."""
     return (statistic.part, statistic.key)
 
 

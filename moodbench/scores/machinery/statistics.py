@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, Literal, Self, TypeVar
+from typing import ClassVar, Generic, Literal, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -30,6 +30,10 @@ class Statistic(ABC, Generic[V_co]):
     """A mergeable summary of rows."""
 
     part: Part = "train"
+
+    divisible: ClassVar[bool] = True
+    """Whether several processes may see parts of the rows. Not of what is so large that copies of it would cost more
+    than the pass."""
 
     def on(self, part: Part) -> Self:
         """Restrict the statistic to a part of the rows, and return it."""
