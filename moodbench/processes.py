@@ -167,15 +167,20 @@ def _started(context: Any, work: Callable[[int, int], Any], begin: Callable[[], 
 
 def _lost(worker: _Worker) -> ProcessLostError:
     worker.process.join()
-    code = worker.process.exitcode or 0
+    return ProcessLostError(how_ended(worker.process.exitcode))
+
+
+def how_ended(code: int | None) -> str:
+    """Say how a process ended, from its exit code, in words that go on "the process …"."""
+    code = code or 0
     if code >= 0:
-        return ProcessLostError(f"ended by itself (exit code {code})")
+        return f"ended by itself (exit code {code})"
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
     reason = {"SIGKILL": ", as the system does when memory runs out", "SIGBUS": ": memory ran out"}.get(name, "")
-    return ProcessLostError(f"was killed ({name}{reason})")
+    return f"was killed ({name}{reason})"
 
 
 # in the other process
