@@ -32,6 +32,36 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def several_devices(names: str) -> list[str]:
+    """Return the devices of ``cuda:0,cuda:1`` or ``all``; one name is itself.
+
+    Raises
+    ------
+    UsageError
+        There is none of a name, a GPU is named twice, or they are of two kinds.
+    """
+    if names == "all":
+        count = torch.cuda.device_count()
+        if not count:
+            raise UsageError("--device all means every GPU, and there is none on this machine", fix="use cpu, or auto")
+        return [f"cuda:{i}" for i in range(count)]
+    parts = [part.strip() for part in names.split(",")]
+    if len(parts) == 1:
+        return [names]
+    for part in parts:
+        if part in ("", "auto", "all"):
+            raise UsageError(f"'{names}' is no list of devices", fix="as in cuda:0,cuda:1; all: every GPU")
+    found = [resolve_device(part) for part in parts]
+    if len({device.type for device in found}) > 1:
+        raise UsageError(
+            f"'{names}' are devices of two kinds, which do not round alike", fix="name GPUs alone: --device all"
+        )
+    gpus = [device.index or 0 for device in found if device.type == "cuda"]
+    if len(set(gpus)) < len(gpus):
+        raise UsageError(f"'{names}' names a GPU twice", fix="each GPU once; all: every GPU")
+    return parts
+
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # glibc's malloc.h
 
 

@@ -129,6 +129,37 @@ class Lines:
         pass
 
 
+_listener: Callable[[float], object] | None = None
+
+
+@contextmanager
+def listening(told: Callable[[float], object]) -> Iterator[None]:
+    """Let all bars be for the duration of the block: `told` is called in their place, with what was there and is new.
+
+    For workers, whose progress others show.
+    """
+    global _listener
+    before, _listener = _listener, told
+    try:
+        yield
+    finally:
+        _listener = before
+
+
+class _Heard(Lines):
+    """In the place of a bar: somebody is told."""
+
+    def __init__(self, what: str, total: float | None, done: float, told: Callable[[float], object]) -> None:
+        super().__init__(what, total, done, silent=True)
+        self._told = told
+        if done:
+            told(done)
+
+    def update(self, n: float = 1) -> None:
+        super().update(n)
+        self._told(n)
+
+
 def bar(
     what: str,
     total: float | None,
@@ -154,6 +185,8 @@ def bar(
     **look
         Of the bar; see tqdm.
     """
+    if _listener is not None:
+        return _Heard(what, total, done, _listener)
     if shown and has_bars():
         bar: Bar = bars()(total=total, initial=done, desc=what, unit=unit, **look)
         return bar

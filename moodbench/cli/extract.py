@@ -10,7 +10,8 @@ import typer
 from moodbench.choices import CropMode, Decoder, Interpolation, OnError, Pool, Precision
 from moodbench.cli import completion
 from moodbench.cli.app import app
-from moodbench.cli.options import Device, Run, with_progress, with_run
+from moodbench.cli.engines import Address, Engine
+from moodbench.cli.options import Run, with_progress, with_run
 
 _PICTURES = "Pictures, over what the transform says"
 _SPEED = "Speed"
@@ -214,7 +215,15 @@ def extract(
             autocompletion=completion.cached_heads,
         ),
     ] = None,
-    device: Device = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="DEVICE",
+            help="auto (CUDA if there is one, else CPU), cpu, cuda or cuda:N; several share the shards, each with a "
+            "process of its own: cuda:0,cuda:1, or all.",
+            autocompletion=completion.devices,
+        ),
+    ] = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Precision of the network. Features are always stored as float32.")
     ] = "fp32",
@@ -239,7 +248,8 @@ def extract(
         int | None,
         typer.Option(
             metavar="N",
-            help="Processes that decode images. By default one per core, at most 16.",
+            help="Processes that decode images. By default one per core, at most 16. With --engine ray: workers, each "
+            "with a network and such processes of its own.",
             rich_help_panel=_SPEED,
         ),
     ] = None,
@@ -279,6 +289,17 @@ def extract(
             help="Of every dataset fill only the I-th of N shards, from 1 to N: for the jobs of an array, which share "
             "the cache folder. Whoever fills the last joins them.",
             rich_help_panel=_SPEED,
+        ),
+    ] = None,
+    engine: Engine = "local",
+    address: Address = None,
+    gpus_per_worker: Annotated[
+        float | None,
+        typer.Option(
+            metavar="G",
+            help="GPUs of each worker of Ray, from 0 to 1; a half lets two share one. By default 1 where the cluster "
+            "has any.",
+            rich_help_panel="On a cluster",
         ),
     ] = None,
     run: Run,
@@ -332,6 +353,9 @@ def extract(
         on_error=on_error,
         max_pixels=max_pixels,
         shard=shard,
+        engine=engine,
+        address=address,
+        gpus_per_worker=gpus_per_worker,
         workspace=run.workspace,
         report=run.output.say,
         progress=run.output.progress,

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.arguments import as_names
-from moodbench.choices import Decoder, OnError, Pool, Precision
+from moodbench.choices import Decoder, EngineName, OnError, Pool, Precision
 from moodbench.commands.extract_said import described
+from moodbench.commands.extract_together import HERE, Engine, devices_of, together
 from moodbench.commands.extract_views import NO_VIEWS, Views
+from moodbench.commands.extract_workers import BEFORE_TORCH as BEFORE_TORCH
+from moodbench.commands.extract_workers import Extractors, weights_read
 from moodbench.datasets.request import ImageRequest, ImageSet
 from moodbench.errors import ModelError, MoodbenchError, UsageError, listed
 from moodbench.features.settings import Settings
@@ -24,15 +29,6 @@ from moodbench.workspace import Workspace, as_workspace
 if TYPE_CHECKING:
     from moodbench.features.extract import Extraction
     from moodbench.models.backbone import Backbone
-
-BEFORE_TORCH = {
-    # Threads of the network share their cores with decoding. By default one that waits for another keeps its core busy,
-    # which makes both several times slower.
-    "OMP_WAIT_POLICY": "PASSIVE",
-    # Pages of 2 MB for large tensors, where the system has them: 500 times fewer to be cleared.
-    "THP_MEM_ALLOC_ENABLE": "1",
-}
-"""Switches of the environment that are read when torch is loaded: no effect where that happened before."""
 
 
 def extract(
@@ -68,6 +64,9 @@ def extract(
     on_error: OnError = "stop",
     max_pixels: int | None = None,
     shard: str | None = None,
+    engine: EngineName = "local",
+    address: str | None = None,
+    gpus_per_worker: float | None = None,
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
     progress: bool = False,
@@ -121,12 +120,19 @@ def extract(
         ``fast``: JPEGs are decoded smaller where at least twice the needed size is left, and torch resizes instead of
         Pillow. Sooner, and other pixels: a variant (``@fast-decode``).
     device, precision, batch_size, workers, channels_last, compile, limit, on_error
-        See `moodbench.features.extract.Settings`.
+        See `moodbench.features.extract.Settings`. A device may also be several (``cuda:0,cuda:1``; ``all``: every GPU),
+        each with a process of its own, which share the shards. With Ray, `workers` are its workers.
     max_pixels : int, optional
         Pictures with more pixels count as undecodable; as Pillow has it by default.
     shard : str, optional
         ``3/16``: of every dataset fill the third of sixteen shards alone. Processes on any machines that share the
         cache folder may fill others at the same time; whoever fills the last joins them.
+    engine : {"local", "ray"}
+        ``ray``: workers on a Ray cluster share the shards; see `docs/cluster.md`.
+    address : str, optional
+        Of the cluster to join, ``auto`` or ``HOST:PORT``. By default one is started on this machine, and ended.
+    gpus_per_worker : float, optional
+        Of each worker of Ray, from 0 to 1; by default 1 where the cluster has GPUs.
     report : callable
         Is told, line by line, what is done, skipped and left out.
 
@@ -144,6 +150,8 @@ def extract(
         Its children say what went wrong; datasets finished before stay.
     """
     share = None if shard is None else Share.parse(shard)
+    where = Engine.asked(engine, address, workers, gpus_per_worker, device, share is not None)
+    decoding = workers if engine == "local" else None
     models: list[str | Backbone] = list(as_names(model)) if isinstance(model, str | Iterable) else [model]
     of_one = {"--checkpoint": checkpoint, "--checkpoint-key": checkpoint_key, "--format": format}
     of_one |= {"--head-file": head_file, "--features": features, "name": name}
@@ -168,11 +176,12 @@ def extract(
     return extract_features(
         choices,
         ImageRequest(as_names(benchmark), as_names(dataset), images, labels, max_pixels),
-        Settings(device, precision, batch_size, workers, limit, on_error, progress, channels_last, compile),
+        Settings(device, precision, batch_size, decoding, limit, on_error, progress, channels_last, compile),
         views=Views.asked(layers, pool, as_names(view), view_head, compile, view_layers),
         workspace=as_workspace(workspace),
         report=report,
         share=share,
+        engine=where,
     )
 
 
@@ -197,6 +206,7 @@ def extract_features(
     workspace: Workspace,
     report: Report,
     share: Share | None = None,
+    engine: Engine = HERE,
 ) -> Records[Extraction]:
     """As `extract`: features of the images of `source`, computed by the networks of `choices` under `settings`."""
     # torch and timm take seconds: names, folders and the networks are checked before
@@ -212,20 +222,30 @@ def extract_features(
     for switch, value in BEFORE_TORCH.items():
         os.environ.setdefault(switch, value)
     views.check()
-    _ = settings.torch_device  # a device that is not there is said before the weights are read
+    devices = devices_of(engine, settings, share)
     done: list[Extraction] = []
     told: set[str] = set()
-    for choice in choices:
-        fault = failed.get(str(choice.model))
-        try:
-            done += [] if fault else _extract_one(choice, sets, settings, views, workspace, report, told, share)
-        except MoodbenchError as error:
-            if len(choices) == 1:
-                raise
-            fault = failed[str(choice.model)] = error
-            _let_go(error)
-        if fault:
-            report(f"cannot extract {choice.model}: {fault.what}")
+    with ExitStack() as stack:
+        crew = None
+        if engine.name == "ray" or len(devices) > 1:
+            site = Extractors(choices, sets, settings, views, workspace)
+            crew = stack.enter_context(together(engine, devices, site, report))
+        else:
+            settings = replace(settings, device=devices[0])
+        for i, choice in enumerate(choices):
+            fault = failed.get(str(choice.model))
+            try:
+                if fault is None and crew is not None:
+                    done += crew.extract(i, told)
+                elif fault is None:
+                    done += _extract_one(choice, sets, settings, views, workspace, report, told, share)
+            except MoodbenchError as error:
+                if len(choices) == 1:
+                    raise
+                fault = failed[str(choice.model)] = error
+                _let_go(error)
+            if fault:
+                report(f"cannot extract {choice.model}: {fault.what}")
     if failed:
         raise _all_of(failed, choices)
     return Records(done)
@@ -262,9 +282,8 @@ def _extract_one(
     from moodbench.features.extract import extract_images
 
     target, backbone = choice.build(workspace.catalog, settings.precision)
-    if choice.reads_file:  # what of it was taken is worth a look: nesting, prefix, format
-        read = f", read as format '{backbone.record['format']}'" if "format" in backbone.record else ""
-        report(f"weights of {target}: {backbone.record['weights']}{read}")
+    if choice.reads_file:
+        report(weights_read(target, backbone))
     chosen = views.of(backbone, workspace, target)
     done = []
     for one in sets:

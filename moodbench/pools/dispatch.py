@@ -225,4 +225,3 @@ class Dispatcher(Generic[Task]):
         elif now - self._silent_since > QUIET_SECONDS:
             self._silent_since = now
             self._report("waiting for a worker: none has room to run, or none is ready yet")
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -80,10 +81,8 @@ class LocalPool:
 
     def give(self, worker: int, task: Any) -> None:
         """Send a task."""
-        try:
+        with contextlib.suppress(OSError):  # its end is seen by `events`
             self._processes[worker].pipe.send(task)
-        except OSError:  # its end is seen by `events`
-            pass
 
     def events(self, seconds: float) -> list[Event]:
         """Return what the processes have told."""
