@@ -65,7 +65,7 @@ class Engine:
         UsageError
             They contradict each other, or ray is not installed.
         """
-        check_engine(name, address, workers, own_workers=False)
+        check_engine(name, address, workers if name == "ray" else None, own_workers=False)
         if name == "local":
             if gpus is not None:
                 raise UsageError("--gpus-per-worker is said of workers of Ray", fix="add --engine ray, or leave it out")

@@ -37,7 +37,7 @@ LAYERS = [
         "types",
         "views",
     },
-    {"catalog", "classes", "cluster", "devices", "logistic", "metrics", "pickles", "transfer"},
+    {"catalog", "classes", "cluster", "devices", "logistic", "metrics", "pickles", "pools", "transfer"},
     {"workspace", "results"},
     {"datasets", "models", "scores", "tables"},
     {"plots", "comparison", "features", "pretraining", "inspection", "sharing"},
