@@ -15,10 +15,10 @@ from moodbench.choices import EngineName
 from moodbench.cluster import check_engine, cluster, fault_of, the_ray
 from moodbench.commands.extract_said import described
 from moodbench.commands.extract_workers import Begin, Begun, Extractors, Fill, Finish, Load, Shard, Task
-from moodbench.errors import CacheError, UsageError
+from moodbench.errors import UsageError
 from moodbench.features.lock import BusyError
 from moodbench.features.settings import Settings
-from moodbench.features.shards.plan import Share
+from moodbench.features.shards.share import Share
 from moodbench.pools.dispatch import Dispatcher
 from moodbench.pools.room import Node, room
 from moodbench.processes import cores
@@ -202,11 +202,11 @@ def together(engine: Engine, devices: Sequence[str], site: Extractors, report: R
     devices : sequence of str
         Of this machine, one for each worker; not looked at where the engine is Ray's.
     site : Extractors
-        Settings, mark, workers and threads are filled in here.
+        Settings of each worker, folder, mark, workers and threads are filled in here.
     report : callable
     """
     with ExitStack() as stack:
-        site = replace(site, mark=stack.enter_context(_marked(site)), folder=str(Path.cwd()))
+        site = replace(site, folder=str(Path.cwd()))
         pool: Pool
         if engine.name == "ray":
             site, pool = stack.enter_context(_on_ray(engine, site, report))
@@ -238,16 +238,18 @@ def _named(site: Extractors, kind: type) -> Any:
 
 
 @contextmanager
-def _marked(site: Extractors) -> Iterator[Any]:
-    """Put a file into the cache folder, by which workers elsewhere see that theirs is the same."""
-    mark = temporary_file(site.workspace.cache_dir / "workers")
+def _marked(folder: Path) -> Iterator[Path | None]:
+    """Put a file into the cache folder, by which workers elsewhere see that theirs is the same; None: it is read-only.
+
+    Whether that is an error, those say who write caches: of finished ones there is nothing to write.
+    """
+    mark = temporary_file(folder / "workers")
     try:
-        mark.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         mark.touch()
-    except OSError as error:
-        raise CacheError(
-            f"the cache folder cannot be written: {error.strerror}", file=mark.parent, fix="choose another --cache-dir"
-        ) from None
+    except OSError:
+        yield None
+        return
     try:
         yield mark
     finally:
@@ -302,7 +304,8 @@ def _on_ray(engine: Engine, site: Extractors, report: Report) -> Iterator[tuple[
                 f"{many(workers, 'worker')} of Ray on a cluster of {many(len(nodes), 'machine')}, each with "
                 f"{many(cpus, 'CPU')}" + (f" and {gpus:g} GPU" if gpus else "")
             )
-            site = replace(site, workers=workers, threads=cpus)
-            yield site, RayPool(_of(site, "cuda" if gpus else "cpu", cpus), workers, cpus=cpus, gpus=gpus)
+            with _marked(site.workspace.cache_dir) as mark:
+                site = replace(site, mark=mark, workers=workers, threads=cpus)
+                yield site, RayPool(_of(site, "cuda" if gpus else "cpu", cpus), workers, cpus=cpus, gpus=gpus)
     except ray.exceptions.RayError as error:
         raise fault_of(error) from None

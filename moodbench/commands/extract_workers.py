@@ -39,7 +39,7 @@ BEFORE_TORCH = {
 EQUAL = ("moodbench", "torch", "timm", "pillow")
 """Packages whose versions must be the same everywhere, as the numbers depend on them."""
 
-EACH = 4
+EACH = 10
 """Shards that a worker gets at least, where there are so many images: so all end at about the same time."""
 
 LEAST = 4
@@ -132,7 +132,7 @@ class Extractors:
     workspace : Workspace
     folder : str
         Where the command was called; relative paths count from it.
-    mark : Path
+    mark : Path or None
         A file in the cache folder, for the time of the work: who does not see it has another cache folder.
     workers, threads : int
         How many there are, and processor cores of each.
@@ -146,7 +146,7 @@ class Extractors:
     views: Views
     workspace: Workspace
     folder: str = ""
-    mark: Path = Path()
+    mark: Path | None = None
     workers: int = 1
     threads: int = 1
     versions: Mapping[str, str] = field(default_factory=lambda: versions(*EQUAL))
@@ -185,7 +185,7 @@ class Extractors:
             os.chdir(self.folder)
         except OSError:
             unseen = Path(self.folder)
-        if unseen is None and not self.mark.exists():
+        if unseen is None and self.mark is not None and not self.mark.exists():
             unseen = self.mark.parent.absolute()
         for one in self.sets:
             root = getattr(one.images, "root", None)
@@ -299,7 +299,11 @@ class _Extractor:
             given, named = self._asked(model, dataset)
             return extract_images(*given, **named)
         if not work.finish():
-            raise MoodbenchError("shards of this cache were removed meanwhile", file=work.targets[0].file)
+            raise MoodbenchError(
+                "shards of this cache were removed meanwhile",
+                file=work.targets[0].file,
+                fix="run the same command again, which makes them anew",
+            )
         own, *others = (outcome_of(target.file, _rows(target.file), 0.0) for target in work.targets)
         views = [_view_of(target) for target in work.targets[1:]]
         return replace(own, views=dict(zip(map(str, views), others, strict=True)))

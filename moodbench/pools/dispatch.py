@@ -42,7 +42,7 @@ class _Round(Generic[Task]):
 
     waiting: list[Task]
     answered: Callable[[Task, object], None]
-    advanced: Callable[[float], None]
+    advanced: Callable[[float], object]
     tries: Counter[Task] = field(default_factory=Counter)
     later: dict[Task, tuple[float, float]] = field(default_factory=dict)
     part: dict[int, float] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class Dispatcher(Generic[Task]):
         self,
         tasks: Sequence[Task],
         answered: Callable[[Task, object], None],
-        advanced: Callable[[float], None] = lambda amount: None,
+        advanced: Callable[[float], object] = lambda amount: None,
     ) -> None:
         """Give out the tasks, and return when all are answered.
 

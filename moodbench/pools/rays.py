@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from moodbench.cluster import the_ray
 from moodbench.errors import ModelError, MoodbenchError
 from moodbench.pools.contract import Advanced, Answered, Event, Failed, Lost, Maker, Ready, Report
 from moodbench.pools.local import Throttled
@@ -39,8 +40,7 @@ class RayPool:
     """
 
     def __init__(self, maker: Maker, size: int, *, cpus: int, gpus: float = 0.0) -> None:
-        import ray
-
+        ray = the_ray()
         self.size = size
         try:
             self._maker = ray.put(maker)
@@ -65,8 +65,7 @@ class RayPool:
             self._end(worker)
 
     def _end(self, worker: int) -> None:
-        import ray
-
+        ray = the_ray()
         self._streams.pop(worker, None)
         actor = self._actors.pop(worker, None)
         if actor is not None:
@@ -85,8 +84,7 @@ class RayPool:
 
     def events(self, seconds: float) -> list[Event]:
         """Return what the actors have told."""
-        import ray
-
+        ray = the_ray()
         workers = {stream: worker for worker, stream in self._streams.items()}
         if not workers:
             threading.Event().wait(seconds)
@@ -95,8 +93,7 @@ class RayPool:
         return [event for stream in there if (event := self._received(workers[stream], stream)) is not None]
 
     def _received(self, worker: int, stream: Any) -> Event | None:
-        import ray
-
+        ray = the_ray()
         try:
             kind, value = ray.get(next(stream))
         except StopIteration:  # the end of an answer's stream
@@ -109,8 +106,9 @@ class RayPool:
             return self._over(worker, _lost(worker, error))
         if kind == "advanced":
             return Advanced(worker, value)
-        event = {"ready": Ready, "answered": Answered}.get(kind)
-        return self._over(worker, Failed(worker, value.error()) if event is None else event(worker, value))
+        if kind == "failed":
+            return self._over(worker, Failed(worker, value.error()))
+        return self._over(worker, Ready(worker, value) if kind == "ready" else Answered(worker, value))
 
     def _over(self, worker: int, event: Event) -> Event:
         """Nothing more comes of what an actor was asked."""
@@ -151,8 +149,7 @@ class _Actor:
 
     def ready(self) -> Iterator[tuple[str, Any]]:
         """Make the worker."""
-        import ray
-
+        ray = the_ray()
         try:
             self._work = ray.get(self._reference)()
         except Exception as error:
