@@ -25,15 +25,15 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass
 class Nodes:
-    """A cluster: its address, and the session (as of ``setsid``) of each node's processes."""
+    """A cluster: its address, and the first process of each node, which leads the session of all others."""
 
     address: str
-    sessions: list[int]
+    sessions: list[subprocess.Popen[bytes]]
     environment: dict[str, str]
 
     def lose(self, node: int) -> None:
         """Kill every process of a node at once, as when its machine fails."""
-        _kill(self.sessions[node])
+        _kill(self.sessions[node].pid)
 
 
 def free_port() -> int:
@@ -47,14 +47,18 @@ def free_port() -> int:
 def two_nodes(cpus: tuple[int, int] = (1, 1)) -> Iterator[Nodes]:
     """Begin the cluster, and end it."""
     folder = Path(tempfile.mkdtemp(prefix="mbt-", dir="/tmp"))  # names of sockets are short
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
-        "RAY_BACKEND_LOG_LEVEL": "fatal",
-        "RAY_enable_metrics_collection": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_health_check_period_ms": "500",
-        "RAY_health_check_failure_threshold": "4",
-    }
+    environment = (
+        os.environ
+        | {
+            "PYTHONPATH": str(ROOT),
+            "RAY_BACKEND_LOG_LEVEL": "fatal",
+            "RAY_enable_metrics_collection": "0",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_AUTH_MODE": "disabled",  # else the first node asks for a token where one lies about, and the second has none
+            "RAY_health_check_period_ms": "500",
+            "RAY_health_check_failure_threshold": "4",
+        }
+    )
     nodes = Nodes(f"127.0.0.1:{free_port()}", [], environment)
     try:
         head = ["--head", f"--port={nodes.address.partition(':')[2]}", "--include-dashboard=false"]
@@ -62,8 +66,9 @@ def two_nodes(cpus: tuple[int, int] = (1, 1)) -> Iterator[Nodes]:
         _begin(nodes, folder, [f"--address={nodes.address}"], cpus[1], "second")
         yield nodes
     finally:
-        for session in nodes.sessions:
-            _kill(session)
+        for process in nodes.sessions:
+            _kill(process.pid)
+            process.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -84,10 +89,11 @@ def _begin(nodes: Nodes, folder: Path, options: list[str], cpus: int, resource: 
         end = time.monotonic() + 90
         while time.monotonic() < end and process.poll() is None:
             if "Ray runtime started" in said.read_text():
-                nodes.sessions.append(process.pid)
+                nodes.sessions.append(process)
                 return
             time.sleep(0.1)
         _kill(process.pid)
+        process.wait()
     pytest.skip(f"Ray cannot be started on this machine now: {said.read_text()[-500:]}")
 
 
