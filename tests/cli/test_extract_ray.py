@@ -34,6 +34,7 @@ def nodes(ray):
 def small(home, monkeypatch):
     """The folder of the tiny benchmark."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONBREAKPOINT", "0")  # Ray sets it; so it is as before at the end
     return home
 
 
