@@ -47,18 +47,15 @@ def free_port() -> int:
 def two_nodes(cpus: tuple[int, int] = (1, 1)) -> Iterator[Nodes]:
     """Begin the cluster, and end it."""
     folder = Path(tempfile.mkdtemp(prefix="mbt-", dir="/tmp"))  # names of sockets are short
-    environment = (
-        os.environ
-        | {
-            "PYTHONPATH": str(ROOT),
-            "RAY_BACKEND_LOG_LEVEL": "fatal",
-            "RAY_enable_metrics_collection": "0",
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_AUTH_MODE": "disabled",  # else the first node asks for a token where one lies about, and the second has none
-            "RAY_health_check_period_ms": "500",
-            "RAY_health_check_failure_threshold": "4",
-        }
-    )
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "RAY_BACKEND_LOG_LEVEL": "fatal",
+        "RAY_enable_metrics_collection": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "disabled",  # else the first node may ask for a token, and the second has none
+        "RAY_health_check_period_ms": "500",
+        "RAY_health_check_failure_threshold": "4",
+    }
     nodes = Nodes(f"127.0.0.1:{free_port()}", [], environment)
     try:
         head = ["--head", f"--port={nodes.address.partition(':')[2]}", "--include-dashboard=false"]
