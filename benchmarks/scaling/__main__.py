@@ -2,7 +2,8 @@
 
 Prints the tables of docs/scaling.md; with --write puts them there. They come from the constants of
 `benchmarks/scaling/constants.py`, the same on every machine. --measure measures here what of these can be measured
-(a minute on a machine that does nothing else). --replay simulates one plan.
+(a minute on a machine that does nothing else). --replay simulates one plan; --compare holds the
+simulation against runs of processes here.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--measure", action="store_true", help="measure constants on this machine")
     parser.add_argument("--pictures", type=int, default=96, help="photographs to measure decoding with (default 96)")
     parser.add_argument("--runs", type=int, default=5, help="of what is measured; the median is taken")
+    parser.add_argument(
+        "--compare", type=int, metavar="IMAGES", help="run as well as replay: a real run of so many images"
+    )
     parser.add_argument("--replay", type=int, metavar="IMAGES", help="simulate the extraction of so many images")
     parser.add_argument("--rows-per-shard", type=int, default=16_384)
-    parser.add_argument("--workers", type=int, default=8, help="one a GPU (default 8)")
+    parser.add_argument("--workers", type=int, help="one a GPU (default 8; of --compare 2)")
     parser.add_argument("--rate", type=float, default=333, help="images a second of a worker (default 333)")
     parser.add_argument("--deaths", type=float, help="an hour and worker")
     parser.add_argument("--seed", type=int, default=0)
@@ -39,8 +43,12 @@ def main(given: Sequence[str] | None = None) -> None:
         from benchmarks.scaling.measure import measured
 
         print(json.dumps({"machine": platform.processor(), **measured(args.pictures, args.runs)}, indent=2))
+    elif args.compare is not None:
+        from benchmarks.scaling.real import compared
+
+        print(json.dumps(compared(args.compare, args.workers or 2, args.compare // 24, args.compare // 4), indent=2))
     elif args.replay is not None:
-        workers = Workers(args.workers, 1 / args.rate, **({} if args.deaths is None else {"deaths": args.deaths}))
+        workers = Workers(args.workers or 8, 1 / args.rate, **({} if args.deaths is None else {"deaths": args.deaths}))
         found = replay(plan(args.replay, args.rows_per_shard), workers, args.seed)
         print(json.dumps({**asdict(found), "efficiency": found.efficiency}, indent=2))
     elif args.write:

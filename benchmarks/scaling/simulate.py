@@ -9,10 +9,13 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from benchmarks.scaling.constants import value
+from moodbench.features.shards.plan import ShardPlan
+from moodbench.features.shards.share import whole_batches
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,8 @@ class Replay:
 
 
 class _Run:
-    def __init__(self, shards: Sequence[int], workers: Workers, seed: int) -> None:
-        self.workers, self.chance = workers, random.Random(seed)
+    def __init__(self, shards: Sequence[int], workers: Workers, seed: int, killed: Mapping[int, float]) -> None:
+        self.workers, self.chance, self.killed = workers, random.Random(seed), dict(killed)
         self.queue = deque(shards)
         self.left = len(shards)
         self.speed = [self._slowness() for _ in range(workers.count)]
@@ -107,6 +110,7 @@ class _Run:
     def begin(self, now: float, worker: int) -> None:
         """Let a worker start: it lives from then on."""
         alive = self.chance.expovariate(self.workers.deaths / 3600) if self.workers.deaths else math.inf
+        alive = self.killed.pop(worker, alive)  # it is killed once; its successor is not
         self.dies[worker] = now + alive
         if alive < self.workers.start:
             self.at(self.dies[worker], "died", worker)
@@ -156,18 +160,20 @@ class _Run:
         return now, now if self.without_work is None else self.without_work
 
 
-def replay(shards: Sequence[int], workers: Workers, seed: int = 0) -> Replay:
-    """Let workers do shards of so many rows, in order.
+def replay(
+    shards: Sequence[int], workers: Workers, seed: int = 0, killed: Mapping[int, float] = MappingProxyType({})
+) -> Replay:
+    """Let workers do shards of so many rows, in order; `killed` are those that die at a given time, from the start.
 
     The ideal is that of workers that need `Workers.row` for a row and nothing for anything else.
     """
-    run = _Run(shards, workers, seed)
+    run = _Run(shards, workers, seed, killed)
     seconds, without_work = run.run()
     ideal = sum(shards) * workers.row / workers.count
     return Replay(seconds, ideal, run.deaths, run.again, seconds - without_work)
 
 
-def plan(rows: int, per_shard: int) -> list[int]:
-    """Return the rows of every shard of a plan."""
-    whole, rest = divmod(rows, per_shard)
-    return [per_shard] * whole + ([rest] if rest else [])
+def plan(rows: int, per_shard: int, batch: int = 1) -> list[int]:
+    """Return the rows of every shard of the plan that `extract` makes."""
+    made = ShardPlan("m", "d", rows, whole_batches(per_shard, batch), "", batch, False, 1, None, [], None, {})
+    return [made.note(index)["rows"] for index in range(1, made.shards + 1)]
