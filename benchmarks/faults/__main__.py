@@ -41,6 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="CLASS", help=f"by default all: {', '.join(names)}")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, help="trials of each kind of 'together' (default 10; half a minute each)")
     parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
     options = parser.parse_args()
     unknown = sorted({*options.names} - {*names})
@@ -50,7 +51,10 @@ def main() -> int:
     for name in options.names or names:
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            found = list(importlib.import_module(f"benchmarks.faults.{name}").run(Path(folder), options.seed))
+            module = importlib.import_module(f"benchmarks.faults.{name}")
+            if options.count is not None and hasattr(module, "COUNT"):
+                module.COUNT = options.count
+            found = list(module.run(Path(folder), options.seed))
         print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
         for row in found:
             for example in row.examples:

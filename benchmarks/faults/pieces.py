@@ -27,6 +27,9 @@ from moodbench.models.transforms import build_transform
 ROWS, BATCH, SHARDS = 90, 8, 4
 """Four shards of 24 rows; the last has less."""
 
+SIDE = 32
+"""Of the pictures that the network sees."""
+
 MODEL, DATASET = "means", "pictures"
 
 
@@ -43,10 +46,10 @@ class Means(nn.Module):
         return out
 
 
-def pictures(folder: Path, seed: int) -> Path:
+def pictures(folder: Path, seed: int, rows: int = ROWS) -> Path:
     """Write different pictures of 40 × 30 pixels in three folders."""
     rng = np.random.default_rng(seed)
-    for i in range(ROWS):
+    for i in range(rows):
         file = folder / f"c{i % 3}" / f"{i:03}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (3, 4, 3), dtype=np.uint8)).resize((40, 30)).save(file)
@@ -64,7 +67,7 @@ class Extractor:
     def __init__(self, folder: Path, weights: int = 0) -> None:
         torch.set_num_threads(1)  # what forks must not have threads
         torch.manual_seed(weights)
-        transform = build_transform("moodv2", {"input_size": (3, 32, 32)}, 32)
+        transform = build_transform("moodv2", {"input_size": (3, SIDE, SIDE)}, SIDE)
         self.backbone = Backbone.from_module(Means(), transform, name=MODEL)
         self.images = folder_images(folder)
         self.settings = Settings("cpu", batch_size=BATCH, workers=0, progress=False)

@@ -66,6 +66,7 @@ def test_costs_grow_as_their_formulas_say():
 @given(st.integers(1, 10**6), st.integers(64, 10**5))
 def test_a_plan_holds_every_row_once(rows, per_shard):
     shards = plan(rows, per_shard)
+    assert plan(rows, per_shard, 64)[0] == min(rows, -(-per_shard // 64) * 64)
     assert sum(shards) == rows
     assert len(shards) == math.ceil(rows / per_shard)
     assert all(one == per_shard for one in shards[:-1])
@@ -95,6 +96,14 @@ def test_whoever_dies_the_work_is_finished(number, count, deaths, keeps, seed):
     assert 0 <= found.waited <= found.seconds
     assert not keeps or found.again <= found.deaths * workers.batch
     assert replay(shards, workers, seed) == found
+
+
+def test_a_worker_that_is_killed_is_killed_once_at_that_time():
+    shards = [1000] * 6
+    calm = Workers(2, 0.01, **CALM | {"again": 0.0})
+    found = replay(shards, calm, killed={0: 14.0})
+    assert (found.deaths, found.again) == (1, 1000 * 0.4 // 1 % 64)
+    assert found.seconds >= replay(shards, calm).seconds == pytest.approx(30.0)
 
 
 def test_shards_done_anew_cost_more_than_those_that_go_on():

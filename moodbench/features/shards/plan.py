@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from moodbench.atomic import replace_file
+from moodbench.atomic import replace_file, sweep
 from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features.create import reason
 from moodbench.features.shards.names import PLAN, shard_name, shards_folder
@@ -121,6 +121,7 @@ def write_plan(cache: Path, plan: ShardPlan) -> None:
     CacheError
     """
     file, values = plan_file(cache), asdict(plan)
+    sweep(file)
     record = {"moodbench_shards": _VERSION, "plan": values, "sha256": _digest(values)}
     try:
         replace_file(file, json.dumps(record, indent=1, sort_keys=True).encode())

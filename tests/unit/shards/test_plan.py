@@ -123,3 +123,12 @@ def test_plans_that_say_impossible_things_are_refused(cache, key, value):
     plan_file(cache).write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(CacheError, match="damaged"):
         read_plan(cache)
+
+
+def test_what_a_killed_writer_left_of_a_plan_goes_with_the_next(tmp_path):
+    file = tmp_path / "m" / "d.h5"
+    left = plan_file(file).with_name(".plan.json.123.tmp")
+    left.parent.mkdir(parents=True)
+    left.write_text("{")
+    write_plan(file, a_plan())
+    assert [one.name for one in left.parent.iterdir()] == ["plan.json"]
