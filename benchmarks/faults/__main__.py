@@ -53,7 +53,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             module = importlib.import_module(f"benchmarks.faults.{name}")
             if options.count is not None and hasattr(module, "COUNT"):
-                module.COUNT = options.count
+                vars(module)["COUNT"] = options.count
             found = list(module.run(Path(folder), options.seed))
         print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
         for row in found:

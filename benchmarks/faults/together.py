@@ -8,6 +8,7 @@ on. What is there in the end is compared, to the bit, with an undisturbed run.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import random
 import shutil
@@ -23,6 +24,7 @@ import torch
 
 from benchmarks.faults.pieces import BATCH, DATASET, MODEL, SIDE, Means, as_one_file, contents, left_over, pictures
 from benchmarks.faults.trial import Outcome, Row, attempt, side_by_side
+from moodbench.cluster import the_ray
 from moodbench.commands.extract import extract
 from moodbench.models.backbone import Backbone
 from moodbench.models.transforms import build_transform
@@ -95,11 +97,8 @@ def run(folder: Path, seed: int) -> Iterator[Row]:
     yield _workers("several devices: kill -9 of a worker", work, devices, _spawned, chance)
     yield _commands("several devices: kill -9 of the command", work, devices, chance)
     try:
-        from tests.rays import two_nodes
-
-        from moodbench.cluster import the_ray
-
         the_ray()
+        two_nodes = importlib.import_module("tests.rays").two_nodes
     except Exception as problem:
         print(f"together: without Ray ({problem}): those rows are left out", file=sys.stderr)
         return

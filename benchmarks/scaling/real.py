@@ -24,8 +24,9 @@ from benchmarks.photographs import write
 from benchmarks.scaling.simulate import Workers, plan, replay
 from moodbench.datasets.images import folder_images
 from moodbench.features.cache import FeatureCache
-from moodbench.features.extract import Settings, ShardedExtraction, sharded
+from moodbench.features.extract import Settings, sharded
 from moodbench.features.lock import BusyError
+from moodbench.features.shards.fill import ShardedExtraction
 from moodbench.models.backbone import Backbone
 from moodbench.models.transforms import build_transform
 
