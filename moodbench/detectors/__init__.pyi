@@ -646,6 +646,23 @@ class ASHS(ScoreDetector):
         threads: int | None = ...,
     ) -> None: ...
 
+class HEATEnergy(ScoreDetector):
+    def __init__(
+        self,
+        *,
+        temperature: float = ...,
+        hidden: int = ...,
+        layers: int = ...,
+        steps: int = ...,
+        epochs: int = ...,
+        batch: int = ...,
+        rate: float = ...,
+        rows: int = ...,
+        seed: int = ...,
+        device: str = ...,
+        threads: int | None = ...,
+    ) -> None: ...
+
 class HE(ScoreDetector):
     def __init__(
         self,
