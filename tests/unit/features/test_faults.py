@@ -10,6 +10,7 @@ import pytest
 
 from moodbench.errors import CacheError, DataError
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache
+from moodbench.features.stored import StoredCache
 from moodbench.features.verify import check_cache
 from tests.extracting import arrays, run, same
 
@@ -74,7 +75,7 @@ def test_a_full_disk_is_seen_before_the_work(space, monkeypatch):
 
 def test_a_full_disk_in_the_middle_loses_nothing(space, monkeypatch):
     (whole,) = run(space, variant="whole")
-    put = FeatureCache._put
+    put = StoredCache.put
 
     def full(*values):
         if full.left == 0:
@@ -83,10 +84,10 @@ def test_a_full_disk_in_the_middle_loses_nothing(space, monkeypatch):
         put(*values)
 
     full.left = 8  # features, logits, status and checksums of two batches
-    monkeypatch.setattr(FeatureCache, "_put", full)
+    monkeypatch.setattr(StoredCache, "put", full)
     with pytest.raises(CacheError, match="the disk is full"):
         run(space)
-    monkeypatch.setattr(FeatureCache, "_put", put)
+    monkeypatch.setattr(StoredCache, "put", put)
     (done,) = run(space)
     assert done.begun_at == 16
     same(done.file, whole.file)
