@@ -23,7 +23,7 @@ from moodbench.features.shards.plan import (
     refuse_other_shards,
     write_plan,
 )
-from moodbench.features.shards.share import Share, whole_batches
+from moodbench.features.shards.share import MOST_SHARDS, Share, whole_batches
 from moodbench.features.targets import Arithmetic, Target, is_done
 from moodbench.lock import POLL_SECONDS
 from moodbench.sizes import many
@@ -126,6 +126,12 @@ class ShardedExtraction:
         if plan is None:
             return False
         refuse_mismatch(plan, target.noted, classes, file=plan_file(target.file))
+        if plan.rows != len(self.job.rows):
+            raise CacheMismatchError(
+                f"the plan of the shards has {plan.rows} rows, and there are {many(len(self.job.rows), 'image')}",
+                file=plan_file(target.file),
+                fix=f"make it anew: moodbench cache remove --model {target.model} --dataset {target.dataset}",
+            )
         if share is not None:
             refuse_other_shards(target.file, plan, share)
         self.plans[target] = plan
@@ -144,7 +150,7 @@ class ShardedExtraction:
         how, layouts = attempt(job, new, how, self.networks)
         rows = len(job.rows)
         each = share.rows(rows, how.batch_size) if share else whole_batches(rows_per_shard, how.batch_size)
-        each = there.rows_per_shard if there else each
+        each = there.rows_per_shard if there else max(each, Share(1, MOST_SHARDS).rows(rows, how.batch_size))
         images = list_digest(*job.named)
         for target, layout in layouts.items():
             job.store_head(target)

@@ -26,7 +26,7 @@ from moodbench.atomic import replace_file, sweep
 from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features.create import reason
 from moodbench.features.shards.names import PLAN, shard_name, shards_folder
-from moodbench.features.shards.share import Share
+from moodbench.features.shards.share import MOST_SHARDS, Share
 from moodbench.reading import as_record, parse_json, read_bytes
 
 ROWS_PER_SHARD = 16_384
@@ -73,6 +73,8 @@ class ShardPlan:
     def __post_init__(self) -> None:
         if self.rows < 1 or self.batch_size < 1 or self.rows_per_shard < 1 or self.rows_per_shard % self.batch_size:
             raise ValueError(f"{self.rows} rows in shards of {self.rows_per_shard}, in batches of {self.batch_size}")
+        if self.shards > MOST_SHARDS:
+            raise ValueError(f"{self.shards} shards, and {MOST_SHARDS} are the limit")
 
     @property
     def shards(self) -> int:

@@ -112,7 +112,15 @@ def test_what_is_no_plan_is_refused(cache, text):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("rows", 0), ("rows", "1"), ("rows_per_shard", 100), ("batch_size", 0), ("dim", None), ("provenance", [])],
+    [
+        ("rows", 0),
+        ("rows", 10**18),
+        ("rows", "1"),
+        ("rows_per_shard", 100),
+        ("batch_size", 0),
+        ("dim", None),
+        ("provenance", []),
+    ],
 )
 def test_plans_that_say_impossible_things_are_refused(cache, key, value):
     from moodbench.features.shards import plan as module
