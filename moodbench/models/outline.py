@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from moodbench.catalog import ModelSpec
 from moodbench.models.build import create
@@ -34,6 +35,20 @@ def outline(spec: ModelSpec) -> dict[str, Any]:
         library.check(spec, weights=False)
         said = library.data_config(spec)
         return {"dim": None, "transform": {} if said is None else record_of(spec)}
-    with torch.device("meta"):
-        network = create(sized(spec), False, pretrained=False)
+    network = bare_network(spec)
+    assert network is not None
     return {"dim": RECIPES.get(spec.features).width(network), "transform": record_of(spec)}
+
+
+def bare_network(spec: ModelSpec) -> nn.Module | None:
+    """Return the network of an entry without numbers in it; None of one that only says what it is when it is opened.
+
+    Raises
+    ------
+    ModelError
+        timm has no such architecture, or not with these arguments.
+    """
+    if spec.clip is not None or spec.network is not None:
+        return None
+    with torch.device("meta"):
+        return create(sized(spec), False, pretrained=False)

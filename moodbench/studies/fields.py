@@ -6,11 +6,12 @@ import difflib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 from moodbench.errors import UsageError
+from moodbench.studies.own_files import output_name
 
 REQUIRED: Any = object()
 """Default of a key that must be there."""
@@ -107,11 +108,10 @@ class Output(Text):
     words: str = "the name of a file in the study's folder"
 
     def read(self, value: object, at: Place) -> str:
-        """Refuse what would lie elsewhere."""
-        name = super().read(value, at)
-        parts = Path(name).parts
-        if Path(name).is_absolute() or ".." in parts or not parts or parts[0] in ("results", "inputs"):
-            fix = "write grid.md or tables/grid.md; results/ and inputs/ are taken"
+        """Refuse what would lie elsewhere, or on a file of the folder's own."""
+        name = output_name(super().read(value, at))
+        if name is None:
+            fix = "write grid.md or tables/grid.md; results/, inputs/ and the folder's own files are taken"
             raise at.wrong(value, self.words, fix)
         return name
 
@@ -315,6 +315,8 @@ class Keys(Kind):
     """A mapping with these keys and no others. It is read as a dict that has all of them."""
 
     known: Mapping[str, Key]
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    """Keys that people look for here, and what to do in their place."""
 
     @property
     def words(self) -> str:  # type: ignore[override]
@@ -326,6 +328,8 @@ class Keys(Kind):
         if not isinstance(value, dict):
             raise at.wrong(value, self.words)
         for name in value:
+            if name in self.elsewhere:
+                raise at.key(name).fault("is no key of a study", self.elsewhere[name])
             if name not in self.known:
                 listed = f"keys here: {', '.join(self.known)}"
                 raise at.key(name).fault("is no key of a study" + _hint(name, [*self.known]), listed)

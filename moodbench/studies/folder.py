@@ -31,20 +31,11 @@ import yaml
 
 from moodbench.atomic import write_file
 from moodbench.catalog.plain import load_plain
-from moodbench.errors import DataError
+from moodbench.errors import DataError, UsageError
 from moodbench.release import versions
 from moodbench.studies.file import Study
+from moodbench.studies.own_files import COMMANDS, ENVIRONMENT, INPUTS, LOG, RESOLVED, RESULTS, STUDY
 from moodbench.types import Report
-
-STUDY, ENVIRONMENT, RESOLVED, COMMANDS, LOG, INPUTS, RESULTS = (
-    "study.yaml",
-    "environment.json",
-    "resolved.json",
-    "commands.sh",
-    "run.log",
-    "inputs",
-    "results",
-)
 
 _PACKAGES = (
     "moodbench",
@@ -87,8 +78,22 @@ class Folder:
             raise DataError("a study needs a folder, but this is a file", file=self.root, fix="choose another --out")
 
     def begin(self, study: Study, report: Report = lambda line: None) -> None:
-        """Write what does not depend on anything that is computed."""
-        self._put(STUDY, self._own(study, report))
+        """Write what does not depend on anything that is computed.
+
+        Raises
+        ------
+        UsageError
+            The study lies where its copy with other paths would be written.
+        """
+        there = self.root / STUDY
+        own = self._own(study, report)
+        if own != study.text and there.exists() and there.samefile(study.file):
+            raise UsageError(
+                "the folder is that of the study itself, whose file would be written anew, with other paths",
+                file=study.file,
+                fix="choose another --out, or name the file otherwise",
+            )
+        self._put(STUDY, own)
         machine = {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()}
         self._put(ENVIRONMENT, _json({"versions": versions(*_PACKAGES), **machine}))
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from moodbench.studies.folder import RESULTS
 from moodbench.studies.known import Chosen
+from moodbench.studies.own_files import RESULTS
 
 _CALLED = {"params": "param", "catalogs": "catalog"}
 """Parameters whose option has another name."""

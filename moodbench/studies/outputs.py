@@ -11,6 +11,7 @@ from moodbench.errors import UnknownNameError
 from moodbench.metrics import METRICS
 from moodbench.studies.fields import Keys, Place
 from moodbench.studies.known import Known, about
+from moodbench.studies.own_files import in_the_way
 from moodbench.studies.schema import OWN, PLOT, RANK, REPORT, TABLE
 from moodbench.tables.formats.base import format_of
 from moodbench.tables.layouts import laid_out
@@ -66,12 +67,11 @@ def outputs_of(known: Known) -> list[Output]:
         if Path(page["file"]).suffix.lower() not in (".html", ".htm"):
             raise at.key("file").fault(f"is '{page['file']}', and the report is HTML", "report.html")
         found.append(Output("report", page["file"], _given(page, REPORT)))
-    files = [one.file for one in found]
-    twice = next((file for file in files if files.count(file) > 1), None)
-    if twice is not None:
-        raise study.top.fault(
-            f"writes the file '{twice}' twice", "give each of tables, plots, ranks and report its own"
-        )
+    both = in_the_way([one.file for one in found])
+    if both is not None:
+        one, other = both
+        what = f"writes the file '{one}' twice" if one == other else f"cannot write both '{one}' and '{other}'"
+        raise study.top.fault(what, "give each of tables, plots, ranks and report its own")
     return found
 
 
@@ -97,12 +97,17 @@ def _check_names(known: Known, said: Mapping[str, Any], at: Place) -> None:
         for name in [given] if isinstance(given, str) else given or ():
             if allowed is not None and name not in allowed:
                 with about(at.key(key)):
-                    raise UnknownNameError(kind, name, allowed, plural=kind.replace("of this", "s of this", 1))
+                    raise UnknownNameError(kind, name, allowed, plural=_plural(kind))
     named = {str(model.name) for model in known.models}
     for name in said.get("model") or ():
         with about(at.key("model")):
             if str(ModelName.parse(name).whole) not in named:
                 raise UnknownNameError("model of this study", name, named, plural="models of this study")
+
+
+def _plural(kind: str) -> str:
+    thing, of, whose = kind.partition(" of ")
+    return f"{thing}s{of}{whose}"
 
 
 def _check_table(known: Known, said: Mapping[str, Any]) -> None:

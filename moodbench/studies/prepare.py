@@ -13,6 +13,7 @@ from moodbench.errors import DataError
 from moodbench.studies.file import Study, read_study
 from moodbench.studies.folder import Folder, folder_for
 from moodbench.studies.known import Known, about, know, with_catalogs
+from moodbench.studies.networks import check_networks
 from moodbench.studies.plan import Step, steps_of
 from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace, as_workspace
@@ -61,6 +62,7 @@ def prepare(
     _load_scores(study)
     known = know(study, space)
     steps = steps_of(known)
+    check_networks(known)
     from moodbench.devices import check_threads, resolve_device
 
     with about(study.top.key("device")):

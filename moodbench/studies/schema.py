@@ -105,13 +105,24 @@ TEXT_HEAD = Keys(
     }
 )
 
+_LATER = "run the study, then  moodbench score {} --results-dir FOLDER/results"
+_OF_SCORE_ALONE = {
+    "tune": _LATER.format("--tune"),
+    "label_noise": _LATER.format("--label-noise 0.1"),
+    "save_scores": _LATER.format("--save-scores"),
+    "row_scores": "leave it out: row scores are always kept, tables and rankings of the study read them",
+    "missing": "leave it out: a study always does only what is missing",
+}
+"""Options of ``moodbench score`` that a study has no key for: what they make is made anew each time."""
+
 SCORE = Keys(
     {
         "layers": Key(Flag(), "Also score the layers of the study, each as a model.", False),
         "seeds": Key(Whole(), "Seeds of scores with a random part.", 1),
         "bank_rows": Key(Whole(), "ID train rows that memory-bank scores compare with."),
         "by_class": Key(Flag(), "Also results of each class of the OOD datasets.", False),
-    }
+    },
+    _OF_SCORE_ALONE,
 )
 
 _SHOWN = {
@@ -204,7 +215,8 @@ STUDY = Keys(
         "device": Key(Text(), "auto, cpu, cuda or cuda:N.", "auto"),
         "threads": Key(Whole(), "CPU threads of scores and probes."),
         "on_error": Key(Word(OnFault), "What to do when a step fails.", "continue"),
-    }
+    },
+    _OF_SCORE_ALONE,
 )
 
 WITH_DEFAULTS = {"extract": EXTRACT, "score": SCORE}

@@ -123,7 +123,22 @@ WRONG = [
         "digits, imagenet",
     ),
     # outputs
-    (LEAST + "tables: [{file: a.md}, {file: a.md}]\n", "the study writes the file 'a.md' twice", None),
+    (LEAST + "tables: [{file: a.md}, {file: ./a.md}]\n", "the study writes the file 'a.md' twice", None),
+    (LEAST + "tables: [{file: a.md}, {file: A.md}]\n", "the study cannot write both 'a.md' and 'A.md'", None),
+    (LEAST + "tables: [{file: a.md/b.md}, {file: a.md}]\n", "cannot write both 'a.md/b.md' and 'a.md'", None),
+    (LEAST + "tables: [{file: resolved.json}]\n", r"tables\[1\].file is 'resolved.json', and should be", "own files"),
+    (LEAST + "ranks: [{file: ./Environment.json}]\n", r"ranks\[1\].file is './Environment.json', and should", None),
+    (
+        LEAST + "tables: [{file: a.md, head: ow}]\n",
+        "there is no head of this study 'ow'",
+        "known heads of this study: own",
+    ),
+    (LEAST + "tables: [{file: a.md, ood: x}]\n", "ood is no key", None),
+    (LEAST + "plots: [{file: a.png, ood: x}]\n", "there is no OOD dataset of this study", "known OOD datasets of this"),
+    (LEAST + "tables: [{file: a.md, group: x}]\n", "there is no OOD group 'x'", "known OOD groups: "),
+    # options of score that are none of a study
+    (LEAST + "score: {tune: true}\n", "score.tune is no key of a study", "moodbench score --tune"),
+    (LEAST + "label_noise: 0.1\n", "label_noise is no key of a study", "moodbench score --label-noise"),
     (
         LEAST + "tables: [{file: ../a.md}]\n",
         r"tables\[1\].file is '../a.md', and should be the name of a file in",
