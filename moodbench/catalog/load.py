@@ -147,7 +147,9 @@ def _builtin_files() -> tuple[Path, Path]:
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
-    text = read_text(file, "the catalogue", CatalogError, most=MOST_BYTES, fix="check --catalog")
+    text = read_text(
+        file, "the catalogue", CatalogError, most=MOST_BYTES, fix="check --catalog, or the variable MOODBENCH_CATALOG"
+    )
     try:
         data = load_plain(text)
     except PlainError as error:

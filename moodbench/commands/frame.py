@@ -20,8 +20,8 @@ _TYPES = {"float | None": "float64", "int | None": "Int64", "int": "int64", "boo
 
 
 def frame(
-    *,
     benchmark: str | Sequence[str] = (),
+    *,
     model: str | Sequence[str] = (),
     score: str | Sequence[str] = (),
     means: bool = False,

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def rank(
-    *,
     benchmark: str | Sequence[str] | None = None,
+    *,
     model: str | Sequence[str] = (),
     score: str | Sequence[str] = (),
     group: str = ALL_GROUPS,

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 def report(
-    *,
     benchmark: str | Sequence[str] = (),
+    *,
     out: str | Path = "report.html",
     images: int = 12,
     workspace: Workspace | None = None,

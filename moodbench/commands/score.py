@@ -27,13 +27,16 @@ from moodbench.workspace import ModelName, Workspace, as_workspace
 
 Params = Mapping[str, Mapping[str, Any]]
 
+OWN = "own"
+"""What ``table --head`` and studies call the models' own head, which is the default here."""
+
 SHOWN = ("benchmark", "model", "score", "params", "ood", "group", "auroc", "fpr95", "n_id", "n_ood", "note")
 """Of a result in a notebook; it has many metrics more."""
 
 
 def score(
-    *,
     model: str | Sequence[str] = (),
+    *,
     score: str | Sequence[str] = (),
     benchmark: str | Sequence[str] = (),
     params: Params | None = None,
@@ -68,7 +71,7 @@ def score(
         own, all in the same passes over the rows; of several lists, every combination does.
     head : str, optional
         Use this head (``heads/<name>.h5``) instead of the models' own; results are those of the model ``MODEL+NAME``.
-        Without `model`: of every cached model that has it.
+        ``own`` is the models' own. Without `model`: of every cached model that has it.
     layers : bool
         Also run over the cached layers of these models (``MODEL@layer-NAME``). They have no logits: scores that need
         some have empty cells, unless `head` names one that was trained on that layer (`probe`).
@@ -250,6 +253,8 @@ def _with_validation(benchmarks: Sequence[BenchmarkSpec], *, asked: bool) -> lis
 
 def _models(space: Workspace, names: Sequence[str], head: str | None, layers: bool, report: Report) -> list[ModelName]:
     cached = space.cached_models()
+    if head == OWN and not any(space.head_file(replace(model, head=head)).exists() for model in cached):
+        head = None
     models = space.chosen_models(names, layers=layers)
     left_out = [] if names or layers else space.cached_layers()
     if left_out:

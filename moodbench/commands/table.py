@@ -39,8 +39,8 @@ FPR95: Mapping[Positive, str] = {"id": "fpr95", "ood": "fpr95_ood"}
 
 
 def table(
-    *,
     benchmark: str | Sequence[str] = (),
+    *,
     model: str | Sequence[str] = (),
     head: str | None = None,
     score: str | Sequence[str] = (),

@@ -15,6 +15,9 @@ GAIN = 0.15
 MOST_CELLS = 25_000_000
 """Of a table of labels against predictions: 5,000 classes take two seconds."""
 
+TWO_CLASSES = 1.5
+"""Over the root of the rows: three standard deviations of the accuracy by chance with two classes, which is a half."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -56,6 +59,8 @@ class Predictions:
             return None
         best = self.best_order()
         if best < self.accuracy + GAIN or best < 1.5 * self.accuracy:
+            return None
+        if found == 2 and best < 0.5 + TWO_CLASSES / np.sqrt(len(self.labels)):  # there is but one other order
             return None
         return (
             "another order of the classes explains the predictions far better: ID accuracy "

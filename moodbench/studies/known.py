@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from moodbench.catalog import BenchmarkSpec, ModelSpec
-from moodbench.errors import MoodbenchError, ScoreError, UnknownNameError, UsageError
+from moodbench.errors import CatalogError, MoodbenchError, ScoreError, UnknownNameError, UsageError
 from moodbench.models.choice import ModelChoice
 from moodbench.names import check_name
 from moodbench.studies.fields import Place
@@ -94,9 +94,11 @@ class Known:
 
 @contextmanager
 def about(at: Place) -> Iterator[None]:
-    """Say at which place of the study something is wrong."""
+    """Say at which place of the study something is wrong; not of a catalogue, which is a file of its own."""
     try:
         yield
+    except CatalogError:
+        raise
     except MoodbenchError as error:
         raise UsageError(f"{at.path}: {error.what}", file=at.file, fix=error.fix) from None
 

@@ -174,3 +174,10 @@ def test_what_is_no_path_is_said(wrong):
 def test_seeds_are_a_whole_number(seeds):
     with pytest.raises(UsageError, match="the number of seeds is a whole number between"):
         check_seeds(seeds, {})
+
+
+@pytest.mark.parametrize("name", ["rank", "table", "frame", "report", "score", "plot", "verify", "download", "extract"])
+def test_the_first_name_needs_no_keyword(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=f"'{NAME}'"):
+        getattr(moodbench, name)(NAME, workspace=Workspace(tmp_path / "data", tmp_path / "cache", RESULTS))

@@ -150,3 +150,13 @@ def test_labels_that_id_train_does_not_have_are_refused_like_names():
 def test_labels_from_1_are_called_so():
     joined = join(NumberedLabels("train", np.arange(1, 11)), [], head=10)
     assert joined.head_remark() == "labels of ID train go from 1 to 10, and the head's 10 outputs count from 0"
+
+
+def test_two_classes_have_but_one_other_order():
+    labels = np.arange(20) % 2
+    some = Predictions(labels, np.where(np.arange(20) < 13, 1 - labels, labels))  # 35 %: as chance has it
+    assert some.remark() is None
+    exchanged = Predictions(
+        np.tile(labels, 5), np.where(np.arange(100) % 10 == 0, np.tile(labels, 5), 1 - np.tile(labels, 5))
+    )
+    assert "ID accuracy 10.00 % with the labels as they are, 90.00 %" in exchanged.remark()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path, PurePath
@@ -41,15 +41,18 @@ class Columns:
     binary : bool
         It holds bytes; otherwise a struct of ``bytes`` and ``path``.
     label : str or None
-        A column of whole numbers.
+        A column of whole numbers, or of texts.
     classes : tuple of str
         Their names, where the file says them.
+    texts : bool
+        The labels are the names of the classes themselves.
     """
 
     image: str
     binary: bool
     label: str | None
     classes: tuple[str, ...]
+    texts: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +169,7 @@ def open_table(files: Sequence[str]) -> Table:
     groups: list[tuple[int, int, int]] = []
     columns: Columns | None = None
     paths: list[str | None] = []
-    numbers: list[NDArray[np.int64]] = []
+    said: list[Sequence[Any]] = []
     for position, file in enumerate(files):
         try:
             found, sizes, rows = _look(file)
@@ -179,16 +182,26 @@ def open_table(files: Sequence[str]) -> Table:
         columns = found
         start = len(paths)
         groups += [(position, group, start + end) for group, end in enumerate(accumulate(sizes))]
-        for path, number in rows:
+        for path, some in rows:
             paths += path
-            numbers.append(number)
+            said.append(some)
     assert columns is not None  # there is a file
-    labels = np.concatenate([*numbers, np.empty(0, np.int64)])
+    columns, labels = _numbered(columns, said)
     return Table(tuple(files), tuple(groups), columns, _names(paths), labels, " ".join(map(stamp, files)))
 
 
-_Said = tuple[list[str | None], NDArray[np.int64]]
-"""Paths and labels of rows."""
+_Said = tuple[list[str | None], Sequence[Any]]
+"""Paths and labels of rows; no label where a file has none."""
+
+
+def _numbered(columns: Columns, said: Sequence[Sequence[Any]]) -> tuple[Columns, NDArray[np.int64]]:
+    """Return the labels as numbers, -1 where there is none; of texts, the classes are these in order, as of folders."""
+    every = [one for some in said for one in some]
+    if columns.texts:
+        columns = replace(columns, classes=tuple(sorted({str(one) for one in every if one is not None})))
+        number = {name: position for position, name in enumerate(columns.classes)}
+        every = [None if one is None else number[str(one)] for one in every]
+    return columns, np.array([-1 if one is None else one for one in every], np.int64)
 
 
 def _look(file: str) -> tuple[Columns, list[int], list[_Said]]:
@@ -202,7 +215,7 @@ def _look(file: str) -> tuple[Columns, list[int], list[_Said]]:
     sizes = [opened.metadata.row_group(group).num_rows for group in range(opened.num_row_groups)]
     wanted = [*([] if columns.binary else [f"{columns.image}.path"]), *([columns.label] if columns.label else [])]
     if not wanted:
-        return columns, sizes, [([None] * size, np.full(size, -1)) for size in sizes]
+        return columns, sizes, [([None] * size, [None] * size) for size in sizes]
     return columns, sizes, [_said(opened.read_row_group(group, columns=wanted), columns) for group in range(len(sizes))]
 
 
@@ -212,10 +225,7 @@ def _said(table: Any, columns: Columns) -> _Said:
         import pyarrow.compute
 
         paths = pyarrow.compute.struct_field(table[columns.image], "path").to_pylist()
-    if columns.label is None:
-        return paths, np.full(len(table), -1)
-    values = table[columns.label].to_pylist()
-    return paths, np.array([-1 if value is None else value for value in values], np.int64)
+    return paths, [None] * len(table) if columns.label is None else table[columns.label].to_pylist()
 
 
 def _columns(schema: Any, file: str) -> Columns:
@@ -237,11 +247,12 @@ def _columns(schema: Any, file: str) -> Columns:
         )
     named = [name for name, kind in kinds.items() if kind == "ClassLabel" and name in schema.names]
     whole = [name for name in schema.names if pyarrow.types.is_integer(schema.field(name).type)]
-    label = next((name for among in (named, whole) for name in _LABEL_NAMES if name in among), None)
+    texts = [name for name in schema.names if _holds_text(schema.field(name).type)]
+    label = next((name for among in (named, whole, texts) for name in _LABEL_NAMES if name in among), None)
     label = label or (named[0] if len(named) == 1 else None)
     names = features.get(label, {}).get("names", []) if label else []
     classes = tuple(map(str, names)) if isinstance(names, list) else ()
-    return Columns(image, not pyarrow.types.is_struct(schema.field(image).type), label, classes)
+    return Columns(image, not pyarrow.types.is_struct(schema.field(image).type), label, classes, label in texts)
 
 
 def _features(schema: Any) -> Mapping[str, Any]:
@@ -263,6 +274,14 @@ def _holds_bytes(kind: Any) -> bool:
         fields = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
         return "bytes" in fields and binary(fields["bytes"])
     return binary(kind)
+
+
+def _holds_text(kind: Any) -> bool:
+    import pyarrow
+
+    if pyarrow.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))
 
 
 def _names(paths: Sequence[str | None]) -> tuple[str, ...]:

@@ -113,13 +113,17 @@ def name_in(spec: ModelSpec) -> str:
 
 def existing_file(spec: ModelSpec) -> Path:
     """Return the file that an entry names, or raise a `ModelError` if there is none."""
-    name = name_in(spec)
+    return named_file(name_in(spec))
+
+
+def named_file(name: str, fix: str | None = None) -> Path:
+    """Return the file of this name, or raise a `ModelError` with that advice if there is none."""
     try:
         file = Path(name).expanduser()
     except RuntimeError:  # ~NAME of somebody who is not known here
         file = Path(name)
     if not file.is_file():
-        raise ModelError(f"there is no file '{name}'" + (", it is a folder" if file.is_dir() else ""))
+        raise ModelError(f"there is no file '{name}'" + (", it is a folder" if file.is_dir() else ""), fix=fix)
     return file
 
 

@@ -22,6 +22,7 @@ from moodbench.models.outside.labels import are_imagenet
 from moodbench.models.outside.library import Opened, library_of
 from moodbench.models.outside.noise import pictures_of_noise
 from moodbench.models.outside.pictures import one_line
+from moodbench.models.outside.rows import check_rows
 from moodbench.models.sources import fetched, head_file, own_file
 from moodbench.models.transforms import ImageTransform, build_transform, image_of
 from moodbench.models.weights import by_hand
@@ -141,6 +142,7 @@ def _read(spec: ModelSpec, opened: Opened, size: int) -> _Read:
             f"{len(images)} pictures",
             fix="pool them, or flatten what is (B, D, 1, 1)",
         )
+    check_rows(lambda some: features(network, some), images, spec.name)
     dim = int(made.shape[1])
     if spec.head.kind == "own":
         return _Read(head, compute, dim, record)

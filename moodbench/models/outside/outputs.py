@@ -92,14 +92,22 @@ def chosen(found: Mapping[str, Tensor], spec: ModelSpec, count: int) -> NamedOut
             unsaid = [name for name in usable if name not in LOGITS]
             raise ModelError(
                 f"it cannot be told which output of '{spec.name}' are features: of {count} pictures it makes {said}",
-                fix=f"say it: --features {' or '.join(unsaid)}"
-                if unsaid
-                else "export it again, with what its classifier reads as an output 'features'",
+                fix=_advice(unsaid, alone=len(usable) == 1),
             )
         features = named[0]
     others = [name for name in usable if name != features]
     logits = next((name for name in LOGITS if name in others), others[0] if len(others) == 1 else None)
     return NamedOutputs(features, logits)
+
+
+def _advice(unsaid: list[str], *, alone: bool) -> str:
+    """Return what to do where no output is called features; a single one without a name may as well be logits."""
+    anew = "export it again, with what its classifier reads as an output 'features'"
+    if not unsaid:
+        return anew
+    if alone:
+        return f"if these are logits: {anew}; if they are features: --features {unsaid[0]}"
+    return f"say it: --features {' or '.join(unsaid)}"
 
 
 def find_matrix(arrays: Mapping[str, Tensor], features: Tensor, logits: Tensor) -> Head | None:

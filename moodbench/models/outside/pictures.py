@@ -16,6 +16,9 @@ from moodbench.errors import DataError, ModelError
 Work = Callable[[Image.Image], Any]
 """RGB picture → (3, side, side) numbers."""
 
+_AGAIN = 8
+"""How often one picture is prepared to see whether chance has a part: of flips every other one, 7 agree in 1 of 128."""
+
 _SHAPES = ((300, 200), (200, 300), (640, 480), (64, 64))
 """Of pictures that tell whether all become the same square: width and height."""
 
@@ -63,7 +66,8 @@ def measured(work: Work, name: str, record: Mapping[str, Any]) -> Foreign:
     Raises
     ------
     ModelError
-        It fails, makes something else than (3, side, side) numbers, or pictures of several sizes.
+        It fails, makes something else than (3, side, side) numbers, pictures of several sizes, or other numbers of the
+        same picture each time.
     """
     fix = "let it return a (3, side, side) tensor, of one side for every picture: resize, and cut out the middle"
     sides = set()
@@ -80,8 +84,15 @@ def measured(work: Work, name: str, record: Mapping[str, Any]) -> Foreign:
                 fix=fix,
             )
         sides.add(made.shape[1])
+        last, before = Image.fromarray(noise), made
     if len(sides) > 1:
         raise ModelError(f"the transform of '{name}' makes pictures of {len(sides)} sizes: {sorted(sides)}", fix=fix)
+    if any(not torch.equal(_as_tensor(work(last.copy())), before) for _ in range(_AGAIN)):
+        raise ModelError(
+            f"the transform of '{name}' makes other numbers of the same picture each time",
+            fix="chance may have no part in features: return the transform of evaluation, without random crops, flips "
+            "and colours",
+        )
     return Foreign(work, {**record, "size": sides.pop()})
 
 

@@ -12,13 +12,14 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from moodbench.catalog import ModelSpec
 from moodbench.digests import file_sha256
 from moodbench.errors import ModelError, MoodbenchError
 from moodbench.models.obtained import Weights
-from moodbench.models.outside.library import DataConfig, Opened, name_in
+from moodbench.models.outside.library import DataConfig, Opened, name_in, named_file
 from moodbench.prefixes import split_module
 from moodbench.types import Report
 
@@ -92,16 +93,7 @@ def _of_backbone(made: Any, spec: ModelSpec, digest: str, checkpoint: Path | Non
 
 
 def _file(spec: ModelSpec) -> Path:
-    name = split_module(name_in(spec))[0]
-    try:
-        file = Path(name).expanduser()
-    except RuntimeError:  # ~NAME of somebody who is not known here
-        file = Path(name)
-    if not file.is_file():
-        raise ModelError(
-            f"there is no file '{name}'", fix="module:FILE.py:FUNCTION names a file of Python that is here"
-        )
-    return file
+    return named_file(split_module(name_in(spec))[0], fix="module:FILE.py:FUNCTION names a file of Python that is here")
 
 
 def _called(file: Path, function: str) -> Any:
@@ -118,11 +110,13 @@ def _called(file: Path, function: str) -> Any:
             raise _failed(file, "the file fails as it is run", error) from error
         build = getattr(module, function, None)
         if not callable(build):
-            names = sorted(one for one, value in vars(module).items() if callable(value) and not one.startswith("_"))
+            names = sorted(
+                one for one, value in vars(module).items() if isinstance(value, FunctionType) and one[0] != "_"
+            )
             raise ModelError(
                 f"the file has no function '{function}'",
                 file=file,
-                fix=f"it has: {', '.join(names[:12])}" if names else "write one, and name it behind the file",
+                fix=f"it has: {_some(names)}" if names else "write one, and name it behind the file",
             )
         try:
             return build()
@@ -130,6 +124,11 @@ def _called(file: Path, function: str) -> Any:
             raise
         except (Exception, SystemExit) as error:
             raise _failed(file, f"{function}() fails", error) from error
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _module_name(file: Path) -> str:

@@ -98,6 +98,12 @@ def _empty(architecture: str, weights: Any, classes: int | None) -> Any:
     """Build the network without numbers of use, as its builder does it for those weights."""
     from torchvision import models
 
+    if weights is not None and classes is not None:
+        raise ModelError(
+            f"the file has {classes} classes, and the weights {weights} that are named "
+            f"{len(weights.meta.get('categories') or ())}: it is another training",
+            fix=f"torchvision:{architecture} names the architecture alone",
+        )
     more: dict[str, Any] = {} if classes is None else {"num_classes": classes}
     if weights is not None and architecture in ("googlenet", "inception_v3"):
         more["transform_input"] = True

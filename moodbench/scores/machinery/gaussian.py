@@ -13,11 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from moodbench.errors import ScoreError
 from moodbench.scores.base import Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums, Moment, SecondMoment, Statistic
 from moodbench.scores.machinery.unit import centred_rows, exact_unit_features
 from moodbench.scores.machinery.vectorised import row_argmax
+from moodbench.sizes import many
 
 RCOND = 1e-10
 """Directions whose variance is below this part of the largest are left out of the inverse. Features after a LayerNorm
@@ -317,6 +319,12 @@ def class_gaussians(train: Train, moment: Moment, classes: GroupSums, *, unit: b
     def build() -> ClassGaussians:
         present = classes.counts > 0
         means, counts = classes.means[present], classes.counts[present]
+        labelled = int(counts.sum())
+        if labelled <= len(counts):  # each row is its class's mean, and every distance would be 0
+            raise ScoreError(
+                f"{many(labelled, 'labelled ID train row')} of {many(len(counts), 'class', 'classes')} say nothing of "
+                "a covariance within classes"
+            )
         centred = means - moment.mean
 
         total = moment.covariance_about(moment.mean)

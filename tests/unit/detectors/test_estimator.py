@@ -225,3 +225,10 @@ def test_texts_that_come_with_the_head():
     np.testing.assert_allclose(detector.score_samples(unseen), expected, rtol=1e-3)
     with pytest.raises(ScoreError, match="no negative labels with the head"):
         detectors.of("neglabel")().fit(train, labels, head=(weight, bias))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_rows_that_are_each_their_classes_mean_are_refused(rows):
+    with pytest.raises(ScoreError, match="say nothing of a covariance within classes"):
+        detectors.Mahalanobis().fit(TRAIN[:rows], np.arange(rows))
+    detectors.Mahalanobis().fit(TRAIN[: rows + 1], np.arange(rows + 1) % rows)

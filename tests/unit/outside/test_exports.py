@@ -46,6 +46,7 @@ def files(tmp_path_factory):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.trace(Net().eval(), images).save(str(folder / "tuple.pt"))
+        torch.jit.trace(nn.Sequential(Net(), Second()).eval(), images).save(str(folder / "one.pt"))
         torch.jit.trace(Named().eval(), images, strict=False).save(str(folder / "dict.pt"))
         if pytest.importorskip("onnx") and pytest.importorskip("onnxruntime"):
             more = {"input_names": ["pixels"], "dynamo": False}
@@ -110,6 +111,12 @@ def test_without_head(files):
         ("torchscript:dict.pt", {"image": {}}, ModelError, "how large its pictures are"),
         ("torchscript:tuple.pt", {"features": "1"}, ModelError, "no matrix in"),
         ("onnx:one.onnx", {}, ModelError, "export it again"),
+        (
+            "torchscript:one.pt",
+            {},
+            ModelError,
+            "if these are logits: export it again.*; if they are features: --features 0",
+        ),
         ("onnx:two.onnx", {"image": {"size": 24}}, ModelError, "does not take pictures of 24"),
         ("onnx:dict.pt", {}, ModelError, "onnxruntime cannot read the file"),
         ("torchscript:two.onnx", {}, ModelError, "cannot read the file as TorchScript"),

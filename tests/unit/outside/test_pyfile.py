@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -75,6 +77,18 @@ def blows():
     net = Net()
     net.forward = lambda x: net.fc(x.flatten(1))
     return net, PICTURES
+def flips(): return Net(), T.Compose([T.Resize((16, 16)), T.RandomHorizontalFlip(), T.ToTensor()])
+def of_the_batch():
+    net = Net()
+    net.conv = nn.Sequential(net.conv, nn.BatchNorm2d(16, track_running_stats=False))
+    return net, PICTURES
+def always_training():
+    net = Net()
+    net.forward = lambda x: net.fc(nn.functional.batch_norm(net.conv(x), None, None, training=True).mean((2, 3)).relu())
+    return net, PICTURES
+def chance_in_a_backbone():
+    pictures = moodbench.build_transform("moodv2", {"input_size": (3, 16, 16)})
+    return moodbench.Backbone.from_module(Net(), pictures, features=lambda net, x: torch.rand(len(x), 16))
 NOT_CALLABLE = 3
 """
 
@@ -152,6 +166,10 @@ def test_a_network_whose_output_is_features(file):
         ("chance", "other numbers each time"),
         ("tuples", "2 tensors of one row for each picture"),
         ("blows", "does not take pictures of 16 × 16 pixels"),
+        ("flips", "makes other numbers of the same picture each time"),
+        ("of_the_batch", "depend on the other pictures of the batch: alone, a picture gets numbers that differ by"),
+        ("always_training", "depend on the other pictures of the batch"),
+        ("chance_in_a_backbone", "other numbers each time"),
         ("gone", "the file has no function 'gone'"),
         ("NOT_CALLABLE", "the file has no function 'NOT_CALLABLE'"),
     ],
@@ -159,6 +177,13 @@ def test_a_network_whose_output_is_features(file):
 def test_what_cannot_be_used_is_said(file, function, why):
     with pytest.raises(ModelError, match=why):
         opened(file, function)
+
+
+def test_a_list_of_functions_that_is_cut_says_so(file):
+    with pytest.raises(ModelError) as caught:
+        opened(file, "gone")
+    assert caught.value.fix.startswith("it has: a_class, alone, always_training, ")
+    assert re.search(r" and \d+ more$", caught.value.fix)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,14 @@ def test_a_file_of_ones_own_brings_its_number_of_classes(tmp_path):
         assert torch.equal(logits, network(images))
 
 
+def test_a_file_of_other_classes_than_the_weights_that_are_named_is_refused(tmp_path):
+    file = tmp_path / "mine.pth"
+    torch.save(models.get_model("mnasnet0_5", num_classes=6).state_dict(), file)
+    with pytest.raises(ModelError, match=r"the file has 6 classes, and the weights .*IMAGENET1K_V1 .* 1000") as caught:
+        load_model(spec("mnasnet0_5.IMAGENET1K_V1"), checkpoint=file)
+    assert caught.value.fix.startswith("torchvision:mnasnet0_5 names")
+
+
 def test_a_file_of_another_network_is_refused(tmp_path):
     file = tmp_path / "other.pth"
     torch.save(models.get_model("mnasnet0_5", num_classes=6).state_dict(), file)

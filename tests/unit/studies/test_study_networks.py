@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moodbench.errors import UsageError
+from moodbench.errors import CatalogError, UsageError
 from moodbench.studies.file import parse_study
 from moodbench.studies.folder import Folder
 from moodbench.studies.known import know
@@ -71,3 +71,10 @@ def test_a_study_is_never_written_over_by_its_copy(tmp_path):
     assert file.read_text(encoding="utf-8") == text
     Folder(tmp_path / "else").begin(parse_study(text, file))
     assert "catalogs" in (tmp_path / "else" / "study.yaml").read_text(encoding="utf-8")
+
+
+def test_a_catalogue_that_is_not_there_is_named_itself(tmp_path):
+    file = tmp_path / "nowhere.yaml"
+    with pytest.raises(CatalogError, match="the catalogue does not exist") as caught:
+        know(parse_study(LEAST, tmp_path / "a.yaml"), Workspace(catalogs=(file,)))
+    assert caught.value.file == file
