@@ -45,7 +45,8 @@ class Board:
     Attributes
     ----------
     name, title, label, about : str
-        `label` is the title, with a number where the benchmark has several boards; `about` then says what was tested.
+        `label` is the title, with the number of test images where the benchmark has several boards; `about` then says
+        what was tested.
     answer, lead : str
     views : sequence of str
         What the numbers are over: the mean over all OOD datasets first.
@@ -98,13 +99,21 @@ def boards_of(submissions: Iterable[Submission]) -> list[Board]:
             group.append(one)
     groups.sort(key=lambda group: (group[0].benchmark, -len(group)))
     named = Counter(group[0].benchmark for group in groups)
+    sizes = Counter((group[0].benchmark, _images(group)) for group in groups)
     numbers: Counter[str] = Counter()
     found = []
     for group in groups:
-        name = group[0].benchmark
+        name, images = group[0].benchmark, _images(group)
         numbers[name] += 1
-        found.append(_board(group, numbers[name] if named[name] > 1 else None))
+        which = many(images, "test image")
+        if sizes[name, images] > 1:
+            which += f", {numbers[name]}"
+        found.append(_board(group, which if named[name] > 1 else None))
     return found
+
+
+def _images(group: Sequence[Submission]) -> int:
+    return sum({name: rows for one in group for name, rows in tested(one).items()}.values())
 
 
 def _comparable(others: Sequence[Submission], one: Submission) -> bool:
@@ -119,7 +128,8 @@ def _comparable(others: Sequence[Submission], one: Submission) -> bool:
     return all(there.get(name, rows) == rows for name, rows in tested(one).items())
 
 
-def _board(group: Sequence[Submission], number_of_name: int | None) -> Board:
+def _board(group: Sequence[Submission], which: str | None) -> Board:
+    """Return the board of a group; `which` of several of the benchmark it is, in words."""
     group = sorted(group, key=lambda one: (one.model, one.submitter))
     titles = Titles(
         {one.model: one.about["model"]["title"] for one in group if one.about["model"].get("title")},
@@ -146,14 +156,14 @@ def _board(group: Sequence[Submission], number_of_name: int | None) -> Board:
         for place, (number, _, its) in enumerate(rows)
     ]
     entries.sort(key=lambda one: (one.control, one.cells[0] is None, -(one.cells[0].auroc if one.cells[0] else 0.0)))
-    scales = [scale([entry.cells[v] for entry in entries if not entry.control]) for v in range(len(views))]
+    scales = [scale([entry.cells[v] for entry in entries]) for v in range(len(views))]
     name = group[0].benchmark
     title = titles.datasets.get(name, name)
     return Board(
         name,
         title,
-        title if number_of_name in (None, 1) else f"{title} ({number_of_name})",
-        "" if number_of_name is None else _definition(group),
+        title if which is None else f"{title} ({which})",
+        "" if which is None else _definition(group),
         *_answer(entries),
         [_title_of(view, titles) for view in views],
         scales,
@@ -250,14 +260,34 @@ def _answer(entries: Sequence[Entry]) -> tuple[str, str]:
     best, cell = ranked[0]
     assert cell is not None
     answer = f"{best.score} on {best.title}, {printed(cell.auroc)}"
+    trials = sum(_is_trial(one) for one, _ in ranked)
+    said = "" if not trials else _TRIALS[trials == len(ranked), _is_trial(best)]
+    lead = _told_apart(ranked)
+    return answer, " ".join(part for part in (said, lead) if part)
+
+
+TRIAL = "trial: "
+"""What the remark of a result begins with that was made of caches of a trial (`moodbench.evaluation.protocols`)."""
+
+_TRIALS = {
+    (True, True): "All are trial runs, on a part of the images (--limit).",
+    (False, True): "This is a trial run, on a part of the images (--limit).",
+    (False, False): "Some of the others are trial runs, on a part of the images (--limit).",
+}
+"""What a headline says of trial runs: whether all are, and whether the best is."""
+
+
+def _is_trial(one: Entry) -> bool:
+    return any(note.startswith(TRIAL) for note in one.notes)
+
+
+def _told_apart(ranked: Sequence[tuple[Entry, Cell | None]]) -> str:
     rivals = [one for one, its in ranked[1:] if its is not None and its.first == 1]
     if not rivals:
-        return answer, "" if len(ranked) == 1 else "The intervals of all others end below its own."
+        return "" if len(ranked) == 1 else "The intervals of all others end below its own."
     verb = "is" if len(rivals) == 1 else "are"
-    return (
-        answer,
-        f"{many(len(rivals), 'other entry', 'other entries')} {verb} not told apart from it: the intervals overlap.",
-    )
+    others = many(len(rivals), "other entry", "other entries")
+    return f"{others} {verb} not told apart from it: the intervals overlap."
 
 
 def _facts(group: Sequence[Submission], entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:

@@ -122,8 +122,40 @@ class TestPage:
         few = {name: {"contents": digest, "rows": 2, "skipped": 0} for name, digest in OTHER.items()}
         share(home, "ben", "msp", auroc=0.95, contents=OTHER, datasets=few)
         found = page_of(home)
-        assert [tag.text for tag in found.found("bdi") if tag.text.startswith("b (")] == ["b (2)"]
+        labels = [tag.text for tag in found.found("bdi") if tag.text.startswith("b (")]
+        assert len({*labels}) == 2
+        assert all(" test images)" in label for label in labels)
         assert [line[0] for line in lines(found)] == ["1", "1"]
+
+    def test_two_boards_of_as_many_images_are_numbered(self, home):
+        share(home, "ann", "msp")
+        for who, far, near in (("ben", 2, 4), ("cyd", 4, 2)):
+            sizes = {"far": far, "near": near}
+            datasets = {name: {"contents": f"{who} {name}", "rows": sizes.get(name, 3), "skipped": 0} for name in OTHER}
+            contents = {name: entry["contents"] for name, entry in datasets.items()}
+            share(home, who, "msp", auroc=0.95, contents=contents, datasets=datasets)
+        labels = [tag.text for tag in page_of(home).found("bdi") if tag.text.startswith("b (")]
+        assert len({*labels}) == len(labels) == 3
+
+    def test_a_headline_of_trial_runs_says_so(self, home):
+        share(home, "ann", "msp", auroc=0.9, row={"remarks": ("trial: --limit 5",)})
+        (lead,) = page_of(home).found("p", **{"class": "lead"})
+        assert lead.text == "All are trial runs, on a part of the images (--limit)."
+        share(home, "ann", "vim", auroc=0.8)
+        (lead,) = page_of(home).found("p", **{"class": "lead"})
+        assert lead.text.startswith(
+            "This is a trial run, on a part of the images (--limit). The intervals of all others"
+        )
+
+    def test_every_interval_lies_on_the_axis(self, home):
+        for number in range(18):
+            share(home, "ann", f"s{number}", auroc=0.97 - number / 1000)
+        share(home, "ann", "random", auroc=0.5, row={"control": True})
+        found = page_of(home)
+        places = [tag.attributes["cx"] for tag in found.found("circle") if tag.attributes["cx"].endswith("%")]
+        assert len(places) == 19
+        assert len({*places}) == 19
+        assert "48.00" in next(tag.text for tag in found.found("span", **{"class": "low-end"}))
 
     def test_controls_take_no_place(self, home):
         share(home, "ann", "msp", auroc=0.6)
