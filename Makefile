@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 LOWEST_PYTHON ?= python3.11
 LOWEST := .venv-lowest
 
-.PHONY: help setup demo test test-lowest test-matrix test-models test-models-transformers lint types unit format docs gallery site bench bench-scoring bench-extraction bench-packed bench-scaling bench-faults bench-coverage bench-machines browser clean
+.PHONY: help setup demo test test-lowest test-matrix test-models test-models-transformers lint types unit format docs gallery site bench bench-scoring bench-extraction bench-on-ray bench-packed bench-scaling bench-faults bench-coverage bench-machines browser clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -78,6 +78,9 @@ bench-extraction: $(READY)  ## Measure decoding, network and extraction side by 
 
 bench-coverage: $(READY)  ## Simulate how often the intervals of AUROC hold the truth (a quarter of an hour)
 	$(BIN)/python -m benchmarks.coverage $(FLAGS)
+
+bench-on-ray: $(READY)  ## Measure how score on Ray grows with the rows; FLAGS="--help" shows options
+	$(BIN)/python -m benchmarks.on_ray $(FLAGS)
 
 bench-packed: $(READY)  ## Measure images in tar, zip, shards and parquet beside files; FLAGS="--help" shows options
 	$(BIN)/python -m benchmarks.packed $(FLAGS)
