@@ -307,6 +307,7 @@ families = _words(*get_args(Family))
 needs = _words(*get_args(Needs))
 positives = _words(*get_args(Positive))
 devices = _words("auto", "cpu", "cuda")
+extract_devices = _words("all", "auto", "cpu", "cuda")
 batch_sizes = _words("auto")
 
 

@@ -221,7 +221,7 @@ def extract(
             metavar="DEVICE",
             help="auto (CUDA if there is one, else CPU), cpu, cuda or cuda:N; several share the shards, each with a "
             "process of its own: cuda:0,cuda:1, or all.",
-            autocompletion=completion.devices,
+            autocompletion=completion.extract_devices,
         ),
     ] = "auto",
     precision: Annotated[
