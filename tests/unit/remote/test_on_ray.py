@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from moodbench.evaluation.remote import on_ray, worker
 from moodbench.evaluation.remote.on_ray import OnRay
 from moodbench.evaluation.run import score_caches
 from moodbench.features.cache import FeatureCache
-from moodbench.scores.base import SCORES, create_score
+from moodbench.scores.base import SCORES, Score, create_score
+from moodbench.scores.machinery.statistics import Mean
 from moodbench.workspace import ModelName
 from tests.clusters import SPEC, caches_of, space_of, two_workers, with_everything
 from tests.commands import call, read
+from tests.sharded import in_shards
 from tests.worlds import make_world
 
 pytest.importorskip("ray")
@@ -112,6 +115,38 @@ def test_rows_that_are_held_out_for_tuning_are_the_same(there, short_ranges, spa
     names = ["temp_scaling", "cea"]
     with on_two() as two:
         assert_alike(run(caches_of(space), names), run(caches_of(space), names, two))
+
+
+def test_shards_are_read_like_one_file(there, short_ranges, space):
+    with on_two() as two:
+        whole = run(caches_of(space), SOME, two)
+        for name in ("train", "test"):
+            in_shards(space.cache_file(ModelName("net"), name), 96)
+        parts = run(caches_of(space), SOME, two)
+    for key, values in whole.values.items():
+        assert np.array_equal(values, parts.values[key]), key
+
+
+@dataclass
+class FirstFeature(Score):
+    """Of somebody else: this process alone knows where it comes from."""
+
+    title, family, paper = "First", "feature", "Nobody, 2026"
+
+    def fit(self, train):
+        self.mean_ = yield Mean("first", lambda block: block.features[:, 0])
+
+    def score(self, block):
+        return block.features[:, 0] - self.mean_
+
+
+def test_scores_of_others_stay_in_this_process(there, short_ranges, space):
+    def scores():
+        return {"first": FirstFeature(), "vim": create_score("vim")}
+
+    local = score_caches(SPEC, caches_of(space), scores(), block=BLOCK)
+    with on_two() as two:
+        assert_alike(local, score_caches(SPEC, caches_of(space), scores(), block=BLOCK, elsewhere=two))
 
 
 def dying_once(work, flag):
