@@ -54,14 +54,13 @@ def main() -> int:
             module = importlib.import_module(f"benchmarks.faults.{name}")
             if options.count is not None and hasattr(module, "COUNT"):
                 vars(module)["COUNT"] = options.count
-            found = list(module.run(Path(folder), options.seed))
-        print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
-        for row in found:
-            for example in row.examples:
-                print(f"{row.kind}: {example}", file=sys.stderr)
-        rows += found
-        if options.write:  # class by class: an hour's figures are not lost with the last one's
-            write(found)
+            for row in module.run(Path(folder), options.seed):
+                for example in row.examples:
+                    print(f"{row.kind}: {example}", file=sys.stderr, flush=True)
+                rows.append(row)
+                if options.write:  # row by row: an hour's figures are not lost with the last one's
+                    write([row])
+        print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     print(table(rows))
     return int(any(row.wrong or row.traceback or row.hang or row.lost for row in rows))
 

@@ -15,7 +15,7 @@ from moodbench.features.passes import Filled, Networks, attempt, check_recipes, 
 from moodbench.features.provenance import provenance
 from moodbench.features.settings import Settings
 from moodbench.features.shards.fill import ShardedExtraction
-from moodbench.features.shards.leave import drop_left_over_shards
+from moodbench.features.shards.leave import drop_begun_plan, drop_left_over_shards
 from moodbench.features.shards.names import has_plan
 from moodbench.features.shards.share import Share
 from moodbench.features.targets import Arithmetic, Target, View, is_done, targets_of
@@ -140,6 +140,8 @@ def _in_one_file(
         # and again under it: another process may just have ended
         waiting = [target for target in waiting if not is_done(target, job.images.classes)]
         _refuse_shards(waiting)
+        for target in waiting:
+            drop_begun_plan(target.file)
         _create(job, targets, [target for target in waiting if not target.file.exists()], networks)
         filled = fill(job, waiting, networks)
     return {target: _outcome(target, one) for target, one in filled.items()}

@@ -6,12 +6,12 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from moodbench.atomic import temporary_file
+from moodbench.atomic import sweep, temporary_file
 from moodbench.errors import CacheError
 from moodbench.features.cache import FeatureCache
 from moodbench.features.lock import BusyError, exclusive, is_written
 from moodbench.features.provenance import made_otherwise
-from moodbench.features.shards.names import has_plan, shards_folder
+from moodbench.features.shards.names import PLAN, has_plan, shards_folder
 from moodbench.features.shards.plan import read_plan
 
 
@@ -45,6 +45,14 @@ def refuse_if_filled(cache: Path) -> None:
         raise BusyError(
             "another process is writing a shard of this cache", file=folder, fix="wait for it to end, or stop it"
         )
+
+
+def drop_begun_plan(cache: Path) -> None:
+    """Remove what a process left that was killed before it had written a plan; the caller holds the cache's lock."""
+    if not has_plan(cache):
+        sweep(shards_folder(cache) / PLAN)
+        with contextlib.suppress(OSError):  # there is none, or there are shards in it
+            shards_folder(cache).rmdir()
 
 
 def drop_left_over_shards(cache: Path) -> None:

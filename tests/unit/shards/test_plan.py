@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moodbench.errors import CacheError, CacheMismatchError, UsageError
+from moodbench.features.shards.leave import drop_begun_plan
 from moodbench.features.shards.plan import ShardPlan, plan_file, read_plan, refuse_other_shards, write_plan
 from moodbench.features.shards.share import Share, whole_batches
 
@@ -140,3 +141,15 @@ def test_what_a_killed_writer_left_of_a_plan_goes_with_the_next(tmp_path):
     left.write_text("{")
     write_plan(file, a_plan())
     assert [one.name for one in left.parent.iterdir()] == ["plan.json"]
+
+
+def test_a_plan_that_was_only_begun_leaves_nothing_beside_a_cache_in_one_file(tmp_path):
+    file = tmp_path / "m" / "d.h5"
+    left = plan_file(file).with_name(".plan.json.123.tmp")
+    left.parent.mkdir(parents=True)
+    left.write_text("{")
+    drop_begun_plan(file)
+    assert not left.parent.exists()
+    write_plan(file, a_plan())
+    drop_begun_plan(file)
+    assert plan_file(file).exists()
