@@ -116,6 +116,9 @@ class UnknownNameError(UsageError):
         known = sorted(known)
         near = _nearest(name.lower(), known)
         hint = " Did you mean " + " or ".join(f"'{n}'" for n in near) + "?" if near else ""
+        parts = [part.strip() for part in name.split(",")]
+        if len(parts) > 1 and set(parts) <= set(known):
+            near, hint = parts, " All of them are known: give each by itself (an option can be repeated)."
         many = plural or kind + "s"
         listing = f"known {many}: " + (", ".join(known) if known else "none")
         if len(known) > MOST_LISTED and kind in _SHOWN_BY:

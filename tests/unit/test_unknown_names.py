@@ -46,3 +46,8 @@ SETS = ["digits_6_9", "digits_faces", "digits_noise", "digits_test", "digits_tex
 )
 def test_what_is_suggested_is_not_far_fetched(name, known, near):
     assert UnknownNameError("dataset", name, known).near == near
+
+
+def test_known_names_in_one_are_said_to_be_given_each_by_itself():
+    assert "give each by itself" in UnknownNameError("score", "b, a", ["a", "b"]).what
+    assert "give each by itself" not in UnknownNameError("score", "b,c", ["a", "b"]).what
