@@ -76,6 +76,10 @@ class Board:
         cells = [[None if cell is None else cell.data() for cell in entry.cells] for entry in self.entries]
         return {"cells": cells, "scales": [[hundredths(end) for end in ends] for ends in self.scales]}
 
+    def below(self, cell: Cell, view: int = 0) -> bool:
+        """Say whether an AUROC lies below where the bars begin."""
+        return round(1e4 * cell.auroc) < round(1e4 * self.scales[view][0])
+
     def bar(self, cell: Cell, view: int = 0) -> tuple[float, float, float]:
         """Return where low, AUROC and high lie, in percent of the room of a bar."""
         low, high = self.scales[view]
@@ -156,7 +160,7 @@ def _board(group: Sequence[Submission], which: str | None) -> Board:
         for place, (number, _, its) in enumerate(rows)
     ]
     entries.sort(key=lambda one: (one.control, one.cells[0] is None, -(one.cells[0].auroc if one.cells[0] else 0.0)))
-    scales = [scale([entry.cells[v] for entry in entries]) for v in range(len(views))]
+    scales = [scale([entry.cells[v] for entry in entries if not entry.control]) for v in range(len(views))]
     name = group[0].benchmark
     title = titles.datasets.get(name, name)
     return Board(

@@ -13,6 +13,9 @@ from moodbench.sharing.signature import row_recipe
 from moodbench.tables.marks import printed
 from moodbench.types import ALL_GROUPS, MEAN, Result
 
+TOP = 15
+"""Entries from whose intervals it follows from where to where bars are drawn."""
+
 View = tuple[str, str]
 """OOD dataset (or `MEAN`) and group."""
 
@@ -69,8 +72,11 @@ def ranked(cells: Sequence[Cell | None], competing: Sequence[bool]) -> list[Cell
 
 
 def scale(cells: Sequence[Cell | None]) -> tuple[float, float]:
-    """Return from where to where the bars of a view go: over all, for one cut off would be a wrong number."""
-    known = [cell for cell in cells if cell is not None]
+    """Return from where to where the bars of a view go: where those of its first entries lie.
+
+    Over all, those of the first could not be told apart; one below has a sign at the end in the place of a bar.
+    """
+    known = sorted((cell for cell in cells if cell is not None), key=lambda cell: -cell.auroc)[:TOP]
     if not known:
         return 0.0, 1.0
     low = min(cell.auroc if cell.low is None else cell.low for cell in known)

@@ -147,15 +147,13 @@ class TestPage:
             "This is a trial run, on a part of the images (--limit). The intervals of all others"
         )
 
-    def test_every_interval_lies_on_the_axis(self, home):
+    def test_what_lies_below_the_axis_has_a_sign_and_no_place_on_it(self, home):
         for number in range(18):
-            share(home, "ann", f"s{number}", auroc=0.97 - number / 1000)
+            share(home, "ann", f"s{number}", auroc=0.97 - number / 100)
         share(home, "ann", "random", auroc=0.5, row={"control": True})
-        found = page_of(home)
-        places = [tag.attributes["cx"] for tag in found.found("circle") if tag.attributes["cx"].endswith("%")]
-        assert len(places) == 19
-        assert len({*places}) == 19
-        assert "48.00" in next(tag.text for tag in found.found("span", **{"class": "low-end"}))
+        found = page_of(home).found("svg", **{"class": "interval"})
+        below = [tag for tag in found if "below" in tag.attributes["class"].split()]
+        assert (len(found), len(below)) == (19, 2)  # the axis begins at 83 - 2: 80 lies below it, and the control
 
     def test_controls_take_no_place(self, home):
         share(home, "ann", "msp", auroc=0.6)

@@ -27,7 +27,7 @@
         bar.dataset.tip = span;
         const svg = bar.firstElementChild, [line, dot] = svg.children;
         svg.toggleAttribute("hidden", auroc === null);
-        svg.setAttribute("class", `interval ${first === 1 ? "near" : "far"}`);
+        svg.setAttribute("class", `interval ${first === 1 ? "near" : "far"}${auroc !== null && auroc < lowest ? " below" : ""}`);
         svg.setAttribute("aria-label", span || "no interval");
         if (auroc === null) return;
         line.setAttribute("x1", at(low ?? auroc));
