@@ -331,7 +331,9 @@ def _arrow(file: str) -> Any:
     if is_address(file):
         raise DataError("an Arrow file is read from this disk alone", file=file, fix="use parquet, or copy it here")
     with pyarrow.memory_map(file) as mapped:
-        return pyarrow.ipc.open_stream(mapped).read_all()
+        table = pyarrow.ipc.open_stream(mapped).read_all()
+    table.validate(full=True)  # lengths that lead out of the file would end the process; of images only these are read
+    return table
 
 
 def _pyarrow(file: str) -> ModuleType:

@@ -29,6 +29,8 @@ def zip_members(file: str) -> Iterator[Member]:
             why = str(error) or type(error).__name__
             raise DataError(f"this is no zip, or a damaged one ({why})", file=file, fix="get an intact copy") from None
     for info in infos:
+        if not info.filename:
+            raise DataError("this is a damaged zip (a member has no name)", file=file, fix="get an intact copy")
         if info.is_dir():
             continue
         if info.flag_bits & _ENCRYPTED:
