@@ -13,14 +13,12 @@ from benchmarks.scaling.cost import MODELS, WORKS, Model, cache_passes, merged_b
 from benchmarks.scaling.predict import GPUS, SIZES, VIT, Cluster
 from benchmarks.scaling.simulate import Workers, plan, replay
 from moodbench.choices import Precision
+from moodbench.features.shards.share import MOST_SHARDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
 
 SHARDS = (1024, 4096, 16_384, 65_536)
 """Rows a shard that are compared."""
-
-MOST_SHARDS = 100_000
-"""Plans of more shards are not replayed: their manifest alone would be slow."""
 
 SEEDS = 3
 
@@ -178,9 +176,9 @@ def simulation() -> Table:
     for images, gpus in ((SIZES["1.3 M"], 8), (SIZES["1.3 M"], 256), (SIZES["14 M"], 256), (SIZES["1 G"], 256)):
         workers = _workers(gpus)
         size = next(name for name, number in SIZES.items() if number == images)
-        cells = [_efficiency(plan(images, per_shard), workers) for per_shard in SHARDS]
+        cells = [_efficiency(images, per_shard, workers) for per_shard in SHARDS]
         batches = -(-images // (gpus * workers.batch))
-        cells.append(_efficiency(plan(images, batches * workers.batch), workers))
+        cells.append(_efficiency(images, batches * workers.batch, workers))
         rows.append((f"{size} on {gpus}", duration(images * workers.row / gpus), *cells))
     return ("images on GPUs", "ideal", *(f"{one:,} rows" for one in SHARDS), "one shard a worker"), rows
 
@@ -200,7 +198,7 @@ def faults() -> Table:
     for name, given in cases.items():
         workers = _workers(gpus, **given)
         single = -(-images // (gpus * workers.batch)) * workers.batch
-        cells = [_efficiency(plan(images, per_shard), workers) for per_shard in (4096, 16_384, single)]
+        cells = [_efficiency(images, per_shard, workers) for per_shard in (4096, 16_384, single)]
         rows.append((name, *cells))
     return ("14 M on 256 GPUs", "4,096 rows", "16,384 rows", "one shard a worker"), rows
 
@@ -209,9 +207,10 @@ def _workers(gpus: int, **given: float | bool) -> Workers:
     return Workers(gpus, gpus / Cluster(gpus).slowest(VIT)[1], **given)  # type: ignore[arg-type]
 
 
-def _efficiency(shards: list[int], workers: Workers) -> str:
-    if len(shards) > MOST_SHARDS:
+def _efficiency(images: int, per_shard: int, workers: Workers) -> str:
+    if images > MOST_SHARDS * per_shard:  # no plan has so many
         return "–"
+    shards = plan(images, per_shard)
     seeds = SEEDS if len(shards) < 20_000 else 1
     return f"{100 * statistics.mean(replay(shards, workers, seed).efficiency for seed in range(seeds)):.0f} %"
 
