@@ -10,7 +10,7 @@ from pathlib import Path
 from moodbench.datasets.images import ImageSource
 from moodbench.features.create import create_cache, refuse_if_full
 from moodbench.features.job import Extraction, Job, outcome_of, selection
-from moodbench.features.lock import BusyError, exclusive
+from moodbench.features.lock import BusyError, begun_or_nothing, exclusive
 from moodbench.features.passes import Filled, Networks, attempt, check_recipes, fill
 from moodbench.features.provenance import provenance
 from moodbench.features.settings import Settings
@@ -136,6 +136,7 @@ def _in_one_file(
         return {}
     with ExitStack() as locks:
         for target in waiting:
+            locks.enter_context(begun_or_nothing(target.file))
             locks.enter_context(exclusive(target.file))
         # and again under it: another process may just have ended
         waiting = [target for target in waiting if not is_done(target, job.images.classes)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from moodbench.atomic import sweep
@@ -78,3 +78,15 @@ def is_written(folder: Path, *, besides: Path | None = None) -> bool:
             except OSError:  # a folder that cannot be written: nobody makes a cache in it
                 return False
     return False
+
+
+@contextmanager
+def begun_or_nothing(file: Path) -> Iterator[None]:
+    """Remove the folder of a cache that was not begun, as the block failed, unless something else is in it."""
+    try:
+        yield
+    except BaseException:
+        if not file.exists() and not is_written(file.parent):
+            with suppress(OSError):
+                file.parent.rmdir()
+        raise

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features.create import Layout, create_cache, refuse_if_full
 from moodbench.features.job import Extraction, Job, outcome_of
-from moodbench.features.lock import BusyError, exclusive
+from moodbench.features.lock import BusyError, begun_or_nothing, exclusive
 from moodbench.features.passes import Networks, attempt, fill
 from moodbench.features.provenance import refuse_mismatch
 from moodbench.features.shards.join import join
@@ -101,6 +101,7 @@ class ShardedExtraction:
 
     def _take_turn(self, locks: ExitStack, target: Target, share: Share | None) -> None:
         """Lock a cache that has no plan; wait for who does, until there is one."""
+        locks.enter_context(begun_or_nothing(target.file))
         while True:
             try:
                 locks.enter_context(exclusive(target.file))

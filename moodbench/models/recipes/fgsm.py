@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from moodbench.models.recipes.base import VIEWS, Recipe
+from moodbench.models.recipes.base import IN_PIXELS, VIEWS, Recipe
 from moodbench.models.recipes.odin import rising
 from moodbench.models.recipes.seen import Pass, of_predicted
 
@@ -42,7 +42,7 @@ class FGSM(Recipe):
     eps: float = 0.05
 
     def __post_init__(self) -> None:
-        self.refuse_unless(self.eps >= 0, "eps", "must not be negative")
+        self.refuse_outside("eps", 0, 1, IN_PIXELS)
 
     def compute(self, seen: Pass) -> Tensor:
         """Return the features of the changed pictures."""

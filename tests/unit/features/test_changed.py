@@ -16,8 +16,10 @@ import moodbench
 from moodbench.datasets.images import folder_images
 from moodbench.errors import ModelError, UnknownNameError, UsageError
 from moodbench.features.cache import FeatureCache
+from moodbench.features.extract import extract_images
 from moodbench.features.network import Network
 from moodbench.features.settings import Settings
+from moodbench.features.shards.share import Share
 from moodbench.models.recipes.base import VIEWS, choice_of, create_recipe
 from moodbench.views import ChangedChoice
 from tests.extracting import KILLED, OfMyOwn, arrays, run, same
@@ -239,6 +241,16 @@ def test_networks_without_gradients_are_refused(compute, why):
         network.check_views(torch.rand(4, 3, 8, 8))
 
 
+@pytest.mark.parametrize("share", [None, Share(1, 2)])
+def test_a_refused_view_leaves_no_folder(tmp_path, pictures, share):
+    backbone, network = network_of(lambda values: values.detach())
+    images, file = folder_images(pictures / "train"), tmp_path / "m" / "d.h5"
+    given = {"model": "m", "dataset": "d", "settings": Settings("cpu", workers=0), "views": network.views}
+    with pytest.raises(ModelError, match="does not require grad"):
+        extract_images(backbone, images, file, share=share, **given)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_transform_that_does_not_say_its_scale_is_refused():
     backbone, network = network_of(lambda values: values)
     del backbone.transform.record["std"]
@@ -256,6 +268,7 @@ def test_a_transform_that_does_not_say_its_scale_is_refused():
         ({"view": "odin:eps=nan"}, UsageError, "'nan' is not a number"),
         ({"view": "odin:eps=1e9"}, UsageError, "'1e9' is not a number, or is too large"),
         ({"view": "odin:eps=-1"}, UsageError, "on a scale from 0 to 1, and must lie between 0 and 1, got -1"),
+        ({"view": "fgsm:eps=2"}, UsageError, "on a scale from 0 to 1, and must lie between 0 and 1, got 2"),
         ({"view": "odin:eps=1000"}, UsageError, "'eps' of the view 'odin' is a step in pixels on a scale from 0 to 1"),
         ({"view": "adascale:eps=11"}, UsageError, "must lie between 0 and 10, got 11"),
         ({"view": "pro:eps=11"}, UsageError, "is a step in the numbers that the network sees"),
