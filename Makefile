@@ -28,7 +28,7 @@ demo: $(READY)  ## Run the whole pipeline on the embedded benchmark, into demo/
 test: lint types browser unit  ## What CI runs: lint, types, tests; first `browser`, which may fail
 
 test-lowest: $(LOWEST)/.ready  ## Tests with the lowest versions that pyproject.toml allows, in .venv-lowest
-	$(LOWEST)/bin/pytest -n auto --dist loadgroup
+	$(LOWEST)/bin/pytest -n auto
 
 $(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
 	$(LOWEST_PYTHON) -m venv --clear $(LOWEST)
@@ -53,7 +53,7 @@ types: $(READY)  ## Static types, strict
 	$(BIN)/mypy
 
 unit: $(READY)  ## Tests
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto
 
 format: $(READY)  ## Format the code
 	$(BIN)/ruff format .

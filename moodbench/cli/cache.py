@@ -138,14 +138,11 @@ def pack(*, model: Model = None, dataset: DatasetOption = None, run: Run) -> Non
 
     Example: moodbench cache pack --model digits_mim
     """
-    from moodbench.commands.cache import list_caches
-    from moodbench.commands.shards import pack_files
+    from moodbench.commands.pack import pack_caches
     from moodbench.progress import Progress
 
-    files = [info.file for info in list_caches(run.workspace, model or (), dataset or ())]
-    if not files:
-        run.output.say(f"no caches below '{run.workspace.cache_dir}'")
-    pack_files(files, run.output.say, Progress(shown=run.output.progress))
+    progress = Progress(shown=run.output.progress)
+    pack_caches(run.workspace, model or (), dataset or (), report=run.output.say, progress=progress)
 
 
 @cache.command()

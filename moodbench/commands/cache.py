@@ -11,7 +11,6 @@ from pathlib import Path
 
 from moodbench.arguments import as_names
 from moodbench.commands.imported import list_imported
-from moodbench.commands.shards import check_unfinished, is_unfinished, plan_of
 from moodbench.detection.checked import check_fitted
 from moodbench.errors import CacheError, MoodbenchError, UnknownNameError
 from moodbench.features.cache import PENDING, SKIPPED, FeatureCache
@@ -23,6 +22,7 @@ from moodbench.features.rowscores import KEPT, read_row_scores
 from moodbench.features.shards.leave import refuse_if_filled, remove_shards
 from moodbench.features.shards.names import shards_folder, unfinished
 from moodbench.features.shards.state import begun, bytes_on_disk
+from moodbench.features.shards.unjoined import check_unfinished, is_unfinished, plan_of
 from moodbench.features.times import times_file
 from moodbench.features.verify import NOTES, check_cache
 from moodbench.sizes import many

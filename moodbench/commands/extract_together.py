@@ -193,7 +193,7 @@ class Together:
 
 
 @contextmanager
-def together(engine: Engine, devices: Sequence[str], site: Extractors, report: Report) -> Iterator[Together]:
+def together(engine: Engine, devices: list[str], site: Extractors, report: Report) -> Iterator[Together]:
     """Start the workers, and end them.
 
     Parameters

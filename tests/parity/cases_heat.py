@@ -128,7 +128,8 @@ def heat_sum(w, b, train, labels, rows, steps, steps_std, beta, **params):
     for energy, inside, tested in terms:
         own = energy(torch.from_numpy(inside))
         energies.append((energy(torch.from_numpy(tested)) - own.mean()) / own.std())
-    return np.array([-np.log(np.mean([np.exp(beta * e) for e in row])) / beta for row in np.transpose(energies)])
+    # -log(mean(exp(beta e))) / beta, which the exponential alone is too large for
+    return -(np.logaddexp.reduce(beta * np.array(energies)) - np.log(len(energies))) / beta
 
 
 def outside(definition):

@@ -1,43 +1,14 @@
-"""Caches in shards, as the commands for caches see them."""
+"""Caches whose shards are not joined yet, for those who list, verify and remove caches."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from moodbench.errors import CacheError, MoodbenchError
+from moodbench.errors import CacheError
 from moodbench.features.shards.names import has_plan
-from moodbench.features.shards.pack import pack
 from moodbench.features.shards.plan import ShardPlan, plan_file, read_plan
 from moodbench.features.verify import check_cache
-from moodbench.progress import SILENT, Progress
 from moodbench.sizes import many
-from moodbench.types import Report
-
-
-def pack_files(files: Sequence[Path], report: Report, progress: Progress = SILENT) -> list[Path]:
-    """Make one file of each of these caches that is in shards, and return those.
-
-    Raises
-    ------
-    CacheError
-        One cannot be packed; the others are, before this is raised.
-    """
-    packed, faults = [], []
-    for file in files:
-        name = f"{file.parent.name} on {file.stem}"
-        try:
-            if pack(file, progress):
-                report(f"packed {name}: {file}")
-                packed.append(file)
-            else:
-                report(f"skip {name}: it is one file")
-        except MoodbenchError as error:  # the others are not to blame
-            faults.append(error)
-            report(f"cannot pack {name}: {error.what}")
-    if faults:
-        raise faults[0]
-    return packed
 
 
 def is_unfinished(file: Path) -> bool:
