@@ -68,7 +68,9 @@ class LocalPool:
     def replace(self, worker: int) -> None:
         """Start the process of a worker."""
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(self._makers[worker], theirs))
+        # without the maker: what is larger than a pipe holds would be waited for here until the process reads it, and for
+        # ever if it was killed before, as `start` keeps the other end of its own pipe open
+        process = self._context.Process(target=_serve, args=(theirs,))
         try:
             process.start()
         except OSError as error:
@@ -90,9 +92,10 @@ class LocalPool:
             fallen, self._fallen = self._fallen, []
             return fallen
         by_pipe = {one.pipe: worker for worker, one in self._processes.items()}
-        return [self._received(by_pipe[pipe]) for pipe in wait(by_pipe, seconds)]  # type: ignore[index]
+        received = (self._received(by_pipe[pipe]) for pipe in wait(by_pipe, seconds))  # type: ignore[index]
+        return [event for event in received if event is not None]
 
-    def _received(self, worker: int) -> Event:
+    def _received(self, worker: int) -> Event | None:
         one = self._processes[worker]
         try:
             kind, value = one.pipe.recv()
@@ -101,6 +104,10 @@ class LocalPool:
             one.pipe.close()
             del self._processes[worker]
             return Lost(worker, how_ended(one.process.exitcode))
+        if kind == "begun":
+            with contextlib.suppress(OSError):
+                one.pipe.send_bytes(self._makers[worker])
+            return None
         made: dict[str, Callable[[int, Any], Event]] = {"ready": Ready, "advanced": Advanced, "answered": Answered}
         return Failed(worker, value.error()) if kind == "failed" else made[kind](worker, value)
 
@@ -119,11 +126,13 @@ def _sent(maker: Maker) -> bytes:
 # in the other process
 
 
-def _serve(maker: bytes, pipe: Connection) -> None:
-    """Make the worker, and work until nobody asks any more."""
+def _serve(pipe: Connection) -> None:
+    """Ask for the maker, make the worker, and work until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
+        pipe.send(("begun", None))
+        maker = pipe.recv_bytes()
         try:
             work = pickle.loads(maker)()
         except Exception as error:

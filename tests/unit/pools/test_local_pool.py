@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+from functools import partial
+from multiprocessing import resource_tracker, util
 
 import pytest
 
 from moodbench.errors import DataError, ModelError, MoodbenchError, UsageError
+from moodbench.pools.contract import Lost
 from moodbench.pools.dispatch import TRIES, Dispatcher
 from moodbench.pools.local import LocalPool
 from tests.pools import Doubling, cannot_be_made, ends_at_once
@@ -81,6 +86,24 @@ def test_workers_that_never_get_ready_are_given_up(dispatched):
     with pytest.raises(MoodbenchError, match="no worker gets ready") as caught:
         dispatched(1, size=1, maker=ends_at_once)
     assert "ended by itself (exit code 3)" in str(caught.value)
+
+
+def test_a_process_that_is_killed_as_it_begins_is_told_however_much_it_was_to_get(tmp_path, monkeypatch):
+    started = util.spawnv_passfds
+
+    def killed(*args):
+        process = started(*args)
+        os.kill(process, signal.SIGKILL)
+        return process
+
+    resource_tracker.ensure_running()  # a process of the same kind, which is not meant
+    monkeypatch.setattr(util, "spawnv_passfds", killed)
+    pool = LocalPool([partial(Doubling(tmp_path), bytes(1 << 20))])
+    beginning = threading.Thread(target=pool.__enter__, daemon=True)
+    beginning.start()
+    beginning.join(60)
+    assert not beginning.is_alive()
+    assert pool.events(60) == [Lost(0, "was killed (SIGKILL, as the system does when memory runs out)")]
 
 
 def test_why_a_worker_cannot_be_made_is_said(dispatched):
