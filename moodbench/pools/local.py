@@ -68,8 +68,8 @@ class LocalPool:
     def replace(self, worker: int) -> None:
         """Start the process of a worker."""
         ours, theirs = self._context.Pipe()
-        # without the maker: what is larger than a pipe holds would be waited for here until the process reads it, and for
-        # ever if it was killed before, as `start` keeps the other end of its own pipe open
+        # without the maker: what is larger than a pipe holds would be waited for here until the process reads it, and
+        # for ever if it was killed before, as `start` keeps the other end of its own pipe open
         process = self._context.Process(target=_serve, args=(theirs,))
         try:
             process.start()
