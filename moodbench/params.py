@@ -7,6 +7,7 @@ own beside the ordinary ones.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 LABEL_NOISE = "label_noise"
@@ -26,6 +27,18 @@ def parsed(params: str) -> dict[str, str]:
 def joined(values: Mapping[str, object]) -> str:
     """Return the text of names and values."""
     return ";".join(f"{name}={value}" for name, value in values.items())
+
+
+def by_value(params: str) -> list[tuple[str, float, str]]:
+    """Return what parameters are sorted by: their names, and values that are numbers as such, 5 before 10."""
+    return [(name, *_number(value)) for name, value in parsed(params).items()]
+
+
+def _number(value: str) -> tuple[float, str]:
+    try:
+        return float(value), ""
+    except ValueError:
+        return math.inf, value
 
 
 def is_noisy(params: str) -> bool:

@@ -13,9 +13,17 @@ def human_bytes(size: float) -> str:
     return f"{size:.0f} {_UNITS[unit]}" if unit == 0 or size >= 99.5 else f"{size:.1f} {_UNITS[unit]}"
 
 
+def in_percent(share: float) -> float:
+    """Return a share of 1 in percent, to be printed: without the last digits, in which equal means may differ.
+
+    So halves of what is printed are rounded alike, whatever order a mean was summed in.
+    """
+    return round(100 * share, 7)
+
+
 def percent(share: float, places: int = 2) -> str:
     """Return a share of 1 as messages, tables and docs write it, with a blank: ``99.45 %``."""
-    return f"{100 * share:.{places}f} %"
+    return f"{in_percent(share):.{places}f} %"
 
 
 def many(count: float | None, one: str, more: str | None = None) -> str:

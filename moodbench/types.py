@@ -26,6 +26,9 @@ FAMILIES: tuple[Family, ...] = (*COMPUTED, "imported")
 MEAN = "mean"
 """The `ood` of a result row that averages a group."""
 
+TRIAL = "trial: "
+"""What the remark of a result begins with that was made of a part of the images."""
+
 ALL_GROUPS = "all"
 """The `group` of the mean over every OOD dataset of a benchmark."""
 
@@ -172,6 +175,11 @@ class Result:
     def transductive(self) -> bool:
         """Whether the score's number of an image depends on other test images."""
         return TRANSDUCTIVE in self.remarks
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it was made of a part of the images (``--limit``)."""
+        return any(remark.startswith(TRIAL) for remark in self.remarks)
 
     @property
     def aside(self) -> bool:

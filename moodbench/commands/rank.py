@@ -108,6 +108,9 @@ def _means(
         remarks.append(f"Benchmarks that have none of this, and are left out: {', '.join(gone)}.")
     if any((row.seeds or 1) > 1 for rows in means.values() for row in rows):
         remarks.append("Of scores that were run with several seeds, the first one is ranked.")
+    trials = dict.fromkeys(row.model for rows in means.values() for row in rows if row.is_trial)
+    if trials:
+        remarks.append(f"Trial runs, on a part of the images (--limit): {', '.join(trials)}.")
     return means, remarks
 
 

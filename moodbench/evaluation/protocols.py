@@ -25,7 +25,7 @@ from moodbench.ranking import Comparison, Ranking
 from moodbench.registry import Registry
 from moodbench.scores.base import Score
 from moodbench.sizes import many
-from moodbench.types import Result
+from moodbench.types import TRIAL, Result
 
 
 @dataclass
@@ -338,6 +338,6 @@ def _remarks(caches: Caches, unlabelled: int = 0) -> list[str]:
     """What everybody who reads a number of these caches should know; `unlabelled` test rows are neither ID nor OOD."""
     limits = sorted({reader.limit for reader in caches.readers.values() if reader.limit is not None})
     skipped = sum(reader.skipped for reader in caches.readers.values())
-    remarks = [f"trial: --limit {', '.join(map(str, limits))}"] if limits else []
+    remarks = [f"{TRIAL}--limit {', '.join(map(str, limits))}"] if limits else []
     remarks += [f"{many(skipped, 'undecodable image')} left out"] if skipped else []
     return remarks + ([f"{many(unlabelled, 'ID test row')} without a label left out"] if unlabelled else [])

@@ -73,10 +73,15 @@ class Layout:
         return longest(self.ids)
 
     @property
-    def size(self) -> int:
-        """Bytes that the file will take."""
+    def arrays(self) -> int:
+        """Bytes of all that it holds."""
         row = 4 * (self.dim + (self.classes or 0)) + 8 + 1 + 4 + self.id_bytes
-        return self.rows * row + len(self.class_names) * longest(self.class_names) + _ROOM
+        return self.rows * row + len(self.class_names) * longest(self.class_names)
+
+    @property
+    def size(self) -> int:
+        """Bytes that the file will take at most."""
+        return self.arrays + _ROOM
 
 
 def create_cache(file: Path, model: str, dataset: str, layout: Layout, provenance: Mapping[str, object]) -> None:

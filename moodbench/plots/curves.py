@@ -26,6 +26,7 @@ from moodbench.plots.parts import (
     sheet,
 )
 from moodbench.ranking import Comparison, Ranking
+from moodbench.sizes import in_percent
 
 WIDE = 4.5
 """Inches from which on there is room for a panel of each OOD dataset."""
@@ -116,7 +117,7 @@ ROC = Kind(
     roc_curve,
     "FPR: OOD taken for ID (%)",
     "TPR: ID kept (%)",
-    lambda c: f"AUROC {100 * c.auroc:.2f}, FPR95 {100 * c.fpr():.2f}",
+    lambda c: f"AUROC {in_percent(c.auroc):.2f}, FPR95 {in_percent(c.fpr()):.2f}",
     {},
     lambda split: ((0, 100), (0, 100)),
 )
@@ -126,7 +127,7 @@ PR = Kind(
     precision_recall_curve,
     "recall: ID kept (%)",
     "precision: ID among kept (%)",
-    lambda c: f"AUPR-IN {100 * c.aupr_in:.2f}",
+    lambda c: f"AUPR-IN {in_percent(c.aupr_in):.2f}",
     {"drawstyle": "steps-pre"},
     lambda split: ((0, 100), (100 * split.id.size / (split.id.size + split.ood.size),) * 2),
 )

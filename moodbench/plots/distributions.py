@@ -27,6 +27,7 @@ from moodbench.plots.parts import (
     sheet,
 )
 from moodbench.ranking import Ranking
+from moodbench.sizes import in_percent
 
 BINS = 60
 SHADE = 0.45
@@ -81,7 +82,7 @@ def _draw(axes: Axes, split: Split, edges: Array, title: str, width: float) -> N
         axes.stairs(shares, edges, color=colour, lw=0.8)
     against = Ranking(split.id).against(split.ood)
     axes.axvline(float(against.id[-max(int(0.95 * split.id.size), 1)]), **THRESHOLD)
-    panel_title(axes, title, width, f"AUROC {100 * against.auroc:.2f}, FPR95 {100 * against.fpr():.2f}")
+    panel_title(axes, title, width, f"AUROC {in_percent(against.auroc):.2f}, FPR95 {in_percent(against.fpr()):.2f}")
     axes.set_yticks([])
     axes.set_xticks(_ticks(edges[0], edges[-1], width))
     axes.set_xlim(edges[0], edges[-1])

@@ -14,7 +14,7 @@ from moodbench.sharing.layout import Submission
 from moodbench.sizes import many
 from moodbench.tables.marks import printed
 from moodbench.tables.order import Titles
-from moodbench.types import ALL_GROUPS, MEAN, Family, Result
+from moodbench.types import ALL_GROUPS, MEAN, TRIAL, Family, Result
 
 
 @dataclass(frozen=True)
@@ -269,9 +269,6 @@ def _answer(entries: Sequence[Entry]) -> tuple[str, str]:
     lead = _told_apart(ranked)
     return answer, " ".join(part for part in (said, lead) if part)
 
-
-TRIAL = "trial: "
-"""What the remark of a result begins with that was made of caches of a trial (`moodbench.evaluation.protocols`)."""
 
 _TRIALS = {
     (True, True): "All are trial runs, on a part of the images (--limit).",

@@ -9,6 +9,7 @@ from typing import Any
 from moodbench.reporting.extremes import Gallery
 from moodbench.reporting.origin import Origin
 from moodbench.reporting.sheet import Sheet, View, hundredths, level
+from moodbench.sizes import in_percent
 from moodbench.tables.grid import Cell, Table
 from moodbench.tables.marks import printed, signed
 from moodbench.types import MEAN, Family
@@ -179,7 +180,7 @@ def places_of(pairs: Sequence[Any], titles: Named) -> tuple[tuple[Place, ...], t
 
     def at(value: float) -> float:
         share = min(max((value - lowest) / room, 0.0), 1.0)
-        return round(100 * share, 2)
+        return round(in_percent(share), 2)
 
     places = tuple(
         Place(

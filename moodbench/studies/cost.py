@@ -106,7 +106,7 @@ def _extraction(known: Known, step: Step, sets: Mapping[str, ImageSet], space: W
                 unknown = True
                 continue
             layout = Layout(one.images.ids[:rows], np.zeros(0, np.int64), dim, classes)
-            size += layout.size
+            size += layout.arrays
     if not left:
         return Cost(step.title, 0, "images")
     views = views_text(known, with_head=with_head)

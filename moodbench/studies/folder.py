@@ -102,7 +102,8 @@ class Folder:
         self._put(RESOLVED, _json(resolved))
         head = [
             "#!/bin/sh",
-            "# What this study did, as commands. Run it where moodbench is installed, in this folder.",
+            "# What this study did, as commands. Run it where moodbench is installed, in this folder; caches come to",
+            "# lie in cache/ here, unless MOODBENCH_CACHE_DIR says where some are.",
             "set -e",
         ]
         self._put(COMMANDS, "\n".join([*head, *commands]) + "\n")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from moodbench.metrics import Better
+from moodbench.sizes import in_percent
 
 Mark = Literal["", "best", "second"]
 
@@ -18,12 +19,12 @@ ROUNDING = 1e-9
 
 def printed(value: float, decimals: int = DECIMALS) -> str:
     """Return a fraction as a cell shows it: percent with two decimals."""
-    return f"{100 * value:.{decimals}f}"
+    return f"{in_percent(value):.{decimals}f}"
 
 
 def signed(value: float) -> str:
     """Return a difference of fractions as a cell shows it: points with their sign, and none where they print as 0."""
-    shown = f"{100 * value:+.2f}"
+    shown = f"{in_percent(value):+.2f}"
     return shown.lstrip("+-") if float(shown) == 0 else shown
 
 

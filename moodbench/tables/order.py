@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from moodbench.catalog import PRETEXT_TASKS
+from moodbench.params import by_value
 from moodbench.types import FAMILIES, MEAN, Family, Result
 
 COLOURS: Mapping[Family, str] = {
@@ -81,7 +82,10 @@ def series_in_order(results: Iterable[Result], titles: Titles = NO_TITLES) -> li
         title = titles.scores.get(score, score)
         title = f"{title} ({params})" if variants[score] > 1 else title
         series.append(Series(row.family, score, params, title, row.aside))
-    return sorted(series, key=lambda s: (FAMILIES.index(s.family), _place(titles.scores, s.score), s.score, s.params))
+    return sorted(
+        series,
+        key=lambda s: (FAMILIES.index(s.family), _place(titles.scores, s.score), s.score, by_value(s.params), s.params),
+    )
 
 
 def models_in_order(results: Iterable[Result], titles: Titles = NO_TITLES) -> list[Model]:

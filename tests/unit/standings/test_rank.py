@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import moodbench
 from moodbench.commands.cache import remove_caches
 from moodbench.errors import ResultsError, UnknownNameError
-from moodbench.results import read_results
+from moodbench.results import changing, read_results
 from moodbench.types import MEAN
 from moodbench.workspace import ModelName
 from tests.ranked import SIZES, put, run
@@ -130,6 +131,16 @@ def test_of_several_seeds_the_first_is_ranked_and_controls_only_where_named(spac
     assert "seed=0" in ranked(space).pairs[0].params
     assert "the first one is ranked" in ranked(space).text()
     assert [pair.score for pair in ranked(space, score="random").pairs] == ["random"]
+
+
+def test_trial_runs_are_named(space):
+    run(space, "plain", "noisy", scores=("euclid",))
+    assert "trial" not in ranked(space).text().lower()
+    file = space.results_file("b", ModelName("noisy"))
+    trial = [dataclasses.replace(row, remarks=(*row.remarks, "trial: --limit 40")) for row in read_results(file)]
+    with changing(file, waiting=lambda: None) as there:
+        there.write(trial, there.provenance, keep=False)
+    assert "Trial runs, on a part of the images (--limit): noisy." in ranked(space).text()
 
 
 def test_unknown_names(space):

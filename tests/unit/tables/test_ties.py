@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from moodbench.sizes import percent
 from moodbench.tables.grid import grid, per_dataset
-from moodbench.tables.marks import ranks
+from moodbench.tables.marks import printed, ranks, signed
+from moodbench.tables.order import series_in_order
 from tests.tables import TITLES, result
 
 
@@ -26,6 +28,19 @@ def test_marks_are_places_of_a_competition_at_the_precision_that_is_printed(valu
     assert ranks(values, "higher") == marks
     assert ranks([1 - v if isinstance(v, float) else v for v in values], "lower") == marks
     assert set(ranks(values, None)) <= {""}
+
+
+@pytest.mark.parametrize("half", [0.92175, 0.64675, 0.48275, 0.00125])
+def test_equal_means_print_alike_however_they_were_summed(half):
+    around = [half * (1 - 1e-13), half, half * (1 + 1e-13)]
+    assert len({printed(value) for value in around}) == 1
+    assert len({signed(value) for value in around}) == 1
+    assert len({percent(value) for value in around}) == 1
+
+
+def test_variants_stand_in_the_order_of_their_numbers():
+    rows = [result("m", "knn", 0.9, params=f"k={k}") for k in ("10", "5", "0.5", "1", "all")]
+    assert [one.params for one in series_in_order(rows)] == ["k=0.5", "k=1", "k=5", "k=10", "k=all"]
 
 
 def test_at_most_three_pairs_are_named_as_the_best():
