@@ -12,7 +12,7 @@ from moodbench.release import DISTRIBUTION, with_extra
 
 SECTION = "packages"
 
-EXTRAS = ("clip", "onnx", "parquet", "s3", "site", "transformers")
+EXTRAS = ("clip", "onnx", "parquet", "ray", "s3", "site", "transformers")
 """Those of pyproject.toml for people: what is installed may know fewer, where its notes are older than this source."""
 
 _NAME = re.compile(r"^[A-Za-z0-9._-]+")
