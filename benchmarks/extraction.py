@@ -20,7 +20,6 @@ import os
 import platform
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,7 +31,7 @@ import numpy as np
 import torch
 
 from benchmarks.photographs import write
-from moodbench.commands.extract import BEFORE_TORCH
+from benchmarks.switched import run_switched
 from moodbench.datasets.images import FolderImages, folder_images
 from moodbench.devices import keep_freed_memory
 from moodbench.features.extract import Settings, extract_images
@@ -187,9 +186,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
-    if not os.environ.keys() >= BEFORE_TORCH.keys():  # torch is loaded already, so: again, as `moodbench extract` does
-        os.environ.update(BEFORE_TORCH | os.environ)
-        os.execv(sys.executable, [sys.executable, "-m", "benchmarks.extraction", *sys.argv[1:]])
+    run_switched("benchmarks.extraction")
     torch.set_num_threads(args.threads)
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as temporary:

@@ -18,7 +18,6 @@ import json
 import os
 import platform
 import statistics
-import sys
 import tarfile
 import tempfile
 import time
@@ -32,7 +31,7 @@ import torch
 
 from benchmarks.extraction import as_text, backbone_of
 from benchmarks.photographs import write
-from moodbench.commands.extract import BEFORE_TORCH
+from benchmarks.switched import run_switched
 from moodbench.datasets.images import ImageSource, folder_images, packed_images
 from moodbench.datasets.packed.places import packed_place
 from moodbench.devices import keep_freed_memory
@@ -167,9 +166,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, help="default: as extract chooses them")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args(given)
-    if not os.environ.keys() >= BEFORE_TORCH.keys():  # torch is loaded already, so: again, as `moodbench extract` does
-        os.environ.update(BEFORE_TORCH | os.environ)
-        os.execv(sys.executable, [sys.executable, "-m", "benchmarks.packed", *sys.argv[1:]])
+    run_switched("benchmarks.packed")
     keep_freed_memory()
     settings = Settings(args.device, batch_size=args.batch_size, workers=args.workers, progress=False)
     machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, torch {torch.__version__}"

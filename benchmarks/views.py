@@ -20,7 +20,6 @@ import os
 import platform
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -31,7 +30,7 @@ import torch
 
 from benchmarks.extraction import as_text, backbone_of
 from benchmarks.photographs import write
-from moodbench.commands.extract import BEFORE_TORCH
+from benchmarks.switched import run_switched
 from moodbench.commands.extract_views import NO_VIEWS, Views
 from moodbench.datasets.images import folder_images
 from moodbench.devices import keep_freed_memory
@@ -90,9 +89,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, help="default: as extract chooses them")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args(given)
-    if not os.environ.keys() >= BEFORE_TORCH.keys():  # torch is loaded already, so: again, as `moodbench extract` does
-        os.environ.update(BEFORE_TORCH | os.environ)
-        os.execv(sys.executable, [sys.executable, "-m", "benchmarks.views", *sys.argv[1:]])
+    run_switched("benchmarks.views")
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as temporary:
         models = measure(args, Path(temporary))

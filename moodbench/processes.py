@@ -192,7 +192,7 @@ def _serve(work: Callable[[int, int], Any], begin: Callable[[], None], pipe: Con
     for one in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=follow_parent, daemon=True).start()
     begin()
     while True:
         try:
@@ -210,7 +210,7 @@ def _serve(work: Callable[[int, int], Any], begin: Callable[[], None], pipe: Con
             os._exit(0)
 
 
-def _follow_parent() -> None:
+def follow_parent() -> None:
     """End when the parent does: a killed parent must not leave processes behind."""
     parent = multiprocessing.parent_process()
     if parent is not None:

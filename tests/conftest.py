@@ -21,14 +21,13 @@ import yaml
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-from moodbench.commands.extract import BEFORE_TORCH
+from moodbench.before_torch import set_switches
 
 THREADS = int(os.environ.get("MOODBENCH_TEST_THREADS", "1"))
 """Of torch. Networks and matrices here are small: a pool costs more than it gives, above all on busy machines."""
 
 torch.set_num_threads(THREADS)
-for switch, value in BEFORE_TORCH.items():  # as the first extraction of a process would, for it and its children
-    os.environ.setdefault(switch, value)
+set_switches()  # as the first extraction of a process would, for it and its children
 
 # How long an example or making one takes depends on what else the machine does
 settings.register_profile("moodbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import h5py
 import numpy as np
+import pytest
 import torch
 
 from moodbench.commands.extract import extract
+from moodbench.features.cache import FeatureCache
 
 KILLED = """
 import os, sys, pathlib
@@ -56,3 +60,24 @@ class OfMyOwn:
 
     def __call__(self, image):
         return torch.tensor(np.asarray(image.resize((8, 8))), dtype=torch.float32).permute(2, 0, 1) / 300
+
+
+@contextmanager
+def stopped_after(count, size=lambda cache, start, *values: len(values[0])):
+    """Let writing to caches raise `KeyboardInterrupt`, which must come, once more than `count` rows were to be written.
+
+    `size` says what a call of `FeatureCache.write` counts for.
+    """
+    original, seen = FeatureCache.write, 0
+
+    def stop(*call):
+        nonlocal seen
+        seen += size(*call)
+        if seen > count:
+            raise KeyboardInterrupt
+        original(*call)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(FeatureCache, "write", stop)
+        with pytest.raises(KeyboardInterrupt):
+            yield

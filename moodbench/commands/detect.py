@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.arguments import as_path
-from moodbench.commands.extract import BEFORE_TORCH
+from moodbench.before_torch import set_switches
 from moodbench.errors import UsageError
 from moodbench.names import as_text, printable
 from moodbench.sheets import exact_line, shown_line
@@ -147,8 +146,7 @@ def detect(
     if fpr_id is not None and fdr is not None:
         raise UsageError("--fpr-id and --fdr are two rules for a verdict", fix="give one of them")
     space = as_workspace(workspace)
-    for switch, value in BEFORE_TORCH.items():
-        os.environ.setdefault(switch, value)
+    set_switches()
     from moodbench.detection.images import images_below
 
     paths: list[Path] = []

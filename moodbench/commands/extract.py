@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moodbench.arguments import as_names
+from moodbench.before_torch import set_switches
 from moodbench.choices import Decoder, EngineName, OnError, Pool, Precision
 from moodbench.commands.extract_said import described
 from moodbench.commands.extract_together import HERE, Engine, devices_of, together
 from moodbench.commands.extract_views import NO_VIEWS, Views
-from moodbench.commands.extract_workers import BEFORE_TORCH as BEFORE_TORCH
 from moodbench.commands.extract_workers import Extractors, weights_read
 from moodbench.datasets.request import ImageRequest, ImageSet
 from moodbench.errors import ModelError, MoodbenchError, UsageError, listed
@@ -219,8 +218,7 @@ def extract_features(
     if len(failed) == len(choices):
         raise _all_of(failed, choices)
     sets = source.open(workspace, report)
-    for switch, value in BEFORE_TORCH.items():
-        os.environ.setdefault(switch, value)
+    set_switches()
     views.check()
     devices = devices_of(engine, settings, share)
     done: list[Extraction] = []

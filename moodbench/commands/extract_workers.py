@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from moodbench.before_torch import set_switches
 from moodbench.commands.extract_views import Views
 from moodbench.datasets.request import ImageSet
 from moodbench.errors import DataError, MoodbenchError
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
     from moodbench.features.shards.fill import ShardedExtraction
     from moodbench.features.targets import View
     from moodbench.models.backbone import Backbone
-
-BEFORE_TORCH = {
-    # Threads of the network share their cores with decoding. By default one that waits for another keeps its core busy,
-    # which makes both several times slower.
-    "OMP_WAIT_POLICY": "PASSIVE",
-    # Pages of 2 MB for large tensors, where the system has them: 500 times fewer to be cleared.
-    "THP_MEM_ALLOC_ENABLE": "1",
-}
-"""Switches of the environment that are read when torch is loaded: no effect where that happened before."""
 
 EQUAL = ("moodbench", "torch", "timm", "pillow")
 """Packages whose versions must be the same everywhere, as the numbers depend on them."""
@@ -161,8 +153,7 @@ class Extractors:
         """
         self._compare()
         self._see()
-        for switch, value in BEFORE_TORCH.items():
-            os.environ.setdefault(switch, value)
+        set_switches()
         import torch
 
         torch.set_num_threads(self.threads)
@@ -203,6 +194,7 @@ class _Extractor:
         self._site = site
         self._loaded: tuple[int, ModelName, Backbone, list[View]] | None = None
         self._works: dict[int, ShardedExtraction] = {}
+        self._begun: set[int] = set()
 
     def work(self, task: Task, told: Callable[[float], None]) -> object:
         """Do what a task says."""
@@ -222,7 +214,7 @@ class _Extractor:
 
     def _load(self, model: int) -> tuple[ModelName, Backbone, list[View]]:
         if self._loaded is None or self._loaded[0] != model:
-            self._loaded, self._works = None, {}  # the next one needs the memory
+            self._loaded, self._works, self._begun = None, {}, set()  # the next one needs the memory
             site = self._site
             name, backbone = site.choices[model].build(site.workspace.catalog, site.settings.precision)
             self._loaded = model, name, backbone, site.views.of(backbone, site.workspace, name)
@@ -236,23 +228,28 @@ class _Extractor:
         named = {"model": str(name), "dataset": one.dataset, "settings": site.settings, "views": views}
         return (backbone, one.images, file), named
 
+    def _sharded(self, model: int, dataset: int) -> ShardedExtraction:
+        """Return what fills the shards of a dataset; its plans are read or made by `_work`."""
+        from moodbench.features.extract import sharded
+
+        given, named = self._asked(model, dataset)  # another model lets the works go
+        if dataset not in self._works:
+            work = sharded(*given, **named)
+            other = next(iter(self._works.values()), work)  # of another dataset: the same network
+            self._works[dataset] = replace(work, networks=other.networks)
+        return self._works[dataset]
+
     def _work(self, model: int, dataset: int) -> ShardedExtraction:
         """Return what fills the shards of a dataset, with its plans."""
-        from moodbench.features.extract import sharded
         from moodbench.features.shards.plan import ROWS_PER_SHARD
 
-        given, named = self._asked(model, dataset)
-        work = self._works.get(dataset)
-        if work is None:
-            networks = [one.networks for one in self._works.values()]
-            work = sharded(*given, **named)
-            if networks:  # of another dataset: the same network
-                work = replace(work, networks=networks[0])
+        work = self._sharded(model, dataset)
+        if dataset not in self._begun:
             settings = self._site.settings
-            rows = min(settings.limit or len(given[1]), len(given[1]))
             least = LEAST * (settings.batch_size or CPU_BATCH)
-            work.begin(rows_per_shard=min(ROWS_PER_SHARD, max(least, -(-rows // (EACH * self._site.workers)))))
-            self._works[dataset] = work
+            each = -(-len(work.job.rows) // (EACH * self._site.workers))
+            work.begin(rows_per_shard=min(ROWS_PER_SHARD, max(least, each)))
+            self._begun.add(dataset)
         return work
 
     def _begin(self, model: int, dataset: int) -> Begun:
@@ -271,13 +268,12 @@ class _Extractor:
 
     def _begun_alone(self, model: int, dataset: int) -> int:
         """Return the rows of a cache that was begun in one file and is not complete, 0 where none was."""
-        from moodbench.features.extract import sharded
         from moodbench.features.targets import is_done
 
-        given, named = self._asked(model, dataset)
-        targets = sharded(*given, **named).targets
-        classes = given[1].classes
-        return max((_rows(one.file) for one in targets if one.file.exists() and not is_done(one, classes)), default=0)
+        work = self._sharded(model, dataset)
+        classes = work.job.images.classes
+        there = (one.file for one in work.targets if one.file.exists() and not is_done(one, classes))
+        return max(map(_rows, there), default=0)
 
     def _fill(self, model: int, dataset: int, shard: int) -> Shard | Extraction:
         if not shard:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from moodbench.before_torch import set_switches
 from moodbench.choices import Pool
-from moodbench.commands.extract import BEFORE_TORCH, extract_features
+from moodbench.commands.extract import extract_features
 from moodbench.commands.extract_views import Views
 from moodbench.commands.head import text_head
 from moodbench.commands.plot import plot
@@ -156,8 +156,7 @@ class Execution:
     def settings(self) -> Settings:
         """Return how features are extracted."""
         how = self.known.study["extract"]
-        for switch, value in BEFORE_TORCH.items():
-            os.environ.setdefault(switch, value)
+        set_switches()
         return Settings(
             self.known.study["device"],
             how["precision"],

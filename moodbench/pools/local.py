@@ -14,12 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from multiprocessing.process import parent_process
 from typing import Any
 
 from moodbench.errors import ModelError
 from moodbench.pools.contract import Advanced, Answered, Event, Failed, Lost, Maker, Ready, Report
-from moodbench.processes import how_ended
+from moodbench.processes import follow_parent, how_ended
 
 TOLD_SECONDS = 0.5
 """Between two messages about one task."""
@@ -129,7 +128,7 @@ def _sent(maker: Maker) -> bytes:
 def _serve(pipe: Connection) -> None:
     """Ask for the maker, make the worker, and work until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=follow_parent, daemon=True).start()
     try:
         pipe.send(("begun", None))
         maker = pipe.recv_bytes()
@@ -148,14 +147,6 @@ def _serve(pipe: Connection) -> None:
             pipe.send(answer)
     except (EOFError, OSError):
         os._exit(0)
-
-
-def _follow_parent() -> None:
-    """End when the parent does: a killed parent must not leave processes behind."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 class Throttled:

@@ -21,6 +21,7 @@ LAYERS = [
     {"arguments", "atomic", "choices", "digests", "errors", "interrupts", "intervals", "leaving", "lock", "names"}
     | {
         "average_ranks",
+        "before_torch",
         "paired",
         "params",
         "prefixes",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from moodbench.errors import CacheError, CacheMismatchError
@@ -11,7 +10,7 @@ from moodbench.features.hdf5 import stored_texts
 from moodbench.features.lock import exclusive
 from moodbench.features.provenance import refuse_mismatch
 from moodbench.features.shards.manifest import Contents, Shard, write_manifest
-from moodbench.features.shards.plan import ShardPlan, plan_file
+from moodbench.features.shards.plan import ListDigest, ShardPlan, plan_file
 
 
 def join(cache: Path, plan: ShardPlan) -> bool:
@@ -34,8 +33,7 @@ def join(cache: Path, plan: ShardPlan) -> bool:
             return True
         if not plan_file(cache).exists():  # removed, and its shards with it
             return False
-        digest = hashlib.sha256()
-        labels: list[bytes] = []
+        digest = ListDigest()
         shards: list[Shard] = []
         longest: list[int] = []
         for index, file in enumerate(files, 1):
@@ -47,15 +45,11 @@ def join(cache: Path, plan: ShardPlan) -> bool:
                 shard.refuse_lost_rows()
                 _refuse_other(shard, plan, index)
                 ids = shard.part("ids")
-                for name in stored_texts(ids):
-                    digest.update(f"{name}\0".encode("utf-8", "surrogateescape"))
-                labels.append(shard.labels.astype("<i8").tobytes())
+                digest.add(stored_texts(ids), shard.labels)
                 longest.append(ids.dtype.itemsize)
                 rows = plan.rows_of(index)
                 shards.append(Shard(index, plan.shards, rows.start, shard.rows, shard.digest))
-        for each in labels:
-            digest.update(each)
-        if digest.hexdigest() != plan.images:
+        if digest.hex() != plan.images:
             raise CacheError(
                 "the ids or labels of the shards are not those of the plan",
                 file=plan_file(cache),

@@ -101,13 +101,32 @@ class ShardPlan:
         return {**self.provenance, "batch_size": self.batch_size, "channels_last": self.channels_last}
 
 
+class ListDigest:
+    """The SHA-256 of ids and labels in order, of which some come after others: the ids of all, then their labels."""
+
+    def __init__(self) -> None:
+        self._ids = hashlib.sha256()
+        self._labels: list[bytes] = []
+
+    def add(self, ids: Iterable[str], labels: NDArray[np.int64]) -> None:
+        """Take the next ones."""
+        for name in ids:
+            self._ids.update(f"{name}\0".encode("utf-8", "surrogateescape"))
+        self._labels.append(np.ascontiguousarray(labels, "<i8").tobytes())
+
+    def hex(self) -> str:
+        """Return the digest of those that were taken."""
+        digest = self._ids.copy()
+        for labels in self._labels:
+            digest.update(labels)
+        return digest.hexdigest()
+
+
 def list_digest(ids: Iterable[str], labels: NDArray[np.int64]) -> str:
     """Return the SHA-256, in hex, of ids and labels in order."""
-    digest = hashlib.sha256()
-    for name in ids:
-        digest.update(f"{name}\0".encode("utf-8", "surrogateescape"))
-    digest.update(np.ascontiguousarray(labels, "<i8").tobytes())
-    return digest.hexdigest()
+    digest = ListDigest()
+    digest.add(ids, labels)
+    return digest.hex()
 
 
 def plan_file(cache: Path) -> Path:

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 import moodbench
-from moodbench.commands.extract import BEFORE_TORCH, extract
+from moodbench.before_torch import SWITCHES
+from moodbench.commands.extract import extract
 from moodbench.datasets.images import folder_images
 from moodbench.errors import ModelError, UsageError
 from moodbench.features.cache import SKIPPED, FeatureCache
@@ -185,7 +186,7 @@ extract("tiny", dataset=["tiny_train"], workspace=Workspace(catalogs=(pathlib.Pa
     [({}, "PASSIVE 1"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE 1"), ({"THP_MEM_ALLOC_ENABLE": "0"}, "PASSIVE 0")],
 )
 def test_waiting_threads_sleep_and_pages_are_large_unless_the_user_says_otherwise(catalog, tmp_path, given, found):
-    environment = {key: value for key, value in os.environ.items() if key not in BEFORE_TORCH} | given
+    environment = {key: value for key, value in os.environ.items() if key not in SWITCHES} | given
     command = [sys.executable, "-c", AS_TORCH_IS_LOADED, str(catalog)]
     done = subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert done.stdout == f"{found}\n"

@@ -22,7 +22,7 @@ from moodbench.features.settings import Settings
 from moodbench.features.shards.share import Share
 from moodbench.models.recipes.base import VIEWS, choice_of, create_recipe
 from moodbench.views import ChangedChoice
-from tests.extracting import KILLED, OfMyOwn, arrays, run, same
+from tests.extracting import KILLED, OfMyOwn, arrays, run, same, stopped_after
 
 SOME = ["odin", "odin:eps=0.01,temperature=10"]
 
@@ -116,22 +116,10 @@ def test_a_pass_with_other_bits_is_not_shared(space, monkeypatch):
 
 
 @pytest.mark.parametrize("stop", [1, 4, 8])
-def test_a_run_that_stops_between_caches_ends_the_same(space, stop, monkeypatch):
+def test_a_run_that_stops_between_caches_ends_the_same(space, stop):
     (whole,) = run(space, variant="whole", view=SOME)
-    calls = 0
-    original = FeatureCache.write
-
-    def stop_after(cache, *values):
-        nonlocal calls
-        calls += 1
-        if calls > stop:
-            raise KeyboardInterrupt
-        original(cache, *values)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(FeatureCache, "write", stop_after)
-        with pytest.raises(KeyboardInterrupt):
-            run(space, view=SOME)
+    with stopped_after(stop, size=lambda *call: 1):
+        run(space, view=SOME)
     (done,) = run(space, view=SOME)
     for one, other in zip(files(done), files(whole), strict=True):
         same(one, other)

@@ -18,7 +18,7 @@ from moodbench.datasets.images import folder_images
 from moodbench.errors import CacheError, CacheMismatchError, ModelError, UnknownNameError, UsageError
 from moodbench.features.cache import FeatureCache
 from moodbench.features.network import Network
-from tests.extracting import KILLED, arrays, run, same
+from tests.extracting import KILLED, arrays, run, same, stopped_after
 
 SOME = "blocks.1,blocks.4"
 
@@ -95,21 +95,9 @@ def test_layers_that_are_added_later_are_the_same(space, batch_size):
 @pytest.mark.parametrize("stop", [1, 3, 4, 8, 17])
 def test_a_run_that_stops_between_caches_ends_the_same(space, stop, monkeypatch):
     (whole,) = run(space, variant="whole", layers=SOME)
-    calls = 0
-
-    def stop_after(cache, *values):
-        nonlocal calls
-        calls += 1
-        if calls > stop:
-            raise KeyboardInterrupt
-        original(cache, *values)
-
-    original = FeatureCache.write
-    with monkeypatch.context() as patched:
-        patched.setattr(FeatureCache, "write", stop_after)
-        with pytest.raises(KeyboardInterrupt):
-            run(space, layers=SOME)
-    written = []
+    with stopped_after(stop, size=lambda *call: 1):
+        run(space, layers=SOME)
+    written, original = [], FeatureCache.write
 
     def counted(cache, start, *values):
         written.append(start)

@@ -16,28 +16,15 @@ import pytest
 
 from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features import extract as module
-from moodbench.features.cache import FeatureCache
 from tests.conftest import save
-from tests.extracting import KILLED, run, same
+from tests.extracting import KILLED, run, same, stopped_after
 
 
 @pytest.mark.parametrize("rows", [1, 8, 9, 16, 41])
-def test_a_run_that_stops_is_resumed_and_ends_the_same(space, rows, monkeypatch):
+def test_a_run_that_stops_is_resumed_and_ends_the_same(space, rows):
     (whole,) = run(space, variant="whole")
-    calls = 0
-
-    def stop_after(cache, start, *values):
-        nonlocal calls
-        calls += len(values[0])
-        if calls > rows:
-            raise KeyboardInterrupt
-        original(cache, start, *values)
-
-    original = FeatureCache.write
-    monkeypatch.setattr(FeatureCache, "write", stop_after)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped_after(rows):
         run(space)
-    monkeypatch.setattr(FeatureCache, "write", original)
     (done,) = run(space, batch_size=5)  # the size it was begun with is kept
     assert done.begun_at == rows // 8 * 8
     same(done.file, whole.file)

@@ -20,7 +20,7 @@ from moodbench.features.reader import RowReader
 from moodbench.features.shards.names import shards_folder
 from moodbench.features.shards.plan import plan_file, read_plan
 from moodbench.features.verify import check_cache
-from tests.extracting import KILLED, arrays, run
+from tests.extracting import KILLED, arrays, run, stopped_after
 from tests.sharded import count
 
 SOME = "blocks.1,blocks.3"
@@ -122,23 +122,11 @@ def test_few_images_leave_shards_without_rows(space):
 
 
 @pytest.mark.parametrize("rows", [1, 8, 9, 16, 30])
-def test_a_run_that_stops_loses_nothing(space, rows, monkeypatch):
+def test_a_run_that_stops_loses_nothing(space, rows):
     (whole,) = run(space, variant="whole")
-    calls = 0
-
-    def stop_after(cache, start, *values):
-        nonlocal calls
-        calls += len(values[0])
-        if calls > rows:
-            raise KeyboardInterrupt
-        original(cache, start, *values)
-
-    original = FeatureCache.write
     run(space, shard="3/3")
-    with monkeypatch.context() as patched:
-        patched.setattr(FeatureCache, "write", stop_after)
-        with pytest.raises(KeyboardInterrupt):
-            run(space)
+    with stopped_after(rows):
+        run(space)
     (done,) = run(space)
     assert done.begun_at == 10 + rows // 8 * 8
     same_rows(done.file, whole.file)
