@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -19,12 +18,12 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from moodbench.choices import EngineName, check_choice
 from moodbench.errors import MoodbenchError, UsageError
+from moodbench.ray_tokens import agree, bring_own, environment_kept, no_token
 from moodbench.release import with_extra
 
 QUIET = {
@@ -51,9 +50,6 @@ STARTS = 3
 
 ANSWER = 5.0
 """Seconds in which a cluster must answer; Ray itself would go on asking for minutes."""
-
-_TOKEN = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-"""What decides about the token that members of a cluster show; newer Rays ask for one by default."""
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 _SETTINGS = 4  # type of the frame that whoever speaks HTTP/2, as Ray does, answers with (RFC 9113, 3.4)
@@ -149,24 +145,20 @@ def cluster(
         yield _joined(ray, address or "auto", workers, cpus_each, gpus_each)
         return
     folder = None
-    before = {name: os.environ.get(name) for name in _TOKEN}
-    try:
-        if address is None:
-            many = workers or max(1, int(len(os.sched_getaffinity(0)) // max(cpus_each, 0.01)))
-            folder = _start(ray, max(1, round(many * cpus_each)))
-            yield _joined(ray, None, workers, cpus_each, gpus_each)
-        else:
-            _join(ray, address)
-            yield _joined(ray, address, workers, cpus_each, gpus_each)
-    finally:
-        with _signals_kept():
-            ray.shutdown()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+    with environment_kept():
+        try:
+            if address is None:
+                many = workers or max(1, int(len(os.sched_getaffinity(0)) // max(cpus_each, 0.01)))
+                folder = _start(ray, max(1, round(many * cpus_each)))
+                yield _joined(ray, None, workers, cpus_each, gpus_each)
+            else:
+                _join(ray, address)
+                yield _joined(ray, address, workers, cpus_each, gpus_each)
+        finally:
+            with _signals_kept():
+                ray.shutdown()
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _joined(ray: Any, address: str | None, workers: int | None, cpus_each: float, gpus_each: float) -> Cluster:
@@ -186,8 +178,7 @@ def _joined(ray: Any, address: str | None, workers: int | None, cpus_each: float
 
 def _start(ray: Any, cpus: int) -> Path:
     """Start a cluster on this machine alone, and return its folder."""
-    if not any(os.environ.get(name) for name in _TOKEN):  # else Ray leaves one in the home folder, for all later ones
-        os.environ["RAY_AUTH_TOKEN"] = _token()
+    bring_own()
     base = tempfile.gettempdir()
     for attempt in range(STARTS):
         folder = Path(tempfile.mkdtemp(prefix="mb-", dir=base if len(base) < SHORT - 12 else "/tmp"))
@@ -215,12 +206,6 @@ def _start(ray: Any, cpus: int) -> Path:
     raise AssertionError("unreachable")
 
 
-@lru_cache
-def _token() -> str:
-    """Return the token of this process's clusters: Ray reads one once."""
-    return secrets.token_hex(32)
-
-
 def _store_bytes() -> int:
     """Return how large an object store may be here: a part of the memory, and no more than shared memory has."""
     free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
@@ -235,19 +220,13 @@ def _join(ray: Any, address: str) -> None:
     try:
         if where is not None:
             _knock(where)
-        with contextlib.suppress(ImportError):  # older Rays have no tokens; a cluster that asks for none takes one too
-            from ray._private.authentication import authentication_token_setup
-
-            authentication_token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        agree(address, where)
         _init(ray, address=address if where is None else where)
     except MoodbenchError:
         raise
     except Exception as error:
         if "token" in f"{error} {error.__cause__}".lower():
-            raise MoodbenchError(
-                f"the Ray cluster at '{address}' asks for a token that this process has not",
-                fix="set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to that of the cluster, as for `ray start --address`",
-            ) from None
+            raise no_token(address) from None
         raise MoodbenchError(
             f"the Ray cluster at '{address}' cannot be joined: {_line(error)}",
             fix="this machine must be one of the cluster: ray start --address HOST:PORT  (its first: ray start --head)",

@@ -22,6 +22,9 @@ TRIES = 4
 
 ROOT = Path(__file__).parents[1]
 
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+"""What nodes and whoever joins them show, so that nothing hangs on a token in the home folder or none."""
+
 
 @dataclass
 class Nodes:
@@ -44,25 +47,30 @@ def free_port() -> int:
 
 
 @contextmanager
-def two_nodes(cpus: tuple[int, int] = (1, 1)) -> Iterator[Nodes]:
-    """Begin the cluster, and end it."""
+def two_nodes(cpus: tuple[int, int] = (1, 1), *, tokens: bool = True) -> Iterator[Nodes]:
+    """Begin the cluster, and end it; meanwhile, the environment has the token of one that asks for `tokens`."""
     folder = Path(tempfile.mkdtemp(prefix="mbt-", dir="/tmp"))  # names of sockets are short
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "RAY_BACKEND_LOG_LEVEL": "fatal",
         "RAY_enable_metrics_collection": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "disabled",  # else the first node may ask for a token, and the second has none
+        **(TOKEN if tokens else {"RAY_AUTH_MODE": "disabled"}),
         "RAY_health_check_period_ms": "500",
         "RAY_health_check_failure_threshold": "4",
     }
     nodes = Nodes(f"127.0.0.1:{free_port()}", [], environment)
+    before = os.environ.get("RAY_AUTH_TOKEN")
+    os.environ["RAY_AUTH_TOKEN"] = TOKEN["RAY_AUTH_TOKEN"]
     try:
         head = ["--head", f"--port={nodes.address.partition(':')[2]}", "--include-dashboard=false"]
         _begin(nodes, folder, [*head, f"--temp-dir={folder}"], cpus[0], "first")
         _begin(nodes, folder, [f"--address={nodes.address}"], cpus[1], "second")
         yield nodes
     finally:
+        os.environ.pop("RAY_AUTH_TOKEN")
+        if before is not None:
+            os.environ["RAY_AUTH_TOKEN"] = before
         for process in nodes.sessions:
             _kill(process.pid)
             process.wait()
