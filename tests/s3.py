@@ -1,4 +1,4 @@
-"""A server on the loopback interface that speaks as much of S3 as reading takes: HEAD, ranges, ListObjectsV2."""
+"""A server on the loopback interface that speaks as much of S3 as caches take: HEAD, ranges, ListObjectsV2, PUT."""
 
 from __future__ import annotations
 
@@ -9,12 +9,26 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 
+def _unchunked(data: bytes) -> bytes:
+    """Take apart what a client sends that adds a checksum at the end: sizes in hex, each before its bytes."""
+    parts = []
+    while data:
+        head, _, data = data.partition(b"\r\n")
+        size = int(head.split(b";")[0], 16)
+        if size == 0:
+            break
+        parts.append(data[:size])
+        data = data[size + 2 :]
+    return b"".join(parts)
+
+
 class Bucket:
     """A bucket of objects (key → bytes); a context manager that serves it at `address`."""
 
     def __init__(self, name: str, objects: dict[str, bytes]) -> None:
         self.name, self.objects = name, objects
         self.ranges: list[str] = []
+        self.full = False
         bucket = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -25,6 +39,17 @@ class Bucket:
 
             def do_GET(self) -> None:
                 self._answer(body=True)
+
+            def do_PUT(self) -> None:
+                data = self.rfile.read(int(self.headers["Content-Length"]))
+                if "aws-chunked" in self.headers.get("Content-Encoding", ""):
+                    data = _unchunked(data)
+                _, name, key = unquote(urlsplit(self.path).path).split("/", 2)
+                if name != bucket.name or bucket.full:
+                    self._send(403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", True)
+                    return
+                bucket.objects[key] = data
+                self._send(200, b"", True)
 
             def _answer(self, body: bool) -> None:
                 parts = urlsplit(self.path)

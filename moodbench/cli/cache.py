@@ -1,4 +1,4 @@
-"""``moodbench cache list``, ``verify``, ``pack`` and ``remove``."""
+"""``moodbench cache list``, ``verify``, ``pack``, ``push``, ``pull`` and ``remove``."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ Model = Annotated[
 DatasetOption = Annotated[
     list[str] | None,
     typer.Option(metavar="DATASET", help="Only this dataset. Repeatable.", autocompletion=completion.cached_datasets),
+]
+PulledModel = Annotated[list[str] | None, typer.Option("--model", metavar="MODEL", help="Only this model. Repeatable.")]
+PulledDataset = Annotated[
+    list[str] | None, typer.Option("--dataset", metavar="DATASET", help="Only this dataset. Repeatable.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -143,6 +147,48 @@ def pack(*, model: Model = None, dataset: DatasetOption = None, run: Run) -> Non
 
     progress = Progress(shown=run.output.progress)
     pack_caches(run.workspace, model or (), dataset or (), report=run.output.say, progress=progress)
+
+
+Place = Annotated[
+    str,
+    typer.Argument(metavar="PLACE", help="A folder, or an address: s3://BUCKET/CACHES.", show_default=False),
+]
+
+
+@cache.command()
+@with_run
+@with_progress
+def push(*, place: Place, model: Model = None, dataset: DatasetOption = None, run: Run) -> None:
+    """Bring caches to an object store or folder.
+
+    For machines without a common disk: complete caches and shards go, with the heads of their models, and a SHA-256
+    beside each file. What is there already stays; another cache of the same name is refused.
+
+    Example: moodbench cache push s3://bucket/caches --model digits_mim
+    """
+    from moodbench.commands.carry import push_caches
+    from moodbench.progress import Progress
+
+    progress = Progress(shown=run.output.progress)
+    push_caches(run.workspace, place, model or (), dataset or (), report=run.output.say, progress=progress)
+
+
+@cache.command()
+@with_run
+@with_progress
+def pull(*, place: Place, model: PulledModel = None, dataset: PulledDataset = None, run: Run) -> None:
+    """Fetch caches from an object store or folder, and join shards.
+
+    What is here already stays. Every file is compared with its SHA-256; a cache in shards is joined once all of them
+    are here.
+
+    Example: moodbench cache pull s3://bucket/caches --dataset digits_train
+    """
+    from moodbench.commands.carry import pull_caches
+    from moodbench.progress import Progress
+
+    progress = Progress(shown=run.output.progress)
+    pull_caches(run.workspace, place, model or (), dataset or (), report=run.output.say, progress=progress)
 
 
 @cache.command()

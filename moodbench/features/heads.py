@@ -241,6 +241,11 @@ def _holds(there: Head, head: Head) -> bool:
     return _equal(there, head) and head.class_names in (None, there.class_names)
 
 
+def same_head(a: Head, b: Head) -> bool:
+    """Say whether two heads have the same values, and the same names of classes."""
+    return _equal(a, b) and a.class_names == b.class_names
+
+
 def _equal(a: Head, b: Head) -> bool:
     return np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
 

@@ -72,7 +72,7 @@ class Noted(Protocol):
     def class_names(self) -> Sequence[str] | None: ...
 
 
-def refuse_mismatch(cache: Noted, wanted: Mapping[str, Any], classes: Sequence[str], *, file: Path) -> None:
+def refuse_mismatch(cache: Noted, wanted: Mapping[str, Any], classes: Sequence[str], *, file: str | Path) -> None:
     """Raise a `CacheMismatchError` that names every difference unless the cache in `file` was made from the same.
 
     `classes` are the names of the classes now; old caches have none, and are not asked.

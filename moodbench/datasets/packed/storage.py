@@ -74,7 +74,7 @@ def _options(text: str) -> list[str]:
 def _matching(pattern: str) -> list[str]:
     if not is_address(pattern):
         return sorted(glob.glob(pattern))  # noqa: PTH207 (a pattern that may be absolute)
-    files, path = _remote(pattern)
+    files, path = file_system(pattern)
     try:
         return sorted(files.unstrip_protocol(name) for name in files.glob(path))
     except Exception as error:  # whatever the client of the store raises
@@ -101,7 +101,7 @@ def _described(file: str) -> tuple[int, str]:
         if not os.path.isfile(file):  # noqa: PTH113 (of any name)
             raise DataError("this is no regular file", file=file, fix="name a file")
         return status.st_size, str(status.st_mtime_ns)
-    files, path = _remote(file)
+    files, path = file_system(file)
     try:
         found = files.info(path)
     except Exception as error:  # whatever the client of the store raises
@@ -116,7 +116,7 @@ def read_range(file: str, offset: int, size: int) -> bytes:
     """Return `size` bytes from `offset`; fewer where the file ends before."""
     try:
         if is_address(file):
-            files, path = _remote(file)
+            files, path = file_system(file)
             return bytes(files.cat_file(path, start=offset, end=offset + size)) if size else b""
         handle = _opened(file, os.getpid())
         if handle.replaced:
@@ -132,7 +132,7 @@ def open_file(file: str) -> IO[bytes]:
     try:
         if not is_address(file):
             return Path(file).open("rb")
-        files, path = _remote(file)
+        files, path = file_system(file)
         opened: IO[bytes] = files.open(path, "rb")
         return opened
     except Exception as error:  # whatever the client of the store raises
@@ -141,7 +141,7 @@ def open_file(file: str) -> IO[bytes]:
 
 def walk_address(address: str) -> Iterator[tuple[str, int]]:
     """Yield path below an address, and size, of every file there."""
-    files, root = _remote(address)
+    files, root = file_system(address)
     try:
         found: dict[str, dict[str, Any]] = files.find(root, detail=True)
     except Exception as error:  # whatever the client of the store raises
@@ -183,13 +183,20 @@ def _opened(file: str, process: int) -> _Handle:
     return _Handle(file)
 
 
-def _remote(address: str) -> tuple[Any, str]:
+def file_system(address: str) -> tuple[Any, str]:
+    """Return fsspec's file system for an address, and what it calls the place.
+
+    Raises
+    ------
+    DataError
+        No package that is installed knows the scheme.
+    """
     scheme, _, rest = address.partition("://")
-    return _file_system(scheme, os.getpid()), rest if scheme not in ("http", "https") else address
+    return _opened_system(scheme, os.getpid()), rest if scheme not in ("http", "https") else address
 
 
 @lru_cache(maxsize=16)
-def _file_system(scheme: str, process: int) -> Any:
+def _opened_system(scheme: str, process: int) -> Any:
     """Return what reads addresses of a scheme; one for each process, as its threads do not survive a fork."""
     try:
         import fsspec

@@ -23,6 +23,12 @@ def shard_name(index: int, of: int) -> str:
     return f"shard-{index:05d}-of-{of:05d}.h5"
 
 
+def shard_of(name: str) -> int | None:
+    """Return which shard a file is by its name, counted from 1; None where it is none."""
+    found = _SHARD.fullmatch(name)
+    return None if found is None else int(found[1])
+
+
 def shard_files(folder: Path) -> list[Path]:
     """Return the shards that lie in a folder, whosesoever they are, sorted."""
     try:

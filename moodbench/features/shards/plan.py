@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from moodbench.atomic import replace_file, sweep
 from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features.create import reason
+from moodbench.features.provenance import refuse_mismatch
 from moodbench.features.shards.names import PLAN, shard_name, shards_folder
 from moodbench.features.shards.share import MOST_SHARDS, Share
 from moodbench.reading import as_record, parse_json, read_bytes
@@ -204,6 +205,22 @@ def refuse_other_shards(cache: Path, plan: ShardPlan, share: Share) -> None:
             fix=f"go on with --shard I/{plan.shards}, or without --shard, or begin anew: "
             f"moodbench cache remove --model {plan.model} --dataset {plan.dataset}",
         )
+
+
+def refuse_other_plan(there: ShardPlan, plan: ShardPlan, *, file: str | Path) -> None:
+    """Raise a `CacheMismatchError` unless `there`, the plan in `file`, and `plan` are of the same, in the same shards.
+
+    When and by which versions they were made does not count.
+    """
+    refuse_mismatch(there, plan.noted, plan.class_names, file=file)
+    for one in fields(ShardPlan):
+        if one.name not in ("provenance", "class_names") and getattr(there, one.name) != getattr(plan, one.name):
+            raise CacheMismatchError(
+                f"two plans of '{plan.model}' on '{plan.dataset}' differ in {one.name.replace('_', ' ')}: "
+                f"{getattr(there, one.name)} there, {getattr(plan, one.name)} here",
+                file=file,
+                fix=f"begin one of them anew: moodbench cache remove --model {plan.model} --dataset {plan.dataset}",
+            )
 
 
 def _digest(plan: Any) -> str:

@@ -1,0 +1,128 @@
+"""Carries caches between this machine and a place that several machines see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from moodbench.arguments import as_names
+from moodbench.commands.cache import list_caches
+from moodbench.errors import CacheError, MoodbenchError, UnknownNameError
+from moodbench.features.carried.layout import OfModel, sorted_out
+from moodbench.features.carried.pull import Fetched, fetch
+from moodbench.features.carried.push import Brought, bring
+from moodbench.features.carried.store import Store
+from moodbench.progress import SILENT, Progress
+from moodbench.sizes import many
+from moodbench.types import Report
+from moodbench.workspace import ModelName, Workspace
+
+
+def push_caches(
+    space: Workspace,
+    place: str | Path,
+    models: str | Sequence[str] = (),
+    datasets: str | Sequence[str] = (),
+    *,
+    report: Report = lambda line: None,
+    progress: Progress = SILENT,
+) -> int:
+    """Bring caches, or those of some models and datasets, to a folder or address; return how many files were new.
+
+    Complete caches and complete shards are brought, with the heads of their models. What is there already stays.
+
+    Raises
+    ------
+    UnknownNameError
+        A model or dataset that is named has no cache.
+    CacheError
+        One is damaged, or another of its name is there, or the place cannot be written; the others are brought.
+    """
+    store, new, faults = Store(str(place)), 0, []
+    infos = list_caches(space, models, datasets)
+    if not infos:
+        report(f"no caches below '{space.cache_dir}'")
+    for info in infos:
+        name = f"{info.model} on {info.dataset}"
+        try:  # anew for each, as its heads may have come with the one before, and others bring theirs meanwhile
+            brought = bring(store, info.file, sorted_out(store.whole()).get(info.model, OfModel()), progress)
+            new += brought.new
+            report(_said(name, brought, info.shards))
+        except MoodbenchError as error:  # the others are not to blame
+            faults.append(error)
+            report(f"cannot push {name}: {error.what}")
+    if faults:
+        raise faults[0]
+    return new
+
+
+def _said(name: str, brought: Brought, shards: int | None) -> str:
+    left = ""
+    if brought.missing:
+        left = f"; {many(brought.missing, 'shard')} still to come" if shards else "; it is incomplete"
+    if brought.new:
+        return f"pushed {name}: {many(brought.new, 'file')}{left}"
+    return f"skip {name}: {'it is there' if not left else left.removeprefix('; ')}"
+
+
+def pull_caches(
+    space: Workspace,
+    place: str | Path,
+    models: str | Sequence[str] = (),
+    datasets: str | Sequence[str] = (),
+    *,
+    report: Report = lambda line: None,
+    progress: Progress = SILENT,
+) -> int:
+    """Fetch caches, or those of some models and datasets, from a folder or address; return how many files were new.
+
+    Shards that are all here then are joined.
+
+    Raises
+    ------
+    UnknownNameError
+        A model or dataset that is named is not there.
+    CacheError
+        There are no caches, something else of the name is here, what is there is damaged, or it cannot be read; the
+        others are fetched.
+    """
+    models, datasets = as_names(models), as_names(datasets)
+    store, new, faults = Store(str(place)), 0, []
+    sizes = store.whole()
+    there = {model: of for model, of in sorted_out(sizes).items() if of.datasets}
+    if not there:
+        raise CacheError(
+            "there are no caches", file=store.address, fix="check the place: moodbench cache push  brings them"
+        )
+    _known("pushed model", models, there)
+    chosen = {model: of for model, of in there.items() if not models or model in models}
+    _known("pushed dataset", datasets, {dataset for of in chosen.values() for dataset in of.datasets})
+    for model, of in chosen.items():
+        for dataset in sorted(set(of.datasets) & set(datasets) if datasets else of.datasets):
+            name = f"{model} on {dataset}"
+            try:
+                fetched = fetch(store, space.cache_file(ModelName.parse(model), dataset), of, sizes, progress)
+                new += fetched.new
+                report(_told(name, fetched))
+            except MoodbenchError as error:  # the others are not to blame
+                faults.append(error)
+                report(f"cannot pull {name}: {error.what}")
+    if faults:
+        raise faults[0]
+    return new
+
+
+def _told(name: str, fetched: Fetched) -> str:
+    part = ""
+    if fetched.of:
+        joined = "all {}, joined" if fetched.shards == fetched.of else f"{fetched.shards} of {{}} are here now"
+        part = f": {joined.format(many(fetched.of, 'shard'))}"
+    if fetched.new:
+        return f"pulled {name}{part}"
+    return f"skip {name}: it is here" if not fetched.of or fetched.shards == fetched.of else f"skip {name}{part}"
+
+
+def _known(kind: str, names: Sequence[str], known: Sequence[str] | set[str] | dict[str, OfModel]) -> None:
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(kind, name, known)

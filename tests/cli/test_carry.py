@@ -1,0 +1,251 @@
+"""Machines that share no disk: caches and shards go to a place and come back, whole, or are refused by name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from moodbench.features.cache import FeatureCache
+from tests.commands import call
+from tests.s3 import Bucket
+
+MODEL = ("--model", "tiny")
+TRAIN = ("--dataset", "tiny_train")
+
+
+def files(folder: str) -> dict[str, bytes]:
+    """Every file of a folder, without locks."""
+    found = (file for file in Path(folder).rglob("*") if file.is_file() and not file.name.endswith(".lock"))
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in sorted(found)}
+
+
+def job(index, of, cache, *more):
+    done = call("extract", *MODEL, *TRAIN, "--batch-size", 4, "--shard", f"{index}/{of}", "--cache-dir", cache, *more)
+    assert done.exit_code == 0, done.stderr
+
+
+def push(cache, *more, place="store"):
+    return call("cache", "push", place, "--cache-dir", cache, *more)
+
+
+def pull(cache, *more, place="store"):
+    return call("cache", "pull", place, "--cache-dir", cache, *more)
+
+
+def scores(cache):
+    done = call("score", "--benchmark", "tiny", "--score", "msp", "--cache-dir", cache, "--results-dir", f"of_{cache}")
+    assert done.exit_code == 0, done.stderr
+    return Path(f"of_{cache}/tiny/tiny.csv").read_bytes()
+
+
+def test_jobs_without_a_common_disk_make_one_cache(home):
+    for index in (1, 2, 3):
+        job(index, 3, f"job{index}")
+    assert push("job1").stderr == "pushed tiny on tiny_train: 3 files; 2 shards still to come\n"
+    assert pull("here").stderr == "pulled tiny on tiny_train: 1 of 3 shards are here now\n"
+    assert push("job2").stderr == "pushed tiny on tiny_train: 1 file; 1 shard still to come\n"
+    assert push("job2").stderr == "skip tiny on tiny_train: 1 shard still to come\n"
+    assert push("job3").stderr == "pushed tiny on tiny_train: 1 file\n"
+    assert push("job1").stderr == "skip tiny on tiny_train: it is there\n"
+    assert pull("here").stderr == "pulled tiny on tiny_train: all 3 shards, joined\n"
+    assert pull("here").stderr == "skip tiny on tiny_train: it is here\n"
+    rest = ("--dataset", "tiny_test", "--dataset", "tiny_ood", "--batch-size", 4)
+    for cache in ("here", "one"):
+        assert call("extract", *MODEL, *TRAIN, *rest, "--cache-dir", cache, "--quiet").exit_code == 0
+    assert scores("here") == scores("one")
+    assert call("cache", "verify", "--cache-dir", "here").exit_code == 0
+
+
+def test_caches_and_heads_come_back_as_they_were(scored):
+    assert call("probe", *MODEL, "--benchmark", "tiny", "--quiet").exit_code == 0
+    assert push("cache").stderr.splitlines()[0] == "pushed tiny on tiny_ood: 3 files"
+    there = files("store")
+    assert pull("here", *TRAIN).stderr == "pulled tiny on tiny_train\n"
+    assert pull("here").stderr.splitlines() == [
+        "pulled tiny on tiny_ood",
+        "pulled tiny on tiny_test",
+        "skip tiny on tiny_train: it is here",
+    ]
+    kept = {name: data for name, data in files("cache").items() if "/scores/" not in name and name.endswith(".h5")}
+    assert {name: data for name, data in files("here").items() if name.endswith(".h5")} == kept
+    assert set(there) == {*kept, *(f"{name}.sha256" for name in kept)}
+    assert scores("here") == scores("cache")
+    checked = subprocess.run(
+        ["sha256sum", "-c", "tiny_train.h5.sha256"], cwd="store/tiny", capture_output=True, text=True, check=False
+    )
+    assert checked.stdout == "tiny_train.h5: OK\n"
+
+
+def test_what_was_half_brought_does_not_count_and_is_brought_again(scored):
+    push("cache")
+    mark = Path("store/tiny/tiny_test.h5.sha256")
+    mark.unlink()
+    Path("store/tiny/tiny_test.h5").write_bytes(b"half")
+    Path("store/stray.h5").write_bytes(b"")
+    Path("store/tiny/notes.txt").write_text("mine")
+    shutil.copy("store/tiny/tiny_ood.h5.sha256", "store/tiny/notes.txt.sha256")
+    assert [line for line in pull("here").stderr.splitlines() if "tiny_test" in line] == []
+    assert "pushed tiny on tiny_test: 1 file" in push("cache").stderr
+    assert mark.exists()
+    assert pull("here").stderr.splitlines()[1] == "pulled tiny on tiny_test"
+
+
+def test_damage_there_is_named_and_nothing_of_it_stays(scored):
+    push("cache")
+    file = Path("store/tiny/tiny_train.h5")
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 1
+    file.write_bytes(data)
+    done = pull("here", *TRAIN)
+    assert done.exit_code == 1
+    assert (
+        "what lies there is not what was brought: its SHA-256 differs\n  file: store/tiny/tiny_train.h5" in done.stderr
+    )
+    assert files("here") == {}
+    assert not list(Path("here").rglob("*.tmp"))
+    assert pull("here").exit_code == 1
+    assert sorted(files("here")) == ["tiny/head.h5", "tiny/tiny_ood.h5", "tiny/tiny_test.h5"]
+
+
+@pytest.fixture
+def other(home, checkpoint):
+    """Weights with other values."""
+    weights = load_file(checkpoint)
+    weights["head.bias"] = weights["head.bias"] + 1
+    save_file(weights, "other.safetensors")
+    return ("--checkpoint", "other.safetensors")
+
+
+def test_another_cache_or_head_of_the_name_is_refused_on_either_side(scored, other):
+    push("cache")
+    before = files("store")
+    for cache, options in (("limited", ("--limit", 9)), ("other", other)):
+        assert call("extract", *MODEL, *TRAIN, *options, "--cache-dir", cache, "--quiet").exit_code == 0
+        mine = files(cache)
+        for done in (push(cache), pull(cache, *TRAIN)):
+            assert done.exit_code == 1
+            assert "\nerror: another " in done.stderr
+        assert files(cache) == mine
+    assert files("store") == before
+
+
+def test_another_network_is_refused_by_its_plan_and_its_head(home, other):
+    job(1, 3, "one")
+    push("one")
+    job(2, 3, "two", *other)
+    for done in (push("two"), pull("two")):
+        assert done.exit_code == 1
+        assert "made from something else" in done.stderr or "another head is stored" in done.stderr
+    job(1, 2, "three")
+    for done in (push("three"), pull("three")):
+        assert done.exit_code == 1
+        assert "differ in rows per shard" in done.stderr
+    assert sorted(files("two")) == [
+        "tiny/head.h5",
+        "tiny/tiny_train.shards/plan.json",
+        "tiny/tiny_train.shards/shard-00002-of-00003.h5",
+    ]
+
+
+def test_one_file_and_shards_do_not_mix(home):
+    for index in (1, 2):
+        job(index, 2, "shards")
+    assert call("extract", *MODEL, *TRAIN, "--batch-size", 4, "--cache-dir", "one", "--quiet").exit_code == 0
+    push("shards")
+    push("one", place="store1")
+    for done, words in (
+        (push("one"), "lies there in shards, and here as one file"),
+        (pull("one"), "lies here as one file, and there in shards"),
+        (push("shards", place="store1"), "lies there as one file, and here in shards"),
+    ):
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert words in done.stderr
+    assert pull("shards", place="store1").stderr == "skip tiny on tiny_train: it is here\n"
+    assert call("cache", "pack", "--cache-dir", "shards").exit_code == 0
+    assert push("shards", place="store1").stderr == "skip tiny on tiny_train: it is there\n"
+
+
+def stop(cache):
+    raise KeyboardInterrupt
+
+
+def test_an_incomplete_shard_here_is_replaced_and_what_a_kill_left_goes(home, monkeypatch):
+    words = ("extract", *MODEL, *TRAIN, "--batch-size", 4, "--cache-dir", "here", "--shard", "1/2")
+    with monkeypatch.context() as patched:
+        patched.setattr(FeatureCache, "finish", stop)
+        assert call(*words).exit_code == 130
+    job(1, 2, "whole")
+    assert push("here").stderr == "skip tiny on tiny_train: 2 shards still to come\n"
+    push("whole")
+    left = Path("here/tiny/.tiny_train.h5.99999.tmp/tiny")
+    left.mkdir(parents=True)
+    (left / "head.h5").write_bytes(b"half")
+    assert pull("here").stderr == "pulled tiny on tiny_train: 1 of 2 shards are here now\n"
+    assert not left.exists()
+    shard = "tiny/tiny_train.shards/shard-00001-of-00002.h5"
+    assert files("here")[shard] == files("whole")[shard]
+
+
+def test_a_place_without_caches_and_names_that_are_not_there(scored):
+    assert "there are no caches\n  file: nowhere" in pull("here", place="nowhere").stderr
+    for place in ("", "/", "s3://"):
+        done = push("cache", place=place)
+        assert (done.exit_code, done.stdout) == (2, ""), done.stderr
+        assert f"'{place}' names no place for caches" in done.stderr
+    assert "Protocol not known" in push("cache", place="zz://a/b").stderr
+    push("cache")
+    done = pull("here", "--model", "tinny")
+    assert done.exit_code == 2
+    assert "there is no pushed model 'tinny'" in done.stderr
+    assert not Path("here").exists()
+
+
+def test_a_place_that_cannot_be_written_is_one_message(scored):
+    Path("store").write_text("a file")
+    done = push("cache", *TRAIN)
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[1].startswith("error: it cannot be ")
+
+
+def test_an_object_store_takes_and_gives_caches(home):
+    pytest.importorskip("s3fs")
+    for index in (1, 2):
+        job(index, 2, f"job{index}")
+    place = "s3://lab/caches"
+    with Bucket("lab", {}) as bucket:
+        for index in (1, 2):
+            done = elsewhere(bucket, "push", place, "--cache-dir", f"job{index}")
+            assert done.returncode == 0, done.stderr
+        done = elsewhere(bucket, "pull", place, "--cache-dir", "here")
+        assert done.stderr == "pulled tiny on tiny_train: all 2 shards, joined\n"
+        keys = set(bucket.objects)
+        bucket.full = True
+        refused = elsewhere(bucket, "push", "s3://lab/other", "--cache-dir", "job1")
+        gone = elsewhere(bucket, "pull", "s3://nothing/caches", "--cache-dir", "there")
+    shards = ("plan.json", "shard-00001-of-00002.h5", "shard-00002-of-00002.h5")
+    brought = {f"caches/tiny/{name}" for name in ("head.h5", *(f"tiny_train.shards/{shard}" for shard in shards))}
+    assert keys == brought | {f"{name}.sha256" for name in brought}
+    assert (refused.returncode, gone.returncode) == (1, 1)
+    assert "it cannot be written: Access Denied\n  file: s3://lab/other/tiny/head.h5" in refused.stderr
+    assert "s3://nothing/caches" in gone.stderr
+    assert "Traceback" not in refused.stderr + gone.stderr
+    assert call("cache", "verify", "--cache-dir", "here").exit_code == 0
+
+
+def elsewhere(bucket: Bucket, *words: str) -> subprocess.CompletedProcess[str]:
+    """Call ``cache`` in a process of its own: the client of the store keeps threads."""
+    found = os.environ | {
+        "AWS_ENDPOINT_URL": bucket.address,
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "NO_PROXY": "*",
+    }
+    command = [sys.executable, "-m", "moodbench", "cache", *words]
+    return subprocess.run(command, env=found, capture_output=True, text=True, timeout=300, check=False)
