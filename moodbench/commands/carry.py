@@ -36,12 +36,13 @@ def push_caches(
     UnknownNameError
         A model or dataset that is named has no cache.
     CacheError
-        One is damaged, or another of its name is there, or the place cannot be written; the others are brought.
+        There are none, or one is damaged, or another of its name is there, or the place cannot be written; the others
+        are brought.
     """
     store, new, faults = Store(str(place)), 0, []
     infos = list_caches(space, models, datasets)
     if not infos:
-        report(f"no caches below '{space.cache_dir}'")
+        raise CacheError("there are no caches", file=space.cache_dir, fix="run moodbench extract first")
     for info in infos:
         name = f"{info.model} on {info.dataset}"
         try:  # anew for each, as its heads may have come with the one before, and others bring theirs meanwhile
@@ -90,13 +91,13 @@ def pull_caches(
     store, new, faults = Store(str(place)), 0, []
     sizes = store.whole()
     there = {model: of for model, of in sorted_out(sizes).items() if of.datasets}
+    _known("pushed model", models, there)
+    chosen = {model: of for model, of in there.items() if not models or model in models}
+    _known("pushed dataset", datasets, {dataset for of in chosen.values() for dataset in of.datasets})
     if not there:
         raise CacheError(
             "there are no caches", file=store.address, fix="check the place: moodbench cache push  brings them"
         )
-    _known("pushed model", models, there)
-    chosen = {model: of for model, of in there.items() if not models or model in models}
-    _known("pushed dataset", datasets, {dataset for of in chosen.values() for dataset in of.datasets})
     for model, of in chosen.items():
         for dataset in sorted(set(of.datasets) & set(datasets) if datasets else of.datasets):
             name = f"{model} on {dataset}"

@@ -88,6 +88,7 @@ def required(name, tmp_path):
         "rows": (),
         "target": tmp_path / "shared",
         "source": tmp_path,
+        "place": tmp_path / "place",
     }
     known = inspect.signature(FUNCTIONS[name]).parameters
     wanted = {"workspace"} | {key for key, one in known.items() if one.default is one.empty}
