@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from moodbench.paired import Difference, Measured, Sample, difference, measure
 from moodbench.ranking import Comparison, Ranking
+from moodbench.score_arrays import as_right, as_scores, as_shares
 from moodbench.selective import augrc, ece, joint, oscr
 
 Better = Literal["higher", "lower"]
@@ -155,28 +156,6 @@ METRICS: Mapping[str, Metric] = {
 """Every metric, in the order of the columns of `Result`."""
 
 
-def _one_of_each(given: Any, what: str) -> np.ndarray[Any, Any]:
-    """Return numbers of rows as an array (n,); tensors may be on a device and of a graph.
-
-    Raises
-    ------
-    ValueError
-        They are not one of each row, or no real numbers: a matrix of logits is no score, and would look like one.
-    """
-    if given is None:
-        raise ValueError(f"{what} is None: give an array (n,), a number of each row")
-    loose = given.detach().cpu() if callable(getattr(given, "detach", None)) else given
-    if callable(getattr(loose, "is_floating_point", None)) and loose.is_floating_point():
-        loose = loose.double()  # numpy has no bfloat16
-    values = np.asarray(loose)
-    if values.ndim != 1:
-        fix = "flatten it with .ravel()" if values.ndim and max(values.shape) == values.size else "give one of each row"
-        raise ValueError(f"{what} has the shape {values.shape} and must be one-dimensional, (n,): {fix}")
-    if np.iscomplexobj(values):
-        raise ValueError(f"{what} holds complex numbers, and these have no order: give real ones")
-    return values
-
-
 def evaluate(
     id_scores: ArrayLike,
     ood_scores: ArrayLike,
@@ -188,12 +167,14 @@ def evaluate(
 
     Parameters
     ----------
-    id_scores, ood_scores : (n,), (m,)
-        Higher = more in-distribution.
+    id_scores : (n,)
+        Of at least two ID rows; higher = more in-distribution.
+    ood_scores : (m,)
+        Of at least one OOD row.
     correct : (n,) bool, optional
-        Whether the classifier is right about each ID row; without it, what asks for that is None.
+        Whether the classifier is right about each ID row; without it, metrics that ask for that are None.
     confidence : (n,) float, optional
-        Softmax probability of the predicted class of each ID row, for ``ece``.
+        Softmax probability of the predicted class of each ID row, for ``ece``, which needs `correct` too.
 
     Returns
     -------
@@ -204,7 +185,9 @@ def evaluate(
     Raises
     ------
     ValueError
-        There are no scores, NaN or complex numbers are among them, or an array is not one-dimensional.
+        Scores are empty (or one ID row alone), or an array has another shape or holds NaN, text or complex numbers;
+        `correct` holds more than True and False, or `confidence` what is no probability. The message names the
+        argument.
 
     Examples
     --------
@@ -212,9 +195,9 @@ def evaluate(
     >>> round(found["auroc"], 4), found["aurc"]
     (0.75, None)
     """
-    ids, oods = _one_of_each(id_scores, "id_scores"), _one_of_each(ood_scores, "ood_scores")
-    right = None if correct is None else _one_of_each(correct, "correct")
-    sure = None if confidence is None else _one_of_each(confidence, "confidence")
+    ids, oods = as_scores(id_scores, "id_scores", least=2), as_scores(ood_scores, "ood_scores")
+    right = None if correct is None else as_right(correct, len(ids))
+    sure = None if confidence is None else as_shares(confidence, len(ids))
     comparison = Ranking(ids, right, confidence=sure).against(oods)
     interval = comparison.auroc_interval()
     values = {name: metric.of(comparison) for name, metric in METRICS.items()}
@@ -229,10 +212,14 @@ def auroc_difference(
 
     Parameters
     ----------
-    id_scores, ood_scores : (n,), (m,)
-        Of one score, higher = more in-distribution.
-    other_id_scores, other_ood_scores : (n,), (m,)
-        Of the other, of the same images in the same order.
+    id_scores : (n,)
+        Of one score on ID rows, higher = more in-distribution.
+    ood_scores : (m,)
+        Of the same score on OOD rows.
+    other_id_scores : (n,)
+        Of the other score, on the same ID rows in the same order.
+    other_ood_scores : (m,)
+        Of the other score, on the same OOD rows in the same order.
 
     Returns
     -------
@@ -252,7 +239,7 @@ def auroc_difference(
     """
     given = {"id_scores": id_scores, "ood_scores": ood_scores}
     given |= {"other_id_scores": other_id_scores, "other_ood_scores": other_ood_scores}
-    arrays = [_one_of_each(one, name).astype(np.float64) for name, one in given.items()]
+    arrays = [as_scores(one, name) for name, one in given.items()]
     n, m = len(arrays[0]), len(arrays[1])
     if (len(arrays[2]), len(arrays[3])) != (n, m):
         raise ValueError(f"scores of {n} and {m} images against those of {len(arrays[2])} and {len(arrays[3])}")

@@ -33,6 +33,7 @@ LAYERS = [
         "registry",
         "release",
         "resampling",
+        "score_arrays",
         "selective",
         "sheets",
         "sizes",
