@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from collections.abc import Iterator
+from numbers import Integral
+from typing import Any
 
 import torch
 
@@ -19,6 +21,8 @@ def resolve_device(name: str) -> torch.device:
     UsageError
         There is no such device here.
     """
+    if not isinstance(name, str | torch.device):
+        raise UsageError(f"a device is a text, and {name!r:.80} is none", fix="use auto, cpu, cuda or cuda:N")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -95,9 +99,11 @@ MOST_THREADS = 1024
 
 def check_threads(threads: int | None) -> None:
     """Raise a `UsageError` unless torch can be given so many threads."""
-    if threads is not None and not 1 <= threads <= MOST_THREADS:
+    loose: Any = threads  # what people write in Python, not what they should
+    whole = isinstance(loose, Integral) and not isinstance(loose, bool)
+    if threads is not None and not (whole and 1 <= threads <= MOST_THREADS):
         raise UsageError(
-            f"the number of threads must be at least 1 and at most {MOST_THREADS}, got {threads}",
+            f"the number of threads must be at least 1 and at most {MOST_THREADS}, got {threads!r:.80}",
             fix="a number of cores, or leave it out for all",
         )
 
@@ -109,7 +115,7 @@ def arithmetic(threads: int | None) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.backends.cuda.matmul.allow_tf32 = False
     if threads is not None:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(int(threads))
     # set before the first product: worker threads inherit the mode when they start
     torch.set_flush_denormal(True)
     try:

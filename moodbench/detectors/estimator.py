@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -49,6 +50,7 @@ class ScoreDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     score_ : str
         Name of the score, as ``moodbench score`` has it.
     n_features_in_ : int
+        D, the width of the features that it was fitted on.
     calibration_ : (n,) float64
         Scores of the ID rows that verdicts are held against, once `calibrate` has seen some; higher = more ID.
     offset_ : float
@@ -73,7 +75,7 @@ class ScoreDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         logits : (N, C) array or tensor, optional
             Of the model's own head; else they are computed with `head`.
         head : (weight (C, D), bias (C,)), optional
-            The last linear layer.
+            The last linear layer; a bias of None is zero.
 
         Returns
         -------
@@ -121,12 +123,14 @@ class ScoreDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : (N, D) array or tensor
+            As wide as those of the fit.
         logits : (N, C) array or tensor, optional
             Of these rows, where the fit was given logits.
 
         Raises
         ------
         NotFittedError
+            `fit` was not called.
         UsageError
             Arrays do not fit what it was fitted on.
         """
@@ -157,8 +161,9 @@ class ScoreDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         UsageError
             So few rows cannot keep to the rate, or it is none.
         """
-        if not 0 < fpr_id < 1:
-            raise UsageError(f"fpr_id is a share between 0 and 1, got {fpr_id:g}")
+        loose: Any = fpr_id  # what people write, not what they should
+        if not isinstance(loose, Real) or not 0 < fpr_id < 1:
+            raise UsageError(f"fpr_id is a share between 0 and 1, got {fpr_id!r:.80}")
         scores = np.sort(self.score_samples(X, logits=logits))
         below = math.floor(fpr_id * (len(scores) + 1) + 1e-9) - 1
         if below < 0:
@@ -191,6 +196,7 @@ class ScoreDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         NotFittedError
+            `fit` was not called.
         CacheError
             The file cannot be written.
         """
@@ -237,7 +243,9 @@ class ScoreDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return found
 
     def _score_params(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in SCORES.get(self.score_).parameters()}
+        """Return the parameters of the score, numbers of NumPy as Python's, which a file can hold."""
+        given = {name: getattr(self, name) for name in SCORES.get(self.score_).parameters()}
+        return {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
 
     def _unfitted(self) -> Score:
         return created(type(self).__name__, self.score_, self._score_params())
@@ -281,7 +289,7 @@ def created(called: str, score: str, params: Mapping[str, Any]) -> Score:
         A value is none for its parameter.
     """
     try:
-        return create_score(score, params)
+        return create_score(score, params, text=False)
     except UsageError as error:
         usual = ", ".join(f"{name}={value!r}" for name, value in SCORES.get(score).parameters().items())
         raise UsageError(error.what, fix=f"its defaults are {called}({usual})") from None

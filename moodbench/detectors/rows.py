@@ -40,7 +40,7 @@ class Batch:
         return len(self.features)
 
 
-def as_floats(given: Any, what: str) -> Floats:
+def as_floats(given: Any, what: str, *, fix: str = "leave such rows out") -> Floats:
     """Return (N, D) float32 of an array, a tensor or nested lists.
 
     Raises
@@ -50,14 +50,15 @@ def as_floats(given: Any, what: str) -> Floats:
     """
     array = _as_array(given, what)
     if array.ndim != 2:
-        raise UsageError(f"{what} must be (rows, width), got {array.shape}", fix="one row for each image")
+        wanted = "one row for each image" + ("; of one image alone: x[None]" if array.ndim == 1 else "")
+        raise UsageError(f"{what} must be (rows, width), got {array.shape}", fix=wanted)
     if array.dtype.kind not in "fiu":
         raise UsageError(f"{what} must be numbers, got {array.dtype}")
     with np.errstate(over="ignore"):
         found = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(found).all():
         bad = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
-        raise UsageError(f"{what} are not finite in float32: row {bad}", fix="leave such rows out")
+        raise UsageError(f"{what} are not finite in float32: row {bad}", fix=fix)
     return found
 
 
@@ -71,15 +72,25 @@ def as_labels(given: Any, rows: int) -> Labels:
     """
     array = _as_array(given, "labels")
     if array.shape != (rows,):
-        raise UsageError(f"labels must be one for each of {rows} rows, got {array.shape}")
-    whole = array.astype(np.int64) if array.dtype.kind in "iufb" else None
+        raise UsageError(
+            f"labels must be one for each of {rows} rows, got {array.shape}",
+            fix="one number for each row" + ("; of one-hot rows: y.argmax(axis=1)" if array.ndim == 2 else ""),
+        )
+    with np.errstate(invalid="ignore"):  # NaN is no whole number, and is refused below
+        whole = array.astype(np.int64) if array.dtype.kind in "iufb" else None
     if whole is None or not np.array_equal(whole, array) or whole.min(initial=0) < -1:
-        raise UsageError("labels must be the numbers of classes, 0, 1, …, and -1 where unknown")
+        names = array.dtype.kind in "OSUT"
+        raise UsageError(
+            "labels must be the numbers of classes, 0, 1, …, and -1 where unknown" + (", got names" if names else ""),
+            fix="np.unique(y, return_inverse=True)[1] numbers names; with a head, number them as its rows"
+            if names
+            else None,
+        )
     return whole
 
 
 def as_head(given: Any) -> Head:
-    """Return the head of a pair (weight (C, D), bias (C,)), or of `moodbench.Head` itself.
+    """Return the head of a pair (weight (C, D), bias (C,) or None), or of `moodbench.Head` itself.
 
     Raises
     ------
@@ -90,10 +101,16 @@ def as_head(given: Any) -> Head:
         return given
     if not isinstance(given, Sequence) or len(given) != 2:
         raise UsageError("a head is a pair (weight, bias)", fix="head=(layer.weight, layer.bias)")
-    weight = as_floats(given[0], "weights of the head")
-    bias = np.ascontiguousarray(_as_array(given[1], "bias"), dtype=np.float32)
-    if bias.shape != (len(weight),):
-        raise UsageError(f"the head has {len(weight)} rows, and its bias is {bias.shape}")
+    broken = "such a layer has no logits: is it the one that was trained?"
+    weight = as_floats(given[0], "weights of the head", fix=broken)
+    shift = np.zeros(len(weight)) if given[1] is None else _as_array(given[1], "biases of the head")
+    if shift.shape != (len(weight),):
+        turned = shift.ndim == 1 and len(shift) == weight.shape[1]
+        raise UsageError(
+            f"the head has {len(weight)} rows, and its bias is {shift.shape}",
+            fix="weight is (classes, width), bias (classes,)" + ("; turn it round: weight.T" if turned else ""),
+        )
+    bias = as_floats(shift[None], "biases of the head", fix=broken)[0]
     return Head(weight, bias)
 
 
@@ -123,6 +140,10 @@ def as_batch(given: Any, y: Any = None, logits: Any = None) -> Batch:
 
 
 def _as_array(given: Any, what: str) -> NDArray[Any]:
+    if given is None:
+        raise UsageError(f"{what} are None", fix="give an array")
+    if callable(getattr(given, "toarray", None)):  # of SciPy, which NumPy takes for a single object
+        raise UsageError(f"{what} are a sparse matrix, and scores read dense ones", fix="give X.toarray()")
     try:
         if isinstance(given, torch.Tensor):
             given = given.detach()

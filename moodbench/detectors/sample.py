@@ -14,12 +14,16 @@ def example() -> Example:
 
     Returns
     -------
-    train : (240, 16) float32, labels : (240,) int64
+    train : (240, 16) float32
         ID rows of four classes.
+    labels : (240,) int64
+        Their classes.
     head : ((4, 16), (4,)) float32
         A linear layer that tells them apart.
-    unseen : (60, 16), far : (40, 16) float32
-        ID rows of the same classes, and OOD rows.
+    unseen : (60, 16) float32
+        ID rows of the same classes.
+    far : (40, 16) float32
+        OOD rows.
     """
     rng = np.random.default_rng(0)
     centres = np.abs(rng.normal(size=(4, 16))) * 2

@@ -314,10 +314,10 @@ def load_scores(file: Path) -> list[str]:
     return added
 
 
-def create_score(name: str, params: Mapping[str, Any] | None = None) -> Score:
+def create_score(name: str, params: Mapping[str, Any] | None = None, *, text: bool = True) -> Score:
     """Make the score `name` with parameters changed from their defaults.
 
-    Values given as text (from the command line) are converted to the type of the default.
+    Values given as text (from the command line) are converted to the type of the default, unless `text` is False.
 
     Raises
     ------
@@ -333,7 +333,7 @@ def create_score(name: str, params: Mapping[str, Any] | None = None) -> Score:
         if key not in defaults:
             known = ", ".join(defaults) or "none"
             raise UsageError(f"the score '{name}' has no parameter '{key}'", fix=f"its parameters: {known}")
-        values[key] = checked(name, key, value, defaults[key])
+        values[key] = checked(name, key, value, defaults[key], text=text)
     try:
         return cls(**values)
     except UsageError as error:

@@ -33,15 +33,16 @@ MOST_DECIMAL = 1e12
 MOST_TEXT = 1000
 
 
-def checked(score: str, key: str, value: Any, default: Any) -> Any:
+def checked(score: str, key: str, value: Any, default: Any, *, text: bool = True) -> Any:
     """Return `value` in the type of the parameter's default.
 
     Parameters
     ----------
     score, key : str
     value : object
-        Text, as on the command line, is converted.
     default : bool, int, float or str
+    text : bool
+        Text is converted, as on the command line wants it; False: it is no number, as in Python.
 
     Raises
     ------
@@ -51,11 +52,13 @@ def checked(score: str, key: str, value: Any, default: Any) -> Any:
     name, kind = f"{score}.{key}", type(default)
     shown = str(default).lower() if kind is bool else default
     fix = f"leave it at the default, or give another value: --param {name}={shown}"
-    found = _converted(value, kind)
+    bare = isinstance(value, str) and not text and kind is not str
+    found = None if bare else _converted(value, kind)
     if found is None:
         word = {"bool": "truth value (true or false)", "int": "whole number", "float": "number", "str": "text"}
         wanted = word.get(kind.__name__, kind.__name__)
-        raise UsageError(f"{_shown(value)} is not a {wanted}, which the parameter '{name}' should be", fix=fix)
+        given = f"{'the text ' if bare else ''}{_shown(value)}"
+        raise UsageError(f"{given} is not a {wanted}, which the parameter '{name}' should be", fix=fix)
     if isinstance(found, float) and not math.isfinite(found):
         raise UsageError(f"the parameter '{name}' must be finite, got {found}", fix=fix)
     if isinstance(found, int) and found < LEAST.get(key, found):
@@ -72,7 +75,9 @@ def _converted(value: Any, kind: type) -> Any:
         return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).lower())
     if kind is str:
         return value if isinstance(value, str) and len(value) <= MOST_TEXT else None
-    if isinstance(value, bool) or kind not in (int, float):
+    if isinstance(value, bool):  # which Python counts among the whole numbers
+        return None
+    if kind not in (int, float):
         return value if isinstance(value, kind) else None
     fitting = isinstance(value, Integral if kind is int else Real)
     if not fitting and not isinstance(value, str):
