@@ -51,7 +51,7 @@ def open_regular(
     """
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise kind(f"{what} {missing}", file=file, fix=fix or "check the path") from None
     except OSError as error:
         raise kind(f"{what} cannot be read: {(error.strerror or str(error)).lower()}", file=file, fix=fix) from None
@@ -61,8 +61,29 @@ def open_regular(
     if stat.S_ISREG(mode):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
-    instead = next((name for test, name in _INSTEAD if test(mode)), "something else")
-    raise kind(f"{what} should be a file, but this is {instead}", file=file, fix="name a regular file")
+    raise kind(f"{what} should be a file, but this is {_instead_of_file(mode)}", file=file, fix="name a regular file")
+
+
+def check_regular(
+    file: Path, what: str, kind: type[MoodbenchError], *, missing: str = "does not exist", fix: str | None = None
+) -> None:
+    """Raise the error of `open_regular` unless this is a regular file that may be read."""
+    open_regular(file, what, kind, missing=missing, fix=fix).close()
+
+
+def lack_of(file: Path) -> str | None:
+    """Say in words why no file can be read there: there is none, or something else; None: a file is there."""
+    if os.path.isfile(file):  # noqa: PTH113 (which `Path` raises an error for where it may not look)
+        return None
+    try:
+        mode = file.stat().st_mode
+    except (OSError, ValueError):
+        return "there is no such file"
+    return f"that is {_instead_of_file(mode)}, and no file"
+
+
+def _instead_of_file(mode: int) -> str:
+    return next((name for test, name in _INSTEAD if test(mode)), "something else")
 
 
 def read_bytes(

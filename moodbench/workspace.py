@@ -260,8 +260,17 @@ class Workspace:
         return list(dict.fromkeys(every))
 
     def model_folders(self) -> list[ModelName]:
-        """Return every model that has a folder below the cache directory, sorted by name."""
+        """Return every model that has a folder below the cache directory, sorted by name.
+
+        Raises
+        ------
+        CacheError
+            The cache directory is a file.
+        """
         if not self.cache_dir.is_dir():
+            if self.cache_dir.exists():
+                fix = "name another folder with --cache-dir (or MOODBENCH_CACHE_DIR)"
+                raise CacheError("caches lie in a folder, but this is a file", file=self.cache_dir, fix=fix)
             return []
         folders = sorted(folder.name for folder in self.cache_dir.iterdir() if folder.is_dir())
         # what somebody else keeps there under other names is none of ours

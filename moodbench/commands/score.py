@@ -20,6 +20,7 @@ from moodbench.errors import (
     UnknownNameError,
     UsageError,
 )
+from moodbench.results.files import check_results_dir
 from moodbench.sizes import many
 from moodbench.tables.notebooks import Records
 from moodbench.types import Report, Result
@@ -138,6 +139,7 @@ def score(
     space = as_workspace(workspace)
     model, score, benchmark = as_names(model), as_names(score), as_names(benchmark)
     shares = (label_noise,) if isinstance(label_noise, (int, float)) else tuple(label_noise)
+    check_results_dir(space.results_dir)
     models = _models(space, model, head, layers, report)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
     from moodbench.devices import check_threads, resolve_device

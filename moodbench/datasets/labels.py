@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moodbench.errors import DataError
+from moodbench.reading import read_text
 
 UNKNOWN = -1
 """The label of an image whose class is not known."""
@@ -136,12 +137,8 @@ def read_class_file(file: Path) -> tuple[str, ...]:
     DataError
         It cannot be read, is empty, or names a folder twice.
     """
-    try:
-        lines = [line.rstrip("\r") for line in file.read_text(encoding="utf-8-sig").split("\n")]
-    except FileNotFoundError:
-        raise DataError("there is no such file of class folders", file=file, fix="correct 'labels'") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the file of class folders cannot be read: {error}", file=file) from None
+    text = read_text(file, "the file of class folders", DataError, fix="correct 'labels'")
+    lines = [line.rstrip("\r") for line in text.split("\n")]
     names = tuple(line for line in lines if line.strip())
     twice = sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ())
     if not names or twice:

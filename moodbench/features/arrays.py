@@ -12,7 +12,7 @@ import numpy as np
 from moodbench.errors import DataError, MoodbenchError
 from moodbench.features.npy import Archive, ArrayOf, StoredArray, held, stored_in_file
 from moodbench.pickles import load_pickle
-from moodbench.reading import open_regular
+from moodbench.reading import check_regular, open_regular
 
 _ARRAYS = (np.ndarray, np.generic)
 
@@ -70,6 +70,8 @@ def load_arrays(file: Path) -> Arrays:
     """
     suffix = file.suffix.lower()
     if suffix not in (".npz", ".npy", ".pkl", ".pickle"):
+        if file.is_dir():  # which has no suffix as a rule
+            check_regular(file, "what is imported", DataError)
         raise DataError(f"'{suffix}' files cannot be imported", file=file, fix="bring a .npz, .npy or .pkl file")
     open_file = partial(open_regular, file, "the file", DataError)
     try:

@@ -19,7 +19,7 @@ from moodbench.features.arrays import load_arrays
 from moodbench.features.hdf5 import UnreadableError, open_hdf5
 from moodbench.features.npy import StoredArray, held
 from moodbench.features.texts import read_texts
-from moodbench.reading import open_regular, read_text
+from moodbench.reading import check_regular, open_regular, read_text
 from moodbench.sizes import many
 
 MOST_ROWS = 20_000_000
@@ -130,6 +130,8 @@ def read_given_scores(file: Path) -> GivenScores:
     """
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES:
+        if file.is_dir():  # which has no suffix as a rule
+            check_regular(file, "what is imported", DataError)
         raise UsageError(f"'{suffix}' files cannot be imported as scores", fix=f"bring {_FORM}")
     if suffix == ".csv":
         values, ids = _csv(file)

@@ -14,7 +14,7 @@ from moodbench.features.arrays import as_array
 from moodbench.features.npy import Archive, StoredArray, held
 from moodbench.features.texts import read_names
 from moodbench.pickles import load_pickle
-from moodbench.reading import open_regular
+from moodbench.reading import check_regular, open_regular
 from moodbench.types import TEXTS, Head
 
 SUFFIXES = (".npz", ".pkl", ".pickle")
@@ -34,6 +34,7 @@ def given_arrays(file: Path) -> tuple[Any, Any, tuple[str, ...] | None, dict[str
     Exception
         Whatever NumPy, zip or pickle raise about a damaged file; a `ValueError` if it holds something else.
     """
+    check_regular(file, "the head file", ModelError)
     if file.suffix.lower() not in SUFFIXES:
         raise ValueError(f"unknown suffix '{file.suffix}'")
 

@@ -9,12 +9,12 @@ from moodbench.catalog import ModelSpec
 from moodbench.errors import ModelError
 from moodbench.models import hub
 from moodbench.models.digest import check_sha256
+from moodbench.reading import check_regular
 
 
 def own_file(what: str, file: Path, sha256: str | None) -> Path:
-    """Return a file of the catalogue; `what` it is, for the message that it does not exist."""
-    if not file.is_file():
-        raise ModelError(f"the {what} does not exist", file=file)
+    """Return a file of the catalogue; `what` it is, for the message that it does not exist or is a folder."""
+    check_regular(file, f"the {what}", ModelError)
     if sha256 is not None:
         check_sha256(file, sha256)
     return file

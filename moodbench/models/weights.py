@@ -20,6 +20,7 @@ from moodbench.models.clip.library import check_installed, known
 from moodbench.models.digest import check_sha256
 from moodbench.models.obtained import Weights
 from moodbench.models.outside.library import library_of
+from moodbench.reading import check_regular
 from moodbench.types import Report
 
 
@@ -150,8 +151,7 @@ def _main(spec: ModelSpec, report: Report, progress: bool) -> Weights:
 
 
 def _of_catalogue(spec: ModelSpec, file: Path, sha256: str | None) -> Weights:
-    if not hub.is_there(file):
-        raise ModelError(f"the checkpoint of '{spec.name}' does not exist", file=file)
+    check_regular(file, f"the checkpoint of '{spec.name}'", ModelError)
     return _checked(file, sha256, already=True)
 
 

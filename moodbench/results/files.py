@@ -112,8 +112,16 @@ def result_files(folder: Path) -> list[Path]:
     return sorted(files)
 
 
+def check_results_dir(results_dir: Path) -> None:
+    """Raise a `ResultsError` if a file stands where results lie in a folder; it need not be there yet."""
+    if results_dir.exists() and not results_dir.is_dir():
+        fix = "name a folder, in which every benchmark has a folder of its own"
+        raise ResultsError("results lie in a folder, but this is a file", file=results_dir, fix=fix)
+
+
 def benchmarks_with_results(results_dir: Path) -> list[str]:
-    """Return the names of the benchmarks that have a result file, sorted."""
+    """Return the names of the benchmarks that have a result file, sorted; a file as folder is a `ResultsError`."""
+    check_results_dir(results_dir)
     if not results_dir.is_dir():
         return []
     return sorted(folder.name for folder in results_dir.iterdir() if result_files(folder))

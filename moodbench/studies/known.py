@@ -11,6 +11,7 @@ from moodbench.catalog import BenchmarkSpec, ModelSpec
 from moodbench.errors import CatalogError, MoodbenchError, ScoreError, UnknownNameError, UsageError
 from moodbench.models.choice import ModelChoice
 from moodbench.names import check_name
+from moodbench.reading import lack_of
 from moodbench.studies.fields import Place
 from moodbench.studies.file import Study
 from moodbench.studies.schema import ALL, OWN
@@ -157,8 +158,8 @@ def _models(study: Study, space: Workspace) -> list[Chosen]:
             key: None if said[key] is None else study.path(said[key]) for key in ("checkpoint", "head_file")
         }
         for key, file in files.items():
-            if file is not None and not file.is_file():
-                raise at.key(key).fault(f"is '{said[key]}', and there is no such file", f"looked at {file}")
+            if file is not None and (lack := lack_of(file)) is not None:
+                raise at.key(key).fault(f"is '{said[key]}', and {lack}", f"looked at {file}")
         how = {key: said[key] for key in ("checkpoint_key", "format", "transform", "variant", "with_head", "features")}
         with about(at):
             choice = ModelChoice(said["model"], image=image, decoder=study["extract"]["decoder"], **files, **how)
@@ -364,8 +365,8 @@ def _text_models(study: Study, models: Sequence[Chosen]) -> tuple[Chosen, ...]:
     at = study.top.key("text_head")
     for key in ("class_names", "negatives"):
         for text in [said[key]] if isinstance(said[key], str) else said[key] or ():
-            if not study.path(text).is_file():
-                raise at.key(key).fault(f"names '{text}', and there is no such file", f"looked at {study.path(text)}")
+            if (lack := lack_of(study.path(text))) is not None:
+                raise at.key(key).fault(f"names '{text}', and {lack}", f"looked at {study.path(text)}")
     able = [one for one in models if one.spec.clip is not None]
     if said["models"] is None:
         if not able:
@@ -386,8 +387,8 @@ def with_catalogs(study: Study, space: Workspace) -> Workspace:
     """Return the workspace with the catalogue files that a study names, checked."""
     files = [study.path(text) for text in study["catalogs"]]
     for number, file in enumerate(files):
-        if not file.is_file():
+        if (lack := lack_of(file)) is not None:
             at = study.top.key("catalogs").item(number)
-            raise at.fault(f"is '{study['catalogs'][number]}', and there is no such file", f"looked at {file}")
+            raise at.fault(f"is '{study['catalogs'][number]}', and {lack}", f"looked at {file}")
     extra = tuple(file for file in files if file not in space.catalogs)
     return replace(space, catalogs=(*space.catalogs, *extra)) if extra else space

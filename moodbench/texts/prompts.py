@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from moodbench.errors import UsageError
-from moodbench.reading import read_text
+from moodbench.reading import lack_of, read_text
 
 PLACE = "{}"
 """Where the name of a class goes."""
@@ -35,9 +36,10 @@ def read_prompts(given: str) -> tuple[str, ...]:
     if PLACE in given:
         _check(given, None, None)
         return (given,)
-    if not Path(given).is_file():
+    if lack_of(Path(given)) is not None:
         raise UsageError(
-            f"the prompts are '{given[:80]}', which has no {PLACE} for the name of a class and is no file",
+            f"the prompts are '{given[:80]}', which has no {PLACE} for the name of a class and is "
+            + ("a folder" if os.path.isdir(given) else "no file"),  # noqa: PTH112 (which `Path` raises an error for)
             fix=f'write {IMAGENET80}, a sentence as "{DEFAULT}", or the name of a file with one a line',
         )
     file = Path(given)

@@ -233,7 +233,7 @@ def test_folders_in_natural_order_in_that_of_a_file_and_as_numbers(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "no such file"), ("", "is empty"), ("a\na\n", "'a' twice"), ("a\n", "not named in the file of class f")],
+    [(None, "does not exist"), ("", "is empty"), ("a\na\n", "'a' twice"), ("a\n", "not named in the file of class f")],
 )
 def test_class_files_that_do_not_fit(tmp_path, text, message):
     save(tmp_path / "data" / "a" / "1.png")
