@@ -9,7 +9,7 @@ import inspect
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -17,41 +17,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 WIDTH = "100"
-
-COMMANDS = (
-    (),
-    ("demo",),
-    ("list",),
-    ("list", "models"),
-    ("list", "datasets"),
-    ("list", "benchmarks"),
-    ("list", "scores"),
-    ("show",),
-    ("show", "model"),
-    ("show", "dataset"),
-    ("show", "benchmark"),
-    ("show", "score"),
-    ("download",),
-    ("verify",),
-    ("extract",),
-    ("import",),
-    ("cache",),
-    ("cache", "list"),
-    ("cache", "verify"),
-    ("cache", "remove"),
-    ("probe",),
-    ("score",),
-    ("table",),
-    ("rank",),
-    ("compare",),
-    ("detect",),
-    ("plot",),
-    ("report",),
-    ("results",),
-    ("results", "show"),
-    ("results", "merge"),
-    ("results", "diff"),
-)
 
 SCORES_INTRO = """# Scores
 
@@ -101,6 +66,21 @@ every one was tried.
 """
 
 
+def commands() -> list[tuple[str, ...]]:
+    """Return every command as the program knows it, by its words: groups before what is in them."""
+    from typer.main import get_command
+
+    from moodbench.cli import app
+
+    def walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        yield words
+        inside = getattr(command, "commands", {})
+        for name in command.list_commands(None) if inside else ():  # in the order of use
+            yield from walk(inside[name], (*words, name))
+
+    return list(walk(get_command(app), ()))
+
+
 def cli_page() -> str:
     """Return the help of every command as one page."""
     from typer.testing import CliRunner
@@ -108,7 +88,7 @@ def cli_page() -> str:
     from moodbench.cli import app
 
     parts = ["# Commands\n\nMade from `moodbench COMMAND --help` by `make docs`; do not edit.\n"]
-    for command in COMMANDS:
+    for command in commands():
         text = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": WIDTH, "TERMINAL_WIDTH": WIDTH}).stdout
         # the name of the program differs between a script and a test
         text = text.replace("Usage: root", "Usage: moodbench")

@@ -42,6 +42,17 @@ def test_every_dependency_has_a_reason():
         assert re.search(rf"\b{re.escape(name)}\b", reasons), name
 
 
+def test_every_command_of_the_table_in_the_readme_has_a_page():
+    words = {" ".join(("moodbench", *command)) for command in build.commands()}
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Commands")[2].partition("The same from")[0]
+    named = re.findall(r"^\| `(moodbench [a-z-]+)(?: ([a-z\\|]+)`)?", table, re.MULTILINE)
+    assert len(named) > 15
+    for command, inner in named:
+        assert command in words
+        for one in filter(str.isalpha, inner.split("\\|") if "\\|" in inner else ()):
+            assert f"{command} {one}" in words
+
+
 def test_every_format_is_in_the_help():
     from moodbench.tables.formats.base import FORMATS
 
