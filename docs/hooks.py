@@ -27,6 +27,9 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>',
 OUTPUT = re.compile(r"<p>OUTPUT:([A-Za-z0-9+/=]+)</p>")
 """HTML that a cell of a notebook has shown, in letters that Markdown leaves alone."""
 
+NOTHING_SAID = re.compile(r'\s*–\s*<div class="doc-md-description">\s*</div>')
+"""The dash that mkdocstrings puts behind a parameter or an error of which no more is said."""
+
 PICTURE = re.compile(r'<img alt="[^"]*" src="(images/[^"]+)" ?/?>')
 
 WITHOUT_MEMBERS = ("SCORES", "Score", "Result", "Head", "MoodbenchError", "Workspace", "Metric")
@@ -54,7 +57,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Show links to files of the repository, which the site does not have, as text."""
+    """Show links to files of the repository, which the site does not have, as text; let lines of docstrings wrap."""
+    if page.file.src_uri == "scores.md":
+        markdown = markdown.replace("```text\n", "``` { .text .wraps }\n")
     return markdown if "/" in page.file.src_uri else OUTSIDE.sub(r"\1", markdown)
 
 
@@ -62,6 +67,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     """Typeset formulas, which browsers show without a script as MathML; open a picture by a click on it."""
     html = FORMULA.sub(lambda found: mathml(found[2], block=found[1] == "div"), html)
     html = OUTPUT.sub(lambda found: f'<div class="output">{base64.b64decode(found[1]).decode()}</div>', html)
+    html = NOTHING_SAID.sub("", html)
     return PICTURE.sub(r'<a href="\1">\g<0></a>', html)
 
 

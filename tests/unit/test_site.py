@@ -91,6 +91,13 @@ def test_the_reference_names_what_is_public(site):
     assert [link for link in links if f'id="{link}"' not in scores] == []
 
 
+def test_no_dash_of_the_reference_leads_to_nothing(site):
+    for page in (site / "api").glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert 'class="doc-md-description"' in text
+        assert not re.search(r"–\s*(<[^>]+>\s*)*</li>", text), page.name
+
+
 def test_menus_name_every_page_once():
     class Loader(yaml.SafeLoader):
         """Takes what names a Python object for nothing."""
