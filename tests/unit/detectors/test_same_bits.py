@@ -11,6 +11,7 @@ from moodbench import detectors
 from moodbench.commands.import_ import import_features
 from moodbench.detectors.made import class_names
 from moodbench.evaluation.kept import kept_rows
+from moodbench.evaluation.pieces import logits_of
 from moodbench.workspace import Workspace
 
 CATALOG = """
@@ -34,7 +35,9 @@ def kept(tmp_path_factory):
     np.savez(folder / "head.npz", weight=weight, bias=bias)
     for name, rows, known in (("train", train, labels), ("test", unseen, np.arange(60) % 4), ("far", far, None)):
         more = {} if known is None else {"labels": known}
-        np.savez(folder / f"{name}.npz", features=rows, **more)
+        # an import would multiply with NumPy, whose products round otherwise than torch's on some processors
+        logits = logits_of(*map(torch.from_numpy, (rows, weight, bias))).numpy()
+        np.savez(folder / f"{name}.npz", features=rows, logits=logits, **more)
         import_features("net", name, folder / f"{name}.npz", head=folder / "head.npz", workspace=space)
     moodbench.score(model="net", benchmark="arrays", workspace=space)
     return kept_rows(space, "arrays", "net").kept
