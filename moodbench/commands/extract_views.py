@@ -91,7 +91,7 @@ class Views:
         other = None if self.head is None else _named_head(space, name, self.head)
         wanted = [recipe.with_head(other) for recipe in self._recipes()]
         recipes = list(dict.fromkeys(one for recipe in wanted for one in recipe.of(backbone.network)))
-        inside = () if self.inside is None else choose_layers(backbone.network, self.inside, self.pool)
+        inside = () if self.inside is None else choose_layers(backbone.network, self.inside, self.pool, "--view-layers")
         of = [ChangedLayer(recipe, layer) for recipe in recipes if recipe.layered for layer in inside]
         return [*layers, *recipes, *of]
 

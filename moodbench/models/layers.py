@@ -55,8 +55,10 @@ class Layer:
         return {"layer": record}
 
 
-def choose_layers(network: nn.Module, choice: LayerChoice, pool: Pool = "model") -> tuple[Layer, ...]:
-    """Return the chosen layers of a network, in its order.
+def choose_layers(
+    network: nn.Module, choice: LayerChoice, pool: Pool = "model", option: str = "--layers"
+) -> tuple[Layer, ...]:
+    """Return the chosen layers of a network, in its order; `option` asked for them.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def choose_layers(network: nn.Module, choice: LayerChoice, pool: Pool = "model")
     ModelError
         It does not offer its layers, has no class token, or pools in a way that only its last layer can be pooled in.
     """
-    offered = layer_names(network)
+    offered = layer_names(network, option)
     own = _own_pool(network)
     if pool == "model" and own is None:
         raise ModelError(
@@ -84,8 +86,8 @@ def choose_layers(network: nn.Module, choice: LayerChoice, pool: Pool = "model")
     )
 
 
-def layer_names(network: nn.Module) -> list[str]:
-    """Return the names of the layers that a network offers, from input to output.
+def layer_names(network: nn.Module, option: str = "--layers") -> list[str]:
+    """Return the names of the layers that a network offers, from input to output; `option` asked for them.
 
     Raises
     ------
@@ -99,7 +101,7 @@ def layer_names(network: nn.Module) -> list[str]:
     if not hasattr(network, "forward_intermediates") or not names or any(name not in modules for name in names):
         raise ModelError(
             f"{type(network).__name__} does not offer its layers (timm's forward_intermediates and feature_info)",
-            fix="leave --layers out, or use a network of timm that does: most of its transformers and convolutional "
+            fix=f"leave {option} out, or use a network of timm that does: most of its transformers and convolutional "
             "networks",
         )
     return names

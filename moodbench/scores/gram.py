@@ -138,7 +138,7 @@ class Gram(OnView):
             wanted = CHANGED + part
             some = {wanted} & set(cached) or {name for name in cached if name.startswith(f"{wanted}-")}
             if not some:
-                raise ScoreError(lacking_view(part))
+                raise ScoreError(lacking_view(part, cached))
             found |= some
         return tuple(name for name in cached if name in found)
 

@@ -30,7 +30,9 @@ class _OverPasses(OnView):
         wanted = CHANGED + self.view
         found = tuple(name for name in cached if name == wanted or name.startswith(f"{wanted}-"))
         if len(found) < 2:
-            raise ScoreError(f"{'only one view' if found else 'no view'} '{self.view}', and it compares several")
+            what = "only one view" if found else "no view"
+            how = "extract --view dropout --view dropout:seed=1"
+            raise ScoreError(f"{what} '{self.view}', and it compares several ({how})")
         rates = {name.removeprefix(f"{CHANGED}dropout-").partition("-")[0] for name in found}
         if len(rates) > 1 and self.view == "dropout":
             several = ", ".join(sorted(f"dropout-{rate}" for rate in rates))

@@ -125,7 +125,7 @@ class NAC(OnView):
         wanted = CHANGED + self.view
         found = tuple(name for name in cached if name == wanted or name.startswith(f"{wanted}-"))
         if not found:
-            raise ScoreError(lacking_view(self.view))
+            raise ScoreError(lacking_view(self.view, cached))
         return found
 
     def fit(self, train: Train) -> Fit:
@@ -133,7 +133,7 @@ class NAC(OnView):
         views = self.views_among(list(train.views))
         each = self._each()
         if unknown := [layer for layer in each if f"{CHANGED}nac-{layer}" not in views]:
-            raise ScoreError(f"no view 'nac-{unknown[0]}'")
+            raise ScoreError(lacking_view(f"nac-{unknown[0]}", views))
         self.last_ = NACLast(rows=self.rows, seed=self.seed)
         yield from self.last_.fit(train)
         usual = (self.steepness, self.points, self.share)

@@ -217,8 +217,10 @@ def test_a_view_is_found_by_its_kind_where_there_is_one():
     assert changed_view("noise-0.2", cached) == "view-noise-0.2"
     with pytest.raises(ScoreError, match=r"several views 'noise'.*noise-0.1, noise-0.2"):
         changed_view("noise", cached)
-    with pytest.raises(ScoreError, match="no view 'adascale'"):
+    with pytest.raises(ScoreError, match=r"no view 'adascale' \(extract --view adascale\)$"):
         changed_view("adascale", cached)
+    with pytest.raises(ScoreError, match=r"no view 'noise-0.3'; cached: noise-0.1, noise-0.2$"):
+        changed_view("noise-0.3", [*cached, "view-noise-0.1-layer-a"])
 
 
 def test_every_second_layer_is_counted_among_all_of_them(space):

@@ -57,11 +57,11 @@ class BLOOD(Recipe):
 
     def reads(self, network: nn.Module) -> Sequence[str]:
         """Return all layers."""
-        return layer_names(network)
+        return layer_names(network, "--view blood")
 
     def check(self, network: nn.Module, head: Head | None) -> None:
         """Refuse a network of a single layer."""
-        if len(layer_names(network)) < 2:
+        if len(self.reads(network)) < 2:
             raise ModelError(f"{type(network).__name__} has one layer, and the view 'blood' reads maps between layers")
 
     def compute(self, seen: Pass) -> Tensor:

@@ -55,6 +55,7 @@ class Gram(OneLayer):
     powers: int = 5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.refuse_outside("powers", 1, HIGHEST)
 
     def compute(self, seen: Pass) -> Tensor:

@@ -93,11 +93,18 @@ def changed_view(wanted: str, cached: Sequence[str]) -> str:
     if found:
         several = ", ".join(name.removeprefix(CHANGED) for name in found)
         raise ScoreError(f"several views '{wanted}', and the parameter view names none: {several}")
-    raise ScoreError(lacking_view(wanted))
+    raise ScoreError(lacking_view(wanted, names))
 
 
-def lacking_view(wanted: str) -> str:
-    """Return what a note says where a view is not there; of a view with numbers in its name not how it is made."""
+def lacking_view(wanted: str, cached: Sequence[str]) -> str:
+    """Return what a note says where a view is not there: which there are of its kind, or how it is made.
+
+    Of a view with numbers in its name it does not say how it is made.
+    """
+    kind = CHANGED + wanted.partition("-")[0]
+    there = [name for name in cached if name.startswith(f"{kind}-") and split_layer(name)[1] is None]
+    if there:
+        return f"no view '{wanted}'; cached: {', '.join(name.removeprefix(CHANGED) for name in there)}"
     how = "" if "-" in wanted else f" (extract --view {wanted})"
     return f"no view '{wanted}'{how}"
 

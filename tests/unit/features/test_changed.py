@@ -263,6 +263,8 @@ def test_a_transform_that_does_not_say_its_scale_is_refused():
         ({"view": "dropout:p=1"}, UsageError, "must be at least 0 and below 1, got 1"),
         ({"view": "dropout:seed=-1"}, UsageError, "'seed' of the view 'dropout' must lie between 0 and"),
         ({"view": "odin:temperature=0"}, UsageError, "'temperature' of the view 'odin' must lie between 0.001 and"),
+        ({"view": "nac:layer=every:0"}, UsageError, "'layer' of the view 'nac' must be all, every:N .*, got every:0"),
+        ({"view": "gram:layer=all+a"}, UsageError, r"'layer' of the view 'gram' must be all, every:N .*, got all\+a"),
         ({"view": "odin:eps=1,eps=2"}, UsageError, "gives 'eps' twice"),
         ({"view": "odin", "compile": True}, UsageError, "a compiled network gives no gradients"),
         ({"view": "odin", "precision": "fp16"}, UsageError, "gradients are too small for fp16"),

@@ -10,6 +10,8 @@ import moodbench
 from moodbench.datasets.images import folder_images
 from moodbench.errors import ModelError, UnknownNameError
 from moodbench.features.cache import FeatureCache
+from moodbench.models.recipes.base import create_recipe
+from moodbench.views import ChangedChoice
 from tests.extracting import OfMyOwn, arrays, run, same
 
 ROWS = (0, 7, 41)
@@ -62,6 +64,30 @@ def test_all_layers_at_once_are_each_alone(space):
 def test_a_layer_that_is_not_there_is_refused(space):
     with pytest.raises(UnknownNameError, match=r"'blocks\.9'"):
         run(space, view="nac:layer=blocks.9")
+
+
+@pytest.mark.parametrize("name", ["nac", "gram"])
+def test_a_network_without_names_of_layers_takes_those_of_its_modules(name):
+    network = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    with pytest.raises(
+        ModelError, match=f"Sequential does not offer its layers .*which the view '{name}' reads"
+    ) as error:
+        create_recipe(ChangedChoice.parse(name)).of(network)
+    assert error.value.fix == f"name modules of it: --view {name}:layer=0+1"
+    with pytest.raises(UnknownNameError, match="'9'") as unknown:
+        create_recipe(ChangedChoice.parse(f"{name}:layer=0+9")).of(network)
+    assert unknown.value.fix == "known layers: 0, 1, 2"
+    assert [one.view for one in create_recipe(ChangedChoice.parse(f"{name}:layer=0+2")).of(network)] == [
+        f"view-{name}-0",
+        f"view-{name}-2",
+    ]
+
+
+def test_jacobians_between_layers_that_have_no_names():
+    with pytest.raises(ModelError, match="Sequential does not offer its layers") as error:
+        create_recipe(ChangedChoice.parse("blood")).reads(torch.nn.Sequential(torch.nn.Linear(4, 3)))
+    assert error.value.fix is not None
+    assert error.value.fix.startswith("leave --view blood out")
 
 
 def test_norms_of_jacobians(space, shown):

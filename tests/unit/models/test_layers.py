@@ -103,8 +103,11 @@ def test_a_pool_that_fits_the_last_layer_alone():
 def test_layers_that_a_network_does_not_have():
     with pytest.raises(UnknownNameError, match=r"there is no layer 'blocks\.6'"):
         choose_layers(network_of("test_vit"), LayerChoice.parse("blocks.6"))
-    with pytest.raises(ModelError, match="Sequential does not offer its layers"):
-        choose_layers(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), ALL)
+    for option in ("--layers", "--view-layers"):
+        with pytest.raises(ModelError, match="Sequential does not offer its layers") as error:
+            choose_layers(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), ALL, option=option)
+        assert error.value.fix is not None
+        assert error.value.fix.startswith(f"leave {option} out")
 
 
 class Twice(nn.Module):
