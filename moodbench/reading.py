@@ -113,7 +113,8 @@ def read_text(
     try:
         return read_bytes(file, what, kind, most=most, fix=fix).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise kind(f"{what} is not UTF-8 text: {error.reason} at byte {error.start}", file=file) from None
+        said = f"{what} is not UTF-8 text: {error.reason} at byte {error.start}"
+        raise kind(said, file=file, fix="save it as UTF-8, if it is the right file") from None
 
 
 def parse_json(text: str | bytes) -> Any:

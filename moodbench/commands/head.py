@@ -125,9 +125,14 @@ def text_head(
     from moodbench.models.clip.library import check_installed
 
     check_installed()
-    for option, value in (("--negative-share", negative_share), ("--negative-quantile", negative_quantile)):
+    for option, value, usual in (
+        ("--negative-share", negative_share, SHARE),
+        ("--negative-quantile", negative_quantile, QUANTILE),
+    ):
         if not 0 < value <= 1:
             raise UsageError(f"{option} {value:g} is no share", fix="give a number above 0 and up to 1")
+        if value != usual and not as_paths(negatives):
+            raise UsageError(f"{option} {value:g} is of lists of negatives, and there is none", fix="--negatives FILE")
     sentences = read_prompts(prompts)
     reader, words = _classes(space, parsed, benchmark, as_path(class_names))
     lists = read_candidates(as_paths(negatives), sentences, words.words)

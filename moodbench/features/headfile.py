@@ -21,6 +21,8 @@ SUFFIXES = (".npz", ".pkl", ".pickle")
 
 MOST_CLASSES = 1_000_000
 
+FORM = "a head file holds 'weight' (C, D), 'bias' (C,) and perhaps 'classes' (C,): .npz, .h5, or a pickle of [W, b]"
+
 
 def given_arrays(file: Path) -> tuple[Any, Any, tuple[str, ...] | None, dict[str, Any]]:
     """Return weight, bias and, where they are, `classes` of a ``.npz`` or a pickle of them, or of ``[W, b]``.
@@ -87,15 +89,17 @@ def as_head(
     """Return the head in float32, or raise the `ModelError` that it is none."""
     texts = texts or {}
     if {weight.dtype.kind, bias.dtype.kind} - set("fiu"):
-        raise ModelError(f"the head should be numbers, found {weight.dtype} and {bias.dtype}", file=file)
+        raise ModelError(f"the head should be numbers, found {weight.dtype} and {bias.dtype}", file=file, fix=FORM)
     if 0 in weight.shape:
-        raise ModelError(f"the head is empty: its weight has the shape {weight.shape}", file=file)
+        raise ModelError(f"the head is empty: its weight has the shape {weight.shape}", file=file, fix=FORM)
     try:
         head = Head(_float32(weight), _float32(bias), names, {kind: _float32(one) for kind, one in texts.items()})
     except ValueError as error:
-        raise ModelError(str(error), file=file) from None
+        raise ModelError(str(error), file=file, fix=FORM) from None
     if not all(np.isfinite(array).all() for array in (head.weight, head.bias, *head.texts.values())):
-        raise ModelError("the head has NaN, infinity or values beyond float32", file=file)
+        raise ModelError(
+            "the head has NaN, infinity or values beyond float32", file=file, fix="save it again with finite numbers"
+        )
     return head
 
 

@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 
 from moodbench.atomic import replace_file
-from moodbench.errors import CacheError, CacheMismatchError, ModelError
+from moodbench.errors import CacheError, CacheMismatchError, ModelError, MoodbenchError
 from moodbench.features.hdf5 import UnreadableError, open_hdf5
-from moodbench.features.headfile import as_head, given_arrays
+from moodbench.features.headfile import FORM, as_head, given_arrays
 from moodbench.features.lock import exclusive, is_written
 from moodbench.features.npy import RATIO, ROOM
 from moodbench.features.seal import BLOCK, Seal, put_seal
@@ -29,8 +29,6 @@ READABLE = (1, 2)
 
 MOST_BYTES = 1 << 32
 """Of an array of a head; the largest published ones have a hundred megabytes."""
-
-_DAMAGED = "a head file holds 'weight' (C, D), 'bias' (C,) and perhaps 'classes' (C,): .npz, .h5, or a pickle of [W, b]"
 
 _NOTES = "notes"
 """The group of an HDF5 file with lists of texts about the head: an attribute has room for 64 kB."""
@@ -66,8 +64,10 @@ def read_head(file: Path) -> Head:
         raise ModelError("there is no such head file", file=file) from None
     except ModelError:
         raise
+    except MoodbenchError as error:  # of one of its arrays
+        raise ModelError(f"no head can be read from this file: {error.what}", file=file, fix=FORM) from None
     except Exception as error:  # zip, NumPy and pickle errors have no common base
-        raise ModelError(f"no head can be read from this file: {error}", file=file, fix=_DAMAGED) from None
+        raise ModelError(f"no head can be read from this file: {error}", file=file, fix=FORM) from None
     return as_head(file, weight, bias, names, texts)
 
 
@@ -124,7 +124,7 @@ def _stored(file: Path) -> _StoredHead:
         raise ModelError(
             f"no head can be read from this file: {error}",
             file=file,
-            fix=f"it is damaged, or something else: restore it, or make it again; {_DAMAGED}",
+            fix=f"it is damaged, or something else: restore it, or make it again; {FORM}",
         ) from None
     (found,) = stored
     if found.schema is not None and found.schema not in READABLE:

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moodbench.errors import UsageError
-from moodbench.texts.prompts import PLACE, lines_of, read_prompts
+from moodbench.sizes import many
+from moodbench.texts.prompts import PLACE, called, check_prompt, lines_of
 
 MOST_BYTES = 64 << 20
 
 SHARE = 0.15
 """Of each list, so much is kept."""
+
+SHOWN = 5
+"""Words that a message names; it counts more of them."""
 
 QUANTILE = 0.95
 """Of the cosines to the ID classes, this one says how far a word is from them."""
@@ -56,23 +60,42 @@ def read_candidates(files: Sequence[Path], prompts: Sequence[str], classes: Sequ
     UsageError
         A file cannot be read, or no word of it is left.
     """
-    own = {word.casefold() for word in classes}
+    own = {_spelt(word) for word in classes}
     seen: set[str] = set()
     found = []
     for file in files:
         lines = [line for _, line in lines_of(file, "the list of negatives", MOST_BYTES)]
         said = tuple(prompts)
         if lines and PLACE in lines[0]:
-            said = read_prompts(lines.pop(0))
+            check_prompt(lines[0], file)
+            said = (lines.pop(0),)
         fresh = [word for word in dict.fromkeys(lines) if word not in seen]
         seen.update(fresh)
-        left_out = tuple(word for word in fresh if _called(word) in own)
-        words = tuple(word for word in fresh if _called(word) not in own)
+        left_out = tuple(word for word in fresh if _spelt(word) in own)
+        words = tuple(word for word in fresh if _spelt(word) not in own)
         if not words:
-            raise UsageError("no word of the list is left" if lines else "the list of negatives is empty", file=file)
+            raise UsageError(
+                _nothing_left(len(lines), left_out),
+                file=file,
+                fix="give a list of words that are no ID classes, one a line, or leave it out",
+            )
         found.append(Candidates(file, said, words, left_out))
     return found
 
 
-def _called(word: str) -> str:
-    return " ".join(word.replace("_", " ").split()).casefold()
+def _spelt(word: str) -> str:
+    return called(word.replace("_", " "))
+
+
+def id_classes(words: Sequence[str]) -> str:
+    """Say how many words of a list are ID classes, and name the first few."""
+    some = ", ".join(f"'{word}'" for word in words[:SHOWN]) + (f" and {len(words) - SHOWN} more" * (len(words) > SHOWN))
+    return f"{many(len(words), 'word')} ({some}), which {'is an ID class' if len(words) == 1 else 'are ID classes'}"
+
+
+def _nothing_left(count: int, left_out: Sequence[str]) -> str:
+    """Say why a list of so many words has none to choose from."""
+    if not count:
+        return "the list of negatives is empty"
+    why = f"it has {id_classes(left_out)}" if left_out else "the lists before it have them all"
+    return f"no word of the list of negatives is left: {why}"

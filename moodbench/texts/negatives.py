@@ -15,11 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from moodbench.classes import shown
 from moodbench.errors import UsageError
 from moodbench.models.clip.text import TextTower
 from moodbench.sizes import many
-from moodbench.texts.candidates import QUANTILE, SHARE, Candidates
+from moodbench.texts.candidates import QUANTILE, SHARE, Candidates, id_classes
 from moodbench.texts.encode import embed_words
 
 _TOGETHER = 10_000_000  # cosines that are taken at once: torch's quantile has a limit
@@ -60,9 +59,7 @@ def mine(
     parts, words, remarks = [], [], []
     for one in lists:
         if one.left_out:
-            names = shown(one.left_out).replace("classes", "words").replace("class", "word")
-            which = "is an ID class" if len(one.left_out) == 1 else "are ID classes"
-            remarks.append(f"{one.file.name}: left out {names}, which {which}")
+            remarks.append(f"{one.file.name}: left out {id_classes(one.left_out)}")
         embedded = embed_words(tower, one.words, one.prompts, tick)
         kept = farthest(embedded, classes, share, quantile)
         if not kept:

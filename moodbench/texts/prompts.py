@@ -34,7 +34,7 @@ def read_prompts(given: str) -> tuple[str, ...]:
 
         return tuple(template(PLACE) for template in open_clip().OPENAI_IMAGENET_TEMPLATES)
     if PLACE in given:
-        _check(given, None, None)
+        check_prompt(given)
         return (given,)
     if lack_of(Path(given)) is not None:
         raise UsageError(
@@ -45,25 +45,32 @@ def read_prompts(given: str) -> tuple[str, ...]:
     file = Path(given)
     lines = lines_of(file, "the file of prompts")
     if not lines:
-        raise UsageError("the file of prompts is empty", file=file)
+        raise UsageError("the file of prompts is empty", file=file, fix=f'write one a line, as "{DEFAULT}"')
     for number, line in lines:
-        _check(line, file, number)
+        check_prompt(line, file, number)
     return tuple(line for _, line in lines)
 
 
-def lines_of(file: Path, what: str, most: int = MOST_BYTES) -> list[tuple[int, str]]:
-    """Return the lines of a text that hold something, with their numbers."""
+def lines_of(file: Path, what: str, most: int = MOST_BYTES, strip: str | None = None) -> list[tuple[int, str]]:
+    """Return the lines of a text that hold something, with their numbers; `strip`: what is taken off their ends."""
     text = read_text(file, what, UsageError, most=most)
-    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    return [(number, line.strip(strip)) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
-def _check(prompt: str, file: Path | None, number: int | None) -> None:
+def check_prompt(prompt: str, file: Path | None = None, number: int | None = None) -> None:
+    """Refuse a sentence, perhaps of a line of a file, that has not one place for the name of a class."""
     if prompt.count(PLACE) != 1:
         raise UsageError(
             f"the prompt '{prompt[:80]}'{'' if number is None else f' (line {number})'} should have one {PLACE}, where "
             f"the name of a class goes, and has {prompt.count(PLACE) or 'none'}",
             file=file,
+            fix=f'write it as "{DEFAULT}"',
         )
+
+
+def called(words: str) -> str:
+    """Return what text towers make of words before they read them: tokenizers know no case and no second blank."""
+    return " ".join(words.split()).casefold()
 
 
 def filled(prompt: str, words: str) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from moodbench.classes import shown
 from moodbench.datasets.labels import imagenet_wnids
 from moodbench.errors import ModelError, UsageError
-from moodbench.texts.prompts import lines_of
+from moodbench.sizes import many
+from moodbench.texts.prompts import called, lines_of
 
 _WNID = re.compile(r"n\d{8}")
 
@@ -61,7 +62,7 @@ def words_of(names: Sequence[str] | None, count: int, file: Path | None = None) 
     """
     fix = "say what they are: --class-names FILE, with lines of NAME<tab>WORDS"
     if file is not None:
-        return Words(None if names is None else tuple(names), _from_file(names, count, file))
+        return Words(None if names is None else tuple(names), *_from_file(names, count, file))
     if names is None:
         raise ModelError(
             f"the names of the {count} classes are unknown",
@@ -93,46 +94,58 @@ def _of_imagenet(names: Sequence[str], fix: str) -> tuple[list[str], tuple[str, 
     return words, (said,) if twice else ()
 
 
-def _from_file(names: Sequence[str] | None, count: int, file: Path) -> tuple[str, ...]:
-    lines = lines_of(file, "the file of class names", MOST_BYTES)
-    pairs: list[tuple[int, str, str]] = []
-    for number, line in lines:
-        left, _, right = line.partition("\t")
-        pairs.append((number, left.strip(), right.strip()))
-    tabbed = [pair for pair in pairs if pair[2]]
-    if not tabbed:
-        if len(pairs) != count:
+def _from_file(names: Sequence[str] | None, count: int, file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the words of the classes, and what somebody should know."""
+    wanted = list(names) if names is not None else [str(i) for i in range(count)]
+    lines = lines_of(file, "the file of class names", MOST_BYTES, strip=" ")
+    known = _by_name(lines, file)
+    if known is None:
+        if len(lines) != count:
             raise UsageError(
-                f"there are {count} classes, and {len(pairs)} lines",
+                f"there are {many(count, 'class', 'classes')}, and {many(len(lines), 'line')}",
                 file=file,
                 fix="write one line for each class in order, or lines of NAME<tab>WORDS",
             )
-        words = [words for _, words, _ in pairs]
-        _refuse_twice(list(names or map(str, range(count))), words, UsageError, file, "give each its own words")
-        return tuple(words)
-    bare = next((number for number, _, words in pairs if not words), None)
-    if bare is not None:
-        raise UsageError(f"line {bare} has no tab, and others have", file=file, fix="write NAME<tab>WORDS")
-    named = [name for _, name, _ in pairs]
-    again = [name for name, n in Counter(named).items() if n > 1]
+        words, others = [line.strip() for _, line in lines], []
+    else:
+        missing = [name for name in wanted if name not in known]
+        if missing:
+            raise UsageError(f"the file has no words for {shown(missing)}", file=file, fix="add a line NAME<tab>WORDS")
+        words, others = [known[name] for name in wanted], [name for name in known if name not in wanted]
+    _refuse_twice(wanted, words, UsageError, file, "give each its own words")
+    which = "is" if len(others) == 1 else "are"
+    remark = f"{file.name}: left out {shown(others)}, which {which} not among the {count} here" if others else ""
+    return tuple(words), (remark,) if remark else ()
+
+
+def _by_name(lines: Sequence[tuple[int, str]], file: Path) -> dict[str, str] | None:
+    """Return class → words of lines of ``NAME<tab>WORDS``; None where they are words alone."""
+    found = []
+    for number, line in lines:
+        name, tab, words = line.partition("\t")
+        found.append((number, name.strip(), tab, words.strip()))
+    if not any(words for *_, words in found):
+        return None
+    for number, name, tab, words in found:
+        if not (name and words):
+            what = "has no tab, and others have"
+            if tab:
+                what = "has no words behind its tab" if name else "has no name before its tab"
+            raise UsageError(f"line {number} {what}", file=file, fix="write NAME<tab>WORDS")
+    again = [name for name, n in Counter(name for _, name, *_ in found).items() if n > 1]
     if again:
         raise UsageError(f"two lines are about {shown(again)}", file=file, fix="keep one of them")
-    known = {name: words for _, name, words in pairs}
-    wanted = list(names) if names is not None else [str(i) for i in range(count)]
-    missing = [name for name in wanted if name not in known]
-    if missing:
-        raise UsageError(f"the file has no words for {shown(missing)}", file=file, fix="add a line NAME<tab>WORDS")
-    words = [known[name] for name in wanted]
-    _refuse_twice(wanted, words, UsageError, file, "give each its own words")
-    return tuple(words)
+    return {name: words for _, name, _, words in found}
 
 
 def _refuse_twice(
     names: Sequence[str], words: Sequence[str], kind: type[UsageError] | type[ModelError], file: Path | None, fix: str
 ) -> None:
     """Refuse two classes that a sentence could not tell apart."""
-    counts = Counter(words)
-    for word, n in counts.items():
-        if n > 1:
-            which = [name for name, own in zip(names, words, strict=True) if own == word]
-            raise kind(f"{shown(which)} are all called '{word}'", file=file, fix=fix)
+    alike: dict[str, list[int]] = {}
+    for number, word in enumerate(words):
+        alike.setdefault(called(word), []).append(number)
+    for numbers in alike.values():
+        if len(numbers) > 1:
+            which = shown([names[number] for number in numbers])
+            raise kind(f"{which} are all called '{words[numbers[0]]}'", file=file, fix=fix)

@@ -225,6 +225,7 @@ def test_clipn_reads_a_second_head_that_is_imported(extracted):
     [
         (["--prompts", "cat"], 2, "has no {} for the name of a class and is no file"),
         (["--name", "a/b"], 2, "cannot name a head"),
+        (["--negative-share", "0.5"], 2, "--negative-share 0.5 is of lists of negatives, and there is none"),
         ([], 1, "says no weights"),
         (["--checkpoint", "gone.pt"], 1, "gone.pt"),
         (["--checkpoint", "tiny.pt", "--class-names", "gone.txt"], 2, "gone.txt"),
@@ -263,6 +264,12 @@ def test_heads_of_other_programs(scored):
     assert done.exit_code == 1
     assert f"expects features {dim + 1} wide" in " ".join(done.stderr.split())
     assert not space.head_file(ModelName.parse("tiny+wide")).exists()
+    np.savez(scored / "twice.npz", **arrays | {"classes": np.array(["amber", "blue", "amber"])})
+    done = call("head", "import", "--model", "tiny", "--name", "twice", "twice.npz")
+    assert done.exit_code == 1
+    assert "'classes' has 'amber' twice" in " ".join(done.stderr.split())
+    assert done.stderr.count("  file: ") == 1
+    assert not space.head_file(ModelName.parse("tiny+twice")).exists()
 
 
 def test_from_python(extracted):

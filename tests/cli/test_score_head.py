@@ -48,3 +48,14 @@ def test_a_head_that_nobody_has_is_named(home):
     assert "there is no cached head 'prob'. Did you mean 'probe'?" in result.stderr
     assert "known cached heads: probe" in result.stderr
     assert not (home / "results").exists()
+
+
+def test_a_head_that_a_model_lacks_is_named_with_those_that_it_has(home):
+    result = call("score", "--model", "alpha", "--head", "prob")
+    assert result.exit_code == 2
+    assert "error: there is no cached head 'prob'. Did you mean 'probe'?" in result.stderr
+    assert "known cached heads: probe" in result.stderr
+    result = call("score", "--model", "beta", "--head", "probe")
+    assert result.exit_code == 2
+    assert "make it for beta: moodbench probe --model beta --name probe" in result.stderr
+    assert not (home / "results").exists()

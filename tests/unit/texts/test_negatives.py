@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from moodbench.errors import UsageError
-from moodbench.texts.candidates import read_candidates
+from moodbench.texts.candidates import id_classes, read_candidates
 from moodbench.texts.negatives import farthest
 
 
@@ -25,15 +25,27 @@ def test_lists_have_their_own_prompts_and_share_no_word(tmp_path):
     [
         ("\n", "is empty"),
         ("a {} photo\n", "is empty"),
-        ("cat\nCAT\n", "no word of the list is left"),
+        (
+            "cat\nCAT\nold  Classic\n",
+            r"is left: it has 3 words \('cat', 'CAT', 'old  Classic'\), which are ID classes",
+        ),
+        ("stone\n", "is left: the lists before it have them all"),
         ("{} and {}\na\n", "should have one"),
     ],
 )
 def test_lists_without_words(tmp_path, text, said):
-    file = tmp_path / "words.txt"
+    first, file = tmp_path / "first.txt", tmp_path / "words.txt"
+    first.write_text("stone\n")
     file.write_text(text)
-    with pytest.raises(UsageError, match=said):
-        read_candidates([file], ("{}",), ["cat"])
+    with pytest.raises(UsageError, match=said) as error:
+        read_candidates([first, file], ("{}",), ["cat", "Old_classic"])
+    assert error.value.file == file
+    assert error.value.fix
+
+
+def test_words_that_are_left_out_are_named_as_they_are():
+    assert id_classes(["classic car"]) == "1 word ('classic car'), which is an ID class"
+    assert id_classes(list("abcdefg")) == "7 words ('a', 'b', 'c', 'd', 'e' and 2 more), which are ID classes"
 
 
 def test_what_is_kept_is_far_from_nearly_all_classes():

@@ -42,8 +42,13 @@ def test_files_of_prompts_that_are_none(tmp_path):
     with pytest.raises(UsageError, match=r"'nothing' \(line 2\) should have one \{\}, .* has none"):
         read_prompts(str(file))
     file.write_text("\n")
-    with pytest.raises(UsageError, match="is empty"):
+    with pytest.raises(UsageError, match="is empty") as error:
         read_prompts(str(file))
+    assert error.value.fix == 'write one a line, as "a photo of a {}"'
+    file.write_bytes(b"a caf\xe9 of {}\n")
+    with pytest.raises(UsageError, match=r"is not UTF-8 text: .* at byte 5") as error:
+        read_prompts(str(file))
+    assert error.value.fix == "save it as UTF-8, if it is the right file"
 
 
 def test_wordnet_ids_have_openais_names():
@@ -75,9 +80,12 @@ def test_names_of_folders():
 def test_a_file_of_names(tmp_path):
     file = tmp_path / "names.txt"
     file.write_text("b\tbee\na\tant, or pismire\nc\tcow\n", encoding="utf-8")
-    assert words_of(["a", "b"], 2, file).words == ("ant, or pismire", "bee")
+    found = words_of(["a", "b"], 2, file)
+    assert found.words == ("ant, or pismire", "bee")
+    assert found.remarks == ("names.txt: left out 1 class ('c'), which is not among the 2 here",)
     file.write_text("ant\nbee\n")
-    assert words_of(["a", "b"], 2, file).words == ("ant", "bee")
+    found = words_of(["a", "b"], 2, file)
+    assert (found.words, found.remarks) == (("ant", "bee"), ())
     found = words_of(None, 2, file)
     assert (found.classes, found.words) == (None, ("ant", "bee"))
 
@@ -85,7 +93,10 @@ def test_a_file_of_names(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("ant\n", "there are 2 classes, and 1 lines"),
+        ("ant\n", "there are 2 classes, and 1 line\\n"),
+        ("a\tant\nb\t\n", "line 2 has no words behind its tab"),
+        ("\tant\nb\tbee\n", "line 1 has no name before its tab"),
+        ("Big Ant\nbig  ant\n", r"\('a', 'b'\) are all called 'Big Ant'"),
         ("a\tant\n", r"no words for 1 class \('b'\)"),
         ("a\tant\nb\n", "line 2 has no tab, and others have"),
         ("a\tant\na\tbee\n", r"two lines are about 1 class \('a'\)"),
