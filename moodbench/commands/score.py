@@ -270,11 +270,11 @@ def _models(space: Workspace, names: Sequence[str], head: str | None, layers: bo
     if any(model.head is not None for model in models):
         raise UsageError("a model is named with a head, and --head names another")
     with_head = [replace(model, head=head) for model in models]
-    if names:
-        return with_head
     there = [model for model in with_head if space.head_file(model).exists()]
     if cached and not there:
-        known = {file.stem for model in cached for file in space.other_heads(model)}
-        fix = f"train it: moodbench probe --all-models --name {head} (with --benchmark B where several could be meant)"
+        known = {file.stem for model in (models if names else cached) for file in space.other_heads(model)}
+        which = f"--model {models[0]}" if names else "--all-models"
+        fix = f"train it: moodbench probe {which} --name {head} (with --benchmark B where several could be meant)"
+        fix += "\nof texts, or of another program: moodbench head text, or moodbench head import"
         raise UnknownNameError("cached head", head, known, fix=fix)
-    return there
+    return with_head if names else there

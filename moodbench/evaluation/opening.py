@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from moodbench.catalog import BenchmarkSpec
-from moodbench.errors import CacheError, CacheMismatchError, UnknownNameError
+from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.evaluation.caches import Caches, open_caches, refuse_other_head
 from moodbench.features.cache import FeatureCache
 from moodbench.features.heads import head_provenance
@@ -23,10 +23,8 @@ def open_scorable(
 
     Raises
     ------
-    UnknownNameError
-        The head is not there.
     CacheError, ModelError
-        A cache is damaged, does not fit the others, or the head is of other features.
+        A cache is damaged, does not fit the others, or the head is not there or is of other features.
     """
     cached = space.cached_datasets(name)
     if not set(spec.datasets) & set(cached):
@@ -54,9 +52,13 @@ def open_scorable(
         report(f"{name} on {spec.name}: no cache of {', '.join(absent)}; means that need them stay empty")
     head = space.head_file(name)
     if name.head is not None and not head.exists():
-        model = name.without_head
-        made_by = f"make it for {model}: moodbench probe --model {model} --name {name.head}, head text or head import"
-        raise UnknownNameError("cached head", name.head, [file.stem for file in space.other_heads(name)], fix=made_by)
+        there = ", ".join(one.stem for one in space.other_heads(name))
+        raise CacheError(
+            f"the model '{name.without_head}' has no head '{name.head}'",
+            file=head,
+            fix=f"make it: moodbench probe --model {name.without_head} --name {name.head}, head text or head import"
+             f"\nits heads: {there or 'none but its own'}",
+        )
     caches = open_caches(files, spec, head, own_head=name.head is None)
     if name.head is not None:
         _check_head(head, name, spec, caches)

@@ -57,5 +57,14 @@ def test_a_head_that_a_model_lacks_is_named_with_those_that_it_has(home):
     assert "known cached heads: probe" in result.stderr
     result = call("score", "--model", "beta", "--head", "probe")
     assert result.exit_code == 2
-    assert "make it for beta: moodbench probe --model beta --name probe" in result.stderr
+    assert "moodbench probe --model beta --name probe" in result.stderr
+    assert "known cached heads: none" in result.stderr
     assert not (home / "results").exists()
+
+
+def test_of_two_models_the_one_with_the_head_is_scored_and_the_other_named(home):
+    result = call("score", "--model", "beta", "--model", "alpha", "--head", "probe", "--score", "msp")
+    assert result.exit_code == 1
+    assert "error: the model 'beta' has no head 'probe'" in result.stderr
+    assert "make it: moodbench probe --model beta --name probe" in result.stderr
+    assert [file.name for file in sorted((home / "results" / "ours").glob("*.csv"))] == ["alpha+probe.csv"]
