@@ -93,13 +93,28 @@ class GivenScores:
                 file=self.file,
                 fix="give every image its id, and leave out --by-order",
             )
-        if self.ids is not None and self.ids != list(ids) and set(self.ids) == set(ids):
+        elsewhere = self._elsewhere(ids)
+        if elsewhere:
+            alike = self.ids is not None and set(self.ids) == set(ids)
+            what = "are those of the cache" if alike else f"have {len(elsewhere)} of the cache"
             raise DataError(
-                "the ids of the file are those of the cache in another order",
+                f"the ids of the file {what} in another order: {named(elsewhere)}",
                 file=self.file,
-                fix="leave out --by-order",
+                fix="leave out --by-order" + ("" if alike else ", and give every image of the cache a number"),
             )
         return self._finite(self.values[done], [name for name, there in zip(ids, done, strict=True) if there])
+
+    def _elsewhere(self, ids: Sequence[str]) -> list[str]:
+        """Return the ids of the file that the cache has at another row.
+
+        Numbers are counted from 0 or 1, so they say another order only where all of them are those of the cache.
+        """
+        if self.ids is None or self.ids == list(ids):
+            return []
+        there = set(ids)
+        same = there == set(self.ids)
+        pairs = zip(self.ids, ids, strict=True)
+        return [its for its, own in pairs if its != own and its in there and (same or not its.isdecimal())]
 
     def _finite(self, values: Array, ids: Sequence[str]) -> Array:
         bad = np.flatnonzero(~np.isfinite(values)).tolist()
@@ -139,10 +154,14 @@ def read_given_scores(file: Path) -> GivenScores:
         arrays = _hdf5(file) if suffix in (".h5", ".hdf5") else _arrays(file)
         values = _numbers(file, arrays["scores"])
         if "ids" in arrays and arrays["ids"].shape != values.shape:
-            raise DataError(f"{many(len(values), 'score')}, but 'ids' of shape {arrays['ids'].shape}", file=file)
+            raise DataError(
+                f"{many(len(values), 'score')}, but 'ids' of shape {arrays['ids'].shape}",
+                file=file,
+                fix=f"bring {_FORM}",
+            )
         ids = read_texts(file, "ids", arrays["ids"], len(values)) if "ids" in arrays else None
     if not len(values):
-        raise DataError("the file has no rows", file=file)
+        raise DataError("the file has no rows", file=file, fix="every image of the dataset needs a number")
     return GivenScores(file, values, ids)
 
 
@@ -168,6 +187,7 @@ def _csv(file: Path) -> tuple[Array, list[str] | None]:
                 raise DataError(
                     f"line {reader.line_num} has {many(len(row), 'cell')}, and there are {len(heads)} columns",
                     file=file,
+                    fix="part columns by commas, with a point in decimals, and put a cell with a comma in quotes",
                 )
             try:
                 values.append(float(row[score]))
@@ -206,7 +226,8 @@ def _which(file: Path, there: Sequence[str]) -> dict[str, str]:
         if its:
             found[key] = its[0]
     if "scores" not in found:
-        raise DataError(f"the file has no array 'scores'; it holds {named(sorted(there)) or 'nothing'}", file=file)
+        what = f"the file has no array 'scores'; it holds {named(sorted(there)) or 'nothing'}"
+        raise DataError(what, file=file, fix=f"bring {_FORM}")
     return found
 
 
@@ -219,7 +240,8 @@ def _hdf5(file: Path) -> dict[str, StoredArray]:
         taken = {key: h5[name] for key, name in _which(file, arrays).items()}
         for key, item in taken.items():
             if item.ndim != 1 or item.shape[0] > MOST_ROWS:
-                raise DataError(f"'{key}' should have the shape (N,), found {item.shape}", file=file)
+                what = f"'{key}' should have the shape (N,), found {item.shape}"
+                raise DataError(what, file=file, fix=f"bring {_FORM}")
         found.append({key: held(item[:]) for key, item in taken.items()})
 
     try:
@@ -232,5 +254,5 @@ def _hdf5(file: Path) -> dict[str, StoredArray]:
 def _numbers(file: Path, array: StoredArray) -> Array:
     if len(array.shape) != 1 or array.dtype.kind not in "fiu" or array.shape[0] > MOST_ROWS:
         what = f"scores should be numbers of shape (N,), a number an image; found {array.dtype} {array.shape}"
-        raise DataError(what, file=file)
+        raise DataError(what, file=file, fix=f"bring {_FORM}")
     return array.whole().astype(np.float64)

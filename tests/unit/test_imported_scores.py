@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -188,6 +189,14 @@ def test_order_is_taken_only_where_it_can_be_right(space, tmp_path):
         bring(space, "far", file=tmp_path / "short.npy", by_order=True)
     with pytest.raises(DataError, match="in another order"):
         bring(space, "far", by_order=True)
+    ids = ids_of("far")
+    write_csv(tmp_path / "one.csv", ["strange", *ids[1:]], numbers("far"))  # the others stand where they should
+    bring(space, "far", file=tmp_path / "one.csv", by_order=True)
+    write_csv(tmp_path / "one.csv", ["strange", *ids[2:], ids[1]], numbers("far"))
+    with pytest.raises(DataError, match=r"ids of the file have 10 of the cache in another order: 'far/ü 2.png'"):
+        bring(space, "far", file=tmp_path / "one.csv", by_order=True)
+    write_csv(tmp_path / "one.csv", [str(i) for i in range(1, 12)], numbers("far"))
+    bring(space, "far", file=tmp_path / "one.csv", by_order=True)
     np.save(tmp_path / "wide.npy", np.zeros((11, 2)))
     with pytest.raises(DataError, match=r"numbers of shape \(N,\)"):
         bring(space, "far", file=tmp_path / "wide.npy", by_order=True)
@@ -224,6 +233,16 @@ def test_without_a_cache_it_says_whose_rows_there_are(space):
         bring(space, "far", model="net+probe")
     with pytest.raises(UsageError, match="cannot be imported as scores"):
         bring(space, "far", file=space.cache_dir.parent / "scores.txt")
+    with pytest.raises(DataError, match="this is a folder"):
+        bring(space, "far", file=space.cache_dir)
+
+
+def test_running_numbers_that_begin_at_1_are_no_other_order():
+    numbered = GivenScores(Path("a.csv"), np.arange(3.0), ["1", "2", "3"])
+    done = np.ones(3, bool)
+    assert numbered.matched_by_order(["0", "1", "2"], done).tolist() == [0.0, 1.0, 2.0]
+    with pytest.raises(DataError, match="are those of the cache in another order: '1', '2', '3'"):
+        numbered.matched_by_order(["3", "1", "2"], done)
 
 
 def test_rows_of_others_are_said(space, tmp_path):
