@@ -15,6 +15,7 @@ from typing import Any
 from moodbench.errors import CacheMismatchError, ScoreError
 from moodbench.evaluation.caches import Caches
 from moodbench.features.cache import FeatureCache
+from moodbench.features.provenance import made_apart
 from moodbench.features.reader import RowReader
 from moodbench.results.made import ViewContents
 from moodbench.scores.base import BESIDE, Score
@@ -189,6 +190,7 @@ def read_along(space: Workspace, name: ModelName, reader: RowReader, views: Sequ
         its[view] = RowReader(space.cache_file(model, reader.file.stem))
         if other_model(view) is None:
             refuse_other_network(its[view], reader, model)
+            _refuse_other_making(its[view], reader, model)
     return reader.beside(its) if its else reader
 
 
@@ -200,6 +202,19 @@ def refuse_other_network(view: RowReader, own: RowReader, model: ModelName) -> N
             f"the weights of '{model}' are others than those of '{model.whole}'",
             file=view.file,
             fix=f"moodbench cache remove --model {model}, then extract it again",
+        )
+
+
+def _refuse_other_making(view: RowReader, own: RowReader, model: ModelName) -> None:
+    """Refuse a view of pictures that have changed since, or were prepared otherwise: one of the two was made anew."""
+    apart = made_apart(own.provenance, view.provenance)
+    if apart:
+        dataset = own.file.stem
+        raise CacheMismatchError(
+            f"'{model}' and '{model.whole}' were made from different things on '{dataset}'\n    "
+            + "\n    ".join(apart),
+            file=view.file,
+            fix=f"moodbench cache remove --model {model} --dataset {dataset}, then extract it again",
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from moodbench.catalog import BenchmarkSpec
 from moodbench.classes import Classes, NumberedLabels, join
 from moodbench.errors import CacheError, CacheMismatchError, ModelError
+from moodbench.features.cache import FeatureCache
 from moodbench.features.heads import stored_head
 from moodbench.features.reader import RowReader
 from moodbench.types import Head
@@ -156,7 +157,8 @@ def _refuse_other_network(reader: RowReader, train: RowReader) -> None:
 
     differences = made_otherwise(train.provenance, reader.provenance)
     if differences:
-        model, dataset = reader.file.parent.name, reader.file.stem
+        with FeatureCache(reader.file) as cache:
+            model, dataset = cache.model, cache.dataset
         raise CacheMismatchError(
             f"the features of '{dataset}' were made by another network than those of '{train.file.stem}'\n    "
             + "\n    ".join(differences),

@@ -114,6 +114,17 @@ def made_otherwise(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
     return [f"{path}: {old} there, {new} here" for path, old, new in found]
 
 
+def made_apart(own: Mapping[str, Any], view: Mapping[str, Any]) -> list[str]:
+    """Say what rows of a view were made from that the model's own rows of the dataset were not: pictures, how prepared.
+
+    Pictures are told apart by more than their ids here: one in the place of another has its name. What either of the
+    two does not say is not compared.
+    """
+    shared = [key for key in ("images", "precision", "transform") if None not in (own.get(key), view.get(key))]
+    found = _differences("", {key: own[key] for key in shared}, {key: view[key] for key in shared})
+    return [f"{path}: {theirs} in the view, {its} in the model's own" for path, its, theirs in found]
+
+
 def _identity(noted: Mapping[str, Any]) -> Provenance:
     identity = {key: noted.get(key) for key in _IDENTITY}
     model = identity["model"] or {}

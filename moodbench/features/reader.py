@@ -199,12 +199,14 @@ class RowReader:
             for view in views.values():
                 with FeatureCache(view.file) as its:
                     same = np.array_equal(its.part("ids"), own.part("ids"))
+                    name = its.model
                 if not same or not np.array_equal(self._done, view._done):
                     what = "left out other images than" if same else "has other images, or in another order, than"
                     raise CacheMismatchError(
-                        f"the cache {what} '{self.file.parent.name}' on '{self.file.stem}'",
+                        f"the cache of '{name}' {what} '{own.model}' on '{own.dataset}'",
                         file=view.file,
-                        fix="make both from the same images: moodbench cache remove it, then extract it again",
+                        fix=f"make both from the same images: moodbench cache remove --model {name} --dataset "
+                        f"{own.dataset}, then extract it again",
                     )
         other = copy.copy(self)
         other.views = dict(views)

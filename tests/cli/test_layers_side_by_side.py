@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -71,3 +72,23 @@ def test_views_of_a_model_that_is_gone_can_be_removed(deep):
     assert call("cache", "remove", "--model", "net", "--views", "--yes").exit_code == 0
     assert not (deep / "cache" / "net@layer-blocks.1").exists()
     assert call("cache", "remove", "--model", "flat", "--views", "--yes").exit_code == 0
+
+
+def test_a_picture_in_the_place_of_another_is_not_read_beside_its_layers(home, pictures, catalog):
+    shutil.copytree(pictures, home / "pictures")  # others read them too
+    catalog.write_text(catalog.read_text().replace(str(pictures), str(home / "pictures")))
+    assert call("extract", "--model", "tiny", "--benchmark", "tiny", "--layers", "blocks.1,blocks.3").exit_code == 0
+    shutil.copy(home / "pictures/train/blue/00.png", home / "pictures/ood/00.png")
+    assert call("cache", "remove", "--model", "tiny", "--dataset", "tiny_ood", "--yes").exit_code == 0
+    assert call("extract", "--model", "tiny", "--dataset", "tiny_ood").exit_code == 0
+    done = call("score", "--model", "tiny", "--score", "maha_layers")
+    assert done.exit_code == 1
+    said = " ".join(done.stderr.split())
+    assert "'tiny@layer-blocks.1' and 'tiny' were made from different things on 'tiny_ood' images.fingerprint: " in said
+    assert "fix: moodbench cache remove --model tiny@layer-blocks.1 --dataset tiny_ood, then extract it again" in said
+    assert not (home / "results").exists()
+    assert call("score", "--model", "tiny", "--score", "msp").exit_code == 0
+    remove = ("cache", "remove", "--dataset", "tiny_ood", "--yes")
+    assert call(*remove, "--model", "tiny@layer-blocks.1", "--model", "tiny@layer-blocks.3").exit_code == 0
+    assert call("extract", "--model", "tiny", "--dataset", "tiny_ood", "--layers", "blocks.1,blocks.3").exit_code == 0
+    assert call("score", "--model", "tiny", "--score", "maha_layers").exit_code == 0

@@ -14,6 +14,7 @@ from moodbench.errors import CacheMismatchError, ScoreError, UsageError
 from moodbench.evaluation import beside
 from moodbench.evaluation.kept import kept_rows
 from moodbench.evaluation.stale import marked_stale
+from moodbench.features.provenance import made_apart
 from moodbench.results import read_provenance, read_results
 from moodbench.scores.base import SCORES, create_score
 from moodbench.scores.machinery.viewing import OnView, OverLayers, changed_view
@@ -131,7 +132,22 @@ def test_other_rows_are_refused(space):
     put(space, "net@layer-b.1", "far", ids=[f"far/{i + 1}.png" for i in range(25)], seed=2, dim=5)
     with pytest.raises(CacheMismatchError, match="other images") as refused:
         run(space, score="apart")
-    assert "moodbench cache remove" in str(refused.value)
+    assert "the cache of 'net@layer-b.1' has other images, or in another order, than 'net' on 'far'" in str(
+        refused.value
+    )
+    assert "moodbench cache remove --model net@layer-b.1 --dataset far, then" in str(refused.value)
+
+
+def test_what_a_view_and_the_model_were_made_from_is_compared_where_both_say_it():
+    own = {"images": {"fingerprint": "a"}, "transform": {"kind": "model", "size": 32}, "precision": "fp32"}
+    assert made_apart(own, {**own, "layer": {"name": "b.0"}}) == []
+    assert made_apart(own, {"source": "import"}) == []
+    assert made_apart({**own, "transform": None}, {**own, "transform": {"kind": "moodv2"}}) == []
+    other = {**own, "images": {"fingerprint": "b"}, "transform": {"kind": "model", "size": 48}}
+    assert made_apart(own, other) == [
+        "images.fingerprint: b in the view, a in the model's own",
+        "transform.size: 48 in the view, 32 in the model's own",
+    ]
 
 
 def test_all_leaves_out_what_reads_layers_that_are_not_there(space):
