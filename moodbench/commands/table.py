@@ -25,7 +25,7 @@ from moodbench.tables.layouts import laid_out
 from moodbench.tables.marks import DECIMALS
 from moodbench.tables.order import models_in_order
 from moodbench.tables.paper import Part, paper_tables
-from moodbench.tables.runs import together
+from moodbench.tables.runs import check_named, refuse_mixed, together
 from moodbench.tables.selection import Found, NoSuchHeadError, chosen_benchmarks, holding, only, rows_of, titles_of
 from moodbench.tables.shown import Tables
 from moodbench.types import ALL_GROUPS, Result
@@ -147,7 +147,10 @@ def table(
         taken = sorted({*groups.values()} & {*space.catalog.models})
         if taken:
             raise UsageError(f"'{taken[0]}' is a model and a group of training runs", fix="rename the group ('runs')")
+        for name, results in found:
+            refuse_mixed(space, name, [one.model for one in results], groups, asked=models)
         found = [(name, together(marked_stale(space, name, results), groups)) for name, results in found]
+    check_named(models, [row for _, results in found for row in results], groups, runs=runs)
     found = only(found, "model", models, lambda row: line_of(row.model) if deep else row.model)
     found = only(found, "score", scores, lambda row: row.score)
     found = holding(found, "OOD dataset", datasets, lambda row: row.ood)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from moodbench.commands.table import table
-from moodbench.errors import UsageError
+from moodbench.errors import ResultsError, UsageError
 from moodbench.results import write_results
 from moodbench.tables.runs import group_of, together
 from moodbench.workspace import Workspace
@@ -98,3 +98,38 @@ def test_a_group_that_is_called_as_a_model_is_refused(space):
 def test_what_is_about_single_models_is_refused(space, how):
     with pytest.raises(UsageError, match="--runs shows means over several"):
         table(benchmark="b", runs=True, workspace=space, **how)
+
+
+def put(space, model, weights, images="same"):
+    """Write results of a model that was extracted with these weights, of these images."""
+    its = rows_of(model, auroc=AUROCS[model])
+    made = {"source": "extract", "model": {"weights_sha256": weights}, "images": {"fingerprint": images}}
+    datasets = {"far": {"contents": "x", "rows": 3, "skipped": 0, "provenance": made}}
+    write_results(space.results_dir / "b" / f"{model}.csv", its, {**provenance(its), "datasets": datasets})
+
+
+def test_runs_that_are_one_run_or_have_other_images_have_no_mean(space):
+    for number, model in enumerate(GROUPS):
+        put(space, model, f"w{number}")
+    assert "85.00 ±5.00" in str(table(benchmark="b", runs=True, format="plain", workspace=space))
+    put(space, "a_s2", "w0")
+    with pytest.raises(
+        ResultsError, match="'a_s0' and 'a_s2' have the same weights, and are no two training runs of 'a'"
+    ):
+        table(benchmark="b", runs=True, workspace=space)
+    assert "70.00" in str(table(benchmark="b", runs=True, model="b", format="plain", workspace=space))
+    put(space, "a_s2", "w2", "others")
+    with pytest.raises(ResultsError, match="'a_s0' and 'a_s2' are runs of 'a', and were given other images of far"):
+        table(benchmark="b", runs=True, workspace=space)
+    assert "A_S2" in str(table(benchmark="b", format="plain", workspace=space))
+
+
+def test_names_of_runs_and_of_groups_are_not_taken_for_one_another(space):
+    with pytest.raises(UsageError, match="with --runs 'a_s1' is one of the runs of 'a'") as error:
+        table(benchmark="b", runs=True, model="a_s1", workspace=space)
+    assert error.value.fix == "--model a, or leave --runs out"
+    with pytest.raises(UsageError, match="'a' is a group of training runs") as error:
+        table(benchmark="b", model="a", workspace=space)
+    assert error.value.fix == "--runs shows the means over them"
+    with pytest.raises(UsageError, match="there is no model with results 'c'"):
+        table(benchmark="b", model="c", runs=True, workspace=space)
