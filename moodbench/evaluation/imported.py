@@ -17,6 +17,7 @@ from moodbench.features.imported import read_imported
 from moodbench.features.reader import RowReader
 from moodbench.scores.base import SCORES, Score
 from moodbench.scores.machinery.notes import note_degenerate
+from moodbench.sizes import many
 from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
 
@@ -158,7 +159,7 @@ def _made(space: Workspace, name: ModelName, score: str, tested: Mapping[str, Ro
             continue
         numbers, missing = read.of(reader.ids)
         if missing:
-            lacking[dataset] = f"no imported numbers of {len(missing)} images of {dataset}: {named(missing)}"
+            lacking[dataset] = f"no imported numbers of {many(len(missing), 'image')} of {dataset}: {named(missing)}"
             continue
         values[dataset], family = numbers, family or read.origin.family
         said = read.origin

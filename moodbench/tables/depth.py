@@ -70,10 +70,13 @@ def depths_of(space: Workspace, benchmark: str, rows: Sequence[Result]) -> dict[
             index, count = (noted["index"], noted["count"]) if noted else (-1, 0)
             found[name] = Depth(line, view.pool, view.layer, int(index), int(count))
     if not found:
+        whole = {one.whole for one in names.values()}
+        model = str(*whole) if len(whole) == 1 else "M"
         raise ResultsError(
-            f"no results of '{benchmark}' are of a layer",
+            f"no results of '{benchmark}' are of a layer"
+            + (f" of {', '.join(sorted(names))}" if len(names) < 4 else ""),
             file=space.results_dir / benchmark,
-            fix="moodbench extract --model M --layers all, then moodbench score --model M --layers",
+            fix=f"moodbench extract --model {model} --layers all, then moodbench score --model {model} --layers",
         )
     found = _numbered(found)
     for name in names:

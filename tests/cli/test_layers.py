@@ -109,7 +109,8 @@ def test_without_layers_there_is_a_word_on_what_to_run(scored):
     for command in (("table", "--layout", "depth"), ("plot", "depth")):
         done = call(*command)
         assert done.exit_code == 1
-        assert "no results of 'tiny' are of a layer" in done.stderr
+        assert "no results of 'tiny' are of a layer of tiny" in done.stderr
+        assert "moodbench extract --model tiny --layers all, then moodbench score --model tiny --layers" in done.stderr
         assert "--layers all" in done.stderr
     done = call("score", "--model", "tiny", "--layers")
     assert done.exit_code == 1

@@ -304,7 +304,7 @@ def test_numbers_are_matched_with_the_cache_that_is_there(space, tmp_path):
     np.savez(tmp_path / "more.npz", features=rows, ids=np.array([*ids_of("far"), "new"]))
     import_features("net", "far", tmp_path / "more.npz", workspace=space)
     note = by_ood(run(space, "mine"))["far", "far"].note
-    assert note == "no imported numbers of 1 images of far: 'new'"
+    assert note == "no imported numbers of 1 image of far: 'new'"
 
 
 def test_it_has_no_part_in_other_ways(space):
