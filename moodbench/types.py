@@ -177,9 +177,14 @@ class Result:
         return TRANSDUCTIVE in self.remarks
 
     @property
+    def limit(self) -> str:
+        """Of which part of the images a trial was made, as the command line says it (``--limit 60``); empty: of all."""
+        return next((remark.removeprefix(TRIAL) for remark in self.remarks if remark.startswith(TRIAL)), "")
+
+    @property
     def is_trial(self) -> bool:
         """Whether it was made of a part of the images (``--limit``)."""
-        return any(remark.startswith(TRIAL) for remark in self.remarks)
+        return bool(self.limit)
 
     @property
     def aside(self) -> bool:

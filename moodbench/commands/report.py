@@ -87,10 +87,12 @@ def _chapter(space: Workspace, name: str, images: int, pictures: Pictures) -> Ch
     shown = grid(rows, metric=["auroc"], titles=titles)
     spec = space.catalog.benchmarks.get(name)
     best, answer, places, scale, unranked = _best(space, name, rows, named)
+    short, rest = split_answer(answer)
     whole = Chapter(
         name,
         name if spec is None or not spec.title else spec.title,
-        *split_answer(answer),
+        short,
+        " ".join(filter(None, [_trials(rows, best), rest])),
         sheet,
         lines_of(shown),
         shown.footnotes,
@@ -117,6 +119,16 @@ def _chapter(space: Workspace, name: str, images: int, pictures: Pictures) -> Ch
         about_sets=about_sets(best, named, galleries),
         without_images=without_images,
     )
+
+
+def _trials(rows: Sequence[Result], best: Result | None) -> str:
+    """Return what the head of the page says of trial runs: of the best pair, and of those it is compared with."""
+    from moodbench.reporting.words import about_trials
+
+    valued = [r for r in rows if r.auroc is not None and not r.aside]
+    if best is None:
+        return about_trials([True]) if valued and all(r.is_trial for r in valued) else ""
+    return about_trials([best.is_trial, *(r.is_trial for r in valued if (r.ood, r.group) == (best.ood, best.group))])
 
 
 def _best(

@@ -53,6 +53,7 @@ def accuracy(given: Given) -> Figure:
     missing = len({pair[0] for pair in given.known_means()} - {pair[0] for pair in means})
     remarks = [f"Left out: {many(missing, 'model')} without an ID accuracy."] if missing else []
     remarks += given.without_auroc()
+    remarks = [*given.trials(model.name for some in charts.values() for model, _ in some), *remarks]
     figure, left = _figure(given, means, charts, remarks)
     if left:
         figure, _ = _figure(given, means, charts, [*remarks, "Names stand where there is room."])

@@ -43,7 +43,11 @@ def bars(given: Given) -> Figure:
         given.width,
         [room * len(places) + 0.45 + heading_height(title, given.width)],
         legend=entries if len(pairs) > 1 else [],
-        remarks=["Bars begin at chance; thin lines: 95 % intervals.", *given.without_auroc(named=True)],
+        remarks=[
+            *given.trials(model.name for model, _ in pairs),
+            "Bars begin at chance; thin lines: 95 % intervals.",
+            *given.without_auroc(named=True),
+        ],
     )
     heading(part, title, given.width)
     axes = part.subplots()

@@ -54,7 +54,11 @@ def correlation(given: Given) -> Figure:
         norm=Normalize(-1, 1),
         colours="PuOr_r",
         about="Spearman's ρ",
-        remarks=[*([] if np.isfinite(values).all() else [CONSTANT]), *given.without_auroc()],
+        remarks=[
+            *given.trials(model.name for model in models),
+            *([] if np.isfinite(values).all() else [CONSTANT]),
+            *given.without_auroc(),
+        ],
     )
 
 

@@ -77,7 +77,7 @@ def cost(given: Given) -> Figure:
             f"no times were measured of {', '.join(model.name for model in without)} on '{given.index.benchmark}'",
             fix=_again(given, {model: lacking[model] for model in without}),
         )
-    remarks = [*_without_time(lacking), *given.without_auroc()]
+    remarks = [*given.trials(model.name for model in models), *_without_time(lacking), *given.without_auroc()]
     figure, left = _figure(given, means, seconds, remarks)
     if left:
         figure, _ = _figure(given, means, seconds, [*remarks, "Names stand where there is room, the best ones first."])

@@ -159,7 +159,7 @@ def _figure(given: Given, kind: Kind, about: str) -> Figure:
         for split in drawn[pair]
     }
     assert given.width is not None
-    remarks = [about, *given.without_auroc(named=True)]
+    remarks = [*given.trials(model.name for model, _ in pairs), about, *given.without_auroc(named=True)]
     if len(pairs) == 1 and len(drawn[pairs[0]]) <= MOST and given.width < WIDE:
         return _one_panel(given, kind, remarks, pairs[0], drawn[pairs[0]], against)
     return _panels(given, kind, remarks, pairs, drawn, against)

@@ -67,7 +67,8 @@ def depth(given: Given) -> Figure:
     legend = [_key(number, plain(title_of(line, given.titles))) for number, line in enumerate(lines)]
     about = given.about("mean AUROC at each layer")
     body = 1.5 * math.ceil(len(drawn) / across) + 0.25 + heading_height(about, width)
-    remarks = _remarks(given, drawn, some=len(drawn) < len(every))
+    trials = given.trials(depths, lambda name: given.titles.model(depths[name].line))
+    remarks = [*trials, *_remarks(given, drawn, some=len(drawn) < len(every))]
     figure, (part,) = sheet(width, [body], legend=legend, remarks=remarks)
     all_axes = panels(part, len(drawn), across, share_y=True)
     for axes, (series, its) in zip(all_axes, drawn.items(), strict=True):

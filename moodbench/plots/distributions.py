@@ -30,6 +30,7 @@ from moodbench.ranking import Ranking
 from moodbench.sizes import in_percent
 
 BINS = 60
+"""At most."""
 SHADE = 0.45
 THRESHOLD: dict[str, Any] = {"color": GREY, "lw": 0.8, "ls": (0, (4, 2))}
 FARTHEST = 2.0
@@ -61,15 +62,15 @@ def distributions(given: Given) -> Figure:
             Line2D([], [], **THRESHOLD, label="keeps 95 % of ID"),
         ],
         remarks=[
+            *given.trials(model.name for model, _ in pairs),
             "Heights: square roots of densities." + (" The outermost bins hold what lies beyond." if beyond else ""),
             *given.without_auroc(named=True),
         ],
     )
     for pair, part in zip(pairs, parts, strict=True):
         heading(part, given.about(f"distributions of {pair_title(pair)}"), given.width)
-        edges = np.linspace(*ends[pair], BINS + 1)
         for axes, split in zip(panels(part, len(drawn[pair]), across), drawn[pair], strict=True):
-            _draw(axes, split, edges, given.dataset(split.name), given.width / across - 0.1)
+            _draw(axes, split, edges_of(split, *ends[pair]), given.dataset(split.name), given.width / across - 0.1)
         below = wrapped(f"{pair[1].title} (higher: more in-distribution)", 0.97 * given.width, 6.5)
         part.supxlabel(below, fontsize=6.5)
     return figure
@@ -115,6 +116,18 @@ def span(splits: Sequence[Split]) -> tuple[float, float]:
         low, high = max(low, least - room), min(high, largest + room)
     margin = 0.02 * (high - low) or 0.5
     return low - margin, high + margin
+
+
+def edges_of(split: Split, low: float, high: float) -> Array:
+    """Return the edges of bins that are as narrow as the rows allow, over the whole axis.
+
+    Where 99 % of the ID rows are, there are 2 n^(1/3) bins, with n the rows of ID or OOD, whichever are fewer (the Rice
+    rule), so that a trial of few rows shows no row of its own; of many rows there are `BINS` on the axis.
+    """
+    least, largest = _most(split.id)
+    of_id = 2 * min(split.id.size, split.ood.size) ** (1 / 3)
+    share = min((largest - least) / (high - low), 1.0) or 1.0
+    return np.linspace(low, high, min(BINS, math.ceil(of_id / share)) + 1)
 
 
 def density(scores: Array, edges: Array) -> Array:

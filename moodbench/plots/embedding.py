@@ -82,7 +82,10 @@ def embedding(given: Given) -> Figure:
         given.width,
         [min(0.86 * given.width / across, 3.4) * rows + 0.35],
         legend=entries,
-        remarks=[f"Principal components of the rows drawn: at most {ROWS} of each dataset, evenly spread."],
+        remarks=[
+            *given.trials(model.name for model in models),
+            f"Principal components of the rows drawn: at most {ROWS} of each dataset, evenly spread.",
+        ],
     )
     heading(part, given.about(f"features of {models[0].title}" if len(models) == 1 else "features"), given.width)
     grid = part.subplots(rows, across, squeeze=False, sharex=apart, sharey=apart)

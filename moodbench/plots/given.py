@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -189,6 +189,23 @@ class Given:
             if (model.name, one.score, one.params) in failed and (not one.control or one.score in self.scores)
         ]
         return [f"Without an AUROC (moodbench table says why): {listed(lacking)}."] if lacking else []
+
+    def trials(self, models: Iterable[str], titled: Callable[[str], str] | None = None) -> list[str]:
+        """Return a remark on those of the models in a picture that met a part of the images alone; none: nothing.
+
+        `titled`: what the picture calls a model, where that is not its title.
+        """
+        drawn = dict.fromkeys(models)
+        rows = [row for row in (*self.results, *self.noisy) if row.auroc is not None]
+        limits = {row.model: row.limit for row in rows if row.model in drawn and row.is_trial}
+        if not limits:
+            return []
+        runs = "Trial runs" if len(drawn) > 1 else "Trial run"
+        if len(limits) == len(drawn) and len({*limits.values()}) == 1:
+            return [f"{runs}, on a part of the images ({next(iter(limits.values()))})."]
+        titled = titled or self.titles.model
+        names = dict.fromkeys(f"{titled(name)} ({limits[name]})" for name in drawn if name in limits)
+        return [f"{runs}, on a part of the images: {listed([*names])}."]
 
     @cached_property
     def cells(self) -> dict[Pair, dict[str, Result]]:

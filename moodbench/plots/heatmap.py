@@ -48,7 +48,11 @@ def heatmap(given: Given) -> Figure:
         norm=Normalize(low, 100),
         colours="cividis",
         about=about,
-        remarks=[*(["White: no result."] if np.isnan(values).any() else []), *given.without_auroc()],
+        remarks=[
+            *given.trials(model.name for model, _ in pairs),
+            *(["White: no result."] if np.isnan(values).any() else []),
+            *given.without_auroc(),
+        ],
     )
 
 

@@ -65,7 +65,8 @@ def ranks(given: Given) -> Figure:
     tops = [heading_height(head, width) + 0.06 for head in heads]
     high = [dots_height(one, width) if _many(one) else _height(one, width) for one in made]
     bodies = [body + top for body, top in zip(high, tops, strict=True)]
-    figure, parts = sheet(width, bodies, remarks=[*_remarks(made), *given.without_auroc()])
+    remarks = [*given.trials(row.model for row in given.results), *_remarks(made), *given.without_auroc()]
+    figure, parts = sheet(width, bodies, remarks=remarks)
     for one, part, head, body, top in zip(made, parts, heads, bodies, tops, strict=True):
         heading(part, head, width)
         (draw_dots if _many(one) else _draw)(part.subplots(), one, width, body - top)

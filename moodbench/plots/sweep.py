@@ -82,7 +82,11 @@ def sweep(given: Given) -> Figure:
         given.width,
         [(HEIGHT if len(parted) == 1 else LOWER * math.ceil(len(parted) / across)) + 0.35],
         legend=legend if len(lines) > 1 else (),
-        remarks=[f"Mean over {given.over}; shaded: 95 % intervals.", *given.without_auroc()],
+        remarks=[
+            *given.trials(line.model for line in lines),
+            f"Mean over {given.over}; shaded: 95 % intervals.",
+            *given.without_auroc(),
+        ],
     )
     places = _places(name, lines)
     for axes, some in zip(panels(part, len(parted), across, share_y=True), parted, strict=True):

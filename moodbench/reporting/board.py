@@ -10,6 +10,7 @@ from typing import Any
 from moodbench.reporting.origin import Origin, origin_of
 from moodbench.reporting.places import Cell, View, other_images, ranked, repeats, scale, tested
 from moodbench.reporting.sheet import hundredths
+from moodbench.reporting.words import about_trials
 from moodbench.sharing.layout import Submission
 from moodbench.sizes import many
 from moodbench.tables.marks import printed
@@ -264,18 +265,9 @@ def _answer(entries: Sequence[Entry]) -> tuple[str, str]:
     best, cell = ranked[0]
     assert cell is not None
     answer = f"{best.score} on {best.title}, {printed(cell.auroc)}"
-    trials = sum(_is_trial(one) for one, _ in ranked)
-    said = "" if not trials else _TRIALS[trials == len(ranked), _is_trial(best)]
+    said = about_trials([_is_trial(one) for one, _ in ranked])
     lead = _told_apart(ranked)
     return answer, " ".join(part for part in (said, lead) if part)
-
-
-_TRIALS = {
-    (True, True): "All are trial runs, on a part of the images (--limit).",
-    (False, True): "This is a trial run, on a part of the images (--limit).",
-    (False, False): "Some of the others are trial runs, on a part of the images (--limit).",
-}
-"""What a headline says of trial runs: whether all are, and whether the best is."""
 
 
 def _is_trial(one: Entry) -> bool:

@@ -16,6 +16,19 @@ BEST = 5
 """Pairs that are named for each OOD dataset."""
 
 
+_TRIALS = {
+    (True, True): "All are trial runs, on a part of the images (--limit).",
+    (False, True): "This is a trial run, on a part of the images (--limit).",
+    (False, False): "Some of the others are trial runs, on a part of the images (--limit).",
+}
+"""Whether all are, and whether the best is."""
+
+
+def about_trials(trials: Sequence[bool]) -> str:
+    """Return what a headline says of trial runs, from whether each entry is one, the best first; none: nothing."""
+    return _TRIALS[all(trials), trials[0]] if any(trials) else ""
+
+
 def plain_answer(best: Result, named: Named) -> str:
     """Return the best pair in words, where the scores of rows are missing that a test would need."""
     low, high = best.auroc_low, best.auroc_high

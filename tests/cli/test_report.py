@@ -114,3 +114,18 @@ def test_numbers_of_the_page_are_those_of_the_table(scored):
         assert cell[2 + names.index("fpr95")] == round(100 * float(f"{100 * record['fpr95']:.2f}"))
         compared += 1
     assert compared == 3 * 3
+
+
+def test_a_trial_is_called_one_at_the_head_of_the_page(scored):
+    def head_of_page():
+        assert call("report").exit_code == 0
+        page = parsed((scored / "report.html").read_text(encoding="utf-8"))
+        return page, " ".join(tag.text for tag in page.found("p", **{"class": "lead"}))
+
+    assert "trial" not in head_of_page()[1]
+    shutil.rmtree(scored / "cache")
+    assert call("extract", "--model", "tiny", "--benchmark", "tiny", "--limit", 6).exit_code == 0
+    assert call("score", "--benchmark", "tiny", "--score", "energy", "--score", "knn").exit_code == 0
+    page, lead = head_of_page()
+    assert lead.startswith("All are trial runs, on a part of the images (--limit).")
+    assert page.problems() == []

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from moodbench.plots.distributions import BINS, density, span
+from moodbench.plots.distributions import BINS, density, edges_of, span
 from moodbench.plots.given import Split
 from tests.plots import drawn, splits, texts, world
 
@@ -70,8 +70,27 @@ def test_the_axis_reaches_all_rows_unless_they_are_far_from_the_id_rows():
     assert density(far.ood, edges)[0] * (edges[1] - edges[0]) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("rows", "others", "bins"), [(60, 60, 8), (2000, 60, 8), (1000, 1000, 20), (8, 9000, 4)])
+def test_few_rows_are_drawn_in_few_bins(rows, others, bins):
+    of_id, ood = np.linspace(0, 1, rows), np.linspace(-1, 1, others)
+    low, high = -1.5, 1.5
+    edges = edges_of(Split("a", of_id, ood), low, high)
+    inside = np.diff(np.quantile(of_id, (0.005, 0.995)))[0] / (edges[1] - edges[0])
+    assert inside == pytest.approx(bins, abs=0.5)  # where 99 % of ID are
+    assert (edges[0], edges[-1]) == (low, high)
+
+
+def test_many_rows_are_drawn_in_as_many_bins_as_a_panel_holds():
+    rng = np.random.default_rng(0)
+    split = Split("a", rng.normal(size=50_000), rng.normal(-2, 1, 50_000))
+    assert len(edges_of(split, *span([split]))) - 1 == BINS
+
+
 @pytest.mark.parametrize("of_id", [np.zeros(9), np.full(9, -np.inf), np.r_[np.zeros(8), np.inf]])
 def test_scores_that_are_all_equal_or_infinite_have_an_axis(of_id):
     low, high = span([Split("a", of_id, np.full(4, np.inf))])
     assert np.isfinite([low, high]).all()
     assert low < high
+    edges = edges_of(Split("a", of_id, np.full(4, np.inf)), low, high)
+    assert 2 <= len(edges) <= BINS + 1
+    assert (np.diff(edges) > 0).all()
