@@ -195,6 +195,8 @@ def score(
                 except (CacheError, ModelError, ResultsError) as error:  # the others are not to blame
                     faults.append(error)
                     report(f"cannot score {name} on {spec.name}: {error.what}")
+    for line in each.of_layers.lines():
+        report(line)
     if each.left_out:
         report(_without(each.left_out))
     by_number = unnamed_note(each.unnamed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from moodbench.evaluation.beside import (
 )
 from moodbench.evaluation.by_class import write_class_results
 from moodbench.evaluation.caches import Caches
+from moodbench.evaluation.empties import OfLayers, empty_scores
 from moodbench.evaluation.imported import imported_scores, noted_imported
 from moodbench.evaluation.kept import kept_params
 from moodbench.evaluation.members import members_of
@@ -74,6 +74,8 @@ class ModelRuns:
         Classes that have no names, in order.
     nothing : dict of model to str
         Models of which nothing could be scored, in order, with the reason.
+    of_layers : OfLayers
+        What layers left empty.
     headers : dict
         What is known of views' caches, which several benchmarks share.
     """
@@ -94,6 +96,7 @@ class ModelRuns:
     left_out: dict[str, str] = field(default_factory=dict)
     unnamed: dict[str, None] = field(default_factory=dict)
     nothing: dict[str, str] = field(default_factory=dict)
+    of_layers: OfLayers = field(default_factory=OfLayers)
     headers: Headers = field(default_factory=dict)
 
     def run(self, name: ModelName, spec: BenchmarkSpec) -> list[Result]:
@@ -198,7 +201,9 @@ class ModelRuns:
             elif any(map(reads_views, ended.scores.values())):
                 drop_kept(kept, ended.scores, self.report)
             rows += ended.run.rows
-            self.report(_describe(str(name), spec.name, ended))
+            empty = empty_scores(ended.run.rows)
+            told = self.of_layers.take(name, spec.name, empty)
+            self.report(_describe(str(name), spec.name, ended, {} if told else empty))
             for hint in ended.run.hints:
                 self.report(f"note: {name} on {spec.name}: {hint}; see 'labels' in docs/files.md")
         if caches.joined is not None:
@@ -265,11 +270,10 @@ def _check_results(file: Path, benchmark: str, model: str, save_scores: bool) ->
         read_saved(row_scores_file(file), benchmark, model)
 
 
-def _describe(model: str, benchmark: str, ended: Done) -> str:
+def _describe(model: str, benchmark: str, ended: Done, empty: Mapping[str, str]) -> str:
     scored = ended.run
     valued = {(row.score, row.params) for row in scored.rows if row.auroc is not None}
     scores = {score for score, _ in valued}
-    empty = {(row.score, row.params): row.note for row in scored.rows if row.auroc is None}
     how = next(
         (
             f" with {100 * one.label_noise_[0]:g} % of the labels wrong"
@@ -285,7 +289,5 @@ def _describe(model: str, benchmark: str, ended: Done) -> str:
     if accuracy is not None:
         text += f", ID accuracy {percent(accuracy)}"
     if empty:
-        variants = Counter(score for score, _ in {(row.score, row.params) for row in scored.rows})
-        named = {pair: pair[0] if variants[pair[0]] == 1 else " ".join(pair) for pair in empty}
-        text += "; left empty: " + ", ".join(f"{named[pair]} ({note})" for pair, note in empty.items())
+        text += "; left empty: " + ", ".join(f"{score} ({note})" for score, note in empty.items())
     return text

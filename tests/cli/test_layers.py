@@ -23,7 +23,9 @@ def deep(home):
     assert "extracted tiny and 3 layers on tiny_train: 42 images" in done.stderr
     done = call("score", "--all", "--layers", *SCORES)
     assert done.exit_code == 0, done.stderr
-    assert "scored tiny@layer-blocks.3 on tiny: 2 scores; left empty: msp (no logits)" in done.stderr
+    assert "scored tiny@layer-blocks.3 on tiny: 2 scores\n" in done.stderr
+    assert "\n3 layers of tiny on tiny left empty: msp (no logits)\n" in done.stderr
+    assert done.stderr.count("left empty") == 1
     return home
 
 

@@ -160,7 +160,7 @@ def test_all_leaves_out_what_reads_layers_that_are_not_there(space):
     run(space, score="apart")
     assert (rows_of(space)["apart"].auroc, rows_of(space)["apart"].note) == (
         None,
-        "no layers (extract --layers all)",
+        "no layers beside it (extract --layers all, of the model itself)",
     )
 
 

@@ -55,7 +55,7 @@ class OverLayers(Score):
         """
         there = [view for name in cached if (view := LayerView.parse(name)) is not None]
         if not there:
-            raise ScoreError("no layers (extract --layers all)")
+            raise ScoreError("no layers beside it (extract --layers all, of the model itself)")
         try:
             choice = self._choice()
             offered = [view.name for view in there if choice.names or view.pool is None]
