@@ -37,6 +37,14 @@ def run(
             "--measure", help="With --dry-run: try models whose speed is not known here on a few images each."
         ),
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Remove tables, pictures, rankings and reports that earlier runs wrote into the folder and the study "
+            "no longer asks for.",
+        ),
+    ] = False,
     example: Annotated[
         str | None,
         typer.Option(
@@ -64,6 +72,8 @@ def run(
     if len(asked) != 1:
         what = f"{' and '.join(asked)} cannot be asked for at once" if asked else "no study is named"
         raise UsageError(what, fix="moodbench run study.yaml; --example demo prints one to begin with")
+    if prune and (dry_run or file is None):
+        raise UsageError("--prune belongs to a run", fix="leave it out: what would be removed is named without it")
     if (measure or json_) and not dry_run:
         raise UsageError(f"{'--measure' if measure else '--json'} belongs to --dry-run", fix="add --dry-run")
     if example is not None:
@@ -79,5 +89,6 @@ def run(
 
             write(costs_in_words(costs))
     else:
-        done = run_study(file, out=out, workspace=run.workspace, report=run.output.say, progress=run.output.progress)
+        say, progress = run.output.say, run.output.progress
+        done = run_study(file, out=out, workspace=run.workspace, prune=prune, report=say, progress=progress)
         write(done.text + "\n")

@@ -7,13 +7,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moodbench.errors import MoodbenchError, listed
 from moodbench.sizes import many
+from moodbench.studies.leftovers import about, leftovers, remove
+from moodbench.studies.log import Log, running
 from moodbench.studies.plan import Cost
-from moodbench.studies.prepare import prepare
+from moodbench.studies.prepare import Prepared, prepare
 from moodbench.types import Report
 from moodbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from moodbench.commands.steps import Execution
 
 
 @dataclass(frozen=True)
@@ -25,11 +31,14 @@ class StudyRun:
     folder : Path
     done, skipped : tuple of str
         Steps that did something, and those of which nothing was to do.
+    left : tuple of str
+        Files that earlier runs wrote into the folder, and that the study no longer asks for.
     """
 
     folder: Path
     done: tuple[str, ...]
     skipped: tuple[str, ...]
+    left: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -47,6 +56,7 @@ def run_study(
     *,
     out: str | Path | None = None,
     workspace: Workspace | None = None,
+    prune: bool = False,
     report: Report = lambda line: None,
     progress: bool = False,
 ) -> StudyRun:
@@ -63,6 +73,9 @@ def run_study(
         default one that is called as the file, here.
     workspace : Workspace, optional
         Where images and caches lie, and more catalogue files; its results are not used.
+    prune : bool
+        If no step fails, remove tables, pictures, rankings and reports that earlier runs wrote into the folder and the
+        study no longer asks for; else they are only named.
     report : callable
         Is told, line by line, what is done, skipped and left out.
     progress : bool
@@ -84,6 +97,27 @@ def run_study(
         report(f"note: the images of {dataset} are not on this disk, and all caches of it are complete: they are used")
     made.folder.begin(made.known.study, report)
     work = Execution(made.known, made.sets, made.space, made.folder, report, progress)
+    with running(made.folder.root) as log:
+        done, skipped, failed = _steps(made, work, log, report)
+        made.folder.finish(work.resolved(), work.commands)
+        left = _left(made)
+        if left and prune and not failed:
+            remove(made.folder.root, left)
+            for name in left:
+                log.add(f"removed {name}")
+                report(f"removed {made.folder.root / name}: the study no longer asks for it")
+        elif left:
+            report(about(made.folder.root, left))
+    if failed:
+        stopped = made.known.study["on_error"] == "stop"
+        raise _all_of(failed, len(made.steps), Path(file), stopped=stopped)
+    return StudyRun(made.folder.root, tuple(done), tuple(skipped), () if prune else tuple(left))
+
+
+def _steps(
+    made: Prepared, work: Execution, log: Log, report: Report
+) -> tuple[list[str], list[str], dict[str, MoodbenchError]]:
+    """Do one step after the other; return which did something, which had nothing to do, and which failed."""
     done: list[str] = []
     skipped: list[str] = []
     failed: dict[str, MoodbenchError] = {}
@@ -94,20 +128,24 @@ def run_study(
             continue
         began = time.monotonic()
         try:
-            changed = work.run(step)
+            with log.step(step.title):
+                changed = work.run(step)
         except MoodbenchError as error:
             failed[step.title] = error
-            made.folder.log(f"failed  {step.title}: {error.what}")
+            log.add(f"failed  {step.title}: {error.what}")
             report(f"failed: {step.title}: {error.what}")
             if stop:
                 break
             continue
         (done if changed else skipped).append(step.title)
-        made.folder.log(f"{'done   ' if changed else 'skipped'} {step.title} ({time.monotonic() - began:.1f} s)")
-    made.folder.finish(work.resolved(), work.commands)
-    if failed:
-        raise _all_of(failed, len(made.steps), Path(file), stopped=stop)
-    return StudyRun(made.folder.root, tuple(done), tuple(skipped))
+        log.add(f"{'done   ' if changed else 'skipped'} {step.title} ({time.monotonic() - began:.1f} s)")
+        for note in work.notes:
+            log.add(f"note    {note}")
+    return done, skipped, failed
+
+
+def _left(made: Prepared) -> list[str]:
+    return leftovers(made.folder.root, [step.output.file for step in made.steps if step.output is not None])
 
 
 def _all_of(failed: Mapping[str, MoodbenchError], count: int, file: Path, *, stopped: bool) -> MoodbenchError:
@@ -149,6 +187,9 @@ def cost_study(
     scores = make_variants(names, known.params)
     device = device_name(study["device"])
     costs = costs_of(known, made.steps, made.sets, made.space, made.folder, device, scores)
+    left = _left(made)
+    if left:
+        report(about(made.folder.root, left))
     return measured(made, costs, report) if measure else costs
 
 

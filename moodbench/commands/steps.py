@@ -59,6 +59,8 @@ class Execution:
         What was done, as command lines.
     layers : dict of model to sequence of str
         The layers of each model that the study extracts, as names of models.
+    notes : list of str
+        What is worth a line of the log, of the step that was done last.
     """
 
     known: Known
@@ -69,6 +71,7 @@ class Execution:
     progress: bool
     commands: list[str] = field(default_factory=list)
     layers: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def waits_for_failed(self, step: Step, failed: Mapping[str, MoodbenchError]) -> bool:
         """Say whether a step needs something that has failed; what shows results needs any results."""
@@ -92,6 +95,7 @@ class Execution:
         MoodbenchError
             What the command raises.
         """
+        self.notes.clear()
         if step.output is not None:
             return self._write(step.output)
         assert step.model is not None
@@ -180,7 +184,9 @@ class Execution:
         models = [str(model.name), *(self.layers.get(str(model.name), []) if study["probe"]["layers"] else [])]
         self._did("probe", {"model": models, **said})
         outcomes = probe(models, **said, workspace=self.space, report=self.report, progress=self.progress)
-        return not all(one.already for one in outcomes)
+        made = [one for one in outcomes if not one.already]
+        self.notes += [f"{one.model}: {'; '.join(one.remarks)}" for one in made if one.remarks]
+        return bool(made)
 
     def _text_head(self, model: Chosen) -> bool:
         study = self.known.study

@@ -32,6 +32,8 @@ class Caches:
         The numbering that all labels here are in; see `by_name`.
     columns : tuple of int, optional
         The outputs of the head that cached logits are restricted to; `head` has no others then.
+    about_head : tuple of str
+        What everybody should know who reads a number made with the head.
     heads_beside : mapping of name to Head
         Of the other models among them, the heads that compute their logits where these are not cached.
     cached_views : tuple of str
@@ -48,6 +50,7 @@ class Caches:
     recompute: bool = False
     joined: Classes | None = None
     columns: tuple[int, ...] | None = None
+    about_head: tuple[str, ...] = ()
     cached_views: tuple[str, ...] = ()
     fitted_views: tuple[str, ...] = ()
     heads_beside: Mapping[str, Head] = field(default_factory=dict)

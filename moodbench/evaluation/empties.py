@@ -39,8 +39,8 @@ class OfLayers:
         """Yield a line for each reason, and for each group of layers that it holds for."""
         for (benchmark, why), scores in self.found.items():
             groups: dict[tuple[ModelName, ...], list[str]] = {}
-            for score, layers in scores.items():
-                groups.setdefault(tuple(layers), []).append(score)
+            for score, lacking in scores.items():
+                groups.setdefault(tuple(lacking), []).append(score)
             for layers, alike in groups.items():
                 yield f"{_called(layers)} on {benchmark} left empty: {', '.join(alike)} ({why})"
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from moodbench.catalog import BenchmarkSpec
 from moodbench.errors import CacheError, CacheMismatchError
@@ -60,17 +63,24 @@ def open_scorable(
              f"\nits heads: {there or 'none but its own'}",
         )
     caches = open_caches(files, spec, head, own_head=name.head is None)
-    if name.head is not None:
-        _check_head(head, name, spec, caches)
-    return caches
+    if name.head is None:
+        return caches
+    said = head_provenance(head)
+    _check_head(head, name, spec, caches, said.get("inputs", {}))
+    return replace(caches, about_head=tuple(_about_fit(name, said.get("fit"))))
 
 
-def _check_head(file: Path, name: ModelName, spec: BenchmarkSpec, caches: Caches) -> None:
+def _about_fit(name: ModelName, fit: object) -> Iterator[str]:
+    """Yield what a number made with a head that was trained should say: `moodbench probe` keeps how that went."""
+    if isinstance(fit, dict) and fit.get("converged") is False:
+        yield f"the head '{name.head}' did not converge"
+
+
+def _check_head(file: Path, name: ModelName, spec: BenchmarkSpec, caches: Caches, made_from: Mapping[str, Any]) -> None:
     """Refuse a head that `moodbench probe` trained on other features of the same ID train dataset.
 
-    And one of texts that a network with other weights has embedded.
+    And one of texts that a network with other weights has embedded. `made_from` is what it says of its inputs.
     """
-    made_from = head_provenance(file).get("inputs", {})
     model = name.without_head
     if made_from.get("id_train") == spec.id_train and made_from.get("features") != caches.train.fingerprint:
         raise CacheMismatchError(

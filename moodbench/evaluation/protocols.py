@@ -325,7 +325,7 @@ def _too_few(n_id: int, n_ood: int) -> str | None:
 def _about_logits(caches: Caches) -> list[str]:
     """What everybody who reads a number made from logits should know."""
     joined = _joined(caches)
-    return list(filter(None, [joined.head_remark(), joined.part_remark()]))
+    return list(filter(None, [joined.head_remark(), joined.part_remark(), *caches.about_head]))
 
 
 def _has_label(reader: RowReader, labels: Iterable[int]) -> NDArray[np.bool_]:

@@ -74,9 +74,10 @@ def remarks_of(record: Mapping[str, Any], tolerance: float) -> list[str]:
     """Return what somebody who uses a head with this record should know."""
     remarks = []
     if not record["converged"]:
+        tried = many(record["iterations"], "iteration")
         remarks.append(
-            f"did not converge: after {record['iterations']} iterations the gradient is {record['gradient']:.1e} of "
-            f"that at the start, wanted {tolerance:g}"
+            f"did not converge: after {tried} the gradient is {record['gradient']:.1e} of that at the start, "
+            f"wanted {tolerance:g}"
         )
     if record["end_of_range"]:
         remarks.append(f"lam is the {record['end_of_range']} that was tried")

@@ -5,7 +5,7 @@
 ``environment.json``  versions of packages, and the kind of machine
 ``resolved.json``   what names stood for: weights, images, every score with every parameter
 ``commands.sh``     the commands that come to the same
-``run.log``         what was done when, and how long it took
+``run.log``         what was done when, and how long it took (`moodbench.studies.log`)
 ``inputs/``         catalogues, scores and lists of words that the study names
 ``results/``        as every results folder
 ==================  ================================================================================================
@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from moodbench.catalog.plain import load_plain
 from moodbench.errors import DataError, UsageError
 from moodbench.release import versions
 from moodbench.studies.file import Study
-from moodbench.studies.own_files import COMMANDS, ENVIRONMENT, INPUTS, LOG, RESOLVED, RESULTS, STUDY
+from moodbench.studies.own_files import COMMANDS, ENVIRONMENT, INPUTS, RESOLVED, RESULTS, STUDY
 from moodbench.types import Report
 
 _PACKAGES = (
@@ -107,14 +106,6 @@ class Folder:
             "set -e",
         ]
         self._put(COMMANDS, "\n".join([*head, *commands]) + "\n")
-
-    def log(self, line: str) -> None:
-        """Add a line to the log; a log that cannot be written costs nothing else."""
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        with suppress(OSError):
-            self.root.mkdir(parents=True, exist_ok=True)
-            with (self.root / LOG).open("a", encoding="utf-8") as stream:
-                stream.write(f"{stamp}  {line}\n")
 
     def is_fresh(self, file: Path, sources: Iterable[Path]) -> bool:
         """Say whether a file is younger than all it is made of."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -14,6 +15,8 @@ import yaml
 import moodbench
 from moodbench.features.create import Layout, create_cache
 from moodbench.features.heads import head_provenance, read_head, store_head
+from moodbench.logistic import Settings
+from moodbench.results import read_results
 from moodbench.types import Head
 from moodbench.workspace import Workspace
 from tests.commands import call
@@ -106,6 +109,23 @@ def test_a_table_of_one_kind_of_head(home):
     assert result.exit_code == 1
     assert "moodbench score --head other --benchmark ours" in result.stderr
     assert call("plot", "grid", "--head", "probe", "--out", "g.png").exit_code == 0
+
+
+def test_a_head_that_did_not_converge_says_so_wherever_its_numbers_are_shown(home):
+    few, space = Settings(iterations=1), Workspace(catalogs=(home / "catalog.yaml",))
+    (one,) = moodbench.probe(["alpha"], benchmark="ours", device="cpu", settings=few, workspace=space)
+    assert not one.converged
+    assert probe("--model", "beta", "--benchmark", "ours").exit_code == 0
+    scored = call("score", "--head", "probe", "--benchmark", "ours", "--score", "energy", "--score", "knn")
+    assert scored.exit_code == 0, scored.stderr
+    said = "the head 'probe' did not converge"
+    rows = {(row.model, row.score): row.remarks for row in read_results(home / "results" / "ours" / "alpha+probe.csv")}
+    assert rows == {("alpha+probe", "energy"): (said,), ("alpha+probe", "knn"): ()}  # which reads no head
+    shown = call("table", "--benchmark", "ours", "--format", "markdown").stdout
+    assert f"- {said}: every score on logits of alpha +probe\n" in shown
+    assert call("report", "--benchmark", "ours").exit_code == 0
+    page = html.unescape((home / "report.html").read_text(encoding="utf-8"))
+    assert f"<li>{said}: every score on logits of alpha +probe</li>" in page
 
 
 def test_what_is_there_is_skipped_and_what_it_was_made_from_is_kept(home):

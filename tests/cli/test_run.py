@@ -37,6 +37,8 @@ def test_examples_and_the_schema_are_printed():
         (["a.yaml", "--schema"], "STUDY and --schema cannot be asked for at once"),
         (["a.yaml", "--measure"], "--measure belongs to --dry-run"),
         (["a.yaml", "--json"], "--json belongs to --dry-run"),
+        (["a.yaml", "--dry-run", "--prune"], "--prune belongs to a run"),
+        (["--schema", "--prune"], "--prune belongs to a run"),
         (["a.yaml"], "the study does not exist"),
     ],
 )
@@ -68,6 +70,40 @@ def test_a_study_from_its_cost_to_its_end(study):
     assert again.stderr == ""
     assert "Nothing is to do." in call("run", "small.yaml", "--dry-run").stdout
     assert call("run", "small.yaml", "--out", "other").stdout.startswith("done: 2 steps, 1 were up to date")
+
+
+def test_files_that_a_study_no_longer_asks_for_are_named_and_removed_where_that_is_asked_for(study):
+    more = "  - {file: tables/old.md}\n  - {file: depth.md}\nranks: [{file: rank.csv}]\n"
+    Path("small.yaml").write_text(STUDY.replace(" [{file: grid.md}]\n", "\n  - {file: grid.md}\n") + more)
+    assert "no longer" not in call("run", "small.yaml").stderr
+    Path("small/notes.md").write_text("of somebody")
+    Path("small/depth.md").unlink()
+    Path("small.yaml").write_text(STUDY, encoding="utf-8")
+    said = (
+        "note: small holds 2 files that the study no longer asks for: rank.csv, tables/old.md; --prune removes them\n"
+    )
+    for words in (["--dry-run"], ["--dry-run", "--json"], [], []):  # also where nothing else is to do
+        assert call("run", "small.yaml", *words).stderr.endswith(said)
+    assert Path("small/tables/old.md").exists()
+    done = call("run", "small.yaml", "--prune")
+    assert done.exit_code == 0
+    assert "removed small/rank.csv: the study no longer asks for it" in done.stderr
+    assert not Path("small/tables").exists()
+    assert not Path("small/rank.csv").exists()
+    assert {"notes.md", "grid.md", "run.log"} <= {one.name for one in Path("small").iterdir()}
+    assert "no longer" not in call("run", "small.yaml").stderr
+
+
+def test_nothing_is_removed_where_a_step_fails(study):
+    Path("small.yaml").write_text(STUDY + "ranks: [{file: rank.csv}]\n", encoding="utf-8")
+    assert call("run", "small.yaml").exit_code == 0
+    Path("bad.pth").write_bytes(b"nothing")
+    text = STUDY.replace("[tiny]\nb", "[tiny, {model: tiny, checkpoint: bad.pth, variant: bad}]\nb")
+    Path("small.yaml").write_text(text, encoding="utf-8")
+    failed = call("run", "small.yaml", "--prune")
+    assert failed.exit_code == 1
+    assert "note: small holds 1 file that the study no longer asks for: rank.csv" in failed.stderr
+    assert Path("small/rank.csv").exists()
 
 
 def test_a_study_that_is_wrong_begins_nothing(study):

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from moodbench.cli import app
 from moodbench.commands.run import cost_study, run_study
 from moodbench.commands.steps import Execution
 from moodbench.errors import DataError, MoodbenchError, UsageError
+from moodbench.logistic import Settings
 from moodbench.workspace import Workspace
 
 STUDY = """\
@@ -234,6 +236,18 @@ def test_layers_of_changed_images(study):
     assert "--view fgsm --view-layers every:2" in Path("a/commands.sh").read_text(encoding="utf-8")
     noted = json.loads(Path("cache/tiny/.rates.json").read_text(encoding="utf-8"))
     assert list(next(iter(noted.values()))) == ["layers every:2 model + fgsm + view layers every:2 model"]
+
+
+def test_how_a_probe_went_is_in_the_log(study):
+    written(study, SMALL + "probe: true\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("moodbench.logistic.Settings", partial(Settings, iterations=1))
+        run_study(study, workspace=space())
+    log = Path("a/run.log").read_text(encoding="utf-8")
+    assert re.search(r"\S+  note    tiny: did not converge: after 1 iteration the gradient is \S+ of that", log)
+    assert "the head 'probe' did not converge: every score on logits of Tiny ViT +probe" in Path(
+        "a/tables/grid.md"
+    ).read_text(encoding="utf-8")
 
 
 def test_a_place_that_is_taken(study):
