@@ -220,13 +220,22 @@ def pull(
         list[str] | None,
         typer.Option(metavar="MODEL", help="Only this one. Repeatable.", autocompletion=completion.shared_models),
     ] = None,
+    prefer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where results of a model do not fit together: take those of NAME. Repeatable, the first one first.",
+            autocompletion=completion.submitters,
+        ),
+    ] = None,
     revision: _Revision = None,
     run: Run,
 ) -> None:
     """Join what others shared into a folder of results.
 
     By the rules of results merge: rows that contradict each other, or were made from other inputs, are refused by
-    name, and nothing is written. Tables, pictures and comparisons then read them as any results.
+    name, and nothing is written, unless --prefer says whose to take. Tables, pictures and comparisons then read them
+    as any results.
 
     Example: moodbench results pull hf:lab/ood-results --into theirs
     """
@@ -238,6 +247,7 @@ def pull(
         submitter=submitter or (),
         benchmark=benchmark or (),
         model=model or (),
+        prefer=prefer or (),
         revision=revision,
         workspace=run.workspace,
         report=run.output.say,
@@ -273,8 +283,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
         yield "seeds", str(record["seeds"])
     for remark in filter(None, [record["note"], *record["remarks"]]):
         yield "note", remark
-    stale = f"stale: other than when it was made are now {', '.join(record['changed'])}"
-    yield "state", stale if record["changed"] else "its caches have not changed since, as far as they are there"
+    yield "state", _state(record)
     yield "file", f"{record['file']} (sha256 {record['sha256'][:SHORT]})"
     for one in record["imported"]:
         higher = "in-distribution" if one["orientation"] == "id" else "out-of-distribution"
@@ -288,6 +297,18 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
         yield "head", f"sha256 {record['head']['sha256'][:SHORT]} ({record['head']['state']})"
     rows = record["row_scores"]
     yield "row scores", rows["file"] if rows["fault"] is None else f"of no use: {rows['fault']}"
+
+
+def _state(record: Record) -> str:
+    """Return in words whether a number would come out the same now, as far as its caches tell."""
+    if record["shared_by"]:
+        return f"shared by {', '.join(record['shared_by'])}: not compared with the caches of this machine"
+    if record["changed"]:
+        return f"stale: other than when it was made are now {', '.join(record['changed'])}"
+    states = {one["state"] for one in record["inputs"]}
+    if states == {"gone"}:
+        return "its caches are not here, so nothing says whether they have changed since"
+    return "its caches have not changed since" + ("" if states <= {"same"} else ", as far as they can be read here")
 
 
 def _together(states: Mapping[str, str]) -> str:

@@ -23,7 +23,7 @@ from moodbench.results import (
     result_files,
 )
 from moodbench.results.made import ITS_HEAD, made_with_of, roles_of, used_by, views_read
-from moodbench.results.merge import Source
+from moodbench.results.merge import PULLED, Source
 from moodbench.sharing.joining import Key, join_into, sources_in
 from moodbench.tables.selection import chosen_benchmarks
 from moodbench.types import ALL_GROUPS, MEAN, Report, Result
@@ -32,6 +32,9 @@ from moodbench.workspace import ModelName, Workspace, as_workspace
 Record = dict[str, Any]
 
 CELL = "MODEL/SCORE[/OOD]"
+
+ELSEWHERE = "elsewhere"
+"""The state of caches of who shared the results: those of the same name on this machine are others."""
 
 
 def show_result(
@@ -62,12 +65,16 @@ def show_result(
     file = _file_of(space.results_dir, row)
     noted = read_provenance(file)
     inputs = noted.get("inputs", {})
-    states = states_of(space, name, inputs)
-    used = used_by(inputs, row)
+    used, pulled = used_by(inputs, row), sorted(noted.get(PULLED, {}))
+    states: Mapping[str, str] = states_of(space, name, inputs)
+    if pulled:  # made of other people's caches: those of this machine prove nothing
+        states = dict.fromkeys(states, ELSEWHERE)
     changed = sorted(what for what, state in states.items() if state == "changed" and what in {*used, ITS_HEAD})
-    views = view_states(space, name, views_read(noted, row))
+    views: Mapping[str, Mapping[str, str]] = view_states(space, name, views_read(noted, row))
+    if pulled:
+        views = {view: dict.fromkeys(of, ELSEWHERE) for view, of in views.items()}
     changed += [f"the view {view}" for view, of in views.items() if "changed" in of.values()]
-    anew = imported_anew(space, name, noted).get(row.score, set())
+    anew = set() if pulled else imported_anew(space, name, noted).get(row.score, set())
     changed += [f"the imported numbers of {dataset}" for dataset in sorted(anew & used)]
     return {
         **{key: getattr(row, key) for key in ("benchmark", "model", "pretext", "score", "params", "family")},
@@ -82,8 +89,9 @@ def show_result(
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "provenance": str(provenance_file(file)),
         "made_with": made_with_of(noted, row),
+        "shared_by": pulled,
         "changed": changed,
-        "row_scores": _row_scores(space, row),
+        "row_scores": _row_scores(space, row, shared=bool(pulled)),
         "imported": _imported(noted, row, used),
         "views": views,
         "head": {"sha256": inputs["head"], "state": states.get(ITS_HEAD)} if "head" in inputs else None,
@@ -153,7 +161,7 @@ def _file_of(results_dir: Path, row: Result) -> Path:
     raise AssertionError(row)
 
 
-def _row_scores(space: Workspace, row: Result) -> Record:
+def _row_scores(space: Workspace, row: Result, *, shared: bool) -> Record:
     """Return where the scores of the test rows lie, and what is wrong with them."""
     from moodbench.evaluation.kept import LackingError, kept_rows
 
@@ -164,6 +172,8 @@ def _row_scores(space: Workspace, row: Result) -> Record:
         fault = str(error)
     except (CacheError, ResultsError) as error:
         fault = error.what
+    if fault is not None and shared:
+        fault = "nobody shares them"
     return {"file": str(file), "fault": fault}
 
 
@@ -178,7 +188,7 @@ def _input(
         "rows": entry.get("rows"),
         "skipped": entry.get("skipped"),
         "contents": noted["inputs"]["contents"][dataset],
-        "cache": str(space.cache_file(name, dataset)),
+        "cache": None if states[dataset] == ELSEWHERE else str(space.cache_file(name, dataset)),
         "state": states[dataset],
         **entry.get("provenance", {}),
     }

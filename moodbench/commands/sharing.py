@@ -145,6 +145,7 @@ def pull_results(
     submitter: str | Sequence[str] = (),
     benchmark: str | Sequence[str] = (),
     model: str | Sequence[str] = (),
+    prefer: str | Sequence[str] = (),
     revision: str | None = None,
     workspace: Workspace | None = None,
     report: Report = lambda line: None,
@@ -159,6 +160,9 @@ def pull_results(
         By default the results folder of the workspace.
     submitter, benchmark, model : str or sequence of str
         By default all.
+    prefer : str or sequence of str
+        Submitters: where results of a model on a benchmark cannot be joined, those of the first of these who shared
+        some are taken, and the others left out.
     revision : str, optional
         On the hub: a branch, tag or commit.
 
@@ -173,51 +177,65 @@ def pull_results(
     space = as_workspace(workspace)
     target = as_path(into) or space.results_dir
     chosen = {"submitter": as_names(submitter), "benchmark": as_names(benchmark), "model": as_names(model)}
+    first = as_names(prefer)
     with shared_folder(source, revision) as folder:
         found, faults = read_submissions(folder)
+        for name in first:
+            _check_known("submitter", name, {one.submitter for one in found})
         for kind, names in chosen.items():
             known = {getattr(one, kind) for one in found}
             for name in names:
-                if name not in known:
-                    raise UnknownNameError(
-                        f"{kind} of shared results", name, known, plural=f"{kind}s of shared results"
-                    )
+                _check_known(kind, name, known)
             found = [one for one in found if not names or getattr(one, kind) in names]
         for file, fault in faults.items():
             report(f"{file.relative_to(folder)}: left out, {fault.what}")
         if not found:
             fix = f"name a folder that 'moodbench results push' has written: it holds {SUBMISSIONS}/"
             raise ResultsError("there are no shared results", file=None if is_hub(source) else folder, fix=fix)
-        plan: dict[Key, list[Source]] = {}
-        by: dict[str, list[str]] = {}
+        plan: dict[Key, dict[str, Source]] = {}
         for one in found:
-            where = f"{source} ('{one.submitter}')"
             noted = {**one.provenance, PULLED: {one.submitter: True}}
-            plan.setdefault(Key(one.benchmark, one.model), []).append(Source(where, one.rows, noted))
-            by.setdefault(one.model, []).append(one.submitter)
+            shared = Source(f"{source} ('{one.submitter}')", one.rows, noted)
+            plan.setdefault(Key(one.benchmark, one.model), {})[one.submitter] = shared
+        apart = {key: by for key, by in plan.items() if not _fit(by)}
+        for key, by in apart.items():
+            whose = next((name for name in first if name in by), None)
+            if whose is not None:
+                plan[key] = {whose: by[whose]}
+                others = ", ".join(f"'{name}'" for name in by if name != whose)
+                report(f"{key.model} on {key.benchmark}: that of '{whose}', and left out that of {others}")
         try:
-            return join_into(target, plan, report)
+            return join_into(target, {key: [*by.values()] for key, by in plan.items()}, report)
         except ResultsError as error:
             if error.file is not None:
                 raise
-            fix = _one_of(plan, by) or "pull into a folder of its own with --into DIR"
+            left = {key: by for key, by in apart.items() if len(plan[key]) > 1}
+            fix = _one_of(left) if left else "pull into a folder of its own with --into DIR"
             raise ResultsError(error.what, fix=fix) from None
 
 
-def _one_of(plan: Mapping[Key, Sequence[Source]], by: Mapping[str, Sequence[str]]) -> str:
-    """Return how to pull what contradicts itself; empty if what lies there already is in the way."""
-    apart = []
-    for key, sources in plan.items():
-        try:
-            joined(sources)
-        except ResultsError:
-            apart.append(key.model)
-    if not apart:
-        return ""
-    names = " or ".join(f"--submitter {name}" for name in sorted({name for model in apart for name in by[model]}))
-    whole = [model for model in sorted(by) if model not in apart]
-    rest = f"; the rest comes with {' '.join(f'--model {model}' for model in whole)}" if whole else ""
-    return f"take those of one: {names}{rest}"
+def _check_known(kind: str, name: str, known: set[str]) -> None:
+    if name not in known:
+        raise UnknownNameError(f"{kind} of shared results", name, known, plural=f"{kind}s of shared results")
+
+
+def _fit(by: Mapping[str, Source]) -> bool:
+    """Say whether what people shared of one model on one benchmark can be joined."""
+    try:
+        joined([*by.values()])
+    except ResultsError:
+        return False
+    return True
+
+
+def _one_of(apart: Mapping[Key, Mapping[str, Source]]) -> str:
+    """Return how to pull what cannot be joined: whose to take."""
+    names = sorted({name for by in apart.values() for name in by})
+    of_all = [name for name in names if all(name in by for by in apart.values())]
+    if of_all:
+        return f"say whose to take where they do not fit: {' or '.join(f'--prefer {name}' for name in of_all)}"
+    each = ", ".join(f"{key.model} on {key.benchmark} of {' or '.join(by)}" for key, by in apart.items())
+    return f"say whose to take where they do not fit, with --prefer NAME, repeatable: {each}"
 
 
 def _check_options(on_hub: bool, *, commit: bool, create: bool, create_pr: bool, revision: str | None) -> None:

@@ -26,19 +26,19 @@ def states_of(space: Workspace, name: ModelName, inputs: Mapping[str, Any]) -> d
     there = [dataset for dataset in inputs.get("contents", {}) if space.cache_file(name, dataset).exists()]
     head = "head" in inputs and space.head_file(name).exists()
     states: dict[str, State] = dict.fromkeys(inputs.get("contents", {}), "gone")
+    if "head" in inputs:
+        states[ITS_HEAD] = "gone"
     if not there and not head:  # a folder of results alone: HDF5 is not even imported
         return states
     from moodbench.evaluation.inputs import changes_since
 
     for dataset in there:
         states[dataset] = _state_of(space, name, dataset, inputs["contents"][dataset])
-    if "head" in inputs:
-        states[ITS_HEAD] = "gone"
+    if head:
+        states[ITS_HEAD] = "unreadable"
         with suppress(CacheError):
-            if head:
-                states[ITS_HEAD] = "unreadable"
-                changed_ones = list(changes_since(space, name, {**inputs, "contents": {}}))
-                states[ITS_HEAD] = "changed" if changed_ones else "same"
+            changed_ones = list(changes_since(space, name, {**inputs, "contents": {}}))
+            states[ITS_HEAD] = "changed" if changed_ones else "same"
     return states
 
 

@@ -66,9 +66,15 @@ class TestShow:
 
         cached(Workspace(), "vit", "sea", 99)
         assert "stale: other than when it was made are now sea" in shown("vit/msp")
-        assert "have not changed since" in shown("vit/msp/near")
+        assert "its caches have not changed since\n" in shown("vit/msp/near")
         (home / "cache" / "vit" / "near.h5").unlink()
         assert " gone " in shown("vit/msp/near")
+        assert "its caches have not changed since, as far as they can be read here\n" in shown("vit/msp/near")
+
+    def test_where_no_cache_is_nothing_is_claimed(self, home):
+        text = shown("vit/msp", "--cache-dir", "elsewhere")
+        assert "its caches are not here, so nothing says whether they have changed since\n" in text
+        assert "None" not in text
 
     @pytest.mark.parametrize(
         ("cell", "said"),

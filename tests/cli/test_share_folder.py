@@ -10,7 +10,7 @@ import pytest
 from moodbench.release import __version__
 from moodbench.results import read_all, read_provenance
 from tests.commands import call, offered
-from tests.runs import row
+from tests.runs import cached, row
 from tests.sharing import SHARED_BY, files, git, named, push, pushed, refused, repository, workspace
 
 
@@ -161,9 +161,62 @@ class TestPull:
     def test_runs_of_other_inputs_cannot_be_joined_but_one_can_be_taken(self, lab, home):
         contents = {name: f"other {name}" for name in ("train", "test", "near", "far", "sea")}
         pushed(workspace(home / "ben", "msp", auroc=0.8, contents=contents), lab, "ben")
-        assert "--submitter" in refused(call("results", "pull", lab, "--into", home / "all"))
+        said = refused(call("results", "pull", lab, "--into", home / "all"))
+        assert "fix:  say whose to take where they do not fit: --prefer ann or --prefer ben\n" in said
         assert not (home / "all").exists()
         assert call("results", "pull", lab, "--into", home / "all", "--submitter", "ben").exit_code == 0
+
+    def test_whose_is_taken_where_they_do_not_fit_is_said_in_one_command(self, lab, home):
+        contents = {name: f"other {name}" for name in ("train", "test", "near", "far", "sea")}
+        pushed(workspace(home / "ben", "msp", auroc=0.8, contents=contents), lab, "ben")
+        pushed(workspace(home / "ben2", "knn", auroc=0.7, model="deit"), lab, "ben")  # which fits
+        done = call("results", "pull", lab, "--into", home / "all", "--prefer", "ann")
+        assert done.exit_code == 0, done.stderr
+        assert "vit on b: that of 'ann', and left out that of 'ben'\n" in done.stderr
+        found = {(one.model, one.auroc) for one in read_all(home / "all", "b")}
+        assert {model for model, _ in found} == {"vit", "deit"}
+        assert ("vit", 0.8) not in found
+        other = call("results", "pull", lab, "--into", home / "other", "--prefer", "ben", "--prefer", "ann")
+        assert other.exit_code == 0, other.stderr
+        assert ("vit", 0.8) in {(one.model, one.auroc) for one in read_all(home / "other", "b")}
+        # what is there already is joined by the same rules, and nobody's choice
+        assert "--into DIR" in refused(call("results", "pull", lab, "--into", home / "all", "--prefer", "ben"))
+        nobody = call("results", "pull", lab, "--into", home / "none", "--prefer", "eve")
+        assert (nobody.exit_code, "no submitter of shared results 'eve'" in nobody.stderr) == (2, True)
+
+    def test_where_nobody_shared_all_that_does_not_fit_each_is_named(self, lab, home):
+        contents = {name: f"other {name}" for name in ("train", "test", "near", "far", "sea")}
+        pushed(workspace(home / "ben", "msp", auroc=0.8, contents=contents), lab, "ben")
+        pushed(workspace(home / "ben2", "msp", model="deit"), lab, "ben")
+        pushed(workspace(home / "cyd", "msp", auroc=0.8, model="deit", contents=contents), lab, "cyd")
+        said = refused(call("results", "pull", lab, "--into", home / "all"))
+        assert "say whose to take where they do not fit: --prefer ben\n" in said
+        pushed(workspace(home / "cyd2", "msp", model="swin"), lab, "cyd")
+        pushed(workspace(home / "ann2", "msp", auroc=0.8, model="swin", contents=contents), lab, "ann")
+        said = " ".join(refused(call("results", "pull", lab, "--into", home / "all", "--prefer", "ben")).split())
+        assert "where they do not fit: --prefer ann or --prefer cyd" in said
+        said = " ".join(refused(call("results", "pull", lab, "--into", home / "all")).split())
+        assert "with --prefer NAME, repeatable: deit on b of ben or cyd, swin on b of ann or cyd, vit on b of" in said
+        done = call("results", "pull", lab, "--into", home / "all", "--prefer", "ben", "--prefer", "cyd")
+        assert done.exit_code == 0, done.stderr
+
+    def test_what_was_pulled_is_shown_as_somebody_elses(self, lab, home):
+        from moodbench.workspace import Workspace
+
+        assert call("results", "pull", lab, "--into", home / "all").exit_code == 0
+        words = ("results", "show", "vit/msp", "--results-dir", home / "all", "--cache-dir", home / "cache")
+        alone = call(*words).stdout
+        cached(Workspace(cache_dir=home / "cache"), "vit", "sea", 99)  # of the same name, and another
+        text = call(*words).stdout
+        assert text == alone
+        assert "shared by ann: not compared with the caches of this machine\n" in text
+        assert "stale" not in text
+        assert "row scores" in text
+        assert "of no use: nobody shares them" in text
+        assert {line.split()[-1] for line in text.splitlines()[-5:]} == {"elsewhere"}
+        record = json.loads(call(*words, "--json").stdout)
+        assert (record["shared_by"], record["changed"]) == (["ann"], [])
+        assert {(one["state"], one["cache"]) for one in record["inputs"]} == {("elsewhere", None)}
 
     def test_what_was_pulled_is_not_shared_once_more(self, lab, home):
         call("results", "pull", lab, "--into", home / "cyd" / "results")
