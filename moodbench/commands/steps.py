@@ -25,7 +25,7 @@ from moodbench.studies.folder import Folder
 from moodbench.studies.known import Chosen, Known
 from moodbench.studies.lines import command_line, extraction
 from moodbench.studies.outputs import Output
-from moodbench.studies.plan import OF_RESULTS, Step
+from moodbench.studies.plan import OF_RESULTS, Step, scores_layers
 from moodbench.types import Report
 from moodbench.views import LAYER
 from moodbench.workspace import Workspace
@@ -208,7 +208,7 @@ class Execution:
     def _score(self, model: Chosen, head: str | None) -> bool:
         study = self.known.study
         how = study["score"]
-        layers = how["layers"] and (head is None or (head == self._head("probe") and study["probe"]["layers"]))
+        layers = scores_layers(self.known, head)
         models = [str(model.name), *(self.layers.get(str(model.name), []) if layers else [])]
         benchmarks = [spec.name for spec in self.known.benchmarks if self._can_have(spec.id_train, head)]
         said: dict[str, Any] = {

@@ -24,7 +24,7 @@ from moodbench.features.times import read_times, times_file
 from moodbench.results import read_results
 from moodbench.studies.folder import Folder
 from moodbench.studies.known import Chosen, Known
-from moodbench.studies.plan import OF_RESULTS, Cost, Step
+from moodbench.studies.plan import OF_RESULTS, Cost, Step, scores_layers
 from moodbench.studies.shapes import Shape, shape_of
 from moodbench.views import CHANGED, LAYER, LayerView, layer_of, split_layer
 from moodbench.workspace import ModelName, Workspace
@@ -186,7 +186,7 @@ def _scoring(
     name = replace(step.model.name, head=step.head)
     seeds = known.study["score"]["seeds"]
     models = [name]
-    if known.study["score"]["layers"]:
+    if scores_layers(known, step.head):
         models += [
             replace(one, head=step.head) for one in space.views_of(name) if LayerView.parse(one.view) is not None
         ]

@@ -88,3 +88,11 @@ def steps_of(known: Known) -> list[Step]:
         for head in known.heads_of(one):
             steps.append(Step("score", str(one.name) + (f"+{head}" if head else ""), one, head))
     return steps + [Step(one.kind, one.file, output=one) for one in outputs]
+
+
+def scores_layers(known: Known, head: str | None) -> bool:
+    """Say whether a study scores layers along with a head: without any, or with probes of their own."""
+    if not known.study["score"]["layers"]:
+        return False
+    probe = known.study["probe"]
+    return head is None or (probe is not None and probe["layers"] and head == known.head_of("probe"))

@@ -222,6 +222,14 @@ def test_what_it_costs(study):
     assert re.fullmatch(r"\d+ images/s measured on cpu .*", again.by)
 
 
+@pytest.mark.parametrize("probe", ["true", "{layers: true}"])
+def test_nothing_is_left_to_score_where_layers_are_scored_beside_a_probe(study, probe):
+    written(study, SMALL + f"layers: every:3\nprobe: {probe}\nscore: {{layers: true}}\n")
+    run_study(study, workspace=space())
+    assert Path("a/results/tiny/tiny@layer-blocks.2+probe.csv").exists() == (probe != "true")
+    assert [cost.step for cost in cost_study(study, workspace=space()) if cost.left] == []
+
+
 def test_layers_of_changed_images(study):
     written(study, SMALL + "layers: every:2\nviews: [fgsm]\nview_layers: every:2\n")
     (one,) = (cost for cost in cost_study(study, workspace=space()) if cost.unit == "images")
