@@ -200,10 +200,10 @@ class Given:
         limits = {row.model: row.limit for row in rows if row.model in drawn and row.is_trial}
         if not limits:
             return []
-        runs = "Trial runs" if len(drawn) > 1 else "Trial run"
+        titled = titled or self.titles.model
+        runs = "Trial runs" if len({titled(name) for name in drawn}) > 1 else "Trial run"
         if len(limits) == len(drawn) and len({*limits.values()}) == 1:
             return [f"{runs}, on a part of the images ({next(iter(limits.values()))})."]
-        titled = titled or self.titles.model
         names = dict.fromkeys(f"{titled(name)} ({limits[name]})" for name in drawn if name in limits)
         return [f"{runs}, on a part of the images: {listed([*names])}."]
 

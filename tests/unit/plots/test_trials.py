@@ -30,7 +30,11 @@ def test_every_kind_of_picture_says_that_it_is_of_a_trial(kind):
     if kind == "grid":  # which says it of each column, as tables do
         assert "† trial: --limit 60: model00, model01, model02" in whole
     else:
-        runs = "Trial run" if kind in ("bars", "cost", "distributions", "embedding", "pr", "roc") else "Trial runs"
+        runs = (
+            "Trial run"
+            if kind in ("bars", "cost", "depth", "distributions", "embedding", "pr", "roc")
+            else "Trial runs"
+        )
         assert f"{runs}, on a part of the images (--limit 60)." in whole
 
 
