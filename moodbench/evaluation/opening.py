@@ -60,7 +60,7 @@ def open_scorable(
             f"the model '{name.without_head}' has no head '{name.head}'",
             file=head,
             fix=f"make it: moodbench probe --model {name.without_head} --name {name.head}, head text or head import"
-             f"\nits heads: {there or 'none but its own'}",
+            f"\nits heads: {there or 'none but its own'}",
         )
     caches = open_caches(files, spec, head, own_head=name.head is None)
     if name.head is None:
