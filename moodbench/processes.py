@@ -34,6 +34,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+_Task = tuple[Callable[[int, int], Any], Callable[[], None]]
+"""What a process does over and over, and what it does first."""
+
+
 def _nothing() -> None:
     pass
 
@@ -89,8 +93,14 @@ class InOrder(Generic[Answer]):
         self._done: dict[int, tuple[Answer | None, Exception | None]] = {}
         context = multiprocessing.get_context("fork" if FORKS else "spawn")
         try:
+            # not with `start`, which keeps the other end of its own pipe open: what is larger than a pipe holds would
+            # be waited for without end, if a process is killed before it reads it
+            sent = None if FORKS else pickle.dumps((work, begin))
             for _ in range(min(processes, count, ahead)):
-                self._workers.append(_started(context, work, begin))
+                self._workers.append(_started(context, (work, begin) if FORKS else None))
+            if sent is not None:
+                for worker in self._workers:
+                    _send(worker, sent)
         except OSError as error:
             self.close()
             raise ProcessLostError(f"could not be started: {(error.strerror or str(error)).lower()}") from None
@@ -146,9 +156,10 @@ class InOrder(Generic[Answer]):
             worker.owes -= 1
 
 
-def _started(context: Any, work: Callable[[int, int], Any], begin: Callable[[], None]) -> _Worker:
+def _started(context: Any, task: _Task | None) -> _Worker:
+    """Start a process; without a task it asks for one, see `_send`."""
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(work, begin, theirs), daemon=True)
+    process = context.Process(target=_serve, args=(task, theirs), daemon=True)
     # held back until the process has said what it does about them, lest one prints a traceback of where it was
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
@@ -163,6 +174,15 @@ def _started(context: Any, work: Callable[[int, int], Any], begin: Callable[[], 
         theirs.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return _Worker(process, ours)
+
+
+def _send(worker: _Worker, task: bytes) -> None:
+    """Send a process its task, once it asks."""
+    try:
+        worker.pipe.recv()
+        worker.pipe.send_bytes(task)
+    except (EOFError, OSError):
+        raise _lost(worker) from None
 
 
 def _lost(worker: _Worker) -> ProcessLostError:
@@ -186,13 +206,21 @@ def how_ended(code: int | None) -> str:
 # in the other process
 
 
-def _serve(work: Callable[[int, int], Any], begin: Callable[[], None], pipe: Connection) -> None:
+def _serve(task: _Task | None, pipe: Connection) -> None:
     """Answer until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     for one in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     threading.Thread(target=follow_parent, daemon=True).start()
+    if task is None:
+        try:
+            pipe.send(None)
+            sent = pipe.recv_bytes()
+        except (EOFError, OSError):
+            os._exit(0)
+        task = pickle.loads(sent)
+    work, begin = task
     begin()
     while True:
         try:

@@ -10,6 +10,9 @@ import multiprocessing.synchronize
 import os
 import pickle
 import signal
+import threading
+from functools import partial
+from multiprocessing import resource_tracker, util
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +199,38 @@ def spawning(monkeypatch):
 def test_processes_that_are_not_forked_do_the_same(spawning):
     with InOrder(max, 5, processes=1, ahead=2) as answers:
         assert list(answers) == [0, 1, 2, 3, 4]
+
+
+def test_a_process_that_is_killed_as_it_begins_is_told_however_much_it_was_to_get(spawning, monkeypatch):
+    started = util.spawnv_passfds
+
+    def killed(*args):
+        process = started(*args)
+        os.kill(process, signal.SIGKILL)
+        return process
+
+    told = []
+
+    def order():
+        try:
+            with InOrder(partial(large, bytes(1 << 20)), 3, processes=2, ahead=2) as answers:
+                told.extend(answers)
+        except ProcessLostError as error:
+            told.append(str(error))
+
+    resource_tracker.ensure_running()  # a process of the same kind, which is not meant
+    with monkeypatch.context() as patched:
+        patched.setattr(util, "spawnv_passfds", killed)
+        ordering = threading.Thread(target=order, daemon=True)
+        ordering.start()
+        ordering.join(60)
+    assert told == ["was killed (SIGKILL, as the system does when memory runs out)"]
+    order()
+    assert told[1:] == [1 << 20, 1 << 20, 1 << 20]
+
+
+def large(much, number, place):
+    return len(much)
 
 
 def test_processes_that_are_not_forked_find_the_memory_by_a_file(spawning, images):
