@@ -96,7 +96,7 @@ class Table:
             The file cannot be read or is damaged, or has no bytes for the image.
         """
         file, group, first = self._group(row)
-        column = _image_column(self.files[file], group, self.columns.image, os.getpid(), self.state)
+        column = _image_column(self.files[file], group, self.columns, os.getpid(), self.state)
         value = column[row - first]
         if not self.columns.binary:
             value = value["bytes"] if value.is_valid else value
@@ -294,11 +294,14 @@ def _names(paths: Sequence[str | None]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=_KEPT)
-def _image_column(file: str, group: int, image: str, process: int, state: str) -> Any:
+def _image_column(file: str, group: int, columns: Columns, process: int, state: str) -> Any:
+    image = columns.image
     try:
         if file.endswith(ARROW):
             return _arrow(file)[image]
-        return _kept_parquet(file, process, state).read_row_group(group, columns=[image])[image]
+        wanted = image if columns.binary else f"{image}.bytes"
+        # without threads: a process that decodes has its core, and there are others beside it
+        return _kept_parquet(file, process, state).read_row_group(group, columns=[wanted], use_threads=False)[image]
     except DataError:
         raise
     except Exception as error:  # pyarrow raises anything on damaged bytes
