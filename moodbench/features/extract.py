@@ -17,6 +17,7 @@ from moodbench.features.settings import Settings
 from moodbench.features.shards.fill import ShardedExtraction
 from moodbench.features.shards.leave import drop_begun_plan, drop_left_over_shards
 from moodbench.features.shards.names import has_plan
+from moodbench.features.shards.reopen import reopen_if_shards_are_gone
 from moodbench.features.shards.share import Share
 from moodbench.features.targets import Arithmetic, Target, View, is_done, targets_of
 from moodbench.features.verify import check_cache
@@ -125,7 +126,10 @@ def _asked(
     """Return what is to be done, and into which caches, the model's own first."""
     job = Job(backbone, images, selection(len(images), settings.limit), settings, f"{model} {dataset}")
     check_recipes(backbone, views, settings)
-    return job, targets_of(Target(model, dataset, file, provenance(backbone, images, settings)), views)
+    targets = targets_of(Target(model, dataset, file, provenance(backbone, images, settings)), views)
+    for target in targets:
+        reopen_if_shards_are_gone(target, images.classes)
+    return job, targets
 
 
 def _in_one_file(

@@ -13,6 +13,7 @@ from moodbench.errors import CacheError
 from moodbench.features.hdf5 import UnreadableError, in_words
 from moodbench.features.pieces import Piece, Reading
 from moodbench.features.shards.manifest import Shard
+from moodbench.features.shards.names import has_plan
 from moodbench.features.stored import StoredCache
 
 
@@ -86,7 +87,8 @@ class JoinedCache:
 
 def how_to_replace(manifest: Path, shard: Path) -> str:
     """Say what to do about a shard that is damaged or gone."""
-    return (
-        f"remove the manifest '{manifest.name}' and this shard, then run the same moodbench extract as before:\n"
-        f"it makes that shard alone again, as '{shard.parent.name}' keeps the others"
-    )
+    gone = [] if has_plan(manifest) else [f"the manifest '{manifest.name}'"]
+    gone += ["this shard"] if shard.exists() else []
+    first = f"remove {' and '.join(gone)}, then run" if gone else "run"
+    then = f"it makes that shard alone again, as '{shard.parent.name}' keeps the others"
+    return f"{first} the same moodbench extract as before:\n{then}"

@@ -69,6 +69,55 @@ def test_without_a_shard_what_was_begun_in_shards_goes_on_so(space):
     assert count(done.file) == 3
 
 
+@pytest.mark.parametrize("lost", [(2,), (1, 3)])
+def test_a_shard_that_is_gone_from_a_joined_cache_is_made_again_alone(space, lost):
+    for index in (1, 2, 3):
+        run(space, shard=f"{index}/3")
+    file = space.cache_dir / "tiny" / "tiny_train.h5"
+    before, manifest = {one.name: one.stat() for one in shards_folder(file).glob("*.h5")}, arrays(file)
+    for index in lost:
+        (shards_folder(file) / f"shard-0000{index}-of-00003.h5").unlink()
+    with pytest.raises(CacheError, match="is missing") as caught:
+        check_cache(file)
+    assert caught.value.fix.startswith("run the same moodbench extract as before")
+    (done,) = run(space)
+    assert done.rows - done.begun_at == sum((16, 16, 10)[index - 1] for index in lost)
+    after = {one.name: one.stat() for one in shards_folder(file).glob("*.h5")}
+    kept = {name for name in before if not any(f"-0000{index}-" in name for index in lost)}
+    same = {
+        name
+        for name in after
+        if (after[name].st_ino, after[name].st_mtime_ns) == (before[name].st_ino, before[name].st_mtime_ns)
+    }
+    assert same == kept
+    assert {name: values.tolist() for name, values in arrays(file).items() if name != "shards"} == {
+        name: values.tolist() for name, values in manifest.items() if name != "shards"
+    }
+    (whole,) = run(space, variant="whole")
+    same_rows(file, whole.file)
+
+
+def test_a_job_makes_the_shard_that_is_gone(space):
+    for index in (1, 2, 3):
+        run(space, shard=f"{index}/3")
+    file = space.cache_dir / "tiny" / "tiny_train.h5"
+    (shards_folder(file) / "shard-00002-of-00003.h5").unlink()
+    (done,) = run(space, shard="2/3")
+    assert (done.rows, done.begun_at) == (16, 0)
+    (whole,) = run(space, variant="whole")
+    same_rows(file, whole.file)
+
+
+def test_nothing_is_removed_for_an_extraction_of_something_else(space):
+    for index in (1, 2, 3):
+        run(space, shard=f"{index}/3")
+    file = space.cache_dir / "tiny" / "tiny_train.h5"
+    (shards_folder(file) / "shard-00002-of-00003.h5").unlink()
+    with pytest.raises(CacheMismatchError):
+        run(space, limit=10)
+    assert file.exists()
+
+
 def test_views_are_in_shards_too(space):
     (whole,) = run(space, variant="whole", layers=SOME)
     for index in (3, 1, 2):
@@ -247,20 +296,6 @@ def test_a_damaged_plan_can_be_made_again(space):
     plan_file(file).unlink()
     (done,) = run(space, shard="1/3")
     assert done.already
-
-
-def test_a_shard_that_is_gone_is_made_alone_again(space):
-    (whole,) = run(space, variant="whole")
-    for index in (1, 2, 3):
-        run(space, shard=f"{index}/3")
-    file = space.cache_dir / "tiny" / "tiny_train.h5"
-    read_plan(file).file_of(file, 2).unlink()
-    with pytest.raises(CacheError, match="shard 2 of 3 is missing"):
-        run(space)
-    file.unlink()  # as the message says
-    (done,) = run(space)
-    assert done.begun_at == 26
-    same_rows(file, whole.file)
 
 
 def test_a_shard_of_other_weights_is_not_joined(space):

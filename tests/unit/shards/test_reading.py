@@ -17,6 +17,7 @@ from moodbench.features.cache import DONE, SKIPPED, FeatureCache
 from moodbench.features.create import Layout, create_cache
 from moodbench.features.reader import RowReader
 from moodbench.features.shards.names import shards_folder
+from moodbench.features.shards.plan import plan_file
 from moodbench.features.verify import check_cache
 from tests.caches import make
 from tests.sharded import in_shards
@@ -118,7 +119,11 @@ def test_a_shard_that_is_gone_is_named(file, look):
     with pytest.raises(CacheError, match="shard 2 of 3 is missing") as caught:
         look(file)
     assert caught.value.file == shard(file, 2)
-    assert "remove the manifest 'd.h5' and this shard" in caught.value.fix
+    assert caught.value.fix.startswith("run the same moodbench extract as before:")
+    plan_file(file).unlink()
+    with pytest.raises(CacheError) as caught:
+        look(file)
+    assert caught.value.fix.startswith("remove the manifest 'd.h5', then run")
 
 
 def test_shards_that_were_exchanged_are_named(file):
@@ -192,7 +197,7 @@ def test_rot_is_an_error_that_names_the_shard(file, array, how):
     assert caught.value.file == where
     if array in ("features", "logits"):
         assert "1 row does not match its checksum: 4" in caught.value.what
-        assert "remove the manifest" in caught.value.fix
+        assert "remove this shard, then run the same moodbench extract" in caught.value.fix
 
 
 @pytest.mark.parametrize("change", ["touched", "removed", "replaced"])
