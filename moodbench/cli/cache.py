@@ -25,11 +25,11 @@ app.add_typer(cache, name="cache")
 
 Model = Annotated[
     list[str] | None,
-    typer.Option(metavar="MODEL", help="Only this model. Repeatable.", autocompletion=completion.cached_models),
+    typer.Option(metavar="MODEL", help="Only this model. Repeatable.", autocompletion=completion.begun_models),
 ]
 DatasetOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="DATASET", help="Only this dataset. Repeatable.", autocompletion=completion.cached_datasets),
+    typer.Option(metavar="DATASET", help="Only this dataset. Repeatable.", autocompletion=completion.begun_datasets),
 ]
 PulledModel = Annotated[list[str] | None, typer.Option("--model", metavar="MODEL", help="Only this model. Repeatable.")]
 PulledDataset = Annotated[
@@ -200,7 +200,7 @@ def remove(
         typer.Option(
             metavar="MODEL",
             help="A model whose caches are removed. Repeatable.",
-            autocompletion=completion.cached_models,
+            autocompletion=completion.begun_models,
         ),
     ],
     dataset: DatasetOption = None,

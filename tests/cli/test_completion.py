@@ -22,7 +22,13 @@ def home(tmp_path, monkeypatch, catalog):
     """An empty folder to work in, with the tiny catalogue in the environment, and names of caches and results."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOODBENCH_CATALOG", str(catalog))
-    for name in ("cache/tiny/tiny_ood.h5", "cache/tiny@moodv2/tiny_test.h5", "cache/tiny/heads/probe.h5"):
+    caches = (
+        "tiny/tiny_ood.h5",
+        "tiny@moodv2/tiny_test.h5",
+        "tiny/heads/probe.h5",
+        "tiny@v/tiny_train.shards/plan.json",
+    )
+    for name in (f"cache/{one}" for one in caches):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"no cache")
@@ -52,7 +58,9 @@ def home(tmp_path, monkeypatch, catalog):
         ("moodbench score --score ms", ["msp"]),
         ("moodbench score --head ", ["probe"]),
         ("moodbench score --model ", ["tiny", "tiny@moodv2"]),
-        ("moodbench cache list --dataset ", ["tiny_ood", "tiny_test"]),
+        ("moodbench cache list --dataset ", ["tiny_ood", "tiny_test", "tiny_train"]),
+        ("moodbench cache remove --model ", ["tiny", "tiny@moodv2", "tiny@v"]),
+        ("moodbench cache verify --model tiny@v --dataset ", ["tiny_train"]),
         ("moodbench cache remove --model tiny --dataset ", ["tiny_ood"]),
         ("moodbench cache list --cache-dir elsewhere --dataset ", []),
         ("moodbench extract --model digits_mi", ["digits_mim", "digits_mim_token"]),
