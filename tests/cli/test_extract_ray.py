@@ -95,6 +95,22 @@ def test_a_node_that_is_lost_half_way_costs_nothing_but_its_own_shards(small, no
         assert len(cache.shards) > 4
     assert call(*options(model, "--cache-dir", "one")).exit_code == 0
     assert same_bits(Path("one"), Path("cache")) == 1
+    assert scored(model, "cache") == scored(model, "one")
+
+
+def scored(model, caches):
+    """Return the results on a cache folder, in which the rest is extracted first, and their table."""
+    where = ("--cache-dir", caches, "--results-dir", f"results-{caches}", "--benchmark", "tiny")
+    assert call("extract", "--model", model, "--batch-size", 2, *where[:2], *where[4:]).exit_code == 0
+    scores = ("--score", "msp", "--score", "energy", "--score", "mahalanobis")
+    done = call("score", "--model", model, *scores, *where)
+    assert done.exit_code == 0, done.stderr
+    table = call("table", *where[2:], "--format", "csv")
+    assert table.exit_code == 0, table.stderr
+    assert len(table.stdout.splitlines()) > 1
+    (rows,) = Path(where[3]).rglob("*.csv")
+    assert {line.split(",")[3] for line in rows.read_text().splitlines()[1:]} == {"msp", "energy", "mahalanobis"}
+    return rows.read_bytes(), table.stdout
 
 
 @pytest.mark.parametrize(
