@@ -200,11 +200,11 @@ def remove_caches(
 
 def with_views(space: Workspace, chosen: Iterable[str]) -> list[str]:
     """Return the models, each followed by its views that are cached; of one that is not cached any more, the views."""
-    cached = set(map(str, space.cached_models()))
     found: dict[str, None] = {}
     for name in chosen:
-        its = [str(view) for view in space.views_of(ModelName.parse(name))]
-        found |= dict.fromkeys([*([name] if name in cached or not its else []), *its])
+        model = ModelName.parse(name)
+        its = [str(view) for view in _views(space, model)]
+        found |= dict.fromkeys([*([name] if _datasets(space, model) or not its else []), *its])
     return list(found)
 
 
@@ -214,8 +214,8 @@ def views_left(space: Workspace, infos: Sequence[CacheInfo]) -> dict[str, list[s
     for model in dict.fromkeys(info.model for info in infos):
         datasets = {info.dataset for info in infos if info.model == model}
         name = ModelName.parse(model)
-        others = [] if name.view is not None else space.views_of(name)
-        its = [str(one) for one in others if datasets & set(space.cached_datasets(one))]
+        others = [] if name.view is not None else _views(space, name)
+        its = [str(one) for one in others if datasets & set(_datasets(space, one))]
         its = [one for one in its if not any(info.model == one for info in infos)]
         if its:
             left[model] = its
@@ -313,6 +313,14 @@ def _removed_scores(space: Workspace, name: ModelName) -> Iterator[Path]:
 def _datasets(space: Workspace, model: ModelName) -> list[str]:
     """Return the datasets that a model has a cache of, or the beginning of one in shards, sorted."""
     return sorted({*space.cached_datasets(model), *unfinished(space.cache_dir / model.folder)})
+
+
+def _views(space: Workspace, model: ModelName) -> list[ModelName]:
+    """Return the views of a model that have a cache of a dataset, or the beginning of one in shards."""
+    whole = model.whole
+    return [
+        one for one in space.model_folders() if one.view is not None and one.whole == whole and _datasets(space, one)
+    ]
 
 
 def _files(space: Workspace) -> Iterator[tuple[ModelName, str, Path]]:

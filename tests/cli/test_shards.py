@@ -99,6 +99,17 @@ def test_an_array_that_is_not_done_is_listed_gone_on_with_and_removed(home):
     assert not list((home / "cache").iterdir())
 
 
+def test_views_that_are_only_begun_are_told_of_and_removed(home):
+    begun = ("extract", *MODEL, "--dataset", "tiny_train", "--layers", "blocks.1", "--shard", "1/3")
+    assert call(*begun).exit_code == 0
+    removed = call("cache", "remove", *MODEL, "--yes")
+    assert "note: left of 'tiny': 1 view (tiny@layer-blocks.1); --views removes those as well" in removed.stderr
+    assert call(*begun).exit_code == 0
+    removed = call("cache", "remove", *MODEL, "--views", "--yes")
+    assert "note" not in removed.stderr
+    assert not list((home / "cache").iterdir())
+
+
 @pytest.mark.parametrize("shard", ["3", "0/3", "4/3", "a/b"])
 def test_what_is_no_shard_is_refused_before_anything_is_read(home, shard):
     done = call("extract", *MODEL, "--dataset", "tiny_train", "--shard", shard)
