@@ -173,11 +173,11 @@ def _spawned() -> list[int]:
 
 
 def _actors(sessions: list[int]) -> list[int]:
-    """Return the processes of Ray's actors on some nodes."""
+    """Return the processes of our actors on some nodes; Ray calls its own agents alike, with which a node ends."""
     found = []
     for pid in _processes():
         with contextlib.suppress(OSError):
-            if os.getsid(pid) in sessions and _words(pid).startswith(b"ray::") and b"IDLE" not in _words(pid):
+            if os.getsid(pid) in sessions and _words(pid).startswith(b"ray::_Actor"):
                 found.append(pid)
     return found
 
