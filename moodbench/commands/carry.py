@@ -7,7 +7,7 @@ from pathlib import Path
 
 from moodbench.arguments import as_names
 from moodbench.commands.cache import list_caches
-from moodbench.errors import CacheError, MoodbenchError, UnknownNameError
+from moodbench.errors import CacheError, MoodbenchError, UnknownNameError, UsageError
 from moodbench.features.carried.layout import OfModel, sorted_out
 from moodbench.features.carried.pull import Fetched, fetch
 from moodbench.features.carried.push import Brought, bring
@@ -39,7 +39,7 @@ def push_caches(
         There are none, or one is damaged, or another of its name is there, or the place cannot be written; the others
         are brought.
     """
-    store, new, faults = Store(str(place)), 0, []
+    store, new, faults = _place(space, place), 0, []
     infos = list_caches(space, models, datasets)
     if not infos:
         raise CacheError("there are no caches", file=space.cache_dir, fix="run moodbench extract first")
@@ -55,6 +55,14 @@ def push_caches(
     if faults:
         raise faults[0]
     return new
+
+
+def _place(space: Workspace, place: str | Path) -> Store:
+    """Open a place, which is not to be the cache folder."""
+    store, caches = Store(str(place)), space.cache_dir.resolve()
+    if store.folder is not None and store.folder.resolve().is_relative_to(caches):
+        raise UsageError(f"'{place}' is in the cache folder itself", fix="name a place that other machines see")
+    return store
 
 
 def _said(name: str, brought: Brought, shards: int | None) -> str:
@@ -88,16 +96,16 @@ def pull_caches(
         others are fetched.
     """
     models, datasets = as_names(models), as_names(datasets)
-    store, new, faults = Store(str(place)), 0, []
+    store, new, faults = _place(space, place), 0, []
     sizes = store.whole()
     there = {model: of for model, of in sorted_out(sizes).items() if of.datasets}
+    if not there:
+        raise CacheError(
+            "there are no caches", file=store.address, fix="check the place; moodbench cache push brings caches there"
+        )
     _known("pushed model", models, there)
     chosen = {model: of for model, of in there.items() if not models or model in models}
     _known("pushed dataset", datasets, {dataset for of in chosen.values() for dataset in of.datasets})
-    if not there:
-        raise CacheError(
-            "there are no caches", file=store.address, fix="check the place: moodbench cache push  brings them"
-        )
     for model, of in chosen.items():
         for dataset in sorted(set(of.datasets) & set(datasets) if datasets else of.datasets):
             name = f"{model} on {dataset}"

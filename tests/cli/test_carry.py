@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -249,3 +250,88 @@ def elsewhere(bucket: Bucket, *words: str) -> subprocess.CompletedProcess[str]:
     }
     command = [sys.executable, "-m", "moodbench", "cache", *words]
     return subprocess.run(command, env=found, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_nothing_is_written_or_read_through_links(home):
+    job(1, 2, "one")
+    push("one")
+    shard = Path("store/tiny/tiny_train.shards/shard-00001-of-00002.h5")
+    shard.unlink()
+    Path("mine.txt").write_text("mine")
+    shard.symlink_to(Path("mine.txt").resolve())
+    done = push("one")
+    assert (done.exit_code, Path("mine.txt").read_text()) == (1, "mine")
+    assert "is a link there\n  file: store/tiny/tiny_train.shards/shard-00001-of-00002.h5" in done.stderr
+    assert pull("here").stderr == "skip tiny on tiny_train: 0 of 2 shards are here now\n"
+    Path("store/tiny").rename("aside")
+    Path("store/tiny").symlink_to(Path("aside").resolve())
+    before = files("aside")
+    assert "'tiny' is a link there" in push("one").stderr
+    assert files("aside") == before
+
+
+def test_a_digest_that_was_cut_off_does_not_count(home):
+    job(1, 1, "one")
+    push("one")
+    mark = Path("store/tiny/head.h5.sha256")
+    mark.write_bytes(mark.read_bytes()[:20])
+    missing = pull("here")
+    assert missing.exit_code == 1
+    assert "the head of the model is not there, and the cache was made with one" in missing.stderr
+    assert files("here") == {}
+    assert push("one").stderr == "pushed tiny on tiny_train: 1 file\n"
+    assert pull("here").exit_code == 0
+
+
+def mark(file: Path) -> None:
+    """Let the digest beside a file fit it."""
+    line = f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
+    file.with_name(f"{file.name}.sha256").write_text(line)
+
+
+def test_what_fits_its_digest_and_nothing_else_is_named_there_and_gets_no_name_here(home):
+    for index in (1, 2, 3):
+        job(index, 3, "one")
+    push("one")
+    folder = Path("store/tiny/tiny_train.shards")
+    second = folder / "shard-00002-of-00003.h5"
+    for content in (b"no shard", (folder / "shard-00001-of-00003.h5").read_bytes()):
+        second.write_bytes(content)
+        mark(second)
+        done = pull("here")
+        assert done.exit_code == 1
+        assert f"\n  file: {second}\n" in done.stderr
+        there = {name.rpartition("/")[2] for name in files("here")}
+        assert there == {"head.h5", "plan.json", "shard-00001-of-00003.h5", "shard-00003-of-00003.h5"}
+    plan = folder / "plan.json"
+    plan.write_text("{}")
+    mark(plan)
+    for done in (pull("here"), pull("there"), push("one")):
+        assert done.exit_code == 1
+        assert f"\n  file: {plan}\n" in done.stderr
+    assert files("there") == {}
+
+
+def test_damaged_rows_are_not_pushed(home):
+    job(1, 1, "one")
+    with FeatureCache(Path("one/tiny/tiny_train.shards/shard-00001-of-00001.h5")) as cache:
+        file, place = cache.file, cache.offset("features")
+    data = bytearray(file.read_bytes())
+    data[place + 5] ^= 1
+    file.write_bytes(data)
+    done = push("one")
+    assert done.exit_code == 1
+    assert "does not match its checksum" in done.stderr
+    assert not [name for name in files("store") if "shard-" in name]
+
+
+def test_the_cache_folder_and_what_cannot_be_read_are_no_places(scored):
+    for place in ("cache", "cache/below", "./cache/../cache"):
+        for done in (push("cache", place=place), pull("cache", place=place)):
+            assert (done.exit_code, done.stdout) == (2, "")
+            assert f"'{place}' is in the cache folder itself" in done.stderr
+    Path("file").write_text("")
+    done = pull("here", *TRAIN, place="file")
+    assert (done.exit_code, "it cannot be read: that is no folder\n  file: file" in done.stderr) == (1, True)
+    long = pull("here", *TRAIN, place="x" * 300)
+    assert (long.exit_code, long.stderr.partition("\n")[0]) == (1, "error: there are no caches")

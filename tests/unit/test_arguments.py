@@ -68,6 +68,10 @@ def required(name, tmp_path):
     """Return what a function cannot do without, and what lets it come as far as to look at its arguments."""
     space = Workspace(tmp_path / "data", tmp_path / "cache", RESULTS)
     (tmp_path / "a file").write_text("no folder")
+    pushed = tmp_path / "place" / "cached" / "d.h5"
+    pushed.parent.mkdir(parents=True, exist_ok=True)
+    pushed.write_bytes(b"")
+    pushed.with_name("d.h5.sha256").write_text(f"{'0' * 64}  d.h5\n")
     values = {
         "workspace": space,
         "space": space,

@@ -15,7 +15,7 @@ from moodbench.features.carried.layout import OfDataset, OfModel
 from moodbench.features.carried.store import Store
 from moodbench.features.heads import drop_left_over, same_head, store_head, stored_head
 from moodbench.features.lock import begun_or_nothing, exclusive
-from moodbench.features.shards.join import join
+from moodbench.features.shards.join import join, refuse_other_shard
 from moodbench.features.shards.leave import refuse_if_filled
 from moodbench.features.shards.plan import ShardPlan, plan_file, read_plan, refuse_other_plan, write_plan
 from moodbench.progress import Progress
@@ -117,13 +117,16 @@ def _fetch_heads(store: Store, there: OfModel, staging: Path, cache: Path) -> No
     folder = cache.parent
     if there.head is not None:
         store.get(there.head, staging / "head.h5")
-        store_head(folder / "head.h5", stored_head(staging / "head.h5"), of=cache)
+        with store.naming(there.head):
+            head = stored_head(staging / "head.h5")
+        store_head(folder / "head.h5", head, of=cache)
     for name, at in there.heads.items():
         copy, place = staging / "heads" / f"{name}.h5", folder / "heads" / f"{name}.h5"
         if place.exists() and store.has(at, place):
             continue
         store.get(at, copy)
-        head = stored_head(copy)
+        with store.naming(at):
+            head = stored_head(copy)
         with exclusive(place, waiting=lambda: None, tidy=True):
             if not place.exists():
                 _moved(copy, place)
@@ -149,7 +152,7 @@ def _fetch_file(store: Store, name: str, copy: Path, cache: Path) -> Fetched:
             complete, contents = here.complete, here.fingerprint
         if complete:
             store.get(name, copy)
-            with FeatureCache(copy) as other:
+            with store.naming(name), FeatureCache(copy) as other:
                 if other.fingerprint == contents:
                     return Fetched(0, 1)
         raise CacheError(
@@ -158,9 +161,11 @@ def _fetch_file(store: Store, name: str, copy: Path, cache: Path) -> Fetched:
             fix="remove it if nobody needs it (moodbench cache remove), or pull into another --cache-dir",
         )
     store.get(name, copy)
-    with FeatureCache(copy) as whole:
+    with store.naming(name), FeatureCache(copy) as whole:
         if not whole.complete:
-            raise CacheError("the cache there is incomplete", file=store.at(name), fix="push it again")
+            raise CacheError("the cache there is incomplete")
+        head = whole.head
+    _refuse_without_head(store, head, cache)
     _moved(copy, cache)
     return Fetched(1, 0)
 
@@ -179,9 +184,12 @@ def _fetch_plan(store: Store, of: OfDataset, copy: Path, cache: Path) -> ShardPl
                     fix="remove it if nobody needs it (moodbench cache remove), or pull into another --cache-dir",
                 )
     store.get(of.plan, plan_file(copy))
-    plan, here_too = read_plan(copy), read_plan(cache)
-    if plan is None:
-        raise CacheError("the plan cannot be read", file=store.at(of.plan), fix="push it again")
+    with store.naming(of.plan):
+        plan = read_plan(copy)
+        if plan is None:
+            raise CacheError("the plan was removed")
+    here_too = read_plan(cache)
+    _refuse_without_head(store, plan.head, cache)
     if here_too is not None:
         refuse_other_plan(here_too, plan, file=plan_file(cache))
         return here_too
@@ -199,19 +207,44 @@ def _fetch_shards(
     done: Callable[[float], object],
 ) -> Fetched:
     new = here = 0
+    faults = []
     for index in range(1, plan.shards + 1):
-        place = plan.file_of(cache, index)
+        place, name = plan.file_of(cache, index), of.shards.get(index)
         with exclusive(place, tidy=True):
             if _complete(place):
                 here += 1
-            elif index in of.shards:
-                fetched = plan.file_of(copy, index)
-                store.get(of.shards[index], fetched)
-                _moved(fetched, place)
-                new += 1
-        if index in of.shards:
-            done(sizes[of.shards[index]])
+            elif name is not None:
+                try:
+                    fetched = plan.file_of(copy, index)
+                    store.get(name, fetched)
+                    _refuse_unfit(store, name, fetched, plan, index)
+                    _moved(fetched, place)
+                    new += 1
+                except CacheError as error:  # the others are not to blame
+                    faults.append(error)
+        if name is not None:
+            done(sizes[name])
+    if faults:
+        raise faults[0]
     return Fetched(new, here, new + here, plan.shards)
+
+
+def _refuse_unfit(store: Store, name: str, file: Path, plan: ShardPlan, index: int) -> None:
+    """Refuse what is no complete shard of a plan, before it gets a name here."""
+    with store.naming(name), FeatureCache(file) as shard:
+        if not shard.complete:
+            raise CacheError("the shard there is incomplete")
+        refuse_other_shard(shard, plan, index)
+
+
+def _refuse_without_head(store: Store, head: str | None, cache: Path) -> None:
+    """Refuse a cache whose logits are of a head that is neither here nor there."""
+    if head is not None and not cache.with_name("head.h5").exists():
+        raise CacheError(
+            "the head of the model is not there, and the cache was made with one",
+            file=store.at(f"{cache.parent.name}/head.h5"),
+            fix="push again from where the cache was made",
+        )
 
 
 def _complete(file: Path) -> bool:

@@ -14,6 +14,7 @@ from moodbench.features.carried.store import Store
 from moodbench.features.heads import same_head, stored_head
 from moodbench.features.shards.names import shards_folder
 from moodbench.features.shards.plan import ShardPlan, plan_file, read_plan, refuse_other_plan
+from moodbench.features.verify import check_cache
 from moodbench.progress import Progress
 
 
@@ -61,6 +62,8 @@ def bring(store: Store, cache: Path, there: OfModel, progress: Progress) -> Brou
     new = {name: file for name, file in {**heads, **wanted}.items() if file is not None}
     with progress.phase(f"push {cache.parent.name} on {cache.stem}", sum(map(_bytes, new.values())), "B") as done:
         for name, file in new.items():
+            if file.suffix == ".h5" and file in wanted.values():
+                check_cache(file)  # damage would be found there by nobody but `cache verify`
             store.put(file, name)
             done(_bytes(file))
     return Brought(len(new), len(heads) + len(wanted) - len(new), missing)
@@ -86,7 +89,8 @@ def _plan(store: Store, cache: Path, there: OfDataset) -> ShardPlan | None:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / cache.name
             store.get(there.plan, plan_file(copy))
-            other = read_plan(copy)
+            with store.naming(there.plan):
+                other = read_plan(copy)
         if other is not None:
             refuse_other_plan(other, plan, file=store.at(there.plan))
     return plan
@@ -131,7 +135,7 @@ def _single(store: Store, cache: Path, there: OfDataset) -> tuple[dict[str, Path
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / name
         store.get(there.file, copy)
-        with FeatureCache(copy) as other:
+        with store.naming(there.file), FeatureCache(copy) as other:
             same = other.fingerprint == contents
     if not same:
         raise CacheError(
@@ -162,6 +166,8 @@ def _refuse_other_head(store: Store, name: str, file: Path, model: str, below: s
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / model / below
         store.get(name, copy)
-        same = same_head(stored_head(copy), stored_head(file))
+        with store.naming(name):
+            other = stored_head(copy)
+        same = same_head(other, stored_head(file))
     if not same:
         raise CacheError("another head of this name lies there", file=store.at(name), fix="push to another place")

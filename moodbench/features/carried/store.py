@@ -9,19 +9,40 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
+from moodbench.atomic import replace_file, sync_folder, temporary_file
 from moodbench.datasets.packed.storage import file_system
 from moodbench.digests import size_and_sha256
-from moodbench.errors import CacheError, DataError, UsageError
+from moodbench.errors import CacheError, DataError, MoodbenchError, UsageError
 from moodbench.names import is_address
 
 MARK = ".sha256"
 """Of the small file's name."""
 
-_LINE = re.compile(rb"([0-9a-f]{64})  [^\n]+\n?")
+_LINE = re.compile(rb"([0-9a-f]{64})  [^\n]+\n")
+
+
+class _Files(Protocol):
+    """What a place can do; whatever its client raises is passed on."""
+
+    def sizes(self) -> dict[str, int]:
+        """Name → bytes of every file."""
+
+    def put(self, file: Path, name: str) -> None:
+        """Bring a file, in the place of one that is there."""
+
+    def write(self, data: bytes, name: str) -> None:
+        """Bring a small one."""
+
+    def get(self, name: str, file: Path) -> None:
+        """Fetch a file."""
+
+    def read(self, name: str) -> bytes:
+        """Fetch a small one."""
 
 
 class Store:
@@ -42,16 +63,18 @@ class Store:
 
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
-        try:
-            if is_address(address):
-                self._files, self._root = file_system(address)
-            else:
-                from fsspec.implementations.local import LocalFileSystem
-
-                self._files, self._root = LocalFileSystem(auto_mkdir=True), os.path.abspath(address)  # noqa: PTH100
-        except DataError as error:
-            raise CacheError(error.what, fix=error.fix) from None
-        if not address or not self._root.strip("/"):
+        self.folder = None if is_address(address) else Path(address)
+        named = bool(address and self.address)
+        self._files: _Files
+        if self.folder is not None:
+            self._files = _Folder(self.folder)
+        else:
+            try:
+                self._files = remote = _Remote(address)
+            except DataError as error:
+                raise CacheError(error.what, fix=error.fix) from None
+            named = bool(remote.root)
+        if not named:
             raise UsageError(
                 f"'{address}' names no place for caches", fix="a folder, or an address: s3://BUCKET/CACHES"
             )
@@ -59,18 +82,12 @@ class Store:
     def whole(self) -> dict[str, int]:
         """Return the names of the files that are there whole, with their bytes; none where nobody brought any."""
         with self._failing(self.address, "read"):
-            self._files.invalidate_cache()
-            try:
-                found: dict[str, dict[str, Any]] = self._files.find(self._root, detail=True)
-            except FileNotFoundError:
-                found = {}
-        prefix = self._root.rstrip("/") + "/"
-        sizes = {
-            path[len(prefix) :]: int(known.get("size") or 0)
-            for path, known in found.items()
-            if path.startswith(prefix) and known.get("type") == "file"
+            sizes = self._files.sizes()
+        return {
+            name: size
+            for name, size in sizes.items()
+            if sizes.get(f"{name}{MARK}") == len(_line("0" * 64, name))  # a shorter one was cut off
         }
-        return {name: size for name, size in sizes.items() if f"{name}{MARK}" in sizes}
 
     def put(self, file: Path, name: str) -> None:
         """Bring a file.
@@ -80,10 +97,10 @@ class Store:
         CacheError
             The file cannot be read, or the place not be written.
         """
-        sha256 = size_and_sha256(file)[1]
         with self._failing(self.at(name), "written"):
-            self._files.put_file(str(file), self._path(name))
-            self._files.pipe_file(self._path(name + MARK), f"{sha256}  {PurePosixPath(name).name}\n".encode())
+            sha256 = size_and_sha256(file)[1]
+            self._files.put(file, name)
+            self._files.write(_line(sha256, name), name + MARK)
 
     def get(self, name: str, file: Path) -> None:
         """Fetch a file, and compare its digest; folders are made.
@@ -95,7 +112,7 @@ class Store:
         """
         file.parent.mkdir(parents=True, exist_ok=True)
         with self._failing(self.at(name), "fetched"):
-            self._files.get_file(self._path(name), str(file))
+            self._files.get(name, file)
         if not self.has(name, file):
             raise CacheError(
                 "what lies there is not what was brought: its SHA-256 differs",
@@ -105,16 +122,25 @@ class Store:
 
     def has(self, name: str, file: Path) -> bool:
         """Say whether a file is, byte for byte, what was brought under a name; nothing but its digest is fetched."""
-        with self._failing(self.at(name), "fetched"):
-            noted = _LINE.fullmatch(bytes(self._files.cat_file(self._path(name + MARK))))
+        with self._failing(self.at(name + MARK), "fetched"):
+            noted = _LINE.fullmatch(self._files.read(name + MARK))
         return noted is not None and noted[1].decode() == size_and_sha256(file)[1]
 
     def at(self, name: str) -> str:
         """Return the address of a file."""
         return f"{self.address}/{name}"
 
-    def _path(self, name: str) -> str:
-        return f"{self._root.rstrip('/')}/{name}"
+    @contextlib.contextmanager
+    def naming(self, name: str) -> Iterator[None]:
+        """Let an error about what was fetched name the file there, and not the copy that is looked at."""
+        try:
+            yield
+        except MoodbenchError as error:
+            raise CacheError(
+                error.what,
+                file=self.at(name),
+                fix=f"remove it and '{PurePosixPath(name).name}{MARK}' there, then push it again",
+            ) from None
 
     @contextlib.contextmanager
     def _failing(self, where: str, what: str) -> Iterator[None]:
@@ -126,3 +152,109 @@ class Store:
             raise CacheError(
                 f"it cannot be {what}: {why}", file=where, fix="check the address, the access to it, and the disks"
             ) from None
+
+
+def _line(sha256: str, name: str) -> bytes:
+    return f"{sha256}  {PurePosixPath(name).name}\n".encode()
+
+
+class _Folder:
+    """A folder of this machine, or one that it mounts. Nothing is written through links."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def sizes(self) -> dict[str, int]:
+        """Name → bytes of every file that is no link."""
+        found: dict[str, int] = {}
+        if not os.path.lexists(self._root):
+            return found
+        if not self._root.is_dir():
+            raise NotADirectoryError("that is no folder")
+        for folder, _, files in os.walk(self._root, onerror=_raise):
+            for name in files:
+                file = Path(folder) / name
+                if file.is_file() and not file.is_symlink():
+                    found[file.relative_to(self._root).as_posix()] = file.stat().st_size
+        return found
+
+    def put(self, file: Path, name: str) -> None:
+        """Copy a file under a name of its own, then rename it."""
+        place = self._place(name)
+        temporary = temporary_file(place)
+        try:
+            with file.open("rb") as source, temporary.open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+                target.flush()
+                os.fsync(target.fileno())
+            temporary.replace(place)
+            sync_folder(place.parent)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def write(self, data: bytes, name: str) -> None:
+        """Write a small file, whole or not at all."""
+        replace_file(self._place(name), data)
+
+    def get(self, name: str, file: Path) -> None:
+        """Copy a file."""
+        shutil.copyfile(self._root / name, file)
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file."""
+        return (self._root / name).read_bytes()
+
+    def _place(self, name: str) -> Path:
+        place = self._root / name
+        for parent in [place, *place.parents]:
+            if parent == self._root:
+                break
+            if parent.is_symlink():
+                raise OSError(f"'{parent.relative_to(self._root)}' is a link there")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+class _Remote:
+    """What an address of fsspec stands for."""
+
+    def __init__(self, address: str) -> None:
+        self._files: Any
+        self._files, path = file_system(address)
+        self.root = path.rstrip("/")
+
+    def sizes(self) -> dict[str, int]:
+        """Name → bytes of every file."""
+        self._files.invalidate_cache()
+        try:
+            self._files.ls(self.root, detail=False)  # `find` passes over what it cannot read
+            found: dict[str, dict[str, Any]] = self._files.find(self.root, detail=True)
+        except FileNotFoundError:
+            return {}
+        prefix = f"{self.root}/"
+        return {
+            path[len(prefix) :]: int(known.get("size") or 0)
+            for path, known in found.items()
+            if path.startswith(prefix) and known.get("type") == "file"
+        }
+
+    def put(self, file: Path, name: str) -> None:
+        """Bring a file."""
+        self._files.put_file(str(file), f"{self.root}/{name}")
+
+    def write(self, data: bytes, name: str) -> None:
+        """Bring a small one."""
+        self._files.pipe_file(f"{self.root}/{name}", data)
+
+    def get(self, name: str, file: Path) -> None:
+        """Fetch a file."""
+        self._files.get_file(f"{self.root}/{name}", str(file))
+
+    def read(self, name: str) -> bytes:
+        """Fetch a small one."""
+        return bytes(self._files.cat_file(f"{self.root}/{name}"))

@@ -43,7 +43,7 @@ def join(cache: Path, plan: ShardPlan) -> bool:
                 if not shard.complete:
                     return False
                 shard.refuse_lost_rows()
-                _refuse_other(shard, plan, index)
+                refuse_other_shard(shard, plan, index)
                 ids = shard.part("ids")
                 digest.add(stored_texts(ids), shard.labels)
                 longest.append(ids.dtype.itemsize)
@@ -62,7 +62,7 @@ def join(cache: Path, plan: ShardPlan) -> bool:
     return True
 
 
-def _refuse_other(shard: FeatureCache, plan: ShardPlan, index: int) -> None:
+def refuse_other_shard(shard: FeatureCache, plan: ShardPlan, index: int) -> None:
     """Raise a `CacheMismatchError` unless a shard is what the plan says."""
     refuse_mismatch(shard, {**plan.noted, "shard": plan.note(index)}, plan.class_names, file=shard.file)
     own = {
