@@ -238,12 +238,13 @@ class Workspace:
         UnknownNameError
             A model has no cache.
         CacheError
-            No layer of them is cached.
+            No layer of them is cached, or there are only shards that are not joined.
         """
         cached = self.cached_models()
         models = [ModelName.parse(name) for name in names]
         for model in models:
             if model.without_head not in cached:
+                self._refuse_begun(model)
                 raise UnknownNameError("cached model", str(model), map(str, cached), fix="extract or import it first")
         models = models or [model for model in cached if model.view is None]
         if not layers:
@@ -258,6 +259,16 @@ class Workspace:
             )
         every = [name for one, found in its.items() for name in (one, *(replace(v, head=one.head) for v in found))]
         return list(dict.fromkeys(every))
+
+    def _refuse_begun(self, model: ModelName) -> None:
+        """Raise a `CacheError` where a model without a cache has shards of some."""
+        begun = sorted((self.cache_dir / model.folder).glob("*.shards/plan.json"))
+        if begun:
+            raise CacheError(
+                f"of '{model.without_head}' there are shards, and no complete cache",
+                file=begun[0].parent,
+                fix="moodbench cache list  says how far they are; the same moodbench extract goes on, or joins them",
+            )
 
     def model_folders(self) -> list[ModelName]:
         """Return every model that has a folder below the cache directory, sorted by name.

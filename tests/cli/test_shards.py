@@ -80,7 +80,8 @@ def test_an_array_that_is_not_done_is_listed_gone_on_with_and_removed(home):
     call("extract", *MODEL, "--dataset", "tiny_train", "--batch-size", "8", "--shard", "2/3")
     assert "incomplete (16 of 42), 1 of 3 shards" in call("cache", "list").stdout
     done = call("score", "--benchmark", "tiny", "--score", "msp", *MODEL)
-    assert done.exit_code != 0
+    assert done.exit_code == 1
+    assert "of 'tiny' there are shards, and no complete cache\n  file: cache/tiny/tiny_train.shards" in done.stderr
     wrong = call("extract", *MODEL, "--dataset", "tiny_train", "--shard", "1/2")
     assert (wrong.exit_code, wrong.stdout) == (1, "")
     assert "'tiny' on 'tiny_train' was begun in 3 shards of 16 rows; --shard 1/2 makes shards of 24" in wrong.stderr
