@@ -118,7 +118,8 @@ class HE(Score):
 class _Energy(Guest):
     """log of the sum of exp(beta x · x_i) over the rows of the bank that are of the predicted class, and rightly so.
 
-    Only those pairs are multiplied: one by one where they are few, else class by class.
+    Only those pairs are multiplied: one by one where they are few, else class by class; in float64, so that the rows
+    beside a row, which decide how a product is computed, do not change its score.
     """
 
     FEW = 1 / 256
@@ -140,18 +141,23 @@ class _Energy(Guest):
             row = torch.repeat_interleave(count)
             column = torch.arange(len(row), device=row.device) + (first - (count.cumsum(0) - count))[row]
             pairs = zip(torch.split(row, TOGETHER), torch.split(order[column], TOGETHER), strict=True)
-            parts = [torch.linalg.vecdot(x.index_select(0, a), stored.index_select(0, b)) for a, b in pairs]
+            parts = [_dots(x.index_select(0, a), stored.index_select(0, b)) for a, b in pairs]
             if len(row):
-                torch.logaddexp(energy, _log_sum_exp(self._beta * torch.cat(parts).double(), row, len(x)), out=energy)
+                torch.logaddexp(energy, _log_sum_exp(self._beta * torch.cat(parts), row, len(x)), out=energy)
             return
         for c in torch.unique(predicted[count > 0]).tolist():
             rows = (predicted == c).nonzero()[:, 0]
             begin, end = int(first[rows[0]]), int(first[rows[0]] + count[rows[0]])
-            overlaps = (x[rows] @ stored[order[begin:end]].T).mul_(self._beta)
-            energy[rows] = torch.logaddexp(energy[rows], overlaps.logsumexp(dim=1).double())
+            overlaps = (x[rows].double() @ stored[order[begin:end]].double().T).mul_(self._beta)
+            energy[rows] = torch.logaddexp(energy[rows], overlaps.logsumexp(dim=1))
 
     def leave(self) -> Tensor:
         return self._energy
+
+
+def _dots(a: Tensor, b: Tensor) -> Tensor:
+    dots: Tensor = torch.linalg.vecdot(a.double(), b.double())
+    return dots
 
 
 def _log_sum_exp(values: Tensor, row: Tensor, rows: int) -> Tensor:

@@ -80,14 +80,15 @@ def test_more_than_the_cluster_has_is_refused(small, nodes):
     assert not [file for file in Path("cache").rglob("*") if file.is_file()]
 
 
-def test_a_node_that_is_lost_half_way_costs_nothing_but_its_own_shards(small, nodes):
-    model = slow_model(small, 0.3)
-    work = begun(small, *options(model, "--engine", "ray", "--address", nodes.address, "--workers", 2))
-    until_shards(small / "cache", 2)
-    nodes.lose(1)
-    until_shards(small / "cache", 4)
-    pause(small, 0)
-    said, _ = work.communicate(timeout=200)
+def test_a_node_that_is_lost_half_way_costs_nothing_but_its_own_shards(ray, small):
+    with two_nodes() as nodes:  # its own: other tests want both
+        model = slow_model(small, 0.3)
+        work = begun(small, *options(model, "--engine", "ray", "--address", nodes.address, "--workers", 2))
+        until_shards(small / "cache", 2)
+        nodes.lose(1)
+        until_shards(small / "cache", 4)
+        pause(small, 0)
+        said, _ = work.communicate(timeout=200)
     assert work.returncode == 0, said
     assert "was lost" in said
     assert "goes to another" in said
