@@ -18,6 +18,7 @@ from moodbench.commands.extract_views import NO_VIEWS, Views
 from moodbench.commands.extract_workers import Extractors, weights_read
 from moodbench.datasets.request import ImageRequest, ImageSet
 from moodbench.errors import ModelError, MoodbenchError, UsageError, listed
+from moodbench.features.marks import drop_left_marks
 from moodbench.features.settings import Settings
 from moodbench.features.shards.share import Share
 from moodbench.models.choice import ModelChoice
@@ -223,6 +224,7 @@ def extract_features(
     devices = devices_of(engine, settings, share)
     done: list[Extraction] = []
     told: set[str] = set()
+    drop_left_marks(workspace.cache_dir)
     with ExitStack() as stack:
         crew = None
         if engine.name == "ray" or len(devices) > 1:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moodbench.atomic import temporary_file
 from moodbench.choices import EngineName
 from moodbench.cluster import check_engine, cluster, fault_of, the_ray
 from moodbench.commands.extract_said import described
 from moodbench.commands.extract_workers import Begin, Begun, Extractors, Fill, Finish, Load, Shard, Task
 from moodbench.errors import UsageError
 from moodbench.features.lock import BusyError
+from moodbench.features.marks import marked
 from moodbench.features.settings import Settings
 from moodbench.features.shards.share import Share
 from moodbench.pools.dispatch import Dispatcher
@@ -237,25 +237,6 @@ def _named(site: Extractors, kind: type) -> Any:
     return name
 
 
-@contextmanager
-def _marked(folder: Path) -> Iterator[Path | None]:
-    """Put a file into the cache folder, by which workers elsewhere see that theirs is the same; None: it is read-only.
-
-    Whether that is an error, those say who write caches: of finished ones there is nothing to write.
-    """
-    mark = temporary_file(folder / "workers")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        mark.touch()
-    except OSError:
-        yield None
-        return
-    try:
-        yield mark
-    finally:
-        mark.unlink(missing_ok=True)
-
-
 def _here(devices: Sequence[str], site: Extractors) -> tuple[Extractors, Pool]:
     """Return a process for each device, which share the cores."""
     from moodbench.pools.local import LocalPool
@@ -304,7 +285,7 @@ def _on_ray(engine: Engine, site: Extractors, report: Report) -> Iterator[tuple[
                 f"{many(workers, 'worker')} of Ray on a cluster of {many(len(nodes), 'machine')}, each with "
                 f"{many(cpus, 'CPU')}" + (f" and {gpus:g} GPU" if gpus else "")
             )
-            with _marked(site.workspace.cache_dir) as mark:
+            with marked(site.workspace.cache_dir) as mark:
                 site = replace(site, mark=mark, workers=workers, threads=cpus)
                 yield site, RayPool(_of(site, "cuda" if gpus else "cpu", cpus), workers, cpus=cpus, gpus=gpus)
     except ray.exceptions.RayError as error:
