@@ -6,8 +6,9 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from moodbench.errors import ResultsError
 
@@ -29,11 +30,16 @@ def replace_file(file: Path, data: bytes | memoryview) -> None:
     OSError
         The file system refuses. What was there before stays.
     """
+    replace_by(file, lambda stream: stream.write(data))
+
+
+def replace_by(file: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Put at `file` what `write` writes to the stream that it is given; otherwise as `replace_file`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_file(file)
     try:
         with temporary.open("wb") as stream:
-            stream.write(data)
+            write(stream)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(file)

@@ -128,6 +128,14 @@ class UnknownNameError(UsageError):
         self.near = near
 
 
+def refuse_unknown(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise an `UnknownNameError` unless all names are known ones."""
+    there = set(known)
+    for name in names:
+        if name not in there:
+            raise UnknownNameError(kind, name, there)
+
+
 class CatalogError(MoodbenchError):
     """A catalogue file says something that cannot be used."""
 

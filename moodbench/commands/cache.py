@@ -12,7 +12,7 @@ from pathlib import Path
 from moodbench.arguments import as_names
 from moodbench.commands.imported import list_imported
 from moodbench.detection.checked import check_fitted
-from moodbench.errors import CacheError, MoodbenchError, UnknownNameError
+from moodbench.errors import CacheError, MoodbenchError, refuse_unknown
 from moodbench.features.cache import PENDING, SKIPPED, FeatureCache
 from moodbench.features.heads import is_left_over, stored_head
 from moodbench.features.imported import has_features, read_imported
@@ -20,7 +20,7 @@ from moodbench.features.lock import exclusive
 from moodbench.features.rates import RATES
 from moodbench.features.rowscores import KEPT, read_row_scores
 from moodbench.features.shards.leave import refuse_if_filled, remove_shards
-from moodbench.features.shards.names import shards_folder, unfinished
+from moodbench.features.shards.names import begun_datasets, shards_folder
 from moodbench.features.shards.state import begun, bytes_on_disk
 from moodbench.features.shards.unjoined import check_unfinished, is_unfinished, plan_of
 from moodbench.features.times import times_file
@@ -67,8 +67,10 @@ def list_caches(
     """
     models, datasets = as_names(models), as_names(datasets)
     found = list(_files(space))
-    _known("cached model", models, {str(model) for model, _, _ in found})
-    _known("cached dataset", datasets, {dataset for model, dataset, _ in found if not models or str(model) in models})
+    refuse_unknown("cached model", models, {str(model) for model, _, _ in found})
+    refuse_unknown(
+        "cached dataset", datasets, {dataset for model, dataset, _ in found if not models or str(model) in models}
+    )
     infos = (
         _inspect(str(model), dataset, file)
         for model, dataset, file in found
@@ -139,7 +141,7 @@ def _besides(space: Workspace, model: str, remark: str) -> Iterator[CheckedFile]
 
 def _orphans(space: Workspace) -> list[str]:
     """Return the models that have heads or row scores, and no cache."""
-    models = (model for model in space.model_folders() if not _datasets(space, model))
+    models = (model for model in space.model_folders() if not begun_datasets(space, model))
     return [
         str(model)
         for model in models
@@ -204,7 +206,7 @@ def with_views(space: Workspace, chosen: Iterable[str]) -> list[str]:
     for name in chosen:
         model = ModelName.parse(name)
         its = [str(view) for view in _views(space, model)]
-        found |= dict.fromkeys([*([name] if _datasets(space, model) or not its else []), *its])
+        found |= dict.fromkeys([*([name] if begun_datasets(space, model) or not its else []), *its])
     return list(found)
 
 
@@ -215,7 +217,7 @@ def views_left(space: Workspace, infos: Sequence[CacheInfo]) -> dict[str, list[s
         datasets = {info.dataset for info in infos if info.model == model}
         name = ModelName.parse(model)
         others = [] if name.view is not None else _views(space, name)
-        its = [str(one) for one in others if datasets & set(_datasets(space, one))]
+        its = [str(one) for one in others if datasets & set(begun_datasets(space, one))]
         its = [one for one in its if not any(info.model == one for info in infos)]
         if its:
             left[model] = its
@@ -243,7 +245,7 @@ def goes_with(space: Workspace, infos: Sequence[CacheInfo]) -> list[Path]:
     found = []
     for model in dict.fromkeys(info.model for info in infos):
         name = ModelName.parse(model)
-        stay = set(_datasets(space, name)) - {info.dataset for info in infos if info.model == model}
+        stay = set(begun_datasets(space, name)) - {info.dataset for info in infos if info.model == model}
         if not stay:
             files = (space.head_file(name), *space.kept_scores(name), *space.detectors(name))
             found += [file for file in files if os.path.lexists(file)]
@@ -310,29 +312,20 @@ def _removed_scores(space: Workspace, name: ModelName) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _datasets(space: Workspace, model: ModelName) -> list[str]:
-    """Return the datasets that a model has a cache of, or the beginning of one in shards, sorted."""
-    return sorted({*space.cached_datasets(model), *unfinished(space.cache_dir / model.folder)})
-
-
 def _views(space: Workspace, model: ModelName) -> list[ModelName]:
     """Return the views of a model that have a cache of a dataset, or the beginning of one in shards."""
     whole = model.whole
     return [
-        one for one in space.model_folders() if one.view is not None and one.whole == whole and _datasets(space, one)
+        one
+        for one in space.model_folders()
+        if one.view is not None and one.whole == whole and begun_datasets(space, one)
     ]
 
 
 def _files(space: Workspace) -> Iterator[tuple[ModelName, str, Path]]:
     for model in space.model_folders():
-        for dataset in _datasets(space, model):
+        for dataset in begun_datasets(space, model):
             yield model, dataset, space.cache_file(model, dataset)
-
-
-def _known(kind: str, names: Sequence[str], known: set[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise UnknownNameError(kind, name, known)
 
 
 def _inspect(model: str, dataset: str, file: Path) -> CacheInfo | None:

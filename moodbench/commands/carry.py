@@ -7,7 +7,8 @@ from pathlib import Path
 
 from moodbench.arguments import as_names
 from moodbench.commands.cache import list_caches
-from moodbench.errors import CacheError, MoodbenchError, UnknownNameError, UsageError
+from moodbench.commands.faults import Faults
+from moodbench.errors import CacheError, UsageError, refuse_unknown
 from moodbench.features.carried.layout import OfModel, sorted_out
 from moodbench.features.carried.pull import Fetched, fetch
 from moodbench.features.carried.push import Brought, bring
@@ -39,21 +40,20 @@ def push_caches(
         There are none, or one is damaged, or another of its name is there, or the place cannot be written; the others
         are brought.
     """
-    store, new, faults = _place(space, place), 0, []
+    store, new, faults = _place(space, place), 0, Faults("push", report)
     infos = list_caches(space, models, datasets)
     if not infos:
         raise CacheError("there are no caches", file=space.cache_dir, fix="run moodbench extract first")
+    there: set[str] | None = None
     for info in infos:
         name = f"{info.model} on {info.dataset}"
-        try:  # anew for each, as its heads may have come with the one before, and others bring theirs meanwhile
-            brought = bring(store, info.file, sorted_out(store.whole()).get(info.model, OfModel()), progress)
-            new += brought.new
+        with faults.of(name):
+            there = set(store.whole()) if there is None else there
+            brought = bring(store, info.file, sorted_out(there).get(info.model, OfModel()), progress)
+            there.update(brought.names)  # the heads of its model among them
+            new += len(brought.names)
             report(_said(name, brought, info.shards))
-        except MoodbenchError as error:  # the others are not to blame
-            faults.append(error)
-            report(f"cannot push {name}: {error.what}")
-    if faults:
-        raise faults[0]
+    faults.end()
     return new
 
 
@@ -69,8 +69,8 @@ def _said(name: str, brought: Brought, shards: int | None) -> str:
     left = ""
     if brought.missing:
         left = f"; {many(brought.missing, 'shard')} still to come" if shards else "; it is incomplete"
-    if brought.new:
-        return f"pushed {name}: {many(brought.new, 'file')}{left}"
+    if brought.names:
+        return f"pushed {name}: {many(len(brought.names), 'file')}{left}"
     return f"skip {name}: {'it is there' if not left else left.removeprefix('; ')}"
 
 
@@ -96,28 +96,24 @@ def pull_caches(
         others are fetched.
     """
     models, datasets = as_names(models), as_names(datasets)
-    store, new, faults = _place(space, place), 0, []
+    store, new, faults = _place(space, place), 0, Faults("pull", report)
     sizes = store.whole()
     there = {model: of for model, of in sorted_out(sizes).items() if of.datasets}
     if not there:
         raise CacheError(
             "there are no caches", file=store.address, fix="check the place; moodbench cache push brings caches there"
         )
-    _known("pushed model", models, there)
+    refuse_unknown("pushed model", models, there)
     chosen = {model: of for model, of in there.items() if not models or model in models}
-    _known("pushed dataset", datasets, {dataset for of in chosen.values() for dataset in of.datasets})
+    refuse_unknown("pushed dataset", datasets, {dataset for of in chosen.values() for dataset in of.datasets})
     for model, of in chosen.items():
         for dataset in sorted(set(of.datasets) & set(datasets) if datasets else of.datasets):
             name = f"{model} on {dataset}"
-            try:
+            with faults.of(name):
                 fetched = fetch(store, space.cache_file(ModelName.parse(model), dataset), of, sizes, progress)
                 new += fetched.new
                 report(_told(name, fetched))
-            except MoodbenchError as error:  # the others are not to blame
-                faults.append(error)
-                report(f"cannot pull {name}: {error.what}")
-    if faults:
-        raise faults[0]
+    faults.end()
     return new
 
 
@@ -129,9 +125,3 @@ def _told(name: str, fetched: Fetched) -> str:
     if fetched.new:
         return f"pulled {name}{part}"
     return f"skip {name}: it is here" if not fetched.of or fetched.shards == fetched.of else f"skip {name}{part}"
-
-
-def _known(kind: str, names: Sequence[str], known: Sequence[str] | set[str] | dict[str, OfModel]) -> None:
-    for name in names:
-        if name not in known:
-            raise UnknownNameError(kind, name, known)

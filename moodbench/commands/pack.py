@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from moodbench.commands.cache import list_caches
-from moodbench.errors import MoodbenchError
+from moodbench.commands.faults import Faults
 from moodbench.features.shards.pack import pack
 from moodbench.progress import SILENT, Progress
 from moodbench.types import Report
@@ -30,21 +30,17 @@ def pack_caches(
     CacheError
         One cannot be packed; the others are, before this is raised.
     """
-    packed, faults = [], []
+    packed, faults = [], Faults("pack", report)
     infos = list_caches(space, models, datasets)
     if not infos:
         report(f"no caches below '{space.cache_dir}'")
     for file in (info.file for info in infos):
         name = f"{file.parent.name} on {file.stem}"
-        try:
+        with faults.of(name):
             if pack(file, progress):
                 report(f"packed {name}: {file}")
                 packed.append(file)
             else:
                 report(f"skip {name}: it is one file")
-        except MoodbenchError as error:  # the others are not to blame
-            faults.append(error)
-            report(f"cannot pack {name}: {error.what}")
-    if faults:
-        raise faults[0]
+    faults.end()
     return packed

@@ -24,14 +24,13 @@ class Brought:
 
     Attributes
     ----------
-    new, there : int
-        Files that were brought, and those that had been before.
+    names : tuple of str
+        Of the files that were brought.
     missing : int
         Shards that are not complete here; of a cache in one file, 1 where it is not.
     """
 
-    new: int
-    there: int
+    names: tuple[str, ...]
     missing: int
 
 
@@ -66,7 +65,7 @@ def bring(store: Store, cache: Path, there: OfModel, progress: Progress) -> Brou
                 check_cache(file)  # damage would be found there by nobody but `cache verify`
             store.put(file, name)
             done(_bytes(file))
-    return Brought(len(new), len(heads) + len(wanted) - len(new), missing)
+    return Brought(tuple(new), missing)
 
 
 def _bytes(file: Path) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from moodbench.atomic import replace_file, sync_folder, temporary_file
+from moodbench.atomic import replace_by, replace_file
 from moodbench.datasets.packed.storage import file_system
 from moodbench.digests import size_and_sha256
 from moodbench.errors import CacheError, DataError, MoodbenchError, UsageError
@@ -180,18 +180,8 @@ class _Folder:
 
     def put(self, file: Path, name: str) -> None:
         """Copy a file under a name of its own, then rename it."""
-        place = self._place(name)
-        temporary = temporary_file(place)
-        try:
-            with file.open("rb") as source, temporary.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-                target.flush()
-                os.fsync(target.fileno())
-            temporary.replace(place)
-            sync_folder(place.parent)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        with file.open("rb") as source:
+            replace_by(self._place(name), lambda target: shutil.copyfileobj(source, target, 1 << 20))
 
     def write(self, data: bytes, name: str) -> None:
         """Write a small file, whole or not at all."""
@@ -212,7 +202,6 @@ class _Folder:
                 break
             if parent.is_symlink():
                 raise OSError(f"'{parent.relative_to(self._root)}' is a link there")
-        place.parent.mkdir(parents=True, exist_ok=True)
         return place
 
 
