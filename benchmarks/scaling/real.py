@@ -38,9 +38,22 @@ SEEDS = 50
 
 @dataclass(frozen=True)
 class Run:
-    """What was seen of a run: seconds in all, those of each worker's start, and (rows, seconds) of whole shards."""
+    """What was seen of a run.
+
+    Attributes
+    ----------
+    seconds : float
+        Until the last row was there, as a replay counts.
+    after : float
+        From there until the shards were compared, joined, and all processes had ended.
+    starts : list of float
+        Of each worker.
+    tasks : list of (int, float)
+        Rows and seconds of whole shards.
+    """
 
     seconds: float
+    after: float
     starts: list[float]
     tasks: list[tuple[int, float]]
 
@@ -78,6 +91,7 @@ def _beside(run: Run, shards: list[int], workers: Workers, killed: dict[int, flo
         "lowest": round(replays[0], 1),
         "highest": round(replays[-1], 1),
         "measured / replayed": round(run.seconds / middle, 2),
+        "joined after, s": round(run.after, 1),
     }
 
 
@@ -108,12 +122,14 @@ def _run(photographs: Path, place: Path, per_shard: int, count: int, kill_after:
         processes[0].kill()
         processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
     said = [process.communicate()[0] for process in processes]
-    seconds = time.time() - began
+    ended = time.time()
     with FeatureCache(_cache(place)) as cache:  # it is whole, whoever was killed
         assert cache.complete
     lines = [json.loads(line) for text in said for line in text.splitlines()]
     starts = [line["started"] - began for line in lines if "started" in line][:count]
-    return Run(seconds, starts, [(line["rows"], line["seconds"]) for line in lines if "rows" in line])
+    last = max(line["at"] for line in lines if "rows" in line)
+    tasks = [(line["rows"], line["seconds"]) for line in lines if "rows" in line]
+    return Run(last - began, ended - last, starts, tasks)
 
 
 def _cache(place: Path) -> Path:
@@ -147,7 +163,8 @@ def work(photographs: Path, place: Path, per_shard: int) -> None:
             continue
         computed = max(one.rows - one.begun_at for one in done.values())
         if computed:
-            print(json.dumps({"rows": computed, "seconds": time.perf_counter() - began}), flush=True)
+            took = time.perf_counter() - began
+            print(json.dumps({"rows": computed, "seconds": took, "at": time.time()}), flush=True)
     extraction.finish()
 
 

@@ -14,6 +14,7 @@ from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.bank import Bank
 from moodbench.scores.machinery.directions import Directions
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.shaping import check_percentile, gain, head_energy, kept_count, sum_ratio
 from moodbench.scores.machinery.similar import MostSimilar
 from moodbench.scores.machinery.statistics import Statistic, UnitMean
@@ -136,7 +137,7 @@ def rest_of(block: Block, basis: Tensor) -> Block:
 
     def compute() -> Block:
         features = block.features
-        return Block(torch.addmm(features, features @ basis, basis.T, alpha=-1), start=block.start)
+        return Block(features - product(product(features, basis), basis.T), start=block.start)
 
     return block.shared(("rest", basis.shape[1]), compute)
 

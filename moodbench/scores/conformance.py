@@ -13,6 +13,7 @@ from moodbench.scores.block import Block
 from moodbench.scores.machinery.bank import Guest, Meeting, Visit, bank_of
 from moodbench.scores.machinery.coarse import Coarse, left_side, pairs_above, pays, right_side
 from moodbench.scores.machinery.gaussian import Whitener, whitener
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.statistics import Moment, SecondMoment
 from moodbench.scores.machinery.vectorised import row_argmax
 
@@ -89,7 +90,7 @@ class _NearestWhitened(Guest):
                 way = z.index_select(0, row) - others.index_select(0, column)
                 nearest.scatter_reduce_(0, row, torch.linalg.vector_norm(way, dim=1), "amin")
                 return
-        near = row_argmax(torch.addmm(halves, z, others.T))
+        near = row_argmax(product(z, others.T, halves))
         way = z - others.index_select(0, near)
         torch.minimum(nearest, torch.linalg.vector_norm(way, dim=1), out=nearest)
 

@@ -13,6 +13,7 @@ from moodbench.scores.gmm_tied import log_density
 from moodbench.scores.machinery.corrected import Corrected
 from moodbench.scores.machinery.energy_network import SeededDraws
 from moodbench.scores.machinery.gaussian import ClassGaussians, class_gaussians
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.sample import Rows, Sample
 from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums, Moment, NegativeShare, SecondMoment
 from moodbench.scores.machinery.unit import exact_unit_features, unit_rows
@@ -131,8 +132,8 @@ class Mixture:
     def slope(self, rows: Tensor) -> Tensor:
         """Return the gradient of -log p / T by rows (n, D), (n, D)."""
         ways = rows - self.centre
-        belongs = torch.softmax(torch.addmm(self._terms, ways, self._pulls), dim=1)
-        return (ways @ self._precision).sub_(belongs @ self._pulls.T).div_(self._temperature)
+        belongs = torch.softmax(product(ways, self._pulls, self._terms), dim=1)
+        return product(ways, self._precision).sub_(product(belongs, self._pulls.T)).div_(self._temperature)
 
     def proposals(self, count: int, draws: SeededDraws) -> Tensor:
         """Return rows of the mixture, (count, D)."""

@@ -11,6 +11,7 @@ from moodbench.scores.base import SCORES, Fit, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.corrected import Corrected
 from moodbench.scores.machinery.energy_network import SeededDraws
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.sample import Rows, Sample
 from moodbench.scores.machinery.statistics import NegativeShare
 
@@ -104,8 +105,8 @@ class LogitEnergy:
 
     def slope(self, rows: Tensor) -> Tensor:
         """Return its gradient by rows (n, D), (n, D)."""
-        belongs = torch.softmax(torch.addmm(self.bias, rows, self.weight.T), dim=1)
-        return (belongs @ self.weight).div_(-self._temperature)
+        belongs = torch.softmax(product(rows, self.weight.T, self.bias), dim=1)
+        return product(belongs, self.weight).div_(-self._temperature)
 
     def proposals(self, count: int, draws: SeededDraws) -> Tensor:
         """Return standard normal rows, (count, D)."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, softmax_and_rest
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.statistics import GroupedSums, GroupSums
 from moodbench.scores.machinery.vectorised import arcsin_, places
 
@@ -103,7 +104,7 @@ class IgeoodLogit(Score):
 
     def _reduced(self, p: Tensor, rest: Tensor, best: Tensor) -> Tensor:
         roots = p.sqrt()
-        cosines = roots @ self.centroids_.roots.T
+        cosines = product(roots, self.centroids_.roots.T)
         rows, classes = places(cosines > NEAR)
         cosines[rows, classes] = 0.0
         angles = self.centroids_.angles(roots, rest, best, rows, classes)

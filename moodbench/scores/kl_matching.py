@@ -10,6 +10,7 @@ from torch import Tensor
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.entropy import negative_entropy
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.statistics import GroupSums, ProbabilitySumsByPrediction
 
 INFINITE = 3e38
@@ -60,6 +61,6 @@ class KLMatching(Score):
 
     def score(self, block: Block) -> Tensor:
         p = torch.threshold(block.probabilities, LEAST, 0.0)
-        cross = (p @ self.log_templates_.T).amax(dim=1)
+        cross = product(p, self.log_templates_.T).amax(dim=1)
         cross.masked_fill_(cross < -FARTHEST, -torch.inf)
         return cross - negative_entropy(block)

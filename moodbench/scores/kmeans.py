@@ -12,6 +12,7 @@ from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.directions import Directions
 from moodbench.scores.machinery.lloyd import lloyd, plus_plus
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.sample import Rows, Sample
 from moodbench.scores.machinery.statistics import UnitMean
 
@@ -81,7 +82,7 @@ class KMeansDistance(Score):
 
     def score(self, block: Block) -> Tensor:
         z = self.directions_.ways(block)
-        halves = torch.addmm(self.centres_.square().sum(dim=1) / -2, z, self.centres_.T)
+        halves = product(z, self.centres_.T, self.centres_.square().sum(dim=1) / -2)
         # directly, because the expanded square cancels in float32
         near = halves.topk(min(2, len(self.centres_)), dim=1).indices
         distances: Tensor = torch.linalg.vector_norm(z[:, None, :] - self.centres_[near], dim=2)

@@ -13,6 +13,7 @@ from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.bank import TOGETHER, Bank, Guest, Largest, Meeting, Visit, bank_of, large_pairs, margin
 from moodbench.scores.machinery.coarse import Coarse, dots, left_side, pairs_above, pays, right_side
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.statistics import UnitMean
 from moodbench.scores.machinery.unit import unit_rows
 from moodbench.sizes import many
@@ -94,7 +95,7 @@ class _MostAligned(Guest):
             pairs = pairs_above(self._left.some(meeting.rows), right, largest.limits)
         if pairs is None:
             lost = margin(mine.shape[1], torch.ones_like(mine[:, 0]))
-            pairs = large_pairs(mine @ others.T, largest.limits, largest.k, lost)
+            pairs = large_pairs(product(mine, others.T), largest.limits, largest.k, lost)
         largest.add(pairs[0], dots(mine, others, *pairs), len(mine))
 
     def leave(self) -> Tensor:

@@ -14,6 +14,7 @@ from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.bins import Bins
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.sample import chosen_rows
 from moodbench.scores.machinery.statistics import NegativeShare, Statistic
 
@@ -48,7 +49,7 @@ class States:
 
     def of(self, block: Block) -> Tensor:
         """Return the interval of every neuron's state, counted through all neurons, (B, D) int64."""
-        gradient = (block.probabilities - 1.0 / len(self.weight)) @ self.weight
+        gradient = product(block.probabilities - 1.0 / len(self.weight), self.weight)
         states = gradient.mul_(block.features).mul_(self.steepness)
         return self.bins.of(states) + torch.arange(states.shape[1], device=states.device) * self.intervals
 

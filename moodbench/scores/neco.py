@@ -10,6 +10,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.reconstruction import check_explained, principal_count
 from moodbench.scores.machinery.statistics import Mean, Moment, SecondMoment
 
@@ -86,5 +87,5 @@ class NECO(Score):
     def score(self, block: Block) -> Tensor:
         x = (block.features - self.mean_) * self.scale_
         size = torch.linalg.vector_norm(x, dim=1).clamp_min_(torch.finfo(torch.float32).tiny)
-        share: Tensor = torch.linalg.vector_norm(x @ self.principal_, dim=1) / size
+        share: Tensor = torch.linalg.vector_norm(product(x, self.principal_), dim=1) / size
         return share * block.max_logit if self.logit else share

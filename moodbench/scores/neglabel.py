@@ -10,6 +10,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.texts import HeadCosines, HeadTexts, group_mean
 from moodbench.scores.machinery.unit import unit_features, unit_rows
 
@@ -85,5 +86,5 @@ class NegLabel(Score):
 
     def score(self, block: Block) -> Tensor:
         positive = log_sum_exp(self.cosines_.of(block) / self.temperature).double()
-        negative = (unit_features(block) @ self.negatives_.T).div_(self.temperature)
+        negative = product(unit_features(block), self.negatives_.T).div_(self.temperature)
         return group_mean(positive, negative, self.groups_)

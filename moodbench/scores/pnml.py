@@ -19,6 +19,7 @@ from moodbench.scores.machinery.gaussian import (
     narrow_note,
     principal_axes,
 )
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.statistics import Moment, SecondMoment
 from moodbench.scores.machinery.unit import unit_features
 from moodbench.scores.machinery.vectorised import expm1_
@@ -93,7 +94,7 @@ class PNML(Score):
         if self.leverage_ is not None:
             a = self.leverage_.rows(block)
         else:
-            a = (unit_features(block).to(self.root_.dtype) @ self.root_).square().sum(dim=1).double()
+            a = product(unit_features(block).to(self.root_.dtype), self.root_).square().sum(dim=1).double()
         lengths = torch.linalg.vector_norm(block.features, dim=1).clamp_min_(TINY)
         logits = (block.logits - self.bias_).div_(lengths[:, None]).add_(self.bias_)  # W z + b
         g = a / (1 + a)

@@ -13,6 +13,7 @@ from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.bank import TOGETHER, Bank, Guest, Meeting, Visit, bank_of
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.statistics import UnitMean
 from moodbench.scores.machinery.vectorised import places
 
@@ -101,7 +102,7 @@ class _Relations(Guest):
                 cosines = own[row, 0] + meeting.cosines(row, column)
                 total.index_add_(0, row, self._strength(cosines.mul_(_overlaps(p, q, row, column))).double())
                 return
-        relations = (meeting.relative + own).mul_(p @ q.T)
+        relations = (meeting.relative + own).mul_(product(p, q.T))
         total += self._strength(relations).sum(dim=1, dtype=torch.float64)
 
     def leave(self) -> Tensor:

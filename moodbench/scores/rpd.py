@@ -12,6 +12,7 @@ from moodbench.scores.base import SCORES, Fit, Score, Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.gaussian import Whitener, whitener
 from moodbench.scores.machinery.medians import RESOLUTION, median_and_deviation
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.statistics import Moment, SecondMoment
 
 LEAST = 3 * RESOLUTION
@@ -103,5 +104,5 @@ class RandomProjectionDepth(Score):
         return units
 
     def score(self, block: Block) -> Tensor:
-        positions = torch.addmm(-self.medians_, self.whitener_.rows(block), self.directions_)
+        positions = product(self.whitener_.rows(block), self.directions_, -self.medians_)
         return 1 / (1 + positions.abs_().amax(dim=1))

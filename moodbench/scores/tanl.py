@@ -11,6 +11,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import SCORES, Fit, Train
 from moodbench.scores.block import Block
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.streaming import Batch, OverStream
 from moodbench.scores.machinery.texts import HeadTexts
 from moodbench.scores.machinery.unit import unit_features, unit_rows
@@ -152,7 +153,7 @@ class TANL(OverStream):
 
     def _logits(self, z: Tensor) -> Tensor:
         """Return cosines of unit rows with classes and negatives over the temperature, (B, C + N) float32."""
-        return (z @ self.texts_.T).div_(self.temperature)
+        return product(z, self.texts_.T).div_(self.temperature)
 
     def _activations(self, logits: Tensor) -> Tensor:
         return torch.softmax(logits, dim=1)[:, self.classes_ :]

@@ -53,6 +53,20 @@ def test_few_others_are_found():
     assert 19 * 200 <= len(found[0]) <= 1.3 * 20 * 200
 
 
+def test_long_rows_do_not_blur_what_is_found_for_short_ones():
+    """Nearest rows by ``x · y - |y|²/2``, of lengths millions of times apart: one bound would choose all."""
+    left, _ = made(0, 200, 256, 5.0, 0.0)
+    right, _ = made(1, 3000, 256, 5.0, 0.0)
+    halves = right.double().square().sum(dim=1) / 2
+    exact = left.double() @ right.double().T - halves
+    limits = exact.topk(5, dim=1).values[:, -1]
+    found = pairs_above(left_side(left, torch.ones(200)), right_side(right, -halves), limits)
+    assert found is not None
+    chosen = set(zip(found[0].tolist(), found[1].tolist(), strict=True))
+    assert {tuple(pair) for pair in (exact > limits[:, None]).nonzero().tolist()} <= chosen
+    assert len(chosen) <= 4 * 5 * 200
+
+
 @pytest.mark.parametrize("limit", [-torch.inf, torch.inf, torch.nan])
 def test_limits_that_say_nothing_leave_it_to_the_usual_product(limit):
     rows, _ = made(0, 5, 8, 0.0, 0.0)

@@ -21,6 +21,7 @@ from moodbench.scores.block import TINY, Block
 from moodbench.scores.machinery.coarse import ROUNDING, dots
 from moodbench.scores.machinery.crew import Crew
 from moodbench.scores.machinery.directions import Directions
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.vectorised import larger, places, sorted_rows
 
 TOGETHER = 512
@@ -56,7 +57,7 @@ class Meeting:
         if self._relative is None:
             others = self._directions.of(self.stored)
             ways = self._directions.ways(self.block)[self.rows]
-            self._relative = torch.addmm(-others.halves.float(), ways, others.ways.T)
+            self._relative = product(ways, others.ways.T, -others.halves.float())
         return self._relative
 
     @property

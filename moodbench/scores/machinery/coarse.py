@@ -1,13 +1,14 @@
 """Which pairs of rows have a large inner product, found with half the digits first.
 
-Processors with matrix units (Intel's AMX) multiply bfloat16 several times faster than float32. What rounding can do to
-an inner product is bounded, so that a coarse product finds all pairs that may be above a limit and few others; those
-are then computed as usual. Nothing of what is found depends on whether the processor can do that.
+Processors with instructions for it (AMX, AVX-512 BF16) multiply bfloat16 two to five times as fast as float32. What
+rounding can do to an inner product is bounded, so that a coarse product finds all pairs that may be above a limit and
+few others; those are then computed as usual. Nothing of what is found depends on whether the processor can do that.
 
 The bound: with x' the rounded x, ``|x · y - x' · y'| <= |x - x'| |y| + |x'| |y - y'|`` (Cauchy–Schwarz), both factors
 as they are and not as they could be at worst. The limit itself, and what is added to products, are further columns:
-each a sum of three bfloat16 numbers, which hold the digits of a float32. So a pair is chosen by the sign of a sum,
-which no rounding of the result changes.
+each a sum of three bfloat16 numbers, which hold the digits of a float32. The bound of a pair is a sum of products of
+what is known of its rows, and so some columns more, rounded up. So a pair is chosen by the sign of a sum, which no
+rounding of the result changes, and rows of very different lengths do not blur one another.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ SOME = 512
 ROUNDING = 2.0**-23
 """Of float32, twice the unit: what a product and what it is compared with may lose for each column."""
 
+UP = 1 + 2.0**-6
+"""What a number is multiplied with so that it is not less once it is rounded to bfloat16, nor is a product of two."""
+
 _LEFT = (0, 0, 0, 1, 1, 2)
 _RIGHT = (0, 1, 2, 0, 1, 0)
 """Which parts of two numbers are multiplied with one another; the rest is too small to matter."""
@@ -49,40 +53,52 @@ class Coarse:
     Attributes
     ----------
     columns : (n, W) bfloat16
-        The rows, then the parts of what is added, then room for the parts of a limit.
-    length, lost : (n,) float32
-        Of each row, and of what rounding took from it.
-    added : (n, T) float32
-        The factors of what is added, as they were given.
+        The rows, then the parts of what is added, then what bounds the rounding, then room for the parts of a limit.
+    finite : bool
+        Whether all of that is.
     """
 
     columns: Tensor
-    length: Tensor
-    lost: Tensor
-    added: Tensor
+    finite: bool
 
     def some(self, rows: slice) -> Coarse:
         """Return some of the rows."""
-        return Coarse(self.columns[rows], self.length[rows], self.lost[rows], self.added[rows])
+        return Coarse(self.columns[rows], self.finite)
 
 
 def left_side(rows: Tensor, *factors: Tensor) -> Coarse:
     """Return rows (n, D) float32 as the left side of products, to which products of `factors` (n,) are added."""
-    return _side(rows, factors, _LEFT, 0.0)
+    rounded, length, lost = _rounded(rows)
+    parts = [_parts(factor)[:, list(_LEFT)] for factor in factors]
+    sums = ROUNDING * _width(rows, factors)
+    slack = _upwards([lost + sums * length, length + lost, *(sums * factor.abs() for factor in factors)])
+    limit = rounded.new_zeros((len(rows), PARTS))
+    return Coarse(torch.cat([rounded, *parts, slack, limit], 1), bool(torch.isfinite(slack).all()))
 
 
 def right_side(rows: Tensor, *factors: Tensor) -> Coarse:
     """Return rows (n, D) float32 as the right side of products, with a factor (n,) for each of those on the left."""
-    return _side(rows, factors, _RIGHT, 1.0)
+    rounded, length, lost = _rounded(rows)
+    parts = [_parts(factor)[:, list(_RIGHT)] for factor in factors]
+    slack = _upwards([length, lost, *(factor.abs() for factor in factors)])
+    limit = rounded.new_ones((len(rows), PARTS))
+    return Coarse(torch.cat([rounded, *parts, slack, limit], 1), bool(torch.isfinite(slack).all()))
 
 
-def _side(rows: Tensor, factors: Sequence[Tensor], which: Sequence[int], room: float) -> Coarse:
+def _rounded(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rows in bfloat16, their lengths, and how long what rounding took from them is, (n,) float64 both."""
     rounded = rows.bfloat16()
     lost = torch.linalg.vector_norm(rows - rounded.float(), dim=1)
-    parts = [_parts(factor)[:, list(which)] for factor in factors]
-    limit = rounded.new_full((len(rows), PARTS), room)
-    added = torch.stack([factor.float() for factor in factors], 1) if factors else rows.new_zeros((len(rows), 0))
-    return Coarse(torch.cat([rounded, *parts, limit], 1), torch.linalg.vector_norm(rows, dim=1), lost, added)
+    return rounded, torch.linalg.vector_norm(rows, dim=1).double(), lost.double()
+
+
+def _width(rows: Tensor, factors: Sequence[Tensor]) -> int:
+    return rows.shape[1] + len(factors) * (len(_LEFT) + 1) + 2 + PARTS
+
+
+def _upwards(numbers: Sequence[Tensor]) -> Tensor:
+    """Return numbers (n,), none of them negative, as columns (n, T) bfloat16 that are not less."""
+    return (UP * torch.stack([number.double() for number in numbers], 1)).bfloat16()
 
 
 def _parts(numbers: Tensor) -> Tensor:
@@ -100,8 +116,8 @@ def pairs_above(left: Coarse, right: Coarse, limits: Tensor) -> tuple[Tensor, Te
 
     Parameters
     ----------
-    left : (n, W)
-    right : (K, W)
+    left : n rows
+    right : K rows
     limits : (n,)
 
     Returns
@@ -109,11 +125,9 @@ def pairs_above(left: Coarse, right: Coarse, limits: Tensor) -> tuple[Tensor, Te
     (p,) int64, (p,) int64
         The row on the left, rising, and that on the right; None where there are many, or a bound is not finite.
     """
-    longest, loses = right.length.max(), right.lost.max()
-    size = left.length * longest + left.added.abs() @ right.added.abs().amax(0) + limits.abs()
-    slack = left.lost * longest + (left.length + left.lost) * loses + ROUNDING * left.columns.shape[1] * size
-    least = limits.double() - slack.double() - torch.finfo(torch.float32).tiny
-    if not bool(torch.isfinite(least).all()):
+    width = left.columns.shape[1]
+    least = limits.double() - ROUNDING * width * limits.double().abs() - width * torch.finfo(torch.float32).tiny
+    if not (left.finite and right.finite and bool(torch.isfinite(least).all())):
         return None
     columns = left.columns.clone()
     columns[:, -PARTS:] = _parts(-least)
@@ -123,13 +137,13 @@ def pairs_above(left: Coarse, right: Coarse, limits: Tensor) -> tuple[Tensor, Te
 
 def pays(rows: Tensor) -> bool:
     """Say whether coarse products with these rows are faster than usual ones."""
-    return rows.device.type == "cpu" and rows.shape[1] >= WIDE and _has_matrix_unit()
+    return rows.device.type == "cpu" and rows.shape[1] >= WIDE and _multiplies_bfloat16()
 
 
 @lru_cache
-def _has_matrix_unit() -> bool:
-    asked = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return asked is not None and bool(asked()) and torch._C._has_mkldnn
+def _multiplies_bfloat16() -> bool:
+    asked = (getattr(torch.cpu, f"_is_{unit}_supported", None) for unit in ("amx_tile", "avx512_bf16"))
+    return torch._C._has_mkldnn and any(ask is not None and ask() for ask in asked)
 
 
 def dots(left: Tensor, right: Tensor, row: Tensor, column: Tensor) -> Tensor:

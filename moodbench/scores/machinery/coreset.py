@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from moodbench.scores.machinery.products import product
+
 SAME = 1e-12
 """Part of the largest squared length by which squared distances may differ that count as equal."""
 
@@ -74,7 +76,7 @@ def _next(rows: Tensor, lengths: Tensor, nearest: Tensor, most: int, least: floa
 
 def _squares(rows: Tensor, lengths: Tensor, some: Tensor) -> Tensor:
     """Return the squared distances of rows (n, W), whose squared lengths are given, from some of them, (n, m)."""
-    products = rows @ rows.index_select(0, some).T
+    products = product(rows, rows.index_select(0, some).T)
     return products.mul_(-2).add_(lengths[:, None]).add_(lengths.index_select(0, some))
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from moodbench.scores.block import Block
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.unit import centred_rows, unit_rows
 
 
@@ -62,7 +63,7 @@ class Directions:
 
     def relative(self, block: Block, others: Fan) -> Tensor:
         """Return the cosines of rows with `others`, less what a row's have in common (`own`), (B, K) float32."""
-        return torch.addmm(-others.halves.float(), self.ways(block), others.ways.T)
+        return product(self.ways(block), others.ways.T, -others.halves.float())
 
 
 def _halves(ways: Tensor, zero: Tensor) -> Tensor:

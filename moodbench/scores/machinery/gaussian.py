@@ -16,6 +16,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import Train
 from moodbench.scores.block import Block
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.statistics import FeatureSumsByLabel, GroupSums, Moment, SecondMoment, Statistic
 from moodbench.scores.machinery.unit import centred_rows, exact_unit_features
 from moodbench.scores.machinery.vectorised import row_argmax
@@ -86,7 +87,7 @@ class PrincipalAxes:
         centred = block.shared(
             ("centred", self.unit), lambda: centred_rows(block.features, self.centre, unit=self.unit)
         )
-        return centred @ self.basis
+        return product(centred, self.basis)
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +244,7 @@ class ClassGaussians:
 
 def half_squares(rows: Tensor, means: Tensor) -> Tensor:
     """Return z·m_k - ||m_k||^2 / 2, (B, K): -1/2 of the squared distance, but for the row's own ||z||^2 / 2."""
-    return torch.addmm(means.square().sum(dim=1) / -2, rows, means.T)
+    return product(rows, means.T, means.square().sum(dim=1) / -2)
 
 
 def squared_distance(rows: Tensor, means: Tensor, which: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.vectorised import row_argmax
 
 MOST_STEPS = 300
@@ -83,7 +84,7 @@ def lloyd(rows: Tensor, centres: Tensor) -> tuple[Tensor, float]:
 
 def _nearest(rows: Tensor, centres: Tensor) -> Tensor:
     halves = centres.square().sum(dim=1).float() / -2
-    return row_argmax(torch.addmm(halves, rows, centres.float().T))
+    return row_argmax(product(rows, centres.float().T, halves))
 
 
 def _means(rows: Tensor, nearest: Tensor, centres: Tensor) -> Tensor:

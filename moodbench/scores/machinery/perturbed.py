@@ -11,6 +11,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import Train
 from moodbench.scores.block import LOG2_E, Block
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.vectorised import row_argmax
 
 MOST_FLOATS = 1 << 28
@@ -69,7 +70,7 @@ class PerturbedHeads:
         _, classes, dim = self.weight.shape
         step = max(1, AT_ONCE // max(1, len(features) * classes))
         for some in torch.split(self.weight, step):
-            flat = features @ some.reshape(-1, dim).T
+            flat = product(features, some.reshape(-1, dim).T)
             flat.view(len(features), len(some), classes).add_(self.bias)
             yield flat
 

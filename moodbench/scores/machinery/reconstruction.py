@@ -12,6 +12,7 @@ from moodbench.errors import ScoreError, UsageError
 from moodbench.scores.base import Train
 from moodbench.scores.block import Block
 from moodbench.scores.machinery.gaussian import principal_axes
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.statistics import Moment, SecondMoment
 from moodbench.scores.machinery.unit import unit_features
 
@@ -52,7 +53,7 @@ def fourier_space(fourier: Fourier, moment: Moment, explained: float) -> Residua
     values, vectors = torch.linalg.eigh(moment.covariance_about(moment.mean))
     left = vectors[:, : len(values) - principal_count(values, explained)]
     basis, offset = left.float().contiguous(), (moment.mean @ left).float()
-    return ResidualSpace((*fourier.key, explained), lambda block: torch.addmm(-offset, fourier.rows(block), basis))
+    return ResidualSpace((*fourier.key, explained), lambda block: product(fourier.rows(block), basis, -offset))
 
 
 def principal_count(values: Tensor, explained: float) -> int:
@@ -98,7 +99,7 @@ class Fourier:
         """Return the mapped rows, (B, M) float32."""
         return block.shared(
             self.key,
-            lambda: torch.addmm(self._phases, unit_features(block), self._directions.T).cos_().mul_(self._scale),
+            lambda: product(unit_features(block), self._directions.T, self._phases).cos_().mul_(self._scale),
         )
 
 

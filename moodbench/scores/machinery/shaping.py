@@ -17,6 +17,7 @@ from torch import Tensor
 from moodbench.errors import UsageError
 from moodbench.scores.base import Fit, Score, Train
 from moodbench.scores.block import Block, log_sum_exp
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.quantile import entry_quantile
 from moodbench.scores.machinery.statistics import NegativeShare, Part, Statistic
 from moodbench.scores.machinery.vectorised import sorted_rows
@@ -62,13 +63,10 @@ class ShapedEnergy(Score):
 def head_energy(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return log sum_k exp((W x + b)_k), (B,), for features (B, D).
 
-    On a CPU a few rows at a time, into the same memory: their logits stay in its caches until they are summed.
+    On a CPU a few rows at a time: their logits stay in its caches until they are summed.
     """
-    if features.device.type != "cpu":
-        return log_sum_exp(torch.addmm(bias, features, weight.T))
-    logits = features.new_empty(min(CHUNK, len(features)), len(weight))
-    parts = (torch.addmm(bias, rows, weight.T, out=logits[: len(rows)]) for rows in torch.split(features, CHUNK))
-    return torch.cat([log_sum_exp(part) for part in parts])
+    parts = torch.split(features, CHUNK if features.device.type == "cpu" else max(1, len(features)))
+    return torch.cat([log_sum_exp(product(rows, weight.T, bias)) for rows in parts])
 
 
 def signed_note(share: float) -> str | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from moodbench.errors import ScoreError
 from moodbench.scores.base import Train
 from moodbench.scores.block import Block
+from moodbench.scores.machinery.products import product
 from moodbench.scores.machinery.statistics import Moment
 
 
@@ -34,7 +35,7 @@ class NullSpace:
         """Return ||R^T (x - u)||, (B,) float32."""
         length: Tensor = block.shared(
             ("residual", *self.key),
-            lambda: torch.linalg.vector_norm(torch.addmm(-self.offset, block.features, self.basis), dim=1),
+            lambda: torch.linalg.vector_norm(product(block.features, self.basis, -self.offset), dim=1),
         )
         return length
 
