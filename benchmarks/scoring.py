@@ -11,6 +11,7 @@ C = 1000):
 - the same command for all scores whose cost per row does not grow with the number of ID train rows;
 - with --banks, the same for the scores that compare every test row with every ID train row, beside the one product of
   test rows with ID train rows that they need, and k-NN alone beside faiss's flat index where that is installed;
+- with --others, the same for the scores of every other cost, by cost;
 - with --all, the same for every score there is;
 - with --tenfold, the memory with ten times as many rows.
 """
@@ -36,6 +37,7 @@ from torch import Tensor
 
 from benchmarks.reference_per_row import seconds_a_row
 from benchmarks.world import Size, World, build
+from moodbench.scores.base import SCORES, display_order
 from moodbench.scores.machinery.products import product
 from moodbench.workspace import Workspace
 
@@ -50,8 +52,8 @@ class Run:
     memory: float
 
 
-def run(command: Sequence[str]) -> Run:
-    """Run a command to its end, watching its memory."""
+def run(command: Sequence[str], *, may_fail: bool = False) -> Run:
+    """Run a command to its end, watching its memory. Its failure ends this program, unless it may fail."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     peak = [0]
@@ -66,7 +68,7 @@ def run(command: Sequence[str]) -> Run:
     _, errors = process.communicate()
     seconds = time.perf_counter() - began
     watcher.join()
-    if process.returncode:
+    if process.returncode and not may_fail:
         sys.exit(f"{' '.join(command)} failed:\n{errors}")
     return Run(seconds, peak[0] / 1024)
 
@@ -114,8 +116,6 @@ def score_command(space: Workspace, catalog: Path, names: Sequence[str], threads
 
 def scores_of(cost: str | None) -> list[str]:
     """Return the scores of a cost, or every one; ``products`` are those of O(D (D + C)) a row."""
-    from moodbench.scores.base import SCORES, display_order
-
     return [name for name in display_order(SCORES) if cost in (None, SCORES.get(name).cost)]
 
 
@@ -175,6 +175,7 @@ def main() -> None:
     parser.add_argument(
         "--banks", action="store_true", help="also measure memory banks (at full size a quarter of an hour)"
     )
+    parser.add_argument("--others", action="store_true", help="also measure the scores of every other cost, by cost")
     parser.add_argument("--all", action="store_true", help="also measure all scores together (at full size, longer)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
@@ -248,6 +249,14 @@ def measure(args: argparse.Namespace, size: Size, folder: Path) -> dict[str, obj
             "k-NN alone, seconds": round(knn.seconds, 1),
             "faiss's flat index, search alone, seconds (scaled)": faiss if faiss is None else round(faiss, 1),
         }
+    if args.others:
+        for cost in sorted({SCORES.get(name).cost for name in SCORES} - {"products", "memory bank"}):
+            names = scores_of(cost)
+            warm(space)
+            # of so many classes, covariances of their own fit no memory: the command says so, and has no number
+            done = run(score_command(space, catalog, names, args.threads), may_fail=True)
+            report[f"{len(names)} scores of cost '{cost}', seconds"] = round(done.seconds, 1)
+            report[f"{len(names)} scores of cost '{cost}', peak anonymous MiB"] = round(done.memory)
     if args.all:
         everything = scores_of(None)
         warm(space)
