@@ -15,16 +15,16 @@ from moodbench.errors import DataError
 
 pa = pytest.importorskip("pyarrow")
 
+SMALL = {"data_page_size": 4096, "write_batch_size": 2}
+
 HUB = {
+    **SMALL,
     "compression": "none",
     "use_dictionary": False,
     "column_encoding": {"image.bytes": "PLAIN"},
     "write_page_index": True,
-    "use_content_defined_chunking": {"min_chunk_size": 2048, "max_chunk_size": 8192, "norm_level": 0},
 }
 """As the library `datasets` writes today, with smaller pages."""
-
-SMALL = {"data_page_size": 4096, "write_batch_size": 2}
 
 LAYOUTS = {
     "hub": HUB,
