@@ -101,23 +101,27 @@ class Table:
         DataError
             The file cannot be read or is damaged, or has no bytes for the image.
         """
-        position, group, first = self._group(row)
-        file, process = self.files[position], os.getpid()
-        pages = _image_pages(file, group, self.columns, process, self.state)
-        if pages is None:
-            value = _image_column(file, group, self.columns, process, self.state)[row - first]
-            if not self.columns.binary:
-                value = value["bytes"] if value.is_valid else value
-            data: bytes | None = value.as_py()
-        else:
-            try:
-                data = pages.read(row - first)
-            except MemoryError:
-                raise
-            except Exception as error:  # whatever damaged bytes lead to
-                raise _damaged(self.place(row), error) from None
+        try:
+            data = self._read(row)
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:  # damaged bytes lead to anything
+            fix = "get an intact copy, or leave unreadable images out with  --on-error skip"
+            raise _damaged(self.place(row), error, fix) from None
         if data is None:
             raise DataError("a row of the table has no bytes of an image", file=self.place(row))
+        return data
+
+    def _read(self, row: int) -> bytes | None:
+        position, group, first = self._group(row)
+        where = self.files[position], group, self.columns, os.getpid(), self.state
+        pages = _image_pages(*where)
+        if pages is not None:
+            return pages.read(row - first)
+        value = _image_column(*where)[row - first]
+        if not self.columns.binary:
+            value = value["bytes"] if value.is_valid else value
+        data: bytes | None = value.as_py()
         return data
 
     @property
@@ -317,10 +321,8 @@ def _image_column(file: str, group: int, columns: Columns, process: int, state: 
         # without threads: a process that decodes has its core, and there are others beside it
         opened = _kept_parquet(file, process, state)
         return opened.read_row_group(group, columns=[columns.bytes], use_threads=False)[image]
-    except DataError:
-        raise
-    except Exception as error:  # pyarrow raises anything on damaged bytes
-        raise _damaged(file, error) from None
+    except MemoryError as error:  # damaged lengths ask for any amount
+        raise ValueError(str(error)) from None
 
 
 @lru_cache(maxsize=1)  # of more than one group, dictionaries would be held
@@ -332,12 +334,7 @@ def _image_pages(file: str, group: int, columns: Columns, process: int, state: s
 
 @lru_cache(maxsize=64)
 def _layout(file: str, group: int, columns: Columns, process: int, state: str) -> Layout | None:
-    try:
-        return find_pages(_kept_parquet(file, process, state), _kept_handle(file, process, state), group, columns.bytes)
-    except DataError:
-        raise
-    except Exception as error:  # pyarrow raises anything on damaged bytes
-        raise _damaged(file, error) from None
+    return find_pages(_kept_parquet(file, process, state), _kept_handle(file, process, state), group, columns.bytes)
 
 
 @lru_cache(maxsize=16)
@@ -390,6 +387,6 @@ def _pyarrow(file: str) -> ModuleType:
     return module
 
 
-def _damaged(file: str, error: Exception) -> DataError:
+def _damaged(file: str, error: Exception, fix: str = "get an intact copy") -> DataError:
     why = (str(error) or type(error).__name__).split("\n", 1)[0].rstrip(".")
-    return DataError(f"the table cannot be read, or is damaged ({why})", file=file, fix="get an intact copy")
+    return DataError(f"the table cannot be read, or is damaged ({why})", file=file, fix=fix)

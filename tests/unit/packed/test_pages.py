@@ -172,8 +172,35 @@ def test_damage_within_a_page_names_the_image_and_leaves_other_pages(tmp_path, w
     with pytest.raises(DataError, match="damaged") as error:
         table.read(first)
     assert str(error.value.file) == f"{file}/{first}.png"
+    assert "--on-error skip" in error.value.fix
     assert table.read(first - 1) == values[first - 1]
     assert table.read(first + page.count) == values[first + page.count]
+
+
+def test_damage_in_a_group_that_pyarrow_reads_names_the_image_too(tmp_path):
+    import pyarrow.parquet
+
+    file = Path(write(tmp_path / "a.parquet", images(), **LEFT_TO_PYARROW["gzip"]))
+    begin = pyarrow.parquet.ParquetFile(file).metadata.row_group(1).column(1).dictionary_page_offset
+    data = bytearray(file.read_bytes())
+    data[begin + 200 : begin + 900] = bytes(700)
+    file.write_bytes(data)
+    table = open_table([str(file)])
+    assert table.read(24) == images()[24]
+    with pytest.raises(DataError, match="damaged") as error:
+        table.read(26)
+    assert str(error.value.file) == f"{file}/26.png"
+
+
+def test_a_lack_of_memory_is_no_damage(tmp_path, monkeypatch):
+    table = open_table([write(tmp_path / "a.parquet", images())])
+
+    def lack(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(Handle, "read", lack)
+    with pytest.raises(MemoryError):
+        table.read(0)
 
 
 def test_a_file_that_is_replaced_is_read_on_as_it_was(tmp_path, without_groups):
