@@ -1,7 +1,8 @@
 """How fast images are read where they lie packed, beside the same images as files: `python -m benchmarks.packed`.
 
 The same photographs (500 × 375 JPEG files, in the page cache) lie as files, in a tar, in a zip (stored, and deflated),
-in WebDataset shards and in parquet. For each model, taking turns:
+in WebDataset shards and in parquet (small groups of rows as pyarrow writes them, and large ones as the hub has them
+now). For each model, taking turns:
 
 - decoding and transforming alone, in as many workers as extraction uses;
 - extraction, from images to a complete cache file.
@@ -46,7 +47,10 @@ MODELS = ("timm:test_vit", "efficientnet_lite0")
 """One that computes as fast as images are decoded, and one that people extract with on a CPU."""
 
 CLASSES, SHARDS, GROUP = 4, 4, 100
-"""Folders, WebDataset shards, and rows in a group of parquet."""
+"""Folders, WebDataset shards, and rows in a small group of parquet."""
+
+LARGE = 100_000_000
+"""Bytes of a large one."""
 
 FILES = "files"
 
@@ -75,8 +79,8 @@ def places(folder: Path, count: int) -> dict[str, ImageSource]:
         _tar(folder / f"train-{shard:04}.tar", inside)
     named = {"tar": "photographs.tar", "zip, stored": "stored.zip", "zip, deflated": "deflated.zip"}
     named |= {"WebDataset": f"train-{{0000..{SHARDS - 1:04}}}.tar"}
-    if _parquet(folder / "photographs.parquet", members):
-        named["parquet"] = "photographs.parquet"
+    if _parquet(folder / "photographs.parquet", folder / "hub.parquet", members):
+        named |= {"parquet": "photographs.parquet", "parquet of the hub": "hub.parquet"}
     found: dict[str, ImageSource] = {FILES: folder_images(photographs)}
     for kind, name in named.items():
         found[kind] = packed_images(packed_place(folder / name), data_dir=folder)
@@ -91,8 +95,8 @@ def _tar(file: Path, members: Sequence[tuple[str, bytes]]) -> None:
             tar.addfile(info, io.BytesIO(data))
 
 
-def _parquet(file: Path, members: Sequence[tuple[str, bytes]]) -> bool:
-    """Write a table as the hub has them; say whether pyarrow is there."""
+def _parquet(file: Path, hub: Path, members: Sequence[tuple[str, bytes]]) -> bool:
+    """Write a table as pyarrow does, and as the library `datasets` 4 does; say whether pyarrow is there."""
     try:
         import pyarrow as pa
         import pyarrow.parquet
@@ -101,6 +105,18 @@ def _parquet(file: Path, members: Sequence[tuple[str, bytes]]) -> bool:
     images = [{"bytes": data, "path": name} for name, data in members]
     table = pa.table({"image": images, "label": [int(name[1:2]) for name, _ in members]})
     pyarrow.parquet.write_table(table, file, row_group_size=GROUP)
+    rows = max(1, len(members) * LARGE // sum(len(data) for _, data in members))
+    pyarrow.parquet.write_table(
+        table,
+        hub,
+        row_group_size=rows,
+        data_page_size=2**20,
+        write_batch_size=4,  # rows, after which it is looked whether a page is full
+        write_page_index=True,
+        compression="none",
+        use_dictionary=["label"],
+        column_encoding={"image.bytes": "PLAIN"},
+    )
     return True
 
 

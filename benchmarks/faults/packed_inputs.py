@@ -64,13 +64,15 @@ def _tables(members: Files) -> list[Files]:
 
     images = [{"bytes": data, "path": name} for name, data in members.items()]
     table = pa.table({"image": images, "label": [0, 1, 0]})
-    stream, arrow = io.BytesIO(), io.BytesIO()
+    stream, plain, arrow = io.BytesIO(), io.BytesIO(), io.BytesIO()
     pyarrow.parquet.write_table(table, stream, row_group_size=2)
+    how = {"use_dictionary": False, "data_page_version": "2.0", "data_page_size": 1, "write_batch_size": 1}
+    pyarrow.parquet.write_table(table, plain, compression="none", **how)
     with pa.ipc.new_stream(arrow, table.schema) as out:
         out.write_table(table)
     state = json.dumps({"_data_files": [{"filename": "data.arrow"}]}).encode()
     saved = {"saved/data.arrow": arrow.getvalue(), "saved/state.json": state, "saved/dataset_info.json": b"{}"}
-    return [{"a.parquet": stream.getvalue()}, saved]
+    return [{"a.parquet": stream.getvalue()}, {"plain.parquet": plain.getvalue()}, saved]
 
 
 def read_packed(folder: Path, name: str) -> object:

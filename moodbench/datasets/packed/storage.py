@@ -122,7 +122,7 @@ def read_range(file: str, offset: int, size: int) -> bytes:
         if handle.replaced:
             _opened.cache_clear()
             handle = _opened(file, os.getpid())
-        return os.pread(handle.descriptor, size, offset)
+        return handle.read(offset, size)
     except Exception as error:  # whatever the client of the store raises
         raise unreadable(file, error) from error
 
@@ -162,25 +162,34 @@ def unreadable(file: str, error: Exception) -> DataError:
     return DataError(f"the file cannot be read: {why}", file=file, fix="check the path, and that you may read it")
 
 
-class _Handle:
+class Handle:
     """An open file, closed when it is forgotten."""
 
     def __init__(self, file: str) -> None:
-        self.descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`; fewer where the file ends before."""
+        return os.pread(self._descriptor, size, offset)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return os.fstat(self._descriptor).st_size
 
     @property
     def replaced(self) -> bool:
         """Whether another file has its name by now, or none."""
-        return os.fstat(self.descriptor).st_nlink == 0
+        return os.fstat(self._descriptor).st_nlink == 0
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError, OSError):
-            os.close(self.descriptor)
+            os.close(self._descriptor)
 
 
 @lru_cache(maxsize=_OPEN)
-def _opened(file: str, process: int) -> _Handle:
-    return _Handle(file)
+def _opened(file: str, process: int) -> Handle:
+    return Handle(file)
 
 
 def file_system(address: str) -> tuple[Any, str]:

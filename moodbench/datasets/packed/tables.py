@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from moodbench.datasets.packed.storage import open_file, size_of, stamp
+from moodbench.datasets.packed.pages import Layout, Pages, find_pages
+from moodbench.datasets.packed.storage import Handle, open_file, size_of, stamp
 from moodbench.errors import DataError
 from moodbench.names import is_address, leads_out
 from moodbench.release import with_extra
@@ -53,6 +54,11 @@ class Columns:
     label: str | None
     classes: tuple[str, ...]
     texts: bool = False
+
+    @property
+    def bytes(self) -> str:
+        """The path of the column of bytes."""
+        return self.image if self.binary else f"{self.image}.bytes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,14 +101,27 @@ class Table:
         DataError
             The file cannot be read or is damaged, or has no bytes for the image.
         """
-        file, group, first = self._group(row)
-        column = _image_column(self.files[file], group, self.columns, os.getpid(), self.state)
-        value = column[row - first]
+        try:
+            data = self._read(row)
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:  # damaged bytes lead to anything
+            fix = "get an intact copy, or leave unreadable images out with  --on-error skip"
+            raise _damaged(self.place(row), error, fix) from None
+        if data is None:
+            raise DataError("a row of the table has no bytes of an image", file=self.place(row))
+        return data
+
+    def _read(self, row: int) -> bytes | None:
+        position, group, first = self._group(row)
+        where = self.files[position], group, self.columns, os.getpid(), self.state
+        pages = _image_pages(*where)
+        if pages is not None:
+            return pages.read(row - first)
+        value = _image_column(*where)[row - first]
         if not self.columns.binary:
             value = value["bytes"] if value.is_valid else value
-        if not value.is_valid:
-            raise DataError("a row of the table has no bytes of an image", file=self.place(row))
-        data: bytes = value.as_py()
+        data: bytes | None = value.as_py()
         return data
 
     @property
@@ -299,19 +318,35 @@ def _image_column(file: str, group: int, columns: Columns, process: int, state: 
     try:
         if file.endswith(ARROW):
             return _arrow(file)[image]
-        wanted = image if columns.binary else f"{image}.bytes"
         # without threads: a process that decodes has its core, and there are others beside it
-        return _kept_parquet(file, process, state).read_row_group(group, columns=[wanted], use_threads=False)[image]
-    except DataError:
-        raise
-    except Exception as error:  # pyarrow raises anything on damaged bytes
-        raise _damaged(file, error) from None
+        opened = _kept_parquet(file, process, state)
+        return opened.read_row_group(group, columns=[columns.bytes], use_threads=False)[image]
+    except MemoryError as error:  # damaged lengths ask for any amount
+        raise ValueError(str(error)) from None
+
+
+@lru_cache(maxsize=1)  # of more than one group, dictionaries would be held
+def _image_pages(file: str, group: int, columns: Columns, process: int, state: str) -> Pages | None:
+    """Return the images of a group page by page; None where pyarrow is to read the group."""
+    layout = None if is_address(file) or file.endswith(ARROW) else _layout(file, group, columns, process, state)
+    return None if layout is None else Pages(_kept_handle(file, process, state), layout)
+
+
+@lru_cache(maxsize=64)
+def _layout(file: str, group: int, columns: Columns, process: int, state: str) -> Layout | None:
+    return find_pages(_kept_parquet(file, process, state), _kept_handle(file, process, state), group, columns.bytes)
 
 
 @lru_cache(maxsize=16)
 def _kept_parquet(file: str, process: int, state: str) -> Any:
     """Keep a parquet file open; one for each process, as pyarrow's threads do not survive a fork."""
     return _parquet(file)
+
+
+@lru_cache(maxsize=16)
+def _kept_handle(file: str, process: int, state: str) -> Handle:
+    """Keep it open for pages, too: of a file that is replaced, both go on reading what they began."""
+    return Handle(file)
 
 
 def _parquet(file: str) -> Any:
@@ -352,6 +387,6 @@ def _pyarrow(file: str) -> ModuleType:
     return module
 
 
-def _damaged(file: str, error: Exception) -> DataError:
+def _damaged(file: str, error: Exception, fix: str = "get an intact copy") -> DataError:
     why = (str(error) or type(error).__name__).split("\n", 1)[0].rstrip(".")
-    return DataError(f"the table cannot be read, or is damaged ({why})", file=file, fix="get an intact copy")
+    return DataError(f"the table cannot be read, or is damaged ({why})", file=file, fix=fix)

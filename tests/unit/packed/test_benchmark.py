@@ -12,7 +12,7 @@ def test_every_place_has_the_same_images_in_the_same_order(tmp_path):
     pytest.importorskip("pyarrow")
     sources = places(tmp_path, 9)
     files = sources.pop(FILES)
-    assert set(sources) == {"tar", "zip, stored", "zip, deflated", "WebDataset", "parquet"}
+    assert set(sources) == {"tar", "zip, stored", "zip, deflated", "WebDataset", "parquet", "parquet of the hub"}
     for source in sources.values():
         assert len(source) == len(files) == 9
         for i in range(9):
