@@ -44,6 +44,10 @@ from moodbench.workspace import Workspace
 NINE = ("msp", "max_logit", "energy", "energy_react", "vim", "residual", "gradnorm", "mahalanobis", "kl_matching")
 
 
+THERE = {"head", "logits", "labels", "stream"}
+"""What the caches have; no layers, views, members of an ensemble, or texts."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of a command: seconds, and the most anonymous memory it held, in MiB."""
@@ -115,8 +119,9 @@ def score_command(space: Workspace, catalog: Path, names: Sequence[str], threads
 
 
 def scores_of(cost: str | None) -> list[str]:
-    """Return the scores of a cost, or every one; ``products`` are those of O(D (D + C)) a row."""
-    return [name for name in display_order(SCORES) if cost in (None, SCORES.get(name).cost)]
+    """Return the scores of a cost, or every one, that plain caches suffice for; ``products``: O(D (D + C)) a row."""
+    plain = [name for name in SCORES if SCORES.get(name).needs <= THERE]
+    return [name for name in display_order(plain) if cost in (None, SCORES.get(name).cost)]
 
 
 def bank_product(size: Size, rows: int = 8192) -> float:
