@@ -66,7 +66,14 @@ class Detected(InNotebooks):
         return frame_of(self.verdicts)
 
     def text(self, format: str = PLAIN, width: int | None = None) -> str:
-        """Return the table as text; `width`: letters of a line of the format "plain"."""
+        """Return the table as text; of "json" and "csv" what the methods of these names return.
+
+        `width`: letters of a line of the format "plain".
+        """
+        if format == "json":
+            return self.json()
+        if format == "csv":
+            return self.csv()
         return plain_within([self.table], width) if format == PLAIN else FORMATS.get(format)([self.table])
 
     def json(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -236,12 +237,24 @@ def all_empty(rows: Sequence[Result]) -> ScoreError | None:
 
 
 def _without(lacking: Mapping[str, str]) -> str:
-    """Return the line on scores that `score --all` leaves out: what they read of a model besides is not there."""
-    why: dict[str, list[str]] = {}
-    for name, lack in lacking.items():
-        why.setdefault(lack, []).append(name)
-    said = "; ".join(f"{', '.join(names)} ({lack})" for lack, names in why.items())
-    return f"left out {many(len(lacking), 'score')} where a model lacks what they read besides: {said}"
+    """Return the lines on scores that `score --all` leaves out: what they read of a model besides is not there.
+
+    Reasons that differ in nothing but a name that they quote share a line; the name is said where it is no score's.
+    """
+    alike: dict[str, list[tuple[str, str, str]]] = {}
+    for score, lack in lacking.items():
+        quoted = re.search("'([^']+)'", lack)
+        name = score if quoted is None else quoted[1]
+        pattern = lack if quoted is None else re.sub(rf"\b{re.escape(name)}\b", "NAME", lack)
+        alike.setdefault(pattern, []).append((score, name, lack))
+    lines = [f"left out {many(len(lacking), 'score')} where a model lacks what they read besides:"]
+    for pattern, of in alike.items():
+        if len({lack for *_, lack in of}) == 1:
+            why, names = of[0][-1], [score for score, *_ in of]
+        else:
+            why, names = pattern, [score if score == name else f"{score} ({name})" for score, name, _ in of]
+        lines.append(f"  {why}: {', '.join(names)}")
+    return "\n".join(lines)
 
 
 def _with_validation(benchmarks: Sequence[BenchmarkSpec], *, asked: bool) -> list[BenchmarkSpec]:
