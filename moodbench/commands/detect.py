@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moodbench.arguments import as_path
+from moodbench.arguments import as_path, check_params, check_whole
 from moodbench.before_torch import set_switches
 from moodbench.errors import UsageError
 from moodbench.names import as_text, printable
@@ -152,6 +152,9 @@ def detect(
     """
     if fpr_id is not None and fdr is not None:
         raise UsageError("--fpr-id and --fdr are two rules for a verdict", fix="give one of them")
+    check_params(params, '{"k": 10}')
+    check_whole(neighbours=neighbours)
+    check_whole(optional=True, threads=threads, max_pixels=max_pixels)
     space = as_workspace(workspace)
     set_switches()
     from moodbench.detection.images import images_below

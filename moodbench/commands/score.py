@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from moodbench.arguments import as_names
+from moodbench.arguments import as_names, check_params, check_whole
 from moodbench.catalog import BenchmarkSpec
 from moodbench.classes import unnamed_note
 from moodbench.cluster import check_engine
@@ -136,10 +136,14 @@ def score(
         Results that are there are damaged, and would be lost if written anew; or the folder cannot be written.
         The other models are scored before this or a `CacheError` is raised.
     """
+    check_whole(optional=True, threads=threads, bank_rows=bank_rows, workers=workers)
+    for of in (params, *(params.values() if isinstance(params, Mapping) else ())):
+        check_params(of, '{"knn": {"k": 10}}')
     check_engine(engine, address, workers)
     space = as_workspace(workspace)
     model, score, benchmark = as_names(model), as_names(score), as_names(benchmark)
-    shares = (label_noise,) if isinstance(label_noise, (int, float)) else tuple(label_noise)
+    loose: Any = label_noise  # a text is one wrong share, not several
+    shares = tuple(loose) if isinstance(loose, Iterable) and not isinstance(loose, str) else (loose,)
     check_results_dir(space.results_dir)
     models = _models(space, model, head, layers, report)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
