@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -129,11 +130,11 @@ def test_scores_that_are_left_out_are_listed_by_reason(home):
     for name in ("train", "test", "ood"):
         np.savez("rows.npz", features=rng.normal(size=(30, 4)))
         call("import", "--model", "net", "--dataset", f"tiny_{name}", "rows.npz")
-    (head, *lines) = [
-        line for line in call("score", "--all").stderr.splitlines() if line.startswith(("left out", "  "))
-    ]
+    said = call("score", "--all").stderr
+    assert re.search(r"; left empty:(\n  [^\n]+ \([^\n]+\))+\nleft out", said)
+    head, *lines = said[said.index("left out ") :].splitlines()
     assert head.endswith(" scores where a model lacks what they read besides:")
-    reasons = dict(line.strip().split(": ") for line in lines if "cached" not in line)
+    reasons = dict(line.strip().split(": ") for line in lines if line.startswith("  "))
     listed = [name for names in reasons.values() for name in names.split(", ")]
     assert f"left out {len(listed)} scores" in head
     views = reasons["no view 'NAME' (extract --view NAME)"].split(", ")
