@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from moodbench.arguments import as_names, check_real
+from moodbench.arguments import as_names
 from moodbench.comparison.folder import provenance_in, results_in
 from moodbench.comparison.match import Ours, base_of, beside
 from moodbench.comparison.published import PUBLISHED
@@ -100,7 +100,6 @@ def titles_for(space: Workspace) -> Titles:
 
 def check_limit(points: float) -> None:
     """Raise a `UsageError` unless this can be the largest difference that is allowed, in points."""
-    check_real(points=points)
     if not 0 <= points <= 100:
         raise UsageError(f"--fail-over cannot be {points:g}", fix="give points of a percentage, from 0 to 100")
 
