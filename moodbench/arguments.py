@@ -1,4 +1,4 @@
-"""What people write in Python where a function wants names or paths: one name for several, a text for a path.
+"""What people write in Python where a function wants names, paths or numbers: one name for several, a text for a path.
 
 Every function that users call hands such arguments through here, so that ``score(model="digits_mim")`` does not look
 for the models 'd', 'i', 'g', ….
@@ -6,7 +6,9 @@ for the models 'd', 'i', 'g', ….
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, overload
 
@@ -47,3 +49,28 @@ def as_path(given: str | Path | None) -> Path | None:
 def as_paths(given: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:
     """Return the paths that are given; a text is one path."""
     return (Path(given),) if isinstance(given, str | Path) else tuple(map(Path, given))
+
+
+def check_params(given: Any, example: str) -> None:
+    """Raise a `UsageError` unless parameters are given by name, as in `example`, or not at all."""
+    if given is not None and not isinstance(given, Mapping):
+        raise UsageError(f"parameters are given by name, and {given!r:.80} names none", fix=f"params={example}")
+
+
+def check_whole(*, optional: bool = False, **given: Any) -> None:
+    """Raise a `UsageError` where what is given under a name is no whole number, nor None if that leaves it out."""
+    _check(Integral, "whole number", optional, given)
+
+
+def check_real(*, optional: bool = False, **given: Any) -> None:
+    """Raise a `UsageError` where what is given under a name is no finite number, nor None if that leaves it out."""
+    _check(Real, "number", optional, given)
+
+
+def _check(kind: type, called: str, optional: bool, given: dict[str, Any]) -> None:
+    for name, value in given.items():
+        if optional and value is None:
+            continue
+        known = isinstance(value, kind) and not isinstance(value, bool)
+        if not known or not math.isfinite(value):
+            raise UsageError(f"{name} is a {called}, and {value!r:.80} is none")

@@ -13,10 +13,11 @@ from moodbench.cli.app import app
 from moodbench.cli.options import Device, Run, with_progress, with_run
 from moodbench.cli.output import terminal_width
 from moodbench.cli.params import parse_params
-from moodbench.cli.shown import format_for, put
+from moodbench.cli.shown import Format, format_asked, put
 from moodbench.errors import UsageError
 
-_SUFFIXES = (".md", ".txt", ".tex", ".html", ".csv", ".json", ".jsonl")
+_LINES = ".jsonl"
+"""What the JSON of verdicts is, an object a line: a suffix that tables do not have."""
 
 
 @app.command()
@@ -91,8 +92,11 @@ def detect(
     max_pixels: Annotated[
         int | None, typer.Option(metavar="N", help="Pictures with more pixels count as undecodable.", min=1)
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    format: Format = None,
+    json_: Annotated[
+        bool, typer.Option("--json", help="The same as --format json: an object a line, numbers in full.")
+    ] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="The same as --format csv.")] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -115,11 +119,14 @@ def detect(
     from moodbench.commands.detect import detect as work
     from moodbench.scores.base import load_scores
 
-    suffix = "" if out is None else out.suffix.lower()
-    if out is not None and suffix not in _SUFFIXES:
-        raise UsageError(f"the name '{out.name}' says no format", fix=f"end it in one of {', '.join(_SUFFIXES)}")
     if json_ and csv:
         raise UsageError("--json and --csv are two formats", fix="give one of them")
+    if csv and format not in (None, "csv"):
+        raise UsageError(f"--csv and --format {format} contradict each other", fix="give one of them")
+    lines = out is not None and out.suffix.lower() == _LINES
+    format = "csv" if csv else "json" if lines and format is None else format
+    width = terminal_width() if out is None else None
+    wanted = format_asked(json_, format, out, width)
     params = parse_params(param or [])
     if set(params) - {score}:
         raise UsageError(f"there are parameters for the score '{next(iter(params))}', and '{score}' is asked for")
@@ -145,13 +152,6 @@ def detect(
         report=run.output.say,
         progress=run.output.progress,
     )
-    width = terminal_width() if out is None else None
-    if json_ or suffix in (".json", ".jsonl"):
-        text = found.json()
-    elif csv or suffix == ".csv":
-        text = found.csv()
-    else:
-        text = found.text(format_for(None, out, width), width)
-    put(text, out, run)
+    put(found.text(wanted, width), out, run)
     if found.unread or all(verdict.verdict is None for verdict in found.verdicts):
         raise typer.Exit(1)

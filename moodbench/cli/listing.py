@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -39,6 +39,61 @@ def as_text(rows: Sequence[Mapping[str, Any]], indent: int = 0) -> str:
     else:
         lines = _in_columns([keys, *cells], terminal - indent) or _paragraphs(keys, cells, terminal - indent)
     return "".join(f"{' ' * indent}{line}".rstrip() + "\n" for line in lines)
+
+
+def as_facts(facts: Iterable[tuple[str, str]], indent: int = 0, most: int | None = None, gap: int = 2) -> str:
+    """Return a line for each key with its value; on a terminal long values go on below, beside their keys.
+
+    `most`: letters of a line that are not exceeded elsewhere either; `gap`: blanks behind the longest key.
+    """
+    facts = list(facts)
+    wide = max((len(key) for key, _ in facts), default=0)
+    room = _room(most)
+    lines = []
+    for key, value in facts:
+        first = f"{' ' * indent}{key:{wide}}{' ' * gap}"
+        folded = [value] if room is None else _folded(value, max(room - len(first), LEAST))
+        lines += [(" " * len(first) if number else first) + line for number, line in enumerate(folded)]
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def as_prose(text: str, indent: int = 0) -> str:
+    """Return text as it is written; on a terminal that is narrower, paragraphs are set anew where they do not fit."""
+    room, before = _room(None), " " * indent
+    lines = text.splitlines()
+    if room is not None and max(map(len, lines), default=0) > room - indent:
+        lines = [line for part in _written(lines) for line in _reset(part, max(room - indent, LEAST))]
+    return "".join(f"{before}{line}".rstrip() + "\n" for line in lines)
+
+
+LEAST, FULL = 20, 85
+"""Letters that lines keep however narrow the terminal is, and those of lines that were broken for their length."""
+
+
+def _room(most: int | None) -> int | None:
+    return min((one for one in (terminal_width(), most) if one is not None), default=None)
+
+
+def _written(lines: Sequence[str]) -> list[list[str]]:
+    """Return the lines of each paragraph, as far as they can be told: what follows a full line goes on with it."""
+    parts: list[list[str]] = []
+    for line in lines:
+        goes_on = parts and len(parts[-1][-1]) >= FULL and line.strip() and _margin(line) == _margin(parts[-1][-1])
+        parts[-1:] = [[*parts[-1], line]] if goes_on else [*parts[-1:], [line]]
+    return parts
+
+
+def _margin(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _reset(lines: Sequence[str], width: int) -> list[str]:
+    if max(map(len, lines)) <= width:
+        return list(lines)
+    before = " " * _margin(lines[0])
+    return [
+        before + line for line in _folded(" ".join(line.strip() for line in lines), max(width - len(before), LEAST))
+    ]
 
 
 def _columns(cells: Sequence[Sequence[str]]) -> list[str]:

@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
+from textwrap import wrap
 from traceback import walk_tb
 from typing import Literal
 
@@ -29,9 +30,9 @@ class Output:
     level: Level = "normal"
 
     def say(self, line: str) -> None:
-        """Tell people something, on stderr."""
+        """Tell people something, on stderr. On a terminal the lines of a list, which are indented, fit its width."""
         if self.level != "quiet":
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            print(_fitted(line), file=sys.stderr, flush=True)  # noqa: T201
 
     def detail(self, line: str) -> None:
         """Tell people who asked for more, on stderr."""
@@ -42,6 +43,19 @@ class Output:
     def progress(self) -> bool:
         """Whether progress bars may be shown."""
         return self.level != "quiet"
+
+
+def _fitted(text: str) -> str:
+    """Return what is said, with indented lines folded between words; others stay whole, and can be copied."""
+    if "\n  " not in text or not sys.stderr.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    lines = []
+    for line in text.splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        folded = wrap(line, width, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False)
+        lines += folded if indent and folded else [line]
+    return "\n".join(lines)
 
 
 def write(text: str) -> None:

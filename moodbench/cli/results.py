@@ -11,7 +11,7 @@ import typer
 
 from moodbench.cli import completion
 from moodbench.cli.app import Commands, app
-from moodbench.cli.listing import as_text
+from moodbench.cli.listing import as_facts, as_text
 from moodbench.cli.options import Json, Run, with_run, with_run_elsewhere
 from moodbench.cli.output import terminal_width, write
 from moodbench.cli.shown import Models
@@ -269,10 +269,8 @@ def _shown(record: Record, run: Run) -> str:
             known = metric == "auroc" and record["auroc_low"] is not None
             interval = f"  95 %: {printed(record['auroc_low'])} to {printed(record['auroc_high'])}" if known else ""
             numbers.append((METRICS[metric].label, printed(value) + interval))
-    lines = [*numbers, *_facts(record)]
-    wide = max(len(key) for key, _ in lines)
-    parts = [title, "", *(f"{key:{wide}}  {value}".rstrip() for key, value in lines)]
-    return "\n".join(parts) + "\n\n" + (as_text([_column(one) for one in record["inputs"]]) if record["inputs"] else "")
+    said = as_facts([*numbers, *_facts(record)])
+    return f"{title}\n\n{said}\n" + (as_text([_column(one) for one in record["inputs"]]) if record["inputs"] else "")
 
 
 def _facts(record: Record) -> Iterator[tuple[str, str]]:

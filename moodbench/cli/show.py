@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ import typer
 from moodbench.cli import completion
 from moodbench.cli.app import Commands, app
 from moodbench.cli.list_ import views_said
-from moodbench.cli.listing import as_text
+from moodbench.cli.listing import as_facts, as_prose, as_text
 from moodbench.cli.options import Json, Run, with_run
 from moodbench.cli.output import write
 
@@ -91,20 +90,8 @@ def _as_json(record: Record) -> str:
 
 def _sheet(title: str, facts: Mapping[str, Any]) -> str:
     """Return a title, and below it what is known, a fact a line; what is not known is left out."""
-    said = {key: _said(value) for key, value in facts.items()}
-    width = max((len(key) for key, text in said.items() if text), default=0)
-    lines = [title]
-    for key, text in said.items():
-        first = f"  {key:<{width}}  "
-        lines += textwrap.wrap(
-            text,
-            _WIDTH,
-            initial_indent=first,
-            subsequent_indent=" " * len(first),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    return "\n".join(lines) + "\n"
+    said = ((key, _said(value)) for key, value in facts.items())
+    return f"{title}\n" + as_facts([(key, text) for key, text in said if text], 2, _WIDTH)
 
 
 def _said(value: Any) -> str:
@@ -126,18 +113,12 @@ def _short(file: Record) -> Record:
 
 def _below(title: str, rows: list[Record]) -> str:
     """Return a table with its title; nothing without rows."""
-    return "" if not rows else f"\n{title}\n{textwrap.indent(as_text(rows), '  ')}"
+    return "" if not rows else f"\n{title}\n{as_text(rows, 2)}"
 
 
 def _numbered(title: str, texts: list[str]) -> str:
-    lines = [
-        line
-        for number, text in enumerate(texts, start=1)
-        for line in textwrap.wrap(
-            " ".join(text.split()), _WIDTH, initial_indent=f"  {number}. ", subsequent_indent="     "
-        )
-    ]
-    return "" if not lines else "\n" + "\n".join([title, *lines]) + "\n"
+    steps = [(f"{number}.", " ".join(text.split())) for number, text in enumerate(texts, start=1)]
+    return "" if not steps else f"\n{title}\n{as_facts(steps, 2, _WIDTH, 1)}"
 
 
 def _layer(layer: Record | None) -> str | None:
@@ -282,5 +263,5 @@ def _score_text(r: Record) -> str:
         "year": r["year"],
         "note": r["note"],
     }
-    text = textwrap.indent(r["description"], "  ")
-    return _sheet(f"{r['name']}: {r['title']}", facts) + (f"\n{text}\n" if text else "")
+    text = as_prose(r["description"], 2)
+    return _sheet(f"{r['name']}: {r['title']}", facts) + (f"\n{text}" if text else "")

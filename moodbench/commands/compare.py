@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -101,7 +100,7 @@ def titles_for(space: Workspace) -> Titles:
 
 def check_limit(points: float) -> None:
     """Raise a `UsageError` unless this can be the largest difference that is allowed, in points."""
-    if not 0 <= points <= 100 or math.isnan(points):
+    if not 0 <= points <= 100:
         raise UsageError(f"--fail-over cannot be {points:g}", fix="give points of a percentage, from 0 to 100")
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moodbench.arguments import as_path
+from moodbench.arguments import as_path, check_params, check_whole
 from moodbench.before_torch import set_switches
 from moodbench.errors import UsageError
 from moodbench.names import as_text, printable
@@ -66,7 +66,14 @@ class Detected(InNotebooks):
         return frame_of(self.verdicts)
 
     def text(self, format: str = PLAIN, width: int | None = None) -> str:
-        """Return the table as text; `width`: letters of a line of the format "plain"."""
+        """Return the table as text; of "json" and "csv" what the methods of these names return.
+
+        `width`: letters of a line of the format "plain".
+        """
+        if format == "json":
+            return self.json()
+        if format == "csv":
+            return self.csv()
         return plain_within([self.table], width) if format == PLAIN else FORMATS.get(format)([self.table])
 
     def json(self) -> str:
@@ -145,6 +152,9 @@ def detect(
     """
     if fpr_id is not None and fdr is not None:
         raise UsageError("--fpr-id and --fdr are two rules for a verdict", fix="give one of them")
+    check_params(params, '{"k": 10}')
+    check_whole(neighbours=neighbours)
+    check_whole(optional=True, threads=threads, max_pixels=max_pixels)
     space = as_workspace(workspace)
     set_switches()
     from moodbench.detection.images import images_below

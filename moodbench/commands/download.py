@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moodbench.arguments import as_names, as_path
+from moodbench.arguments import as_names, as_path, check_whole
 from moodbench.catalog import FEATURES_ONLY, DatasetSpec
 from moodbench.choices import Link, check_choice
 from moodbench.errors import DataError, MoodbenchError, UsageError
@@ -92,6 +92,7 @@ def download(
     """
     space = as_workspace(workspace)
     dataset, benchmark, model = as_names(dataset), as_names(benchmark), as_names(model)
+    check_whole(jobs=jobs)
     if not (dataset or benchmark or model or everything):
         raise _nothing_named(space)
     if jobs < 1:

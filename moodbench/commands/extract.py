@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moodbench.arguments import as_names
+from moodbench.arguments import as_names, check_real, check_whole
 from moodbench.before_torch import set_switches
 from moodbench.choices import Decoder, EngineName, OnError, Pool, Precision
 from moodbench.commands.extract_said import described
@@ -149,6 +149,8 @@ def extract(
     MoodbenchError
         Its children say what went wrong; datasets finished before stay.
     """
+    check_whole(optional=True, batch_size=batch_size, workers=workers, limit=limit, max_pixels=max_pixels)
+    check_real(optional=True, gpus_per_worker=gpus_per_worker)
     share = None if shard is None else Share.parse(shard)
     where = Engine.asked(engine, address, workers, gpus_per_worker, device, share is not None)
     decoding = workers if engine == "local" else None

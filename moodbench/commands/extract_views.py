@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from moodbench.arguments import as_names
 from moodbench.choices import Pool, check_choice
 from moodbench.errors import UnknownNameError, UsageError
 from moodbench.names import check_name
@@ -131,4 +132,4 @@ NO_VIEWS = Views()
 
 
 def _joined(layers: str | Sequence[str] | None) -> str | None:
-    return layers if layers is None or isinstance(layers, str) else ",".join(layers)
+    return layers if layers is None or isinstance(layers, str) else ",".join(as_names(layers))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moodbench.arguments import as_path, as_paths
+from moodbench.arguments import as_path, as_paths, check_real
 from moodbench.digests import file_sha256
 from moodbench.errors import CacheMismatchError, ModelError, UnknownNameError, UsageError
 from moodbench.names import check_name
@@ -113,6 +113,7 @@ def text_head(
     CacheMismatchError
         The cached features are of other weights, or another head of that name is there.
     """
+    check_real(negative_share=negative_share, negative_quantile=negative_quantile)
     space = as_workspace(workspace)
     parsed = _cached(space, model, name)
     spec = space.catalog.model(parsed.base).variant(parsed.variant) if _is_known(space, parsed) else None

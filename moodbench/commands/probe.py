@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from moodbench.arguments import as_names
+from moodbench.arguments import as_names, check_whole
 from moodbench.classes import unnamed_note
 from moodbench.errors import CacheError, ModelError, MoodbenchError
 from moodbench.names import check_name
@@ -76,6 +76,7 @@ def probe(
     CacheMismatchError
         Another head of that name is there. The other models are done before any of these is raised.
     """
+    check_whole(optional=True, threads=threads)
     space = as_workspace(workspace)
     check_name(name, "head")
     models = choose_models(space, as_names(model), layers=layers)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moodbench.arguments import as_names, as_path
+from moodbench.arguments import as_names, as_path, check_whole
 from moodbench.atomic import write_file
 from moodbench.commands.rank import rank
 from moodbench.commands.source import Source
@@ -59,6 +59,7 @@ def report(
     file = as_path(out)
     if file.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"a report cannot be written as '{file.name}'", fix="end the file name in .html")
+    check_whole(images=images)
     if not 0 <= images <= 1000:
         raise UsageError(f"{images} images of a dataset cannot be shown", fix="choose a number from 0 to 1000")
     names = chosen_benchmarks(space, as_names(benchmark))

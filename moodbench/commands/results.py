@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from moodbench.arguments import as_path, as_paths
+from moodbench.arguments import as_path, as_paths, check_real
 from moodbench.comparison.changes import Changes, changes
 from moodbench.comparison.folder import no_results_in, provenance_in
 from moodbench.errors import CacheError, ResultsError, UnknownNameError, UsageError
@@ -259,6 +259,7 @@ def diff_results(
     ResultsError
         A folder holds no results, or they cannot be read.
     """
+    check_real(tolerance=tolerance)
     if not 0 <= tolerance <= 100:
         raise UsageError(f"the tolerance cannot be {tolerance:g}", fix="give points of a percentage, from 0 to 100")
     one, other = (as_path(folder) for folder in (a, b))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from moodbench.arguments import as_names
+from moodbench.arguments import as_names, check_params, check_whole
 from moodbench.catalog import BenchmarkSpec
 from moodbench.classes import unnamed_note
 from moodbench.cluster import check_engine
@@ -135,10 +136,14 @@ def score(
         Results that are there are damaged, and would be lost if written anew; or the folder cannot be written.
         The other models are scored before this or a `CacheError` is raised.
     """
+    check_whole(optional=True, threads=threads, bank_rows=bank_rows, workers=workers)
+    for of in (params, *(params.values() if isinstance(params, Mapping) else ())):
+        check_params(of, '{"knn": {"k": 10}}')
     check_engine(engine, address, workers)
     space = as_workspace(workspace)
     model, score, benchmark = as_names(model), as_names(score), as_names(benchmark)
-    shares = (label_noise,) if isinstance(label_noise, (int, float)) else tuple(label_noise)
+    loose: Any = label_noise  # a text is one wrong share, not several
+    shares = tuple(loose) if isinstance(loose, Iterable) and not isinstance(loose, str) else (loose,)
     check_results_dir(space.results_dir)
     models = _models(space, model, head, layers, report)
     benchmarks = [space.catalog.benchmark(name) for name in benchmark] or list(space.catalog.benchmarks.values())
@@ -236,12 +241,24 @@ def all_empty(rows: Sequence[Result]) -> ScoreError | None:
 
 
 def _without(lacking: Mapping[str, str]) -> str:
-    """Return the line on scores that `score --all` leaves out: what they read of a model besides is not there."""
-    why: dict[str, list[str]] = {}
-    for name, lack in lacking.items():
-        why.setdefault(lack, []).append(name)
-    said = "; ".join(f"{', '.join(names)} ({lack})" for lack, names in why.items())
-    return f"left out {many(len(lacking), 'score')} where a model lacks what they read besides: {said}"
+    """Return the lines on scores that `score --all` leaves out: what they read of a model besides is not there.
+
+    Reasons that differ in nothing but a name that they quote share a line; the name is said where it is no score's.
+    """
+    alike: dict[str, list[tuple[str, str, str]]] = {}
+    for score, lack in lacking.items():
+        quoted = re.search("'([^']+)'", lack)
+        name = score if quoted is None else quoted[1]
+        pattern = lack if quoted is None else re.sub(rf"\b{re.escape(name)}\b", "NAME", lack)
+        alike.setdefault(pattern, []).append((score, name, lack))
+    lines = [f"left out {many(len(lacking), 'score')} where a model lacks what they read besides:"]
+    for pattern, of in alike.items():
+        if len({lack for *_, lack in of}) == 1:
+            why, names = of[0][-1], [score for score, *_ in of]
+        else:
+            why, names = pattern, [score if score == name else f"{score} ({name})" for score, name, _ in of]
+        lines.append(f"  {why}: {', '.join(names)}")
+    return "\n".join(lines)
 
 
 def _with_validation(benchmarks: Sequence[BenchmarkSpec], *, asked: bool) -> list[BenchmarkSpec]:

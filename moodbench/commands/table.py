@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from moodbench.arguments import as_names
+from moodbench.arguments import as_names, check_whole
 from moodbench.catalog import Exposure, seen_by
 from moodbench.choices import Axis, Layout, Positive, check_choice
 from moodbench.errors import ResultsError, UsageError
@@ -129,6 +129,8 @@ def table(
         A benchmark, model, score, dataset, format, metric, layout, column or convention is unknown, or options
         contradict each other: `dataset` and the grid, which shows means.
     """
+    check_whole(decimals=decimals)
+    check_whole(optional=True, width=width)
     space = as_workspace(workspace)
     models, scores, datasets = as_names(model), as_names(score), as_names(dataset)
     render = FORMATS.get(format)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moodbench.arguments import as_names
+from moodbench.arguments import as_names, check_whole
 from moodbench.catalog import BenchmarkSpec, Catalog, DatasetSpec
 from moodbench.datasets.chosen import chosen_datasets
 from moodbench.datasets.images import MAX_PIXELS, packed_at
@@ -134,6 +134,8 @@ def verify(
     UsageError
         A name is unknown, or a number out of its range.
     """
+    check_whole(bits=bits, max_pixels=max_pixels)
+    check_whole(optional=True, jobs=jobs)
     if jobs is not None and jobs < 1:
         raise UsageError(f"the number of jobs must be at least 1, got {jobs}")
     if max_pixels < 1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from moodbench.arguments import as_path
+from moodbench.arguments import as_path, check_real, check_whole
 from moodbench.detection.conformal import discoveries, p_values
 from moodbench.detection.fitted import UnpackableError, read_fitted, write_fitted
 from moodbench.detection.fitting import Ready, Wanted, keep, ready
@@ -216,6 +216,7 @@ class Detector:
             The network cannot be had, or is another than that of the caches.
         """
         check_rates(fpr_id, fdr)
+        check_whole(neighbours=neighbours)
         if neighbours < 0:
             raise UsageError(f"the number of neighbours cannot be negative, got {neighbours}")
         some = given_images([images] if isinstance(images, Given) else images, max_pixels)
@@ -283,6 +284,8 @@ class Detector:
 
 def check_rates(fpr_id: float, fdr: float | None) -> None:
     """Raise a `UsageError` unless the rates are shares."""
+    check_real(fpr_id=fpr_id)
+    check_real(optional=True, fdr=fdr)
     for name, rate in (("fpr-id", fpr_id), ("fdr", fdr)):
         if rate is not None and not 0 < rate < 1:
             raise UsageError(f"--{name} is a share between 0 and 1, got {rate:g}", fix=f"--{name} 0.05 is 5 %")

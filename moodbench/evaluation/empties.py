@@ -20,6 +20,16 @@ def empty_scores(rows: Iterable[Result]) -> dict[str, str]:
     return {score if variants[score] == 1 else f"{score} {params}": note for (score, params), note in empty.items()}
 
 
+def said_of(empty: Mapping[str, str]) -> str:
+    """Return what follows the line on a model: nothing, one reason with its scores, or a line for each reason."""
+    alike: dict[str, list[str]] = {}
+    for score, why in empty.items():
+        alike.setdefault(why, []).append(score)
+    if len(alike) < 2:
+        return "".join(f"; left empty: {', '.join(scores)} ({why})" for why, scores in alike.items())
+    return "; left empty:" + "".join(f"\n  {', '.join(scores)} ({why})" for why, scores in alike.items())
+
+
 @dataclass
 class OfLayers:
     """Collects what layers lack, and says it once for each reason."""

@@ -21,7 +21,7 @@ from moodbench.evaluation.beside import (
 )
 from moodbench.evaluation.by_class import write_class_results
 from moodbench.evaluation.caches import Caches
-from moodbench.evaluation.empties import OfLayers, empty_scores
+from moodbench.evaluation.empties import OfLayers, empty_scores, said_of
 from moodbench.evaluation.imported import imported_scores, noted_imported
 from moodbench.evaluation.kept import kept_params
 from moodbench.evaluation.members import members_of
@@ -288,6 +288,4 @@ def _describe(model: str, benchmark: str, ended: Done, empty: Mapping[str, str])
     accuracy = scored.rows[0].id_accuracy if scored.rows else None
     if accuracy is not None:
         text += f", ID accuracy {percent(accuracy)}"
-    if empty:
-        text += "; left empty: " + ", ".join(f"{score} ({note})" for score, note in empty.items())
-    return text
+    return text + said_of(empty)

@@ -29,7 +29,7 @@ AVERAGED = (*METRICS, "auroc_low", "auroc_high")
 
 def check_seeds(seeds: int, scores: Mapping[str, Score]) -> None:
     """Refuse a number of seeds that makes no sense, or takes the seed of a score beyond the largest."""
-    if not isinstance(seeds, int) or not 1 <= seeds <= MOST_SEEDS:
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or not 1 <= seeds <= MOST_SEEDS:
         raise UsageError(
             f"the number of seeds is a whole number between 1 and {MOST_SEEDS}, got {seeds!r:.80}",
             fix="--seeds 5, as a rule",

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from moodbench.cli import app
+from moodbench.cli import detect as detecting
 from tests.commands import call, offered
 
 PAIR = ("--model", "tiny", "--score", "mahalanobis", "--device", "cpu")
@@ -65,6 +66,34 @@ def test_table_csv_and_files(scored, pictures):
         assert (scored / f"out{suffix}").stat().st_size > 20
 
 
+def test_a_format_is_named_or_suits_what_is_written_to(scored, pictures, monkeypatch):
+    image = pictures / "test" / "blue" / "00.png"
+
+    def shown(*more):
+        result = call("detect", image, "--neighbours", "1", *more, *PAIR)
+        assert result.exit_code == 0, result.stderr
+        return result.stdout
+
+    markdown, plain = shown("--format", "markdown"), shown("--format", "plain")
+    assert shown() == markdown
+    assert plain.startswith("in: p = 0.")
+    assert "\\begin{tabular}" in shown("--format", "latex")
+    assert shown("--format", "json") == shown("--json")
+    assert shown("--format", "csv") == shown("--csv")
+    for name in ("v.json", "v.jsonl"):
+        shown("--out", name)
+        assert (scored / name).read_text("utf-8") == shown("--json")
+    shown("--out", "v.csv", "--format", "plain")
+    assert (scored / "v.csv").read_text("utf-8") == plain
+
+    for width in (30, 60, 80, 120):
+        monkeypatch.setattr(detecting, "terminal_width", lambda width=width: width)
+        fitted = shown()
+        assert "|" not in fitted
+        assert max(map(len, fitted.splitlines())) <= width
+    assert shown("--format", "markdown") == markdown
+
+
 WRONG = [
     (["x.png", "--model", "tinny", "--score", "msp"], 2, "there is no cached model 'tinny'"),
     (["x.png", "--model", "tiny", "--score", "mspp"], 2, "there is no score 'mspp'"),
@@ -77,7 +106,11 @@ WRONG = [
     (["x.png", "--fpr-id", "5", *PAIR], 2, "--fpr-id is a share between 0 and 1"),
     (["x.png", "--fpr-id", "0.1", "--fdr", "0.1", *PAIR], 2, "two rules"),
     (["x.png", "--json", "--csv", *PAIR], 2, "two formats"),
-    (["x.png", "--out", "x.pdf", *PAIR], 2, "says no format"),
+    (["x.png", "--json", "--format", "latex", *PAIR], 2, "--json and --format latex contradict"),
+    (["x.png", "--csv", "--format", "plain", *PAIR], 2, "--csv and --format plain contradict"),
+    (["x.png", "--format", "word", *PAIR], 2, "there is no table format 'word'"),
+    (["x.png", "--out", ".", *PAIR], 2, "--out '.' is a folder"),
+    (["x.png", "--out", "x.pdf", *PAIR], 2, "says no table format"),
     (["x.png", "--param", "knn.k=3", *PAIR], 2, "parameters for the score 'knn'"),
     (["empty", *PAIR], 1, "the folder holds no images"),
     (["-", *PAIR], 2, "lists no image"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import subprocess
 import sys
 
 import numpy as np
 
+from moodbench.cli.output import Output
 from tests.commands import SCORES, call, read
 
 
@@ -120,3 +123,40 @@ def test_scores_that_tell_nothing_say_so(home):
         call("import", "--model", "flat", "--dataset", f"tiny_{name}", "rows.npz")
     assert call("score", "--benchmark", "tiny", "--score", "norm_l2").exit_code == 0
     assert "all rows score the same" in read(home / "results" / "tiny" / "flat.csv")[0]["note"]
+
+
+def test_scores_that_are_left_out_are_listed_by_reason(home):
+    rng = np.random.default_rng(0)
+    for name in ("train", "test", "ood"):
+        np.savez("rows.npz", features=rng.normal(size=(30, 4)))
+        call("import", "--model", "net", "--dataset", f"tiny_{name}", "rows.npz")
+    said = call("score", "--all").stderr
+    assert re.search(r"; left empty:(\n  [^\n]+ \([^\n]+\))+\nleft out", said)
+    head, *lines = said[said.index("left out ") :].splitlines()
+    assert head.endswith(" scores where a model lacks what they read besides:")
+    reasons = dict(line.strip().split(": ") for line in lines if line.startswith("  "))
+    listed = [name for names in reasons.values() for name in names.split(", ")]
+    assert f"left out {len(listed)} scores" in head
+    views = reasons["no view 'NAME' (extract --view NAME)"].split(", ")
+    assert {"odin", "rankfeat", "she_noise (she)"} <= set(views)
+    assert "ensemble, ensemble_mi" in reasons.values()
+    assert len(reasons) < len(listed) / 2
+
+
+def test_lists_fit_a_terminal_and_other_lines_stay_whole(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    command = "moodbench extract --model a " + "--dataset b " * 9
+    said = f"{command}\n  why: " + "a_name, " * 30
+    for stream, width in ((Terminal(), 60), (io.StringIO(), None)):
+        monkeypatch.setenv("COLUMNS", "60")
+        monkeypatch.setattr(sys, "stderr", stream)
+        Output().say(said)
+        first, *others = stream.getvalue().splitlines()
+        assert first == command
+        assert sum(line.count("a_name,") for line in others) == 30
+        assert [others[0].startswith("  why: a_name"), len(others) == 1] == [True, width is None]
+        assert width is None or max(map(len, others)) <= width
+        assert all(line.startswith("    a_name") for line in others[1:])

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from moodbench.cli import listing
 from moodbench.commands.import_ import import_features
 from moodbench.commands.show import show_benchmark, show_dataset, show_model, show_score
 from moodbench.errors import UnknownNameError
@@ -29,6 +30,41 @@ def lines(text):
     """Return the facts of a text: key → value, of those on one line."""
     pairs = [line.strip().partition("  ") for line in text.splitlines()]
     return {key: value.strip() for key, _, value in pairs}
+
+
+SHEETS = [
+    ("score", "cadref"),
+    ("score", "gl_mcm"),
+    ("model", "beitv2"),
+    ("dataset", "imagenet_val"),
+    ("benchmark", "imagenet"),
+]
+
+
+@pytest.mark.parametrize("words", SHEETS, ids=" ".join)
+def test_sheets_fit_a_terminal_and_lose_no_word(monkeypatch, words):
+    written = show(*words)
+    for width in (60, 80, 300):
+        monkeypatch.setattr(listing, "terminal_width", lambda width=width: width)
+        shown = show(*words)
+        long = [line for line in shown.splitlines() if len(line) > width]
+        assert [line for line in long if len(line.split()) > 2] == []  # but for addresses
+        if words[0] != "benchmark":  # whose table becomes paragraphs
+            assert shown.split() == written.split()
+    assert shown == written or words == ("benchmark", "imagenet")
+
+
+def test_paragraphs_are_set_anew_and_lists_and_headings_stay(monkeypatch):
+    full = "words " * 15 + "words"
+    text = f"{full}\nend of it.\nshort\n\nNotes\n-----\nx : int\n    {full}\n    last\n"
+    assert listing.as_prose(text, 2).splitlines()[-1] == "      last"
+    monkeypatch.setattr(listing, "terminal_width", lambda: 70)
+    shown = listing.as_prose(text, 2).splitlines()
+    assert max(map(len, shown)) <= 70
+    assert shown[1].endswith("words end of it.")
+    assert shown[2:7] == ["  short", "", "  Notes", "  -----", "  x : int"]
+    assert shown[-1].startswith("      words")
+    assert shown[-1].endswith("words last")
 
 
 @pytest.mark.parametrize("name", SCORES.names())

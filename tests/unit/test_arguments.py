@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import pkgutil
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
@@ -61,6 +63,14 @@ TAKES_WORDS = [
     for name, function in FUNCTIONS.items()
     for parameter, kinds in hints(function).items()
     if any(get_origin(kind) is Literal for kind in kinds)
+]
+
+TAKES_NUMBERS = [
+    (name, parameter, kinds)
+    for name, function in FUNCTIONS.items()
+    if getattr(moodbench, function.__name__, None) is function
+    for parameter, kinds in hints(function).items()
+    if {int, float} & {*kinds} and str not in kinds
 ]
 
 
@@ -142,7 +152,28 @@ def test_other_words_are_refused_alike(tmp_path, monkeypatch, name, parameter):
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.parametrize(("name", "parameter", "kinds"), TAKES_NUMBERS)
+def test_what_is_no_number_is_said(tmp_path, monkeypatch, name, parameter, kinds):
+    monkeypatch.chdir(tmp_path)
+    wrong = [
+        "many",
+        "3",
+        True,
+        math.nan,
+        *([2.5] if float not in kinds else []),
+        *([] if NoneType in kinds else [None]),
+    ]
+    for given in wrong:
+        with pytest.raises(UsageError, match=re.escape(f"{given!r}")) as refused:
+            run(name, required(name, tmp_path) | {parameter: given})
+        assert "number" in refused.value.what or parameter == "label_noise"
+    assert not (tmp_path / "cache").exists()
+
+
 def test_there_is_something_to_test():
+    assert {("table.table", "decimals"), ("extract.extract", "limit")} <= {
+        (name, one) for name, one, _ in TAKES_NUMBERS
+    }
     assert {("score.score", "model"), ("cache.remove_caches", "models"), ("extract.extract", "model")} <= {*TAKES_NAMES}
     assert {("import_.import_features", "labels"), ("demo.run_demo", "catalogs")} <= {*TAKES_PATHS}
     assert {("extract.extract", "on_error"), ("download.download", "link")} <= {*TAKES_WORDS}
@@ -169,13 +200,28 @@ def test_what_is_no_name_is_said(wrong):
         as_names(wrong)
 
 
+def test_layers_that_are_no_names_are_said():
+    for asked in ({"layers": 3}, {"layers": ["blocks.1", 3]}, {"view": "fgsm", "view_layers": 3}):
+        with pytest.raises(UsageError, match="a name is a text, and 3 is none"):
+            moodbench.extract("digits_mim", dataset="digits_noise", **asked)
+
+
 @pytest.mark.parametrize("wrong", [5, b"results", ["results"]])
 def test_what_is_no_path_is_said(wrong):
     with pytest.raises(UsageError, match=r"a path is a text or a pathlib\.Path, and "):
         as_path(wrong)
 
 
-@pytest.mark.parametrize("seeds", [0, -1, 2.0, "3", None])
+@pytest.mark.parametrize(("name", "wrong"), [("score", "knn.k=10"), ("score", {"knn": "k=10"}), ("detect", "k=10")])
+def test_parameters_are_given_by_name(tmp_path, name, wrong):
+    asked = {"score": "knn", "params": wrong, "workspace": Workspace(cache_dir=tmp_path)}
+    asked |= {"images": "x.png"} if name == "detect" else {}
+    with pytest.raises(UsageError, match=r"parameters are given by name, and 'k.*' names none") as refused:
+        getattr(moodbench, name)(**asked, model="digits_mim")
+    assert "params={" in refused.value.fix
+
+
+@pytest.mark.parametrize("seeds", [True, 0, -1, 2.0, "3", None])
 def test_seeds_are_a_whole_number(seeds):
     with pytest.raises(UsageError, match="the number of seeds is a whole number between"):
         check_seeds(seeds, {})

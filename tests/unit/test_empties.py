@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moodbench.evaluation.empties import OfLayers, empty_scores
+from moodbench.evaluation.empties import OfLayers, empty_scores, said_of
 from moodbench.types import Result
 from moodbench.workspace import ModelName
 
@@ -15,6 +15,17 @@ def result(score, params, auroc, note=""):
 def test_variants_are_told_apart_by_their_parameters():
     rows = [result("knn", "k=1", 0.5), result("knn", "k=9", None, "few"), result("msp", "", None, "no logits")]
     assert empty_scores(rows) == {"knn k=9": "few", "msp": "no logits"}
+
+
+def test_a_model_says_each_reason_once():
+    assert said_of({}) == ""
+    assert said_of({"msp": "no logits"}) == "; left empty: msp (no logits)"
+    assert said_of({"msp": "no logits", "energy": "no logits"}) == "; left empty: msp, energy (no logits)"
+    assert said_of({"msp": "no logits", "vim": "no head", "energy": "no logits"}).splitlines() == [
+        "; left empty:",
+        "  msp, energy (no logits)",
+        "  vim (no head)",
+    ]
 
 
 def test_layers_with_the_same_gaps_are_one_group():

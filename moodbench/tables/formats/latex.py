@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from moodbench.tables.cells import Cell, Row, Table
 from moodbench.tables.escape import escape_latex
@@ -34,6 +35,10 @@ COLUMN = 6
 
 INTERVAL = 1.5
 """Columns of numbers that an interval is as wide as."""
+
+
+NUMBER, NAMES = 8, 40
+"""Letters that are as wide as a column of numbers, and that the names of rows may have without making a table wider."""
 
 
 MANY = 10
@@ -92,9 +97,18 @@ def _lines_too_many(table: Table) -> int:
 
 
 def _breadth(table: Table) -> float:
-    """Return how many columns of numbers a table is as wide as."""
+    """Return how many columns of numbers a table is as wide as, beside the names of its rows."""
     wide = sum(any(interval_of(row.cells[i], table.look) for row in table.rows) for i in range(len(table.columns)))
-    return len(table.columns) + INTERVAL * wide
+    texts = [
+        max((len(text_of(row.cells[i], table.look)) for row in table.rows), default=0)
+        for i, column in enumerate(table.columns)
+        if column.kind == "text"
+    ]
+    names = sum(
+        max((len(name(row)) for row in table.rows), default=0) for name in (attrgetter("block"), attrgetter("title"))
+    )
+    longer = sum(max(0, letters - NUMBER) for letters in texts) + max(0, names - NAMES)
+    return len(table.columns) + INTERVAL * wide + longer / NUMBER
 
 
 def _height(table: Table, line: float) -> float:

@@ -42,10 +42,10 @@ def plain_within(tables: Sequence[Table], width: int | None) -> str:
     """
     parts = []
     for table in tables:
-        legend = legend_of(table, "* best", "+ second best")
         rows = [line for part in _parts(table, width) for line in ("", *part)]
-        words = [[flat(text)] if width is None else _folded(text, width) for text in (table.title, *table.footnotes)]
-        lines = [*words[0], *rows, "", *legend, *(line for text in words[1:] for line in text)]
+        said = (table.title, *legend_of(table, "* best", "+ second best"), *table.footnotes)
+        words = [[flat(text)] if width is None else _folded(text, width) for text in said]
+        lines = [*words[0], *rows, "", *(line for text in words[1:] for line in text)]
         parts.append("\n".join(lines).rstrip())
     return "\n\n\n".join(parts) + "\n"
 
@@ -127,29 +127,42 @@ def _fitted(table: Table, width: int) -> list[str]:
     over = _width(lines) - width
     if over <= 0:
         return lines
+    leaves = _leaves(table)
     texts = [0, 1, *(i + 2 for i, column in enumerate(table.columns) if column.kind == "text")]
-    rooms = {i: max(len(row[i]) for row in body) for i in texts}
+    rooms = {i: max(map(len, (leaves[i], *(row[i] for row in body)))) for i in texts}
     while over > 0 and max(rooms.values()) > LEAST:  # at the cost of the widest
         widest = max(rooms, key=rooms.__getitem__)
         rooms[widest] -= 1
         over -= 1
-    folded = []
-    for row in body:
-        cells = [_folded(cell, rooms[i], "") if i in rooms else [cell] for i, cell in enumerate(row)]
-        folded += [list(line) for line in zip_longest(*cells, fillvalue="")]
-    return _aligned(table, folded)
+    heads, *folded = (
+        [_folded(c, rooms[i], "") if i in rooms else [c] for i, c in enumerate(r)] for r in (leaves, *body)
+    )
+    return _aligned(table, [line for cells in folded for line in _side_by_side(cells)], _side_by_side(heads))
+
+
+def _side_by_side(cells: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the lines of a row whose cells have several."""
+    return [list(line) for line in zip_longest(*cells, fillvalue="")]
 
 
 def _folded(text: str, width: int, indent: str = "  ") -> list[str]:
-    return wrap(flat(text), width, subsequent_indent=indent, break_on_hyphens=False) or [""]
+    return wrap(flat(text), max(width, 1), subsequent_indent=indent, break_on_hyphens=False) or [""]
 
 
-def _aligned(table: Table, body: list[list[str]]) -> list[str]:
-    """Return headings and cells in columns, each heading centred over the columns it spans."""
-    levels = len(table.columns[0].heading)
+def _leaves(table: Table) -> list[str]:
+    """Return the lowest headings, one of each column."""
+    return [*table.stub, *(flat(column.heading[-1]) for column in table.columns)]
+
+
+def _aligned(table: Table, body: list[list[str]], leaves: Sequence[list[str]] = ()) -> list[str]:
+    """Return headings and cells in columns, each heading centred over the columns it spans.
+
+    `leaves`: the lowest headings, in several lines where they are folded.
+    """
+    levels = len(table.columns[0].heading) - 1
     spans = [[(flat(heading), width) for heading, width in spans_of(table.columns, level)] for level in range(levels)]
-    leaves = [*table.stub, *(heading for heading, _ in spans.pop())]
-    widths = [max(map(len, column)) for column in zip(leaves, *body, strict=True)]
+    leaves = leaves or [_leaves(table)]
+    widths = [max(map(len, column)) for column in zip(*leaves, *body, strict=True)]
     for headings in spans:
         for heading, at, width in places_of(headings):
             short = len(heading) - sum(widths[at : at + width]) - 2 * (width - 1)
@@ -162,7 +175,7 @@ def _aligned(table: Table, body: list[list[str]]) -> list[str]:
         lines.append(margin + "  ".join(h.center(n) for (h, _), n in zip(headings, room, strict=True)))
         lines.append(margin + "  ".join("─" * n for n in room))
     sides = [str.ljust if side == "left" else str.rjust for side in sides_of(table)]
-    for cells in (leaves, ["─" * width for width in widths], *body):
+    for cells in (*leaves, ["─" * width for width in widths], *body):
         lines.append("  ".join(pad(c, n) for pad, c, n in zip(sides, cells, widths, strict=True)))
     return [line.rstrip() for line in lines]
 

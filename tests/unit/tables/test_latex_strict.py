@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from moodbench.tables.arrange import captioned, in_order, looking
 from moodbench.tables.escape import escape_latex
 from moodbench.tables.formats.base import FORMATS
-from moodbench.tables.grid import pivot
+from moodbench.tables.grid import Cell, Column, Row, Table, pivot
 from moodbench.tables.paper import Part, paper_tables
 from tests.latex import check_latex, compile_latex, needs_latex
 from tests.tables import AWKWARD, TITLES, awkward, result
@@ -47,6 +47,19 @@ TABLES = list(every_layout())
 def test_every_layout_is_sound(number):
     table = TABLES[number]
     assert check_latex(latex(table)) == len(table.rows) + len(table.columns[0].heading)
+
+
+WORDS = ("a folder with a name/an image with a name.png", "a reason of many words, as of a file that is no image")
+
+
+@pytest.mark.parametrize("place", ["name", "cell", "neither"])
+def test_words_need_more_room_than_numbers(place):
+    name, word = (long if place == of else "short" for long, of in zip(WORDS, ("name", "cell"), strict=True))
+    columns = tuple(Column((head,), kind="text") for head in ("verdict", "p", "score"))
+    table = Table("Verdicts", ("", "image"), columns, (Row("", name, (Cell(word), Cell("0.1"), Cell("2"))),), ())
+    text = latex(table)
+    assert ("\\begin{table*}" in text) == (place == "cell")
+    assert "\\scriptsize" not in text  # of a document's size, where a page has room
 
 
 @given(st.text(max_size=40))

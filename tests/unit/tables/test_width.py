@@ -56,6 +56,34 @@ def test_names_and_words_are_folded_where_even_one_column_is_too_wide():
         assert text.count(word) == times
 
 
+VERDICTS = Table(
+    "1 of 2 images is out",
+    ("", "image"),  # no blocks: the first column is empty
+    tuple(Column((name,), kind="text") for name in ("verdict", "p", "the nearest images of a dataset")),
+    (
+        Row("", "a folder/a name.png", (Cell("out"), Cell("0.003"), Cell("one.png 0.73, two.png 0.68"))),
+        Row("", "LICENSE", (Cell("none: its content is not a known image format"), Cell(""), Cell(""))),
+    ),
+    (),
+)
+
+
+@pytest.mark.parametrize("table", [WIDE, VERDICTS], ids=["grid", "verdicts"])
+def test_no_width_is_too_small(table):
+    whole = FORMATS.get("plain")([table])
+    for width in range(1, 130):
+        text = plain_within([table], width)
+        assert width < 15 or numbers(text) == numbers(whole)  # words of the footnotes are cut below
+        if width >= 30:
+            assert max(map(len, text.splitlines())) <= width, width
+
+
+def test_headings_of_words_are_folded_too():
+    text = plain_within([VERDICTS], 40)
+    assert "the nearest images of a dataset" not in text
+    assert all(word in text for word in ("the nearest", "dataset", "one.png", "two.png"))
+
+
 def test_a_table_that_fits_is_as_it_was():
     table = grid(SMALL, titles=TITLES)
     assert plain_within([table], 120).splitlines()[:10] == FORMATS.get("plain")([table]).splitlines()[:10]
