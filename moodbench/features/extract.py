@@ -16,12 +16,12 @@ from moodbench.features.provenance import provenance
 from moodbench.features.settings import Settings
 from moodbench.features.shards.fill import ShardedExtraction
 from moodbench.features.shards.leave import drop_begun_plan, drop_left_over_shards
-from moodbench.features.shards.names import has_plan
 from moodbench.features.shards.reopen import reopen_if_shards_are_gone
 from moodbench.features.shards.share import Share
 from moodbench.features.targets import Arithmetic, Target, View, is_done, targets_of
 from moodbench.features.verify import check_cache
 from moodbench.models.backbone import Backbone
+from moodbench.shard_names import has_plan
 
 __all__ = ["Extraction", "Settings", "extract_images", "sharded"]
 

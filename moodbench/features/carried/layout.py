@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from moodbench.errors import UsageError
-from moodbench.features.shards.names import PLAN, SUFFIX, shard_of
 from moodbench.names import dataset_fault, name_fault
+from moodbench.shard_names import PLAN, SUFFIX, shard_of
 from moodbench.workspace import ModelName
 
 

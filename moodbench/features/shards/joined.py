@@ -13,8 +13,8 @@ from moodbench.errors import CacheError
 from moodbench.features.hdf5 import UnreadableError, in_words
 from moodbench.features.pieces import Piece, Reading
 from moodbench.features.shards.manifest import Shard
-from moodbench.features.shards.names import has_plan
 from moodbench.features.stored import StoredCache
+from moodbench.shard_names import has_plan
 
 
 class JoinedCache:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from moodbench.errors import CacheError
-from moodbench.features.shards.names import has_plan
 from moodbench.features.shards.plan import ShardPlan, plan_file, read_plan
 from moodbench.features.verify import check_cache
+from moodbench.shard_names import has_plan
 from moodbench.sizes import many
 
 

@@ -17,9 +17,9 @@ from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features.cache import FeatureCache
 from moodbench.features.lock import BusyError, exclusive
 from moodbench.features.reader import RowReader
-from moodbench.features.shards.names import shards_folder
 from moodbench.features.shards.plan import plan_file, read_plan
 from moodbench.features.verify import check_cache
+from moodbench.shard_names import shards_folder
 from tests.extracting import KILLED, arrays, run, stopped_after
 from tests.sharded import count
 

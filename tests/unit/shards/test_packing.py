@@ -14,9 +14,9 @@ from moodbench.features.lock import BusyError, exclusive
 from moodbench.features.reader import RowReader
 from moodbench.features.shards import pack as module
 from moodbench.features.shards.leave import drop_left_over_shards
-from moodbench.features.shards.names import shards_folder
 from moodbench.features.shards.pack import pack
 from moodbench.features.shards.plan import read_plan
+from moodbench.shard_names import shards_folder
 from moodbench.workspace import Workspace
 from tests.caches import make
 from tests.sharded import count, in_shards

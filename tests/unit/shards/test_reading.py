@@ -16,9 +16,9 @@ from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache
 from moodbench.features.create import Layout, create_cache
 from moodbench.features.reader import RowReader
-from moodbench.features.shards.names import shards_folder
 from moodbench.features.shards.plan import plan_file
 from moodbench.features.verify import check_cache
+from moodbench.shard_names import shards_folder
 from tests.caches import make
 from tests.sharded import in_shards
 
