@@ -124,6 +124,12 @@ def test_a_shard_that_is_gone_is_named(file, look):
     with pytest.raises(CacheError) as caught:
         look(file)
     assert caught.value.fix.startswith("remove the manifest 'd.h5', then run")
+    assert caught.value.fix.endswith("as 'd.shards' keeps the others")
+    shutil.rmtree(shards_folder(file))
+    with pytest.raises(CacheError, match="shard 1 of 3 is missing") as caught:
+        look(file)
+    assert caught.value.fix.startswith("remove the manifest 'd.h5', then run")
+    assert caught.value.fix.endswith("no other shard is left, so that it makes all of the cache again")
 
 
 def test_shards_that_were_exchanged_are_named(file):
