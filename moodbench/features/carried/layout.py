@@ -14,6 +14,9 @@ from moodbench.names import dataset_fault, name_fault
 from moodbench.shard_names import PLAN, SUFFIX, shard_of
 from moodbench.workspace import ModelName
 
+FOLDERS = 2
+"""How many folders a name has at most: that of the model, and of heads or shards in it."""
+
 
 @dataclass
 class OfDataset:
