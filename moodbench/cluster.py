@@ -299,6 +299,25 @@ def _signals_kept() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+def refuse_if_ray_is_gone() -> None:
+    """Raise a `MoodbenchError` if Ray has ended on this machine, which would end this process without a word."""
+    worker = the_ray()._private.worker
+    name = getattr(getattr(worker, "_global_node", None), "raylet_socket_name", None)  # no part of what Ray promises
+    if not isinstance(name, str):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.settimeout(ANSWER)
+        try:
+            line.connect(name)
+        except (ConnectionRefusedError, FileNotFoundError):
+            raise MoodbenchError(
+                "Ray has ended on this machine, and with it the work of this command",
+                fix="look why (memory, `ray stop`), start it again, and run the same command: what is done is kept",
+            ) from None
+        except OSError:  # busy, or called otherwise
+            return
+
+
 def fault_of(error: BaseException) -> BaseException:
     """Return what to raise in the place of what Ray raised: the error of the work itself, or one message.
 

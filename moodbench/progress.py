@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -202,6 +203,17 @@ def in_notebook() -> bool:
     """Whether this process is the kernel of a notebook. Nothing is imported for it: there, IPython is loaded."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return "IPKernelApp" in getattr(shell, "config", {})
+
+
+def lock_bars_by_threads() -> None:
+    """Let bars of this process, whosesoever they are, make no semaphore, which is for processes that share a terminal.
+
+    For a worker that draws none and is killed at the end: torch's compiler makes a bar, and Python would warn
+    that the semaphore leaked.
+    """
+    from tqdm import tqdm
+
+    tqdm.set_lock(threading.RLock())
 
 
 def bars() -> type[tqdm[Any]]:

@@ -13,6 +13,7 @@ from moodbench.catalog import Catalog, load_catalog
 from moodbench.errors import CacheError, DataError, UnknownNameError, UsageError
 from moodbench.names import check_name, dataset_fault, name_fault
 from moodbench.prefixes import HOW_WRITTEN, base_fault, base_of, folder_of, split, tidied
+from moodbench.shard_names import shards_folder, unfinished
 from moodbench.views import LayerView, is_view, other_model, split_at
 
 CLASSES = "classes"
@@ -262,11 +263,12 @@ class Workspace:
 
     def _refuse_begun(self, model: ModelName) -> None:
         """Raise a `CacheError` where a model without a cache has shards of some."""
-        begun = sorted((self.cache_dir / model.folder).glob("*.shards/plan.json"))
+        folder = self.cache_dir / model.folder
+        begun = unfinished(folder)
         if begun:
             raise CacheError(
                 f"of '{model.without_head}' there are shards, and no complete cache",
-                file=begun[0].parent,
+                file=shards_folder(folder / f"{begun[0]}.h5"),
                 fix="moodbench cache list  says how far they are; the same moodbench extract goes on, or joins them",
             )
 
@@ -291,6 +293,10 @@ class Workspace:
         """Return the datasets that `model` has a cache of, sorted by name."""
         files: Iterable[Path] = (self.cache_dir / model.folder).glob("*.h5")
         return sorted(file.stem for file in files if dataset_fault(file.stem) is None)
+
+    def begun_datasets(self, model: ModelName) -> list[str]:
+        """Return the datasets that `model` has a cache of, or the beginning of one in shards, sorted by name."""
+        return sorted({*self.cached_datasets(model), *unfinished(self.cache_dir / model.folder)})
 
 
 def as_workspace(given: object) -> Workspace:

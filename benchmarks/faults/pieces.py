@@ -18,11 +18,11 @@ from benchmarks.faults.trial import Outcome, Row, attempt
 from moodbench.datasets.images import folder_images
 from moodbench.features.extract import Settings, extract_images, sharded
 from moodbench.features.reader import RowReader
-from moodbench.features.shards.names import shards_folder
 from moodbench.features.shards.pack import pack
 from moodbench.features.shards.share import Share
 from moodbench.models.backbone import Backbone
 from moodbench.models.transforms import build_transform
+from moodbench.shard_names import shards_folder
 
 ROWS, BATCH, SHARDS = 90, 8, 4
 """Four shards of 24 rows; the last has less."""

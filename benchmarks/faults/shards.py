@@ -19,7 +19,7 @@ from benchmarks.faults.steps import Steps, error, watched
 from benchmarks.faults.trial import Outcome, Row, attempt, side_by_side
 from benchmarks.faults.workers import mount
 from moodbench.errors import MoodbenchError
-from moodbench.features.shards.names import shards_folder
+from moodbench.shard_names import shards_folder
 
 Work = Callable[[Path], object]
 

@@ -167,8 +167,13 @@ def push(*, place: Place, model: Model = None, dataset: DatasetOption = None, ru
     Example: moodbench cache push s3://bucket/caches --model digits_mim
     """
     from moodbench.commands.carry import push_caches
+    from moodbench.errors import UsageError
     from moodbench.progress import Progress
 
+    if place.startswith("memory:"):  # in Python a place, until the process ends
+        raise UsageError(
+            f"what lies at '{place}' is gone with this command", fix="a folder, or an address: s3://BUCKET/CACHES"
+        )
     progress = Progress(shown=run.output.progress)
     push_caches(run.workspace, place, model or (), dataset or (), report=run.output.say, progress=progress)
 

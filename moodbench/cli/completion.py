@@ -17,7 +17,6 @@ import typer
 
 from moodbench.choices import Needs, Positive, PretextTask
 from moodbench.comparison.reference import METRICS as COMPARED
-from moodbench.features.shards import names as shard_names
 from moodbench.registry import written_names
 from moodbench.types import ALL_GROUPS, Family, Result
 from moodbench.views import LayerView
@@ -109,7 +108,7 @@ def cached_models(space: Workspace, given: Given) -> list[str]:
 @offer
 def begun_models(space: Workspace, given: Given) -> list[str]:
     """Models that have caches, be they only begun in shards."""
-    return [str(model) for model in space.model_folders() if shard_names.begun_datasets(space, model)]
+    return [str(model) for model in space.model_folders() if space.begun_datasets(model)]
 
 
 @offer
@@ -192,9 +191,7 @@ def datasets(space: Workspace, given: Given) -> Iterable[str]:
 def begun_datasets(space: Workspace, given: Given) -> list[str]:
     """Datasets that the models that are named have caches of, or any model; be they only begun in shards."""
     chosen = [ModelName.parse(name) for name in _all(given.get("model"))]
-    return sorted(
-        {name for model in chosen or space.model_folders() for name in shard_names.begun_datasets(space, model)}
-    )
+    return sorted({name for model in chosen or space.model_folders() for name in space.begun_datasets(model)})
 
 
 @offer

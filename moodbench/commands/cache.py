@@ -20,11 +20,11 @@ from moodbench.features.lock import exclusive
 from moodbench.features.rates import RATES
 from moodbench.features.rowscores import KEPT, read_row_scores
 from moodbench.features.shards.leave import refuse_if_filled, remove_shards
-from moodbench.features.shards.names import begun_datasets, shards_folder
 from moodbench.features.shards.state import begun, bytes_on_disk
 from moodbench.features.shards.unjoined import check_unfinished, is_unfinished, plan_of
 from moodbench.features.times import times_file
 from moodbench.features.verify import NOTES, check_cache
+from moodbench.shard_names import shards_folder
 from moodbench.sizes import many
 from moodbench.types import Report
 from moodbench.workspace import ModelName, Workspace
@@ -141,7 +141,7 @@ def _besides(space: Workspace, model: str, remark: str) -> Iterator[CheckedFile]
 
 def _orphans(space: Workspace) -> list[str]:
     """Return the models that have heads or row scores, and no cache."""
-    models = (model for model in space.model_folders() if not begun_datasets(space, model))
+    models = (model for model in space.model_folders() if not space.begun_datasets(model))
     return [
         str(model)
         for model in models
@@ -206,7 +206,7 @@ def with_views(space: Workspace, chosen: Iterable[str]) -> list[str]:
     for name in chosen:
         model = ModelName.parse(name)
         its = [str(view) for view in _views(space, model)]
-        found |= dict.fromkeys([*([name] if begun_datasets(space, model) or not its else []), *its])
+        found |= dict.fromkeys([*([name] if space.begun_datasets(model) or not its else []), *its])
     return list(found)
 
 
@@ -217,7 +217,7 @@ def views_left(space: Workspace, infos: Sequence[CacheInfo]) -> dict[str, list[s
         datasets = {info.dataset for info in infos if info.model == model}
         name = ModelName.parse(model)
         others = [] if name.view is not None else _views(space, name)
-        its = [str(one) for one in others if datasets & set(begun_datasets(space, one))]
+        its = [str(one) for one in others if datasets & set(space.begun_datasets(one))]
         its = [one for one in its if not any(info.model == one for info in infos)]
         if its:
             left[model] = its
@@ -245,7 +245,7 @@ def goes_with(space: Workspace, infos: Sequence[CacheInfo]) -> list[Path]:
     found = []
     for model in dict.fromkeys(info.model for info in infos):
         name = ModelName.parse(model)
-        stay = set(begun_datasets(space, name)) - {info.dataset for info in infos if info.model == model}
+        stay = set(space.begun_datasets(name)) - {info.dataset for info in infos if info.model == model}
         if not stay:
             files = (space.head_file(name), *space.kept_scores(name), *space.detectors(name))
             found += [file for file in files if os.path.lexists(file)]
@@ -318,13 +318,13 @@ def _views(space: Workspace, model: ModelName) -> list[ModelName]:
     return [
         one
         for one in space.model_folders()
-        if one.view is not None and one.whole == whole and begun_datasets(space, one)
+        if one.view is not None and one.whole == whole and space.begun_datasets(one)
     ]
 
 
 def _files(space: Workspace) -> Iterator[tuple[ModelName, str, Path]]:
     for model in space.model_folders():
-        for dataset in begun_datasets(space, model):
+        for dataset in space.begun_datasets(model):
             yield model, dataset, space.cache_file(model, dataset)
 
 

@@ -111,7 +111,7 @@ def pull_caches(
             name = f"{model} on {dataset}"
             with faults.of(name):
                 fetched = fetch(store, space.cache_file(ModelName.parse(model), dataset), of, sizes, progress)
-                new += fetched.new
+                new += fetched.new + fetched.heads
                 report(_told(name, fetched))
     faults.end()
     return new
@@ -124,4 +124,6 @@ def _told(name: str, fetched: Fetched) -> str:
         part = f": {joined.format(many(fetched.of, 'shard'))}"
     if fetched.new:
         return f"pulled {name}{part}"
+    if fetched.heads:
+        return f"pulled {name}: {many(fetched.heads, 'head')}" + (part.replace(": ", "; ", 1) or "; the cache is here")
     return f"skip {name}: it is here" if not fetched.of or fetched.shards == fetched.of else f"skip {name}{part}"

@@ -19,6 +19,7 @@ from moodbench.datasets.request import ImageSet
 from moodbench.errors import DataError, MoodbenchError
 from moodbench.features.settings import CPU_BATCH, Settings
 from moodbench.models.choice import ModelChoice
+from moodbench.progress import listening, lock_bars_by_threads
 from moodbench.release import versions
 from moodbench.workspace import ModelName, Workspace
 
@@ -154,6 +155,7 @@ class Extractors:
         self._compare()
         self._see()
         set_switches()
+        lock_bars_by_threads()
         import torch
 
         torch.set_num_threads(self.threads)
@@ -198,8 +200,6 @@ class _Extractor:
 
     def work(self, task: Task, told: Callable[[float], None]) -> object:
         """Do what a task says."""
-        from moodbench.progress import listening
-
         match task:
             case Load(model):
                 self._load(model)

@@ -34,12 +34,12 @@ def pack_caches(
     infos = list_caches(space, models, datasets)
     if not infos:
         report(f"no caches below '{space.cache_dir}'")
-    for file in (info.file for info in infos):
-        name = f"{file.parent.name} on {file.stem}"
+    for info in infos:
+        name = f"{info.model} on {info.dataset}"
         with faults.of(name):
-            if pack(file, progress):
-                report(f"packed {name}: {file}")
-                packed.append(file)
+            if pack(info.file, progress):
+                report(f"packed {name}: {info.file}")
+                packed.append(info.file)
             else:
                 report(f"skip {name}: it is one file")
     faults.end()

@@ -37,8 +37,8 @@ from moodbench.features.hdf5 import stored_texts
 from moodbench.features.pieces import Piece
 from moodbench.features.shards.joined import JoinedCache, how_to_replace
 from moodbench.features.shards.manifest import Shard
-from moodbench.features.shards.names import PLAN, shards_folder
 from moodbench.features.stored import StoredCache
+from moodbench.shard_names import PLAN, shards_folder
 from moodbench.sizes import many
 
 PENDING, DONE, SKIPPED = 0, 1, 2

@@ -16,12 +16,13 @@ from moodbench.features.provenance import provenance
 from moodbench.features.settings import Settings
 from moodbench.features.shards.fill import ShardedExtraction
 from moodbench.features.shards.leave import drop_begun_plan, drop_left_over_shards
-from moodbench.features.shards.names import has_plan
+from moodbench.features.shards.lost import lost_plan
 from moodbench.features.shards.reopen import reopen_if_shards_are_gone
 from moodbench.features.shards.share import Share
 from moodbench.features.targets import Arithmetic, Target, View, is_done, targets_of
 from moodbench.features.verify import check_cache
 from moodbench.models.backbone import Backbone
+from moodbench.shard_names import has_plan
 
 __all__ = ["Extraction", "Settings", "extract_images", "sharded"]
 
@@ -83,7 +84,7 @@ def extract_images(
             drop_left_over_shards(target.file)
             job.store_head(target)
     outcomes: dict[Target, Extraction] = {}
-    if share is None and not any(has_plan(target.file) for target in waiting):
+    if share is None and not any(_in_shards(target, job) for target in waiting):
         outcomes = _in_one_file(job, targets, waiting, networks)
     elif waiting:
         if share is None:  # those that were begun in one file end so
@@ -130,6 +131,11 @@ def _asked(
     for target in targets:
         reopen_if_shards_are_gone(target, images.classes)
     return job, targets
+
+
+def _in_shards(target: Target, job: Job) -> bool:
+    """Say whether shards of a cache were begun, be it that their plan is gone."""
+    return has_plan(target.file) or lost_plan(target, len(job.rows), job.images.classes, job.settings) is not None
 
 
 def _in_one_file(

@@ -19,8 +19,8 @@ from moodbench.features.headfile import FORM, as_head, given_arrays
 from moodbench.features.lock import exclusive, is_written
 from moodbench.features.npy import RATIO, ROOM
 from moodbench.features.seal import BLOCK, Seal, put_seal
-from moodbench.features.shards.names import unfinished
 from moodbench.features.texts import MOST_CLASSES, MOST_NAME
+from moodbench.shard_names import unfinished
 from moodbench.types import TEXTS, Head
 
 SCHEMA = 2

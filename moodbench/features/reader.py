@@ -20,8 +20,8 @@ from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features.cache import DONE, FeatureCache
 from moodbench.features.checksums import WRONG_SUM, feature_checksums, finish_checksums
 from moodbench.features.pieces import Reading, opened
-from moodbench.features.shards.names import has_plan
 from moodbench.features.verify import check_cache
+from moodbench.shard_names import has_plan
 from moodbench.sizes import many
 
 

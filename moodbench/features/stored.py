@@ -20,7 +20,7 @@ from moodbench.features.pieces import Piece, Place, state_of
 from moodbench.features.raw import read_into, write_from
 from moodbench.features.seal import BLOCK, Seal
 from moodbench.features.shards.manifest import Shard, read_shards, shard_digest
-from moodbench.features.shards.names import SUFFIX, shard_name, shards_folder
+from moodbench.shard_names import SUFFIX, shard_name, shards_folder
 from moodbench.workspace import ModelName
 
 READABLE = (1, SCHEMA, SHARDED)

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from moodbench.cluster import the_ray
+from moodbench.cluster import refuse_if_ray_is_gone, the_ray
 from moodbench.errors import ModelError, MoodbenchError
 from moodbench.pools.contract import Advanced, Answered, Event, Failed, Lost, Maker, Ready, Report
 from moodbench.pools.local import Throttled
@@ -103,6 +103,7 @@ class RayPool:
         except ray.exceptions.RayTaskError as error:
             return self._over(worker, Failed(worker, RuntimeError(f"in a worker: {error}")))
         except ray.exceptions.RayError as error:
+            refuse_if_ray_is_gone()
             return self._over(worker, _lost(worker, error))
         if kind == "advanced":
             return Advanced(worker, value)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moodbench.errors import UsageError
+from moodbench.sizes import many
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def room(nodes: Sequence[Node], workers: int | None, gpus: float) -> tuple[int, 
     if most < max(workers, 1):
         each = "a CPU" + (f" and {gpus:g} GPU" if gpus else "")
         raise UsageError(
-            f"the Ray cluster has room for {most} workers with {each} each, not for {max(workers, 1)}",
+            f"the Ray cluster has room for {many(most, 'worker')} with {each} each, not for {max(workers, 1)}",
             fix=f"--workers {most}" if most else "fewer --gpus-per-worker, or a larger cluster",
         )
     cores = max(int(node.cpus) for node in nodes)

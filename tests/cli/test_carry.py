@@ -262,6 +262,7 @@ def test_nothing_is_written_or_read_through_links(home):
     done = push("one")
     assert (done.exit_code, Path("mine.txt").read_text()) == (1, "mine")
     assert "is a link there\n  file: store/tiny/tiny_train.shards/shard-00001-of-00002.h5" in done.stderr
+    assert pull("here").stderr == "pulled tiny on tiny_train: 1 head; 0 of 2 shards are here now\n"
     assert pull("here").stderr == "skip tiny on tiny_train: 0 of 2 shards are here now\n"
     Path("store/tiny").rename("aside")
     Path("store/tiny").symlink_to(Path("aside").resolve())
@@ -335,3 +336,48 @@ def test_the_cache_folder_and_what_cannot_be_read_are_no_places(scored):
     assert (done.exit_code, "it cannot be read: that is no folder\n  file: file" in done.stderr) == (1, True)
     long = pull("here", *TRAIN, place="x" * 300)
     assert (long.exit_code, long.stderr.partition("\n")[0]) == (1, "error: there are no caches")
+
+
+def test_a_digest_of_another_file_is_named(scored):
+    push("cache", *TRAIN)
+    file = Path("store/tiny/tiny_train.h5")
+    noted = file.with_name(f"{file.name}.sha256")
+    noted.write_text(noted.read_text().replace("tiny_train", "tiny_trait"))
+    for done in (pull("here"), push("cache", *TRAIN)):
+        assert done.exit_code == 1
+        assert f"the SHA-256 beside this file is that of 'tiny_trait.h5'\n  file: {file}\n" in done.stderr
+    assert files("here") == {}
+    file.unlink()
+    noted.unlink()
+    assert push("cache", *TRAIN).exit_code == 0
+    assert pull("here").exit_code == 0
+
+
+def test_a_head_alone_that_is_fetched_is_said(scored):
+    push("cache")
+    pull("here", *TRAIN)
+    assert call("probe", *MODEL, "--benchmark", "tiny", "--quiet").exit_code == 0
+    push("cache")
+    assert pull("here", *TRAIN).stderr == "pulled tiny on tiny_train: 1 head; the cache is here\n"
+    assert pull("here", *TRAIN).stderr == "skip tiny on tiny_train: it is here\n"
+
+
+def test_folders_of_any_depth_at_a_place_are_passed_over(scored):
+    push("cache", *TRAIN)
+    folder, deep = os.open("store/tiny", os.O_RDONLY), []
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=folder)  # noqa: PTH102: a path of all of them would be too long
+        deep.append(folder)
+        folder = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(deep.pop())
+    os.close(folder)
+    assert pull("here").stderr == "pulled tiny on tiny_train\n"
+    done = pull("there", place=f"file://{Path('store').resolve()}")
+    assert "its folders lie too deep in one another" in done.stderr
+    subprocess.run(["rm", "-r", "store"], check=True)  # as shutil cannot
+
+
+def test_what_ends_with_the_command_is_no_place(scored):
+    done = push("cache", place="memory://caches")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "what lies at 'memory://caches' is gone with this command" in done.stderr

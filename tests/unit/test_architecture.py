@@ -35,6 +35,7 @@ LAYERS = [
         "resampling",
         "score_arrays",
         "selective",
+        "shard_names",
         "sheets",
         "sizes",
         "types",

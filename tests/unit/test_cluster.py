@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import socket
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -121,3 +122,18 @@ def test_a_cluster_that_does_not_start_is_tried_again_and_then_one_message(no_ra
     assert not any(module.Path(folder).exists() for folder in folders)
     assert "could happen" not in str(caught.value)
     assert all(len(folder) <= module.SHORT for folder in folders)
+
+
+def test_where_ray_has_ended_on_this_machine_is_one_message(ray, monkeypatch, tmp_path):
+    name = str(tmp_path / "raylet")
+    monkeypatch.setattr(ray._private.worker, "_global_node", SimpleNamespace(raylet_socket_name=name))
+    with pytest.raises(MoodbenchError, match="Ray has ended on this machine"):  # it took its socket along
+        module.refuse_if_ray_is_gone()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as raylet:
+        raylet.bind(name)
+        raylet.listen()
+        module.refuse_if_ray_is_gone()
+    with pytest.raises(MoodbenchError, match="Ray has ended on this machine"):  # it was killed
+        module.refuse_if_ray_is_gone()
+    monkeypatch.setattr(ray._private.worker, "_global_node", None)
+    module.refuse_if_ray_is_gone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -192,3 +193,16 @@ def test_a_model_that_begins_is_said_in_a_pipe(cached, catalog):
     options = ["--model", "ours", "--catalog", str(catalog), *folders, "--score", "msp"]
     done = CliRunner().invoke(app, ["score", "--benchmark", "tiny", *options])
     assert done.stderr.splitlines()[0] == "ours on tiny: scoring, 1 score"
+
+
+def test_bars_of_a_worker_make_no_semaphore():
+    script = (
+        "import io, multiprocessing.synchronize as s\n"
+        "from moodbench.progress import lock_bars_by_threads\n"
+        "lock_bars_by_threads()\n"
+        "s.SemLock.__init__ = lambda *_, **__: exit('a semaphore')\n"
+        "from tqdm import tqdm\n"
+        "tqdm(range(3), file=io.StringIO()).update()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from moodbench.errors import UsageError
-from moodbench.features.shards.names import PLAN, SUFFIX, shard_of
 from moodbench.names import dataset_fault, name_fault
+from moodbench.shard_names import PLAN, SUFFIX, shard_of
 from moodbench.workspace import ModelName
+
+FOLDERS = 2
+"""How many folders a name has at most: that of the model, and of heads or shards in it."""
 
 
 @dataclass

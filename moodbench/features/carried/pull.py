@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from moodbench.atomic import sync_folder, temporary_file
@@ -31,12 +31,15 @@ class Fetched:
         Files that were fetched, and those that had been here before; heads are not counted.
     shards, of : int
         Complete shards that are here now, of how many; 0 of a cache in one file.
+    heads : int
+        Heads of the model that were fetched and are new here.
     """
 
     new: int
     here: int
     shards: int = 0
     of: int = 0
+    heads: int = 0
 
 
 def fetch(store: Store, cache: Path, there: OfModel, sizes: Mapping[str, int], progress: Progress) -> Fetched:
@@ -68,7 +71,7 @@ def fetch(store: Store, cache: Path, there: OfModel, sizes: Mapping[str, int], p
             copy = staging / cache.parent.name / cache.name
             todo = sum(sizes[name] for name in ([of.file] if of.file else of.shards.values()))
             with progress.phase(f"pull {cache.parent.name} on {cache.stem}", todo, "B") as done:
-                _fetch_heads(store, there, copy.parent, cache)
+                heads = _fetch_heads(store, there, copy.parent, cache)
                 if of.file is not None:
                     fetched = _fetch_file(store, of.file, copy, cache)
                     done(todo)
@@ -77,7 +80,7 @@ def fetch(store: Store, cache: Path, there: OfModel, sizes: Mapping[str, int], p
                     fetched = _fetch_shards(store, of, plan, copy, cache, sizes, done)
     if plan is not None:
         join(cache, plan)
-    return fetched
+    return replace(fetched, heads=heads)
 
 
 @contextlib.contextmanager
@@ -113,12 +116,14 @@ def _moved(copy: Path, place: Path) -> None:
     sync_folder(place.parent)
 
 
-def _fetch_heads(store: Store, there: OfModel, staging: Path, cache: Path) -> None:
-    folder = cache.parent
+def _fetch_heads(store: Store, there: OfModel, staging: Path, cache: Path) -> int:
+    """Fetch the heads, and return how many are new here."""
+    folder, new = cache.parent, 0
     if there.head is not None:
         store.get(there.head, staging / "head.h5")
         with store.naming(there.head):
             head = stored_head(staging / "head.h5")
+        new += not (folder / "head.h5").exists()
         store_head(folder / "head.h5", head, of=cache)
     for name, at in there.heads.items():
         copy, place = staging / "heads" / f"{name}.h5", folder / "heads" / f"{name}.h5"
@@ -130,12 +135,14 @@ def _fetch_heads(store: Store, there: OfModel, staging: Path, cache: Path) -> No
         with exclusive(place, waiting=lambda: None, tidy=True):
             if not place.exists():
                 _moved(copy, place)
+                new += 1
             elif not same_head(head, stored_head(place)):
                 raise CacheError(
                     "another head of this name lies here",
                     file=place,
                     fix="remove it if nobody needs it, or pull into another --cache-dir",
                 )
+    return new
 
 
 def _fetch_file(store: Store, name: str, copy: Path, cache: Path) -> Fetched:

@@ -12,10 +12,10 @@ from moodbench.features.cache import FeatureCache
 from moodbench.features.carried.layout import OfDataset, OfModel
 from moodbench.features.carried.store import Store
 from moodbench.features.heads import same_head, stored_head
-from moodbench.features.shards.names import shards_folder
 from moodbench.features.shards.plan import ShardPlan, plan_file, read_plan, refuse_other_plan
 from moodbench.features.verify import check_cache
 from moodbench.progress import Progress
+from moodbench.shard_names import shards_folder
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ from moodbench.atomic import replace_by, replace_file
 from moodbench.datasets.packed.storage import file_system
 from moodbench.digests import size_and_sha256
 from moodbench.errors import CacheError, DataError, MoodbenchError, UsageError
+from moodbench.features.carried.layout import FOLDERS
 from moodbench.names import is_address
 
 MARK = ".sha256"
 """Of the small file's name."""
 
-_LINE = re.compile(rb"([0-9a-f]{64})  [^\n]+\n")
+_LINE = re.compile(rb"([0-9a-f]{64})  ([^\n]+)\n")
 
 
 class _Files(Protocol):
@@ -117,14 +118,28 @@ class Store:
             raise CacheError(
                 "what lies there is not what was brought: its SHA-256 differs",
                 file=self.at(name),
-                fix=f"remove it and '{PurePosixPath(name).name}{MARK}' there, then push it again",
+                fix=_bring_again(name),
             )
 
     def has(self, name: str, file: Path) -> bool:
-        """Say whether a file is, byte for byte, what was brought under a name; nothing but its digest is fetched."""
+        """Say whether a file is, byte for byte, what was brought under a name; nothing but its digest is fetched.
+
+        Raises
+        ------
+        CacheError
+            The digest cannot be read, or is that of another file.
+        """
         with self._failing(self.at(name + MARK), "fetched"):
             noted = _LINE.fullmatch(self._files.read(name + MARK))
-        return noted is not None and noted[1].decode() == size_and_sha256(file)[1]
+        if noted is None:
+            return False
+        if noted[2] != PurePosixPath(name).name.encode():
+            raise CacheError(
+                f"the SHA-256 beside this file is that of '{noted[2].decode(errors='replace')}'",
+                file=self.at(name),
+                fix=_bring_again(name),
+            )
+        return noted[1].decode() == size_and_sha256(file)[1]
 
     def at(self, name: str) -> str:
         """Return the address of a file."""
@@ -139,7 +154,7 @@ class Store:
             raise CacheError(
                 error.what,
                 file=self.at(name),
-                fix=f"remove it and '{PurePosixPath(name).name}{MARK}' there, then push it again",
+                fix=_bring_again(name),
             ) from None
 
     @contextlib.contextmanager
@@ -149,9 +164,14 @@ class Store:
             yield
         except Exception as error:  # the clients have no common base
             why = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
+            why = "its folders lie too deep in one another" if isinstance(error, RecursionError) else why
             raise CacheError(
                 f"it cannot be {what}: {why}", file=where, fix="check the address, the access to it, and the disks"
             ) from None
+
+
+def _bring_again(name: str) -> str:
+    return f"remove it and '{PurePosixPath(name).name}{MARK}' there, then push it again"
 
 
 def _line(sha256: str, name: str) -> bytes:
@@ -165,13 +185,15 @@ class _Folder:
         self._root = root
 
     def sizes(self) -> dict[str, int]:
-        """Name → bytes of every file that is no link."""
+        """Name → bytes of every file that is no link, down to where names of caches end."""
         found: dict[str, int] = {}
         if not os.path.lexists(self._root):
             return found
         if not self._root.is_dir():
             raise NotADirectoryError("that is no folder")
-        for folder, _, files in os.walk(self._root, onerror=_raise):
+        for folder, below, files in os.walk(self._root, onerror=_raise):
+            if len(Path(folder).relative_to(self._root).parts) == FOLDERS:
+                below.clear()  # whatever lies deeper, however deep, nobody brought so
             for name in files:
                 file = Path(folder) / name
                 if file.is_file() and not file.is_symlink():

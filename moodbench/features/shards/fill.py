@@ -14,6 +14,7 @@ from moodbench.features.lock import BusyError, begun_or_nothing, exclusive
 from moodbench.features.passes import Networks, attempt, fill
 from moodbench.features.provenance import refuse_mismatch
 from moodbench.features.shards.join import join
+from moodbench.features.shards.lost import LostPlan, lost_plan
 from moodbench.features.shards.plan import (
     ROWS_PER_SHARD,
     ShardPlan,
@@ -71,7 +72,8 @@ class ShardedExtraction:
         share : Share, optional
             New plans have so many shards; those that are there must.
         rows_per_shard : int
-            Otherwise; rounded up to whole batches. A plan that is there is followed.
+            Otherwise; rounded up to whole batches. A plan that is there is followed, and so is what shards say of one
+            that is gone.
 
         Raises
         ------
@@ -142,16 +144,22 @@ class ShardedExtraction:
         """Write plans, once the network has proved that it can follow them."""
         if not new:
             return
-        job, there = self.job, self.plan
-        how = next(
-            (Arithmetic.noted(target.file, job.settings) for target in self.targets if target.file.exists()), None
-        )
+        job, there, rows = self.job, self.plan, len(self.job.rows)
+        lost = self._lost(new, share) if there is None else None
         if there is not None:
-            how = Arithmetic(there.batch_size, there.channels_last)
+            how: Arithmetic | None = Arithmetic(there.batch_size, there.channels_last)
+        elif lost is not None:
+            how = lost.how
+        else:
+            begun = (target.file for target in self.targets if target.file.exists())
+            how = next((Arithmetic.noted(file, job.settings) for file in begun), None)
         how, layouts = attempt(job, new, how, self.networks)
-        rows = len(job.rows)
-        each = share.rows(rows, how.batch_size) if share else whole_batches(rows_per_shard, how.batch_size)
-        each = there.rows_per_shard if there else max(each, Share(1, MOST_SHARDS).rows(rows, how.batch_size))
+        known = there or lost
+        if known is not None:
+            each = known.rows_per_shard
+        else:
+            each = share.rows(rows, how.batch_size) if share else whole_batches(rows_per_shard, how.batch_size)
+            each = max(each, Share(1, MOST_SHARDS).rows(rows, how.batch_size))
         images = list_digest(*job.named)
         for target, layout in layouts.items():
             job.store_head(target)
@@ -171,6 +179,15 @@ class ShardedExtraction:
             )
             write_plan(target.file, plan)
             self.plans[target] = plan
+
+    def _lost(self, new: Sequence[Target], share: Share | None) -> LostPlan | None:
+        """Return what the shards that are there say of a plan that is gone, where that is what is asked for."""
+        job, rows = self.job, len(self.job.rows)
+        found = (lost_plan(target, rows, job.images.classes, job.settings) for target in new)
+        lost = next((one for one in found if one is not None), None)
+        if lost is None or share is None or share.rows(rows, lost.how.batch_size) == lost.rows_per_shard:
+            return lost
+        return None
 
     def is_complete(self, index: int) -> bool:
         """Say whether nothing is left to do for a shard."""

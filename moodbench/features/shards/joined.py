@@ -13,8 +13,8 @@ from moodbench.errors import CacheError
 from moodbench.features.hdf5 import UnreadableError, in_words
 from moodbench.features.pieces import Piece, Reading
 from moodbench.features.shards.manifest import Shard
-from moodbench.features.shards.names import has_plan
 from moodbench.features.stored import StoredCache
+from moodbench.shard_names import has_plan, shard_files, shards_folder
 
 
 class JoinedCache:
@@ -90,5 +90,8 @@ def how_to_replace(manifest: Path, shard: Path) -> str:
     gone = [] if has_plan(manifest) else [f"the manifest '{manifest.name}'"]
     gone += ["this shard"] if shard.exists() else []
     first = f"remove {' and '.join(gone)}, then run" if gone else "run"
-    then = f"it makes that shard alone again, as '{shard.parent.name}' keeps the others"
+    if any(file != shard for file in shard_files(shards_folder(manifest))):
+        then = f"it makes that shard alone again, as '{shard.parent.name}' keeps the others"
+    else:
+        then = "no other shard is left, so that it makes all of the cache again"
     return f"{first} the same moodbench extract as before:\n{then}"

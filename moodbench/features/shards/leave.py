@@ -11,8 +11,8 @@ from moodbench.errors import CacheError
 from moodbench.features.cache import FeatureCache
 from moodbench.features.lock import BusyError, exclusive, is_written
 from moodbench.features.provenance import made_otherwise
-from moodbench.features.shards.names import PLAN, has_plan, shards_folder
 from moodbench.features.shards.plan import read_plan
+from moodbench.shard_names import PLAN, has_plan, shards_folder
 
 
 def remove_shards(cache: Path) -> bool:

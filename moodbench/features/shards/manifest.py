@@ -31,7 +31,7 @@ from moodbench.errors import CacheError
 from moodbench.features.create import COMPLETE, SHARDED, reason, write_texts
 from moodbench.features.hdf5 import UnreadableError
 from moodbench.features.seal import BLOCK, put_seal
-from moodbench.features.shards.names import shard_name, shards_folder
+from moodbench.shard_names import shard_name, shards_folder
 
 _TABLE = np.dtype([("start", "<i8"), ("rows", "<i8"), ("sha256", "S64")])
 _HEX = re.compile(r"[0-9a-f]{64}")

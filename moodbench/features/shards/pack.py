@@ -14,8 +14,8 @@ from moodbench.features.create import Layout, reason
 from moodbench.features.filling import filling
 from moodbench.features.lock import exclusive
 from moodbench.features.shards.leave import drop_left_over_shards, remove_shards
-from moodbench.features.shards.names import shards_folder
 from moodbench.progress import SILENT, Progress
+from moodbench.shard_names import shards_folder
 from moodbench.sizes import many
 
 _ROWS = 4096

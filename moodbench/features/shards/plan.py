@@ -26,9 +26,9 @@ from moodbench.atomic import replace_file, sweep
 from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features.create import reason
 from moodbench.features.provenance import refuse_mismatch
-from moodbench.features.shards.names import PLAN, shard_name, shards_folder
 from moodbench.features.shards.share import MOST_SHARDS, Share
 from moodbench.reading import as_record, parse_json, read_bytes
+from moodbench.shard_names import PLAN, shard_name, shards_folder
 
 ROWS_PER_SHARD = 16_384
 """Where nobody says how many: some minutes of a GPU, and files of 50 to 300 MB."""

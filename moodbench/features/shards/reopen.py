@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from moodbench.features.cache import FeatureCache
 from moodbench.features.lock import exclusive
 from moodbench.features.provenance import refuse_mismatch
-from moodbench.features.shards.names import has_plan
 from moodbench.features.shards.plan import read_plan
 from moodbench.features.targets import Target
+from moodbench.shard_names import has_plan
 
 
 def reopen_if_shards_are_gone(target: Target, classes: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from moodbench.errors import UsageError
 MOST_SHARDS = 100_000
 """More files than that no folder should have."""
 
-_SHARE = re.compile(r"(\d{1,6})/(\d{1,6})")
+_SHARE = re.compile(r"(\d{1,18})/(\d{1,18})")
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from moodbench.features.cache import PENDING, SKIPPED, FeatureCache
-from moodbench.features.shards.names import shards_folder
 from moodbench.features.shards.plan import ShardPlan
+from moodbench.shard_names import shards_folder
 
 
 @dataclass(frozen=True)

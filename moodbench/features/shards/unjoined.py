@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from moodbench.errors import CacheError
-from moodbench.features.shards.names import has_plan
 from moodbench.features.shards.plan import ShardPlan, plan_file, read_plan
+from moodbench.features.shards.state import begun
 from moodbench.features.verify import check_cache
+from moodbench.shard_names import has_plan
 from moodbench.sizes import many
 
 
@@ -35,8 +36,16 @@ def check_unfinished(file: Path) -> None:
     there = [one for index in range(1, plan.shards + 1) if (one := plan.file_of(file, index)).exists()]
     for one in there:
         check_cache(one)
+    done = begun(file, plan).complete
+    if done == plan.shards:
+        raise CacheError(
+            f"the cache is not joined yet, though all of its shards are complete ({done})",
+            file=plan_file(file).parent,
+            fix="run the same moodbench extract again, which joins them",
+        )
+    others = f", {len(there) - done} begun" if len(there) > done else ""
     raise CacheError(
-        f"the cache is incomplete: {len(there)} of {many(plan.shards, 'shard')} were begun, and they were not joined",
+        f"the cache is incomplete: {done} of {many(plan.shards, 'shard')} complete{others}",
         file=plan_file(file).parent,
         fix="run the same moodbench extract again",
     )

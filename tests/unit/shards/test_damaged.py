@@ -14,8 +14,8 @@ from moodbench.errors import CacheError
 from moodbench.features.cache import FeatureCache
 from moodbench.features.reader import RowReader
 from moodbench.features.seal import put_seal
-from moodbench.features.shards.names import shards_folder
 from moodbench.features.verify import check_cache
+from moodbench.shard_names import shards_folder
 from tests.caches import make
 from tests.sharded import in_shards
 

@@ -17,9 +17,9 @@ from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features.cache import FeatureCache
 from moodbench.features.lock import BusyError, exclusive
 from moodbench.features.reader import RowReader
-from moodbench.features.shards.names import shards_folder
 from moodbench.features.shards.plan import plan_file, read_plan
 from moodbench.features.verify import check_cache
+from moodbench.shard_names import shards_folder
 from tests.extracting import KILLED, arrays, run, stopped_after
 from tests.sharded import count
 
@@ -296,6 +296,56 @@ def test_a_damaged_plan_can_be_made_again(space):
     plan_file(file).unlink()
     (done,) = run(space, shard="1/3")
     assert done.already
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_without_a_shard_the_shards_of_a_plan_that_is_gone_are_kept(space, lost):
+    (whole,) = run(space, variant="whole")
+    for index in {1, 2, 3} - {lost}:
+        run(space, shard=f"{index}/3", layers=SOME)
+    file = space.cache_dir / "tiny" / "tiny_train.h5"
+    plan_file(file).unlink()
+    (done,) = run(space, batch_size=5)  # theirs is kept
+    assert (done.rows, done.begun_at) == (42, 42 - (16, 16, 10)[lost - 1])
+    same_rows(file, whole.file)
+    assert count(file) == 3
+    (done,) = run(space, layers=SOME)  # the plans of the views, which are there, fit that of the model
+    assert count(space.cache_dir / "tiny@layer-blocks.1" / "tiny_train.h5") == 3
+
+
+def test_the_advice_about_a_shard_and_a_plan_that_are_gone_makes_the_shard_alone(space):
+    for index in (1, 2, 3):
+        run(space, shard=f"{index}/3")
+    file = space.cache_dir / "tiny" / "tiny_train.h5"
+    read_plan(file).file_of(file, 2).unlink()
+    plan_file(file).unlink()
+    with pytest.raises(CacheError, match="shard 2 of 3 is missing") as caught:
+        run(space)
+    assert caught.value.fix.startswith("remove the manifest 'tiny_train.h5', then run the same moodbench extract")
+    file.unlink()
+    (done,) = run(space)
+    assert (done.rows, done.begun_at) == (42, 26)
+    check_cache(file)
+
+
+def test_shards_without_a_plan_that_fit_nothing_are_no_beginning(space):
+    run(space, shard="2/3", variant="v", precision="bf16")
+    run(space, shard="1/3")
+    mine, other = (space.cache_dir / name / "tiny_train.h5" for name in ("tiny", "tiny@v"))
+    plan, shard = read_plan(mine), read_plan(mine).file_of(mine, 1)
+    shutil.copy(plan.file_of(other, 2), plan.file_of(mine, 2))
+    plan_file(mine).unlink()
+    shard.write_bytes(shard.read_bytes()[:3000])
+    (done,) = run(space, precision="fp32")
+    assert (done.rows, done.begun_at) == (42, 0)
+    check_cache(mine)
+
+
+def test_other_shards_than_those_of_a_plan_that_is_gone_may_be_asked_for(space):
+    run(space, shard="1/3")
+    plan_file(space.cache_dir / "tiny" / "tiny_train.h5").unlink()
+    (done,) = run(space, shard="2/6")
+    assert (done.shard, done.rows) == ((2, 6), 8)
 
 
 def test_a_shard_of_other_weights_is_not_joined(space):

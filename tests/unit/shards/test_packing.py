@@ -14,9 +14,9 @@ from moodbench.features.lock import BusyError, exclusive
 from moodbench.features.reader import RowReader
 from moodbench.features.shards import pack as module
 from moodbench.features.shards.leave import drop_left_over_shards
-from moodbench.features.shards.names import shards_folder
 from moodbench.features.shards.pack import pack
 from moodbench.features.shards.plan import read_plan
+from moodbench.shard_names import shards_folder
 from moodbench.workspace import Workspace
 from tests.caches import make
 from tests.sharded import count, in_shards
@@ -145,10 +145,17 @@ def test_caches_in_shards_are_listed_and_verified(space, file):
     assert (begun.complete, begun.fault, begun.dim) == (False, None, 4)
     first, second = verify_caches(space)
     assert first.fault is None
-    assert second.fault.what == "the cache is incomplete: 1 of 2 shards were begun, and they were not joined"
+    assert second.fault.what == "the cache is incomplete: 1 of 2 shards complete"
     read_plan(space.cache_dir / "m" / "e.h5")
     (shards_folder(space.cache_dir / "m" / "e.h5") / "plan.json").write_text("{}", encoding="utf-8")
     assert "this is no plan of shards" in list_caches(space, "m", "e")[0].fault
+
+
+def test_shards_that_only_have_to_be_joined_are_said(space, file):
+    file.unlink()
+    (found,) = verify_caches(space)
+    assert found.fault.what == "the cache is not joined yet, though all of its shards are complete (3)"
+    assert found.fault.fix == "run the same moodbench extract again, which joins them"
 
 
 @pytest.mark.parametrize("joined", [True, False])

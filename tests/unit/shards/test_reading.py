@@ -16,9 +16,9 @@ from moodbench.errors import CacheError, CacheMismatchError
 from moodbench.features.cache import DONE, SKIPPED, FeatureCache
 from moodbench.features.create import Layout, create_cache
 from moodbench.features.reader import RowReader
-from moodbench.features.shards.names import shards_folder
 from moodbench.features.shards.plan import plan_file
 from moodbench.features.verify import check_cache
+from moodbench.shard_names import shards_folder
 from tests.caches import make
 from tests.sharded import in_shards
 
@@ -124,6 +124,12 @@ def test_a_shard_that_is_gone_is_named(file, look):
     with pytest.raises(CacheError) as caught:
         look(file)
     assert caught.value.fix.startswith("remove the manifest 'd.h5', then run")
+    assert caught.value.fix.endswith("as 'd.shards' keeps the others")
+    shutil.rmtree(shards_folder(file))
+    with pytest.raises(CacheError, match="shard 1 of 3 is missing") as caught:
+        look(file)
+    assert caught.value.fix.startswith("remove the manifest 'd.h5', then run")
+    assert caught.value.fix.endswith("no other shard is left, so that it makes all of the cache again")
 
 
 def test_shards_that_were_exchanged_are_named(file):

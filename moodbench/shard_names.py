@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from moodbench.workspace import ModelName, Workspace
-
 SUFFIX = ".shards"
 """Of the folder."""
 
@@ -42,11 +40,6 @@ def shard_files(folder: Path) -> list[Path]:
 def unfinished(folder: Path) -> list[str]:
     """Return the datasets that have a plan of shards in the folder of a model, sorted; their caches may be there."""
     return sorted(plan.parent.name.removesuffix(SUFFIX) for plan in folder.glob(f"*{SUFFIX}/{PLAN}"))
-
-
-def begun_datasets(space: Workspace, model: ModelName) -> list[str]:
-    """Return the datasets that a model has a cache of, or the beginning of one in shards, sorted."""
-    return sorted({*space.cached_datasets(model), *unfinished(space.cache_dir / model.folder)})
 
 
 def has_plan(file: Path) -> bool:
