@@ -74,7 +74,7 @@ def test_imported_features_without_head_leave_empty_cells(home):
         assert result.exit_code == 0, result.stderr
     result = call("score", "--all", "--score", "residual", "--score", "msp", "--score", "mahalanobis")
     assert result.exit_code == 0, result.stderr
-    assert "left empty: msp (no logits), mahalanobis (no labels on ID train)" in result.stderr
+    assert "left empty:\n  msp (no logits)\n  mahalanobis (no labels on ID train)" in result.stderr
     rows = read(home / "results" / "tiny" / "ours.csv")
     assert {row["pretext"] for row in rows} == {"hybrid"}
     assert {row["score"]: bool(row["auroc"]) for row in rows} == {"residual": True, "msp": False, "mahalanobis": False}
