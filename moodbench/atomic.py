@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -88,16 +89,18 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def sweep(file: Path) -> None:
+def sweep(file: Path, idle: float = 0.0) -> None:
     """Remove what killed processes left of `file`, which may be a folder: its temporary files, or folders.
 
     Only for who holds the right to write `file`: to everybody else they may be the work of a living process. What
-    cannot be removed stays.
+    cannot be removed stays, and what was written to within the last `idle` seconds: where nobody can hold that right,
+    what is older is nobody's work.
     """
+    since = time.time() - idle
     left = re.compile(rf"\.+{re.escape(file.name)}(\.\d+\.tmp|\.new|\.import)+")
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(file.parent)):
-            if left.fullmatch(entry.name):
+            if left.fullmatch(entry.name) and (not idle or entry.stat(follow_symlinks=False).st_mtime < since):
                 if entry.is_dir(follow_symlinks=False):
                     shutil.rmtree(entry.path, ignore_errors=True)
                 else:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,19 @@ def test_what_was_half_brought_does_not_count_and_is_brought_again(scored):
     assert "pushed tiny on tiny_test: 1 file" in push("cache").stderr
     assert mark.exists()
     assert pull("here").stderr.splitlines()[1] == "pulled tiny on tiny_test"
+
+
+def test_what_killed_pushes_left_goes_after_a_day(scored):
+    push("cache")
+    old, new, foreign = (Path("store/tiny") / name for name in (".tiny_ood.h5.77.tmp", ".tiny_ood.h5.78.tmp", ".x.tmp"))
+    for file in (old, new, foreign):
+        file.write_bytes(b"half")
+    for file in (old, foreign):
+        os.utime(file, (time.time() - 90_000,) * 2)
+    assert "skip tiny on tiny_ood" in push("cache").stderr
+    assert not old.exists()  # a day ago: nobody goes on with it
+    assert new.exists()  # somebody may be at it, on another machine
+    assert foreign.exists()
 
 
 def test_damage_there_is_named_and_nothing_of_it_stays(scored):
@@ -366,7 +380,7 @@ def test_folders_of_any_depth_at_a_place_are_passed_over(scored):
     push("cache", *TRAIN)
     folder, deep = os.open("store/tiny", os.O_RDONLY), []
     for _ in range(1500):
-        os.mkdir("d", dir_fd=folder)  # noqa: PTH102: a path of all of them would be too long
+        os.mkdir("d", dir_fd=folder)  # noqa: PTH102 - a path of all of them would be too long
         deep.append(folder)
         folder = os.open("d", os.O_RDONLY, dir_fd=folder)
         os.close(deep.pop())

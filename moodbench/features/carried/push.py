@@ -65,6 +65,8 @@ def bring(store: Store, cache: Path, there: OfModel, progress: Progress) -> Brou
                 check_cache(file)  # damage would be found there by nobody but `cache verify`
             store.put(file, name)
             done(_bytes(file))
+    for name in (*heads, *wanted):
+        store.tidy(name)
     return Brought(tuple(new), missing)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from moodbench.atomic import replace_by, replace_file
+from moodbench.atomic import replace_by, replace_file, sweep
 from moodbench.datasets.packed.storage import file_system
 from moodbench.digests import size_and_sha256
 from moodbench.errors import CacheError, DataError, MoodbenchError, UsageError
@@ -23,6 +23,9 @@ from moodbench.names import is_address
 
 MARK = ".sha256"
 """Of the small file's name."""
+
+DAY = 24 * 3600.0
+"""Seconds. Nobody writes so long to a file without a byte more."""
 
 _LINE = re.compile(rb"([0-9a-f]{64})  ([^\n]+)\n")
 
@@ -44,6 +47,9 @@ class _Files(Protocol):
 
     def read(self, name: str) -> bytes:
         """Fetch a small one."""
+
+    def tidy(self, name: str) -> None:
+        """Remove what is left of attempts to bring a file that nobody goes on with."""
 
 
 class Store:
@@ -141,6 +147,10 @@ class Store:
             )
         return noted[1].decode() == size_and_sha256(file)[1]
 
+    def tidy(self, name: str) -> None:
+        """Remove what killed commands left of a file, if it has been left for a day: it may be somebody's work."""
+        self._files.tidy(name)
+
     def at(self, name: str) -> str:
         """Return the address of a file."""
         return f"{self.address}/{name}"
@@ -217,6 +227,11 @@ class _Folder:
         """Return the bytes of a file."""
         return (self._root / name).read_bytes()
 
+    def tidy(self, name: str) -> None:
+        """Remove temporary files of a day ago; younger ones may be those of a living process, on any machine."""
+        with contextlib.suppress(OSError):
+            sweep(self._place(name), idle=DAY)
+
     def _place(self, name: str) -> Path:
         place = self._root / name
         for parent in [place, *place.parents]:
@@ -265,6 +280,9 @@ class _Remote:
     def get(self, name: str, file: Path) -> None:
         """Fetch a file."""
         self._files.get_file(f"{self.root}/{name}", str(file))
+
+    def tidy(self, name: str) -> None:
+        """Leave it to the store: what is not uploaded whole has no name there."""
 
     def read(self, name: str) -> bytes:
         """Fetch a small one."""
