@@ -75,7 +75,7 @@ class GROOD(Score):
         self.ood_ = self.prototypes_.mean(dim=0)
         self._ways = (self.prototypes_ - self.ood_).T.contiguous()
         self._squares = self._ways.square().sum(dim=0)
-        self._kept: dict[int, Tensor] = {}
+        self._kept: dict[tuple[int, int], Tensor] = {}  # of the blocks of the bank, a number a row
         self.bank_ = bank_of(train)
         self._place = self.bank_.join(lambda block: _NearestGradient(self, block))
 
@@ -85,12 +85,13 @@ class GROOD(Score):
         return way.mul_(self._factors(way)[:, None])
 
     def stored_gradients(self, stored: Block) -> Tensor:
-        """Return g of the rows of the bank that are predicted correctly; what they need all means for is kept."""
+        """Return g of the rows of the bank that are predicted correctly; what needs all means is kept."""
         chosen = correct_class(stored) >= 0
         way = stored.features[chosen].double() - self.ood_
-        factors = self._kept.get(stored.start)
-        if factors is None or len(factors) != len(way):
-            factors = self._kept[stored.start] = self._factors(way)
+        which = (stored.start, len(stored))
+        factors = self._kept.get(which)
+        if factors is None:
+            factors = self._kept[which] = self._factors(way)
         return way.mul_(factors[:, None])
 
     def _factors(self, way: Tensor) -> Tensor:
