@@ -12,7 +12,7 @@ C = 1000):
 - with --banks, the same for the scores that compare every test row with every ID train row, beside the one product of
   test rows with ID train rows that they need, and k-NN alone beside faiss's flat index where that is installed;
 - with --others, the same for the scores of every other cost, by cost;
-- with --all, the same for every score there is;
+- with --all, the same for every score that these caches suffice for (no layers, views or texts);
 - with --tenfold, the memory with ten times as many rows.
 """
 
